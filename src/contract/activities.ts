@@ -1,0 +1,90 @@
+/** What the Activities take and return. The Workflow sees these types only, never the code. */
+
+/** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
+export type MediaKind = 'image' | 'video' | 'audio';
+
+/** A task as the API last described it. Fields that a reply left out are null. */
+export interface TaskSnapshot {
+  readonly taskId: string;
+  /** `queued`, `processing`, `succeeded`, `failed`, or a status this version does not know (which waits). */
+  readonly status: string;
+  readonly model: string | null;
+  readonly kind: MediaKind | null;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  readonly createdAt: string | null;
+  readonly updatedAt: string | null;
+  /** Age of the task in milliseconds, both times from the API's own clock; null where it did not tell. */
+  readonly ageMs: number | null;
+  readonly urls: readonly string[];
+  readonly error: { readonly code: string | null; readonly message: string | null } | null;
+  /** True when the reply came from the emulator: nothing was paid and the media is not real. */
+  readonly simulated: boolean;
+  readonly requestId: string | null;
+}
+
+/** What is known of a POST whose answer is not known. Lives in heartbeat details, then in failure details. */
+export interface Fence {
+  /** Milliseconds since the epoch, on the Worker's clock, of the first POST that may have reached the API. */
+  readonly firstPostedAt: number;
+  /** Short digest of the API key that the POST carried (never the key). */
+  readonly fingerprint: string;
+}
+
+export interface SubmitInput {
+  readonly idempotencyKey: string;
+  /** The exact bytes of the request body, as text. */
+  readonly body: string;
+  /** Milliseconds after `firstPostedAt` during which an unanswered POST may be repeated. */
+  readonly idempotencyWindowMs: number;
+  /** Fence of an earlier Activity for the same key, if its outcome is still unknown. */
+  readonly fence: Fence | null;
+}
+
+export interface SubmitResult {
+  readonly task: TaskSnapshot;
+  /** First POST of this run, milliseconds since the epoch on the Worker's clock. */
+  readonly firstPostedAt: number;
+  /** True when the API created the task before this run's first POST. */
+  readonly reused: boolean;
+}
+
+export interface CheckInput {
+  readonly taskId: string;
+}
+
+export interface CheckResult {
+  readonly task: TaskSnapshot;
+  /** GETs that this Activity made, retries included. */
+  readonly checks: number;
+}
+
+export interface StoreInput {
+  readonly taskId: string;
+  readonly urls: readonly string[];
+  readonly workflowId: string;
+  /** Step of a composed Workflow, or null. */
+  readonly step: string | null;
+  readonly take: number;
+}
+
+export interface StoredFile {
+  readonly uri: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly contentType: string | null;
+  /** Where it came from, without the query (which may carry a signature). */
+  readonly sourceUrl: string;
+}
+
+export interface StoreResult {
+  /** Empty when the Worker has no store. */
+  readonly files: readonly StoredFile[];
+}
+
+/** The Activities by their registered names. */
+export interface RivyaActivities {
+  rivyaSubmit(input: SubmitInput): Promise<SubmitResult>;
+  rivyaCheck(input: CheckInput): Promise<CheckResult>;
+  rivyaStore(input: StoreInput): Promise<StoreResult>;
+}

@@ -1,0 +1,33 @@
+import type { Fence } from './activities.js';
+
+/** Failure types of this package. Refused calls carry Rivya's own error code as their type. */
+export const FAILURE = {
+  GenerationFailed: 'GenerationFailed',
+  DeadlinePassed: 'DeadlinePassed',
+  InvalidInput: 'InvalidInput',
+  InputChanged: 'InputChanged',
+  SubmitUnresolved: 'SubmitUnresolved',
+  ResultMissing: 'ResultMissing',
+  ResultUnavailable: 'ResultUnavailable',
+  BudgetReached: 'BudgetReached',
+} as const;
+
+export type FailureType = (typeof FAILURE)[keyof typeof FAILURE];
+
+/** First element of the `details` of every failure that this package throws. Unknown facts are null. */
+export interface FailureDetails {
+  /** The failure type, or Rivya's error code where a call was refused or a task failed. */
+  readonly code: string;
+  readonly httpStatus: number | null;
+  readonly requestId: string | null;
+  readonly taskId: string | null;
+  readonly idempotencyKey: string | null;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  /** What to do next, in one sentence. */
+  readonly action: string;
+  /** The input field that is wrong (`InvalidInput` only). */
+  readonly field?: string;
+  /** Present while a POST under this key has no known answer, so that no later attempt forgets it. */
+  readonly fence?: Fence;
+}

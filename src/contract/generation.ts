@@ -1,0 +1,106 @@
+import type { StoredFile } from './activities.js';
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** `"90s"`, `"10m"`, `"6h"`, `"2d"`, or milliseconds. */
+export type Duration = string | number;
+
+export interface GenerationOptions {
+  /** Paid tasks that may be made for this generation; another is only made after one ended `failed`. 1 to 10, default 1. */
+  readonly maxAttempts?: number;
+  /** How long to wait for the task, counted from the first POST, not while held. Default `"6h"`, at most 30 days. */
+  readonly deadline?: Duration;
+  /** How long a task that was never accepted is tried for. Default `"24h"`, at most 30 days. */
+  readonly submitDeadline?: Duration;
+  /** How long after an unanswered POST the same request is repeated. Default `"12h"`: how long the API remembers a key is not published. */
+  readonly idempotencyWindow?: Duration;
+  /** What to do when a person must act (credits, key, scope): wait for `resume` (default) or fail. */
+  readonly onActionNeeded?: 'hold' | 'fail';
+  /** Task queue of the Rivya Workers; API calls go to `<taskQueue>-api`. */
+  readonly taskQueue?: string;
+}
+
+/** What a generation is made from. These fields, and no others, go into the request body. */
+export interface GenerationRequest {
+  /** Public model ID, for example `z-image`. */
+  readonly model: string;
+  /** Text prompt; many models need one, and each model has its own longest length. */
+  readonly prompt?: string;
+  /** Model parameters, sent as they are. Values of `select` parameters are strings, also booleans and numbers. */
+  readonly params?: { readonly [key: string]: JsonValue };
+  /** Your own trace ID, at most 128 characters, sent as `client_request_id`. */
+  readonly clientRequestId?: string;
+}
+
+/** Input of the Workflow `generateMedia`: one JSON object, from any language. */
+export interface GenerateMediaInput extends GenerationRequest {
+  /** Your own idempotency key, 1 to 255 visible ASCII characters; sent as it is. */
+  readonly idempotencyKey?: string;
+  /** Say 2, 3, … to pay for the same generation again under the same Workflow ID. Default 1. */
+  readonly take?: number;
+  /** Take up the wait for a task that exists; nothing is submitted and nothing is paid. */
+  readonly taskId?: string;
+  /** Your own labels; they stay in Temporal. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly options?: GenerationOptions;
+}
+
+/** Result of a generation. Credits are as the API reported them; null where it did not. */
+export interface GenerationResult {
+  readonly status: 'succeeded';
+  readonly taskId: string;
+  readonly model: string;
+  readonly idempotencyKey: string | null;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  /** Result links as the API gave them. They expire; how soon is not published. */
+  readonly urls: readonly string[];
+  readonly primaryUrl: string | null;
+  /** The files in the store of the Worker; empty when it has none. */
+  readonly files: readonly StoredFile[];
+  /** Paid tasks that were needed (1 unless `maxAttempts` allowed more and one failed). */
+  readonly attempts: number;
+  /** Status calls (GET) that were made, retries included. */
+  readonly statusChecks: number;
+  /** True when this run did not create the task: it was adopted, or it existed before this run's first POST. */
+  readonly reused: boolean;
+  /** True when the emulator answered: nothing was paid and the media is not real. */
+  readonly simulated: boolean;
+  readonly createdAt: string | null;
+  readonly updatedAt: string | null;
+}
+
+/** Why a Workflow waits for a person. */
+export interface Hold {
+  readonly code: string;
+  readonly message: string;
+  readonly action: string;
+  readonly since: string;
+}
+
+export type Phase = 'starting' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
+
+/** Answer of the query `generation`. Times are ISO 8601. */
+export interface GenerationState {
+  readonly phase: Phase;
+  /** The API's last word on the task, or null before it was accepted. */
+  readonly status: string | null;
+  readonly model: string;
+  readonly taskId: string | null;
+  readonly idempotencyKey: string | null;
+  readonly attempt: number;
+  readonly statusChecks: number;
+  readonly nextCheckAt: string | null;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  readonly hold: Hold | null;
+  readonly simulated: boolean;
+}
+
+/** Argument of `resume` (Update and Signal); both fields may be left out. */
+export interface ResumeInput {
+  /** After `SubmitUnresolved`: the task that was found in the Rivya Studio. */
+  readonly taskId?: string;
+  /** After `SubmitUnresolved`: why it is right to post again although a task may exist. */
+  readonly reason?: string;
+}

@@ -1,0 +1,5 @@
+export * from './activities.js';
+export * from './codes.js';
+export * from './failures.js';
+export * from './generation.js';
+export * from './names.js';

@@ -1,0 +1,21 @@
+/** Names that other programs rely on. Renaming one is a breaking change. */
+
+/** Default task queue of Workflows and results. */
+export const DEFAULT_TASK_QUEUE = 'rivya';
+
+/** Task queue on which every call to the Rivya API runs, so that one limit covers them all. */
+export function apiTaskQueue(taskQueue: string): string {
+  return `${taskQueue}-api`;
+}
+
+export const WORKFLOW_TYPE = 'generateMedia';
+export const STATE_QUERY = 'generation';
+export const CHECK_NOW = 'checkNow';
+export const RESUME = 'resume';
+
+/** Memo field in which a Workflow keeps what must be readable when no Worker runs. */
+export const MEMO_FIELD = 'rivya';
+
+/** Where the Rivya API lives, and the response header by which the emulator says that nothing is real. */
+export const DEFAULT_BASE_URL = 'https://rivya.ai';
+export const SIMULATED_HEADER = 'x-rivya-simulated';
