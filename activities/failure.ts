@@ -1,0 +1,34 @@
+import { ApplicationFailure } from '@temporalio/common';
+import type { FailureDetails, Fence } from '../src/contract/index.js';
+import type { CallFailure, Verdict } from '../src/policy/index.js';
+
+/** What the failure of a call carries into the Workflow and into the Pending Activities of the UI. */
+export interface CallFacts {
+  readonly taskId?: string;
+  readonly idempotencyKey?: string;
+  readonly fence?: Fence | null;
+  /** Delay until the next attempt; required for a failure that is repeated. */
+  readonly retryInMs?: number;
+}
+
+export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFacts): ApplicationFailure {
+  const details: FailureDetails = {
+    code: verdict.type,
+    httpStatus: error.httpStatus,
+    requestId: error.requestId,
+    taskId: facts.taskId ?? null,
+    idempotencyKey: facts.idempotencyKey ?? null,
+    reservedCredits: null,
+    finalCredits: null,
+    action: verdict.row.action,
+    ...(facts.fence && { fence: facts.fence }),
+  };
+  return ApplicationFailure.create({
+    type: verdict.type,
+    // Pending Activities shows the message alone, so it names the action too.
+    message: `${error.message} ${verdict.row.action}`,
+    nonRetryable: !verdict.retry,
+    details: [details],
+    ...(verdict.retry && facts.retryInMs !== undefined && { nextRetryDelay: facts.retryInMs }),
+  });
+}

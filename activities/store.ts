@@ -1,0 +1,44 @@
+import { Context, heartbeat, log } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { FAILURE, type FailureDetails, type StoredFile, type StoreInput, type StoreResult } from '../src/contract/index.js';
+import { ResultError, resultName } from '../src/storage/index.js';
+import type { ActivityDependencies } from './context.js';
+
+/** Streams every result of a task into the store of this Worker. Without a store the results stay links. */
+export async function rivyaStore(
+  input: StoreInput,
+  { store }: Pick<ActivityDependencies, 'store'>,
+): Promise<StoreResult> {
+  if (store === null) return { files: [] };
+  const files: StoredFile[] = [];
+  try {
+    for (const [index, url] of input.urls.entries()) {
+      const file = await store.put(url, resultName(input, index + 1), {
+        signal: Context.current().cancellationSignal,
+        onProgress: (bytes) => heartbeat({ file: index + 1, of: input.urls.length, bytes }),
+      });
+      log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
+      files.push(file);
+    }
+  } catch (error) {
+    if (!(error instanceof ResultError)) throw error;
+    throw ApplicationFailure.create({
+      type: FAILURE.ResultUnavailable,
+      message: error.message,
+      nonRetryable: !error.retryable,
+      details: [
+        {
+          code: FAILURE.ResultUnavailable,
+          httpStatus: error.httpStatus,
+          requestId: null,
+          taskId: input.taskId,
+          idempotencyKey: null,
+          reservedCredits: null,
+          finalCredits: null,
+          action: 'The task is paid and its result is at Rivya: nothing is lost.',
+        } satisfies FailureDetails,
+      ],
+    });
+  }
+  return { files };
+}

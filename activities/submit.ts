@@ -1,0 +1,125 @@
+import { activityInfo, log } from '@temporalio/activity';
+import { ApplicationFailure } from '@temporalio/common';
+import { FAILURE, type FailureDetails, type Fence, type SubmitInput, type SubmitResult } from '../src/contract/index.js';
+import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
+import { formatDuration, judgeSubmit, retryDelay } from '../src/policy/index.js';
+import { withKind, type ActivityDependencies } from './context.js';
+import { callFailure } from './failure.js';
+import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
+
+/**
+ * Submits one generation. Each attempt makes at most one POST, and none unless the Service has acknowledged the fence:
+ * an attempt that was timed out meanwhile cannot post behind the back of the next one.
+ */
+export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDependencies): Promise<SubmitResult> {
+  const { api, keys } = dependencies;
+  const info = activityInfo();
+  // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
+  const unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
+  // A key that cannot be read is reported by the call below.
+  const key = await keys.current().catch(() => null);
+  const fingerprint = key?.fingerprint() ?? 'none';
+  const now = Date.now();
+
+  if (unanswered !== null) {
+    if (now - unanswered.firstPostedAt > input.idempotencyWindowMs) {
+      throw unresolved(input, unanswered, `its answer is still unknown after ${formatDuration(input.idempotencyWindowMs)}, and the API may have forgotten the key`);
+    }
+    if (unanswered.fingerprint !== fingerprint) {
+      throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
+    }
+  }
+
+  const fence: Fence = unanswered ?? { firstPostedAt: now, fingerprint };
+  await acknowledgedHeartbeat(fence);
+
+  try {
+    const { task, serverTime } = await whileBeating(fence, () =>
+      // The very key whose fingerprint the fence carries, also when the key file changes in between.
+      api.createGeneration({ idempotencyKey: input.idempotencyKey, body: input.body, ...(key && { key }) }),
+    );
+    log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
+    return {
+      task: withKind(task, dependencies),
+      firstPostedAt: fence.firstPostedAt,
+      reused: createdBefore(task.createdAt, fence.firstPostedAt, serverTime),
+    };
+  } catch (error) {
+    if (error instanceof InvalidRequest) {
+      await acknowledgedHeartbeat(unanswered);
+      throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput, {
+        ...unknownFacts(input),
+        code: FAILURE.InvalidInput,
+        field: error.field,
+        action: 'Correct the field and start again.',
+      } satisfies FailureDetails);
+    }
+    if (!(error instanceof RivyaApiError)) throw error;
+    const refused = error.outcome === 'refused';
+    // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
+    if (refused) await acknowledgedHeartbeat(unanswered);
+    const open = refused ? unanswered : fence;
+    if (error.code === 'idempotency_conflict' && open === null) throw inputChanged(input, error);
+    const verdict = judgeSubmit(error, unanswered !== null);
+    throw callFailure(error, verdict, {
+      idempotencyKey: input.idempotencyKey,
+      fence: open,
+      retryInMs: retryDelay({
+        attempt: info.attempt,
+        code: error.code,
+        retryAfterMs: error.retryAfterMs,
+        random: Math.random(),
+      }),
+    });
+  }
+}
+
+/**
+ * True when the API's own clock surely puts the task before our first POST. The Date header is cut to whole seconds, so
+ * a task that is a second older at most may be missed, and a new one is never called reused.
+ */
+function createdBefore(createdAt: string | null, firstPostedAt: number, serverTime: number | null): boolean {
+  const created = createdAt === null ? Number.NaN : Date.parse(createdAt);
+  if (Number.isNaN(created) || serverTime === null) return false;
+  const ahead = serverTime - Date.now();
+  return created < firstPostedAt + ahead;
+}
+
+function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}. A task may exist and may have been paid for.`,
+    FAILURE.SubmitUnresolved,
+    {
+      ...unknownFacts(input),
+      code: FAILURE.SubmitUnresolved,
+      action:
+        'Look in the Rivya Studio for the task. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.',
+      fence,
+    } satisfies FailureDetails,
+  );
+}
+
+function inputChanged(input: SubmitInput, error: RivyaApiError): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(
+    'The API knows this idempotency key with another body. Nothing was paid by this call.',
+    FAILURE.InputChanged,
+    {
+      ...unknownFacts(input),
+      code: FAILURE.InputChanged,
+      httpStatus: error.httpStatus,
+      requestId: error.requestId,
+      action: 'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
+    } satisfies FailureDetails,
+  );
+}
+
+function unknownFacts(input: SubmitInput): Omit<FailureDetails, 'code' | 'action'> {
+  return {
+    httpStatus: null,
+    requestId: null,
+    taskId: null,
+    idempotencyKey: input.idempotencyKey,
+    reservedCredits: null,
+    finalCredits: null,
+  };
+}

@@ -1,0 +1,198 @@
+import type { Dispatcher } from 'undici';
+import type { z } from 'zod';
+import { DEFAULT_BASE_URL } from '../contract/index.js';
+import { parseBaseUrl } from './address.js';
+import { checkCreateRequest } from './create-request.js';
+import { InvalidRequest, RivyaApiError } from './errors.js';
+import type { KeySource } from './key-source.js';
+import { aboutMoney, readReply, requestIdOf, type Answer, type Reply } from './reply.js';
+import { openPools } from './pools.js';
+import { creditsSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
+import type { Secret } from './secret.js';
+import { toTaskAnswer, type TaskAnswer } from './task-answer.js';
+import { exchange, HTTP_TIMEOUTS, NoReply, type HttpTimeouts } from './transport.js';
+
+/** One finished exchange, for a log line. */
+export interface ResponseEvent {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  /** Null where no reply arrived. */
+  readonly httpStatus: number | null;
+  readonly requestId: string | null;
+  readonly durationMs: number;
+}
+
+export interface RivyaClientOptions {
+  /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
+  readonly baseUrl?: string;
+  readonly keys: KeySource;
+  /** Default {@link HTTP_TIMEOUTS}. */
+  readonly timeouts?: Partial<HttpTimeouts>;
+  /** Used for every request instead of the client's own pools. It must not retry, and `close` leaves it open. */
+  readonly dispatcher?: Dispatcher;
+  /** Where HTTPS_PROXY and NO_PROXY are read from. Default `process.env`. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Called after every exchange, also a failed one. What it throws is ignored. */
+  readonly onResponse?: (event: ResponseEvent) => void;
+}
+
+export interface CreateGenerationInput {
+  /** 1 to 255 visible ASCII characters. */
+  readonly idempotencyKey: string;
+  /** The request body as JSON text; exactly these bytes are sent. */
+  readonly body: string;
+  /** The key whose fingerprint the caller has recorded. Default: the current key. */
+  readonly key?: Secret;
+  readonly signal?: AbortSignal;
+}
+
+export interface CreditsAnswer {
+  /** Null where the reply did not tell. */
+  readonly currentCredits: number | null;
+  readonly serverTime: number | null;
+  readonly simulated: boolean;
+}
+
+export interface ModelsAnswer {
+  readonly models: readonly ModelInfo[];
+  readonly serverTime: number | null;
+  readonly simulated: boolean;
+}
+
+/**
+ * The Rivya API over HTTP. Each method sends at most one request and repeats nothing. Calls reject with InvalidRequest
+ * (wrong input, nothing sent) or RivyaApiError (which says whether the API may have acted).
+ */
+export interface RivyaClient {
+  /** Submits a generation. The one call that costs money. */
+  createGeneration(input: CreateGenerationInput): Promise<TaskAnswer>;
+  retrieveGeneration(taskId: string): Promise<TaskAnswer>;
+  /** The public list of models; sends no key. */
+  listModels(): Promise<ModelsAnswer>;
+  getCredits(): Promise<CreditsAnswer>;
+  /** Lets calls under way end, then closes the connections. */
+  close(): Promise<void>;
+}
+
+/** @throws InvalidAddress for a base URL or a proxy address that cannot be used. */
+export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
+  const baseUrl = parseBaseUrl(options.baseUrl ?? DEFAULT_BASE_URL);
+  const timeouts = { ...HTTP_TIMEOUTS, ...options.timeouts };
+  const own =
+    options.dispatcher === undefined ? openPools(baseUrl, timeouts.connect, options.env ?? process.env) : null;
+  let closing: Promise<void> | null = null;
+  const prefix = `${baseUrl.pathname.replace(/\/+$/, '')}/api/v1`;
+
+  interface Outgoing {
+    readonly key: Secret | null;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string;
+    readonly signal?: AbortSignal | undefined;
+  }
+
+  async function call<T>(
+    method: 'GET' | 'POST',
+    resource: string,
+    schema: z.ZodType<T>,
+    out: Outgoing,
+  ): Promise<Answer<T>> {
+    const path = `${prefix}${resource}`;
+    const startedAt = performance.now();
+    let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
+    try {
+      const reply = await exchange(own?.[method === 'POST' ? 'post' : 'get'] ?? (options.dispatcher as Dispatcher), {
+        method,
+        origin: baseUrl.origin,
+        path,
+        headers: {
+          accept: 'application/json',
+          // A body that is not packed cannot unpack to more than its size.
+          'accept-encoding': 'identity',
+          'user-agent': 'rivya-temporal',
+          ...(out.key === null ? {} : { authorization: `Bearer ${out.key.reveal()}` }),
+          ...out.headers,
+        },
+        body: out.body ?? null,
+        limitMs: method === 'POST' ? timeouts.post : timeouts.get,
+        bodyLimitMs: timeouts.body,
+        signal: out.signal,
+      });
+      head = reply;
+      return readReply(reply, { method, path, key: out.key }, schema);
+    } catch (error) {
+      if (!(error instanceof NoReply)) throw error;
+      head = error.head;
+      const outcome = error.sent ? 'unknown' : 'refused';
+      throw new RivyaApiError(`${method} ${path}: ${error.message}. ${aboutMoney({ method }, outcome)}`, {
+        outcome,
+        httpStatus: head?.httpStatus ?? null,
+        requestId: head === null ? null : requestIdOf(head, out.key),
+      });
+    } finally {
+      const requestId = head === null ? null : requestIdOf(head, out.key);
+      const durationMs = Math.round(performance.now() - startedAt);
+      tell({ method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs });
+      // The next call should find a rotated key; this one is not repeated.
+      if (head?.httpStatus === 401 && out.key !== null) await options.keys.refresh().catch(() => null);
+    }
+  }
+
+  function tell(event: ResponseEvent): void {
+    try {
+      options.onResponse?.(event);
+    } catch {
+      // A log line is never worth the answer to a paid call.
+    }
+  }
+
+  async function currentKey(method: 'GET' | 'POST'): Promise<Secret> {
+    const key = await options.keys.current();
+    if (key !== null) return key;
+    throw new RivyaApiError(`There is no API key, so no request was sent. ${aboutMoney({ method }, 'refused')}`, {
+      outcome: 'refused',
+      code: 'api_key_missing',
+    });
+  }
+
+  return {
+    async createGeneration({ idempotencyKey, body, key, signal }) {
+      checkCreateRequest(idempotencyKey, body);
+      const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
+      return toTaskAnswer(
+        await call('POST', '/generations', taskSchema, {
+          key: key ?? (await currentKey('POST')),
+          headers,
+          body,
+          signal,
+        }),
+      );
+    },
+
+    async retrieveGeneration(taskId) {
+      if (!isTaskId(taskId)) throw new InvalidRequest('taskId', 'must be 1 to 256 characters that can stand in a path');
+      // A reply about another task, from a cache on the way, must not end the wait for this one.
+      const sameTask = taskSchema.refine((task) => task.id === taskId);
+      const resource = `/generations/${encodeURIComponent(taskId)}`;
+      return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET') }));
+    },
+
+    async listModels() {
+      const { value, serverTime, simulated } = await call('GET', '/models', modelListSchema, { key: null });
+      return { models: value, serverTime, simulated };
+    },
+
+    async getCredits() {
+      const answer = await call('GET', '/credits', creditsSchema, { key: await currentKey('GET') });
+      return {
+        currentCredits: answer.value.current_credits,
+        serverTime: answer.serverTime,
+        simulated: answer.simulated,
+      };
+    },
+
+    close() {
+      closing ??= Promise.all([own?.get.close(), own?.post.close()]).then(() => {});
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,127 @@
+import type { Dispatcher } from 'undici';
+import type { Reply } from './reply.js';
+
+/** Time limits in milliseconds. */
+export interface HttpTimeouts {
+  /** A connection with its TLS handshake; through a proxy, each of its steps. */
+  readonly connect: number;
+  /** A whole POST, from the call to the last byte of the reply. */
+  readonly post: number;
+  /** A whole GET. */
+  readonly get: number;
+  /** Silence inside the body of a reply. */
+  readonly body: number;
+}
+
+export const HTTP_TIMEOUTS: HttpTimeouts = {
+  // Three lost SYN packets are made up for after 7 s. A host that needs longer is not there.
+  connect: 10_000,
+  // A create may wait for the provider; below the 75 s that its Activity attempt has.
+  post: 60_000,
+  // Only reads, so it may give up early; below the 30 s that its Activity attempt has.
+  get: 20_000,
+  // Bodies are about 1 kB. One that stands still for so long does not come.
+  body: 10_000,
+};
+
+/** Largest JSON body that is read. A task is about 1 kB, the list of all models about 100 kB. */
+export const MAX_BODY_BYTES = 1024 * 1024;
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'POST';
+  readonly origin: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+  readonly limitMs: number;
+  readonly bodyLimitMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** No whole reply. Made of our own words and an error code, because errors of the HTTP library can hold the request. */
+export class NoReply extends Error {
+  /** False: not a byte of the request was sent. True: all or part of it may have arrived. */
+  readonly sent: boolean;
+  /** Status and headers, where they came before the reply broke off. */
+  readonly head: Pick<Reply, 'httpStatus' | 'headers'> | null;
+
+  constructor(message: string, sent: boolean, head: NoReply['head']) {
+    super(message);
+    this.sent = sent;
+    this.head = head;
+  }
+}
+
+/**
+ * Sends a request once and reads its reply.
+ *
+ * @throws NoReply where the reply did not come whole, in time and within 1 MiB.
+ */
+export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    let controller: Dispatcher.DispatchController | null = null;
+    let head: NoReply['head'] = null;
+    let settled = false;
+    let length = 0;
+    const chunks: Buffer[] = [];
+
+    const timer = setTimeout(() => fail(`no whole reply within ${request.limitMs} ms`), request.limitMs);
+    const onAbort = () => fail('the call was cancelled');
+
+    function settle(): boolean {
+      if (settled) return false;
+      settled = true;
+      clearTimeout(timer);
+      request.signal?.removeEventListener('abort', onAbort);
+      return true;
+    }
+    function fail(what: string): void {
+      if (!settle()) return;
+      reject(new NoReply(what, controller !== null, head));
+      controller?.abort(new Error(what));
+    }
+
+    if (request.signal?.aborted === true) return onAbort();
+    request.signal?.addEventListener('abort', onAbort, { once: true });
+
+    const handler: Dispatcher.DispatchHandler = {
+      // Called when a connection is ready, right before the first byte is written. Until then nothing was sent, and a
+      // call that has given up by then, or that was written once before, is stopped here.
+      onRequestStart(started) {
+        if (settled || controller !== null) return started.abort(new Error('not sent again'));
+        controller = started;
+      },
+      onResponseStart(_, httpStatus, headers) {
+        if (httpStatus >= 200) head = { httpStatus, headers };
+      },
+      onResponseData(_, chunk) {
+        length += chunk.length;
+        if (length > MAX_BODY_BYTES) return fail(`a body of more than ${MAX_BODY_BYTES} bytes`);
+        chunks.push(chunk);
+      },
+      onResponseEnd() {
+        if (head === null) return fail('a reply without a status');
+        if (settle()) resolve({ ...head, body: Buffer.concat(chunks) });
+      },
+      onResponseError(_, error) {
+        fail(describe(error, controller !== null));
+      },
+    };
+    const { method, origin, path, headers, body, limitMs, bodyLimitMs } = request;
+    try {
+      dispatcher.dispatch(
+        { method, origin, path, headers: { ...headers }, body, headersTimeout: limitMs, bodyTimeout: bodyLimitMs },
+        handler,
+      );
+    } catch (error) {
+      fail(describe(error, controller !== null));
+    }
+  });
+}
+
+/** Codes of Node and undici are fixed words; their messages are not, and can quote what was sent. */
+function describe(error: unknown, sent: boolean): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  const reason = typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? ` (${code})` : '';
+  return sent ? `the connection broke before the whole reply was there${reason}` : `no connection${reason}`;
+}

@@ -1,0 +1,50 @@
+import { createRivyaClient, staticKey, type RivyaClient } from '../api/index.js';
+import { GenerationClient } from '../client.js';
+import { readSettings, type Settings } from '../config.js';
+import { configuredAddress, connectClient, type TemporalTarget } from '../temporal/connect.js';
+import { findSession, type DevSession } from './dev-session.js';
+import type { Client } from '@temporalio/client';
+
+/** Temporal as a command sees it. */
+export interface Temporal extends TemporalTarget {
+  readonly client: Client;
+  readonly generations: GenerationClient;
+  readonly taskQueue: string;
+  readonly uiUrl: string | null;
+}
+
+/** The `dev` of this machine, unless Temporal's own settings name another server. */
+export async function localSession(): Promise<DevSession | null> {
+  return configuredAddress() === null ? findSession() : null;
+}
+
+/**
+ * Connects by the settings, or to the `dev` of this machine where they name no server.
+ * @throws TemporalUnreachable
+ */
+export async function openTemporal(settings: Settings, taskQueue?: string): Promise<Temporal> {
+  const session = await localSession();
+  const connected = await connectClient(session?.address);
+  const queue = taskQueue ?? (process.env['RIVYA_TASK_QUEUE'] ? settings.taskQueue : (session?.taskQueue ?? settings.taskQueue));
+  return {
+    client: connected.client,
+    address: connected.address,
+    namespace: connected.namespace,
+    generations: new GenerationClient(connected.client, { taskQueue: queue }),
+    taskQueue: queue,
+    uiUrl: settings.uiUrl ?? session?.uiUrl ?? null,
+  };
+}
+
+/** The API by the settings, or the emulator of the `dev` of this machine where they name neither key nor address. */
+export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<{ api: RivyaClient; baseUrl: string }> {
+  const settings = readSettings(env);
+  const session = settings.keys === null && !env['RIVYA_BASE_URL'] ? await localSession() : null;
+  if (session?.baseUrl != null) {
+    const { EMULATOR_API_KEY } = await import('../emulator/index.js');
+    const { baseUrl } = session;
+    return { api: createRivyaClient({ baseUrl, keys: staticKey(EMULATOR_API_KEY) }), baseUrl };
+  }
+  const { baseUrl } = settings;
+  return { api: createRivyaClient({ baseUrl, keys: settings.keys ?? staticKey('') }), baseUrl };
+}

@@ -1,0 +1,247 @@
+import { randomBytes } from 'node:crypto';
+import {
+  ApplicationFailure,
+  CancelledFailure,
+  TerminatedFailure,
+  WorkflowExecutionAlreadyStartedError,
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import {
+  DEFAULT_TASK_QUEUE,
+  FAILURE,
+  MEMO_FIELD,
+  STATE_QUERY,
+  WORKFLOW_TYPE,
+  type FailureDetails,
+  type GenerateMediaInput,
+  type GenerationResult,
+  type GenerationState,
+} from './contract/index.js';
+import { InvalidInput, readInput, slug, type Generation } from './policy/index.js';
+
+// SQL stores of a Temporal Service cap IDs at 255 bytes.
+const WORKFLOW_ID_BYTES = 255;
+// A Worker that runs answers a query within a second; after this the memo is the better answer.
+const QUERY_TIMEOUT_MS = 3_000;
+
+/** What a Workflow wrote into its memo; readable when no Worker runs. */
+export type GenerationMemo = Pick<
+  GenerationState,
+  'phase' | 'status' | 'taskId' | 'model' | 'idempotencyKey' | 'reservedCredits' | 'finalCredits' | 'hold'
+>;
+
+/** A generation that did not end with a result. `details` say what is known of the task and the money. */
+export class GenerationError extends Error {
+  override readonly name = 'GenerationError';
+  /** Rivya's error code, one of `FAILURE`, or `Cancelled`, `Terminated`, `TimedOut`. */
+  readonly code: string;
+  readonly workflowId: string;
+  readonly details: Partial<FailureDetails>;
+  constructor(workflowId: string, code: string, message: string, details: Partial<FailureDetails> = {}) {
+    super(message);
+    this.workflowId = workflowId;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+export interface StartOptions {
+  /** Workflow ID, at most 255 bytes. The same ID is the same paid generation; default: model, prompt and 6 random characters. */
+  readonly workflowId?: string;
+}
+
+/** Starts generations and waits for them. Needs Temporal, not the API key. */
+export class GenerationClient {
+  readonly #client: Client;
+  readonly #taskQueue: string;
+
+  /** @param options - `taskQueue` of the Workers, default `rivya`. */
+  constructor(client: Client, { taskQueue = DEFAULT_TASK_QUEUE }: { taskQueue?: string } = {}) {
+    this.#client = client;
+    this.#taskQueue = taskQueue;
+  }
+
+  /**
+   * Starts a generation, or attaches to the one that has this Workflow ID and the same input. A generation that has
+   * completed is not paid again, except with a larger `take`.
+   *
+   * @throws InvalidInput naming the field; nothing was started.
+   * @throws GenerationError of code `InputChanged` when the ID belongs to another input.
+   */
+  async start(input: GenerateMediaInput, { workflowId = newWorkflowId(input) }: StartOptions = {}): Promise<GenerationHandle> {
+    const generation = readInput(input);
+    checkWorkflowId(workflowId);
+    const previous = await this.#latestInput(workflowId);
+    if (previous !== null) refuseOther(workflowId, previous, generation);
+    const again = previous !== null && generation.take > previous.input.take;
+    try {
+      await this.#client.workflow.start(WORKFLOW_TYPE, {
+        workflowId,
+        taskQueue: this.#taskQueue,
+        args: [input],
+        workflowIdConflictPolicy: 'USE_EXISTING',
+        workflowIdReusePolicy: again ? 'ALLOW_DUPLICATE' : 'ALLOW_DUPLICATE_FAILED_ONLY',
+        staticSummary: summary(generation),
+      });
+    } catch (error) {
+      // It has completed: its result is the result.
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    }
+    // Somebody else may have started the same ID in between.
+    const running = await this.#latestInput(workflowId);
+    if (running !== null) refuseOther(workflowId, running, generation);
+    return this.handle(workflowId);
+  }
+
+  handle(workflowId: string): GenerationHandle {
+    return new GenerationHandle(this.#client, workflowId);
+  }
+
+  async #latestInput(workflowId: string): Promise<Latest | null> {
+    const handle = this.#client.workflow.getHandle(workflowId);
+    try {
+      const { type, runId, status } = await handle.describe();
+      if (type !== WORKFLOW_TYPE) {
+        throw new GenerationError(
+          workflowId,
+          FAILURE.InputChanged,
+          `Workflow ID "${workflowId}" belongs to a Workflow of type ${type}. Choose another ID; nothing was started.`,
+        );
+      }
+      const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
+        namespace: this.#client.options.namespace,
+        execution: { workflowId, runId },
+        maximumPageSize: 1,
+      });
+      const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
+      const input = await decodeFromPayloadsAtIndex<unknown>(this.#client.options.loadedDataConverter, 0, payloads);
+      return { running: status.name === 'RUNNING', input: readInput(input) };
+    } catch (error) {
+      // An input that was refused paid for nothing, so it binds nobody.
+      if (error instanceof WorkflowNotFoundError || error instanceof InvalidInput) return null;
+      throw error;
+    }
+  }
+}
+
+interface Latest {
+  readonly running: boolean;
+  readonly input: Generation;
+}
+
+function refuseOther(workflowId: string, { running, input }: Latest, wanted: Generation): void {
+  const otherTake = running ? wanted.take !== input.take : wanted.take < input.take;
+  // A task that is taken up needs no prompt; what names it is its ID.
+  const other = wanted.taskId === null ? wanted.body !== input.body : running && wanted.taskId !== input.taskId;
+  if (!otherTake && (!other || wanted.take > input.take)) return;
+  throw new GenerationError(
+    workflowId,
+    FAILURE.InputChanged,
+    otherTake
+      ? `Workflow ID "${workflowId}" is at take ${input.take}${running ? ' and still runs' : ''}. Wait for it, or ask for a larger take; nothing was started.`
+      : `Workflow ID "${workflowId}" belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID; nothing was started.`,
+  );
+}
+
+/** One generation by its Workflow ID. */
+export class GenerationHandle {
+  readonly workflowId: string;
+  readonly #client: Client;
+  readonly #handle: WorkflowHandle;
+
+  constructor(client: Client, workflowId: string) {
+    this.workflowId = workflowId;
+    this.#client = client;
+    // Without a run ID, so that a reset or a run that continued as new is followed.
+    this.#handle = client.workflow.getHandle(workflowId);
+  }
+
+  /**
+   * Waits for the result.
+   * @throws GenerationError when the generation did not succeed.
+   * @throws WorkflowNotFoundError when there is no such ID.
+   */
+  async result(): Promise<GenerationResult> {
+    for (;;) {
+      const { runId } = await this.#handle.describe();
+      try {
+        return (await this.#handle.result()) as GenerationResult;
+      } catch (error) {
+        if (!(error instanceof WorkflowFailedError)) throw error;
+        // A reset ends the old run as "terminated"; the ID then has another run.
+        const latest = await this.#handle.describe();
+        if (error.cause instanceof TerminatedFailure && latest.runId !== runId) continue;
+        throw generationError(this.workflowId, error, memoOf(latest));
+      }
+    }
+  }
+
+  /** The state by query, or what the memo says when no Worker answers. */
+  async state(): Promise<GenerationState | GenerationMemo | null> {
+    try {
+      return await this.#client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () =>
+        this.#handle.query<GenerationState>(STATE_QUERY),
+      );
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) throw error;
+      return memoOf(await this.#handle.describe());
+    }
+  }
+
+  /** What the Service knows of the Workflow. */
+  describe(): Promise<WorkflowExecutionDescription> {
+    return this.#handle.describe();
+  }
+}
+
+export function memoOf(description: Pick<WorkflowExecutionDescription, 'memo'>): GenerationMemo | null {
+  return (description.memo?.[MEMO_FIELD] as GenerationMemo | undefined) ?? null;
+}
+
+function generationError(workflowId: string, error: WorkflowFailedError, memo: GenerationMemo | null): GenerationError {
+  const { cause } = error;
+  if (cause instanceof ApplicationFailure) {
+    const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
+    return new GenerationError(workflowId, cause.type ?? 'Failed', cause.message, details);
+  }
+  const how = cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
+  const taskId = memo?.taskId ?? null;
+  const next =
+    taskId === null
+      ? 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found by its key.'
+      : `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`;
+  return new GenerationError(workflowId, how, `The Workflow has ended: ${how}. ${next}`, {
+    taskId,
+    idempotencyKey: memo?.idempotencyKey ?? null,
+    reservedCredits: memo?.reservedCredits ?? null,
+    finalCredits: memo?.finalCredits ?? null,
+    action: next,
+  });
+}
+
+/**
+ * Refuses an ID under which nothing should be started.
+ * @throws InvalidInput for an empty one or one above 255 bytes.
+ */
+export function checkWorkflowId(workflowId: string): void {
+  if (workflowId.trim() === '') throw new InvalidInput('workflowId', 'is empty');
+  if (Buffer.byteLength(workflowId) > WORKFLOW_ID_BYTES) {
+    throw new InvalidInput('workflowId', `is longer than ${WORKFLOW_ID_BYTES} bytes`);
+  }
+}
+
+/** An ID that reads well in the list of the UI: model, start of the prompt, 6 random characters. */
+export function newWorkflowId({ model, prompt }: Pick<GenerateMediaInput, 'model' | 'prompt'>): string {
+  const words = slug((prompt ?? '').toLowerCase(), 32);
+  return `${slug(String(model), 40)}-${words}-${randomBytes(4).toString('hex').slice(0, 6)}`;
+}
+
+// The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
+function summary({ model, prompt, taskId }: Generation): string {
+  return taskId === null ? `${model}: ${[...(prompt ?? 'by params')].slice(0, 80).join('')}` : `${model}: wait for ${taskId}`;
+}

@@ -1,0 +1,109 @@
+import { accessSync, constants } from 'node:fs';
+import { z } from 'zod';
+import { keyFile, parseBaseUrl, staticKey, type KeySource } from './api/index.js';
+import { DEFAULT_BASE_URL, DEFAULT_TASK_QUEUE } from './contract/index.js';
+import { openStore, type Store } from './storage/index.js';
+
+export const WORKER_ROLES = ['workflows', 'results', 'api'] as const;
+export type WorkerRole = (typeof WORKER_ROLES)[number];
+
+/** The settings, read once from the environment. */
+export interface Settings {
+  /** Null when neither `RIVYA_API_KEY` nor `RIVYA_API_KEY_FILE` is set. */
+  readonly keys: KeySource | null;
+  readonly baseUrl: string;
+  /** Calls a minute for this key, over all Workers. 1 to 100,000. */
+  readonly rateLimitPerMinute: number;
+  readonly taskQueue: string;
+  readonly roles: ReadonlySet<WorkerRole>;
+  /** Null: results stay links. */
+  readonly store: Store | null;
+  readonly trustedResultHosts: ReadonlySet<string>;
+  /** Base of the links into the Temporal UI, without a slash at the end, or null. */
+  readonly uiUrl: string | null;
+}
+
+/** A setting is wrong. The message names each wrong variable. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+}
+
+const list = z
+  .string()
+  .transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+
+const Environment = z.object({
+  RIVYA_API_KEY: z.string().optional(),
+  RIVYA_API_KEY_FILE: z.string().optional(),
+  RIVYA_BASE_URL: z.string().default(DEFAULT_BASE_URL),
+  RIVYA_RATE_LIMIT_PER_MINUTE: z.coerce
+    .number('must be a number of calls a minute')
+    .min(1, 'must be at least 1')
+    .max(100_000, 'must be at most 100000')
+    .default(60),
+  RIVYA_TASK_QUEUE: z.string().max(200, 'must be at most 200 characters').default(DEFAULT_TASK_QUEUE),
+  RIVYA_WORKER_ROLES: list
+    .pipe(z.array(z.enum(WORKER_ROLES, `must be some of ${WORKER_ROLES.join(',')}`)).min(1, 'names no role'))
+    .default([...WORKER_ROLES]),
+  RIVYA_STORE: z.string().optional(),
+  RIVYA_TRUSTED_RESULT_HOSTS: list
+    .pipe(z.array(z.string().regex(/^[^\s/@]+$/, 'must be host[:port], comma separated')))
+    .default([]),
+  RIVYA_UI_URL: z.url('must be a URL').optional(),
+});
+
+/**
+ * Reads every `RIVYA_*` setting. An empty variable counts as not set.
+ * @throws SettingsError that names each wrong variable.
+ */
+export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = Environment.safeParse(set);
+  const problems = parsed.success
+    ? []
+    : parsed.error.issues.map((issue) => `${String(issue.path[0])}: ${issue.message}`);
+  if (!parsed.success) throw new SettingsError(problems.join('\n'));
+  const values = parsed.data;
+  const attempt = <T>(name: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    }
+  };
+
+  const baseUrl = attempt('RIVYA_BASE_URL', () => parseBaseUrl(values.RIVYA_BASE_URL).href.replace(/\/+$/, ''));
+  const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS);
+  const { RIVYA_STORE: address } = values;
+  const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address, trustedResultHosts));
+  const keys = attempt('RIVYA_API_KEY', () => keySource(values.RIVYA_API_KEY, values.RIVYA_API_KEY_FILE));
+  if (problems.length > 0 || baseUrl === undefined || store === undefined || keys === undefined) {
+    throw new SettingsError(problems.join('\n'));
+  }
+  return {
+    keys,
+    baseUrl,
+    rateLimitPerMinute: values.RIVYA_RATE_LIMIT_PER_MINUTE,
+    taskQueue: values.RIVYA_TASK_QUEUE,
+    roles: new Set(values.RIVYA_WORKER_ROLES),
+    store,
+    trustedResultHosts,
+    uiUrl: values.RIVYA_UI_URL?.replace(/\/+$/, '') ?? null,
+  };
+}
+
+function keySource(key: string | undefined, file: string | undefined): KeySource | null {
+  if (key !== undefined && file !== undefined) {
+    throw new Error('set only one of RIVYA_API_KEY and RIVYA_API_KEY_FILE, or nobody can tell which key is used');
+  }
+  if (file !== undefined) {
+    try {
+      accessSync(file, constants.R_OK);
+    } catch {
+      throw new Error(`RIVYA_API_KEY_FILE: the file ${file} cannot be read`);
+    }
+    return keyFile(file);
+  }
+  return key === undefined ? null : staticKey(key);
+}

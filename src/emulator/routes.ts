@@ -1,0 +1,25 @@
+import type { FaultTarget } from './types.js';
+
+/** Which documented call, or file of the media host, a request is for. */
+export interface Route {
+  readonly on: FaultTarget;
+  readonly taskId?: string;
+}
+
+export function routeOf(method: string, path: string): Route | null {
+  if (method === 'POST' && path === '/api/v1/generations') return { on: 'create' };
+  if (method !== 'GET') return null;
+  if (path === '/api/v1/models') return { on: 'models' };
+  if (path === '/api/v1/credits') return { on: 'credits' };
+  const [, checked, fetched] = /^(?:\/api\/v1\/generations\/([^/]+)|\/media\/([^/]+)\/\d+\.\w+)$/.exec(path) ?? [];
+  if (checked !== undefined) return { on: 'status', taskId: decode(checked) };
+  return fetched === undefined ? null : { on: 'media', taskId: decode(fetched) };
+}
+
+function decode(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // Not a task ID of ours in any case.
+  }
+}

@@ -1,0 +1,226 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SIMULATED_HEADER } from '../contract/index.js';
+import { admin, type AdminCalls } from './admin.js';
+import type { Api } from './api.js';
+import type { Call } from './call.js';
+import type { Faults, FaultSubject, PickedFault } from './faults.js';
+import { mediaReply } from './media.js';
+import { json, Refusal, refusalReply, text, type Reply } from './replies.js';
+import { routeOf, type Route } from './routes.js';
+import type { State } from './state.js';
+import type { EmulatorSwitches, RecordedRequest } from './types.js';
+import { promptOf } from './validate.js';
+
+export interface ServerParts {
+  readonly api: Api;
+  readonly state: State;
+  readonly faults: Faults;
+  readonly admin: AdminCalls;
+  readonly clock: () => number | Promise<number>;
+  readonly switches: () => EmulatorSwitches;
+}
+
+/** `Retry-After` of a 503, where the switch asks for one: short, so that nobody waits long for a simulated outage. */
+const OUTAGE_RETRY_MS = 5000;
+/** Largest request body. The API's own limit is not published; its longest prompt has 20,000 characters. */
+const MAX_BODY_BYTES = 1_048_576;
+/** Only faults break connections here: an idle one is kept longer than any client's pause between calls. */
+const KEEP_ALIVE_MS = 65_000;
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+type Recorded = { -readonly [Name in keyof RecordedRequest]: RecordedRequest[Name] };
+
+/** The HTTP side: reads a request, picks its faults, sends the reply or breaks it. */
+export class HttpServer {
+  readonly requests: Recorded[] = [];
+  readonly server: Server;
+  readonly #parts: ServerParts;
+  readonly #closing = new AbortController();
+
+  constructor(parts: ServerParts) {
+    this.#parts = parts;
+    this.server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+      // What fails here is a sender that went away, or a delay that close() ended: nobody is left to be told.
+      this.#handle(request, response).catch(() => response.destroy());
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    this.server.closeAllConnections();
+    await closed;
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { state, clock } = this.#parts;
+    const now = await clock();
+    const method = request.method ?? '';
+    const path = (request.url ?? '/').split('?')[0] ?? '/';
+    const body = await readBody(request);
+    if (path.startsWith('/__admin/')) {
+      const reply = await admin(this.#parts.admin, method, path, body.toString(), request.socket.remoteAddress);
+      this.#send(response, reply, now);
+      return;
+    }
+    const idempotencyKey = header(request, 'idempotency-key') ?? null;
+    const record: Recorded = { method, path, idempotencyKey, body: body.toString(), at: now, status: null };
+    this.requests.push(record);
+    const route = routeOf(method, path);
+    const task = route?.taskId === undefined ? undefined : state.tasks.get(route.taskId);
+    if (route?.on === 'create' && idempotencyKey !== null) state.countPost(idempotencyKey, record.body);
+    if (route?.on === 'status') task?.checks.push(now);
+
+    const prompt = task?.prompt ?? promptOf(record.body);
+    const subject: FaultSubject = {
+      prompt,
+      key: task?.key ?? idempotencyKey,
+      id: task?.id ?? idempotencyKey ?? prompt,
+    };
+    const fault = route === null ? { shape: {}, action: null } : this.#parts.faults.pick(route.on, subject);
+    const call = this.#call(request, body, idempotencyKey, now, fault);
+    try {
+      await this.#exchange(response, record, route, call, fault);
+    } finally {
+      call.finished?.();
+    }
+  }
+
+  #call(request: IncomingMessage, body: Buffer, idempotencyKey: string | null, now: number, fault: PickedFault): Call {
+    const { action } = fault;
+    const refreshNow = async (): Promise<void> => {
+      call.now = await this.#parts.clock();
+    };
+    const call: Call = {
+      authorization: header(request, 'authorization'),
+      contentType: header(request, 'content-type'),
+      idempotencyKey,
+      body,
+      shape: fault.shape,
+      baseUrl: `http://${header(request, 'host') ?? 'localhost'}`,
+      now,
+      refreshNow,
+      before: async () => {
+        if (action?.kind !== 'delayBefore') return;
+        await this.#delay(action.ms);
+        await refreshNow();
+      },
+    };
+    return call;
+  }
+
+  async #exchange(
+    response: ServerResponse,
+    record: Recorded,
+    route: Route | null,
+    call: Call,
+    { action }: PickedFault,
+  ): Promise<void> {
+    const { state } = this.#parts;
+    const changing = route?.on === 'create' || route?.on === 'status';
+    if (action?.kind === 'hang' || action?.kind === 'dropBefore') {
+      if (changing) state.save();
+      if (action.kind === 'dropBefore') response.destroy();
+      return; // A request that hangs keeps its connection until close().
+    }
+    let reply: Reply;
+    if (action?.kind === 'reply') reply = text(action.status, action.body, action.headers);
+    else if (action?.kind === 'redirect') reply = text(307, '', { location: action.location });
+    else if (action?.kind === 'error') reply = this.#faultReply(action, route, call);
+    else {
+      const word = action?.kind === 'status' ? action.status : null;
+      reply = await this.#work(route, call, word);
+      if (action?.kind === 'errorAfter') reply = this.#faultReply(action, route, call);
+      if (action?.kind === 'replyAfter') reply = text(action.status, action.body, action.headers);
+    }
+    if (changing) state.save();
+    if (action?.kind === 'delayAfter') {
+      await this.#delay(action.ms);
+      await call.refreshNow();
+    }
+    if (action?.kind === 'dropAfter') response.destroy();
+    else if (action?.kind === 'truncateAfter') await this.#sendCut(response, reply, call.now, action.bytes);
+    else {
+      record.status = reply.status;
+      this.#send(response, reply, call.now);
+    }
+  }
+
+  #faultReply(
+    fault: { code: Refusal['code']; message?: string; retryAfter?: string },
+    route: Route | null,
+    call: Call,
+  ): Reply {
+    const { api } = this.#parts;
+    const throttled = fault.code === 'public_api_disabled' || fault.code === 'rate_limited';
+    const retryAfter = fault.retryAfter ?? (throttled ? api.retryAfter(call.now, OUTAGE_RETRY_MS) : undefined);
+    const reply = refusalReply(new Refusal(fault.code, fault.message, retryAfter));
+    if (route?.on === 'create') api.idempotency.storeRefusal(call, reply);
+    return reply;
+  }
+
+  async #work(route: Route | null, call: Call, statusWord: string | null): Promise<Reply> {
+    const { api } = this.#parts;
+    try {
+      if (route === null) throw new Refusal('not_found', 'There is no such endpoint.');
+      if (route.on === 'create') return await api.create(call);
+      await call.before();
+      if (route.on === 'models') return api.models();
+      if (route.on === 'credits') return api.credits(call);
+      const taskId = route.taskId ?? '';
+      return route.on === 'media'
+        ? mediaReply(api.finishedTask(taskId, call.now))
+        : api.status(call, taskId, statusWord);
+    } catch (error) {
+      if (error instanceof Refusal) return refusalReply(error);
+      if (this.#closing.signal.aborted) throw error;
+      process.emitWarning(error instanceof Error ? error : String(error)); // A fault of the emulator itself.
+      return json(500, {
+        error: { code: 'internal_error', message: 'The emulator failed.', requestId: 'req_emulator' },
+      });
+    }
+  }
+
+  async #delay(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#closing.signal });
+  }
+
+  #writeHead(response: ServerResponse, reply: Reply, now: number): void {
+    response.sendDate = false; // Ours follows the emulator's clock.
+    response.writeHead(reply.status, {
+      'content-length': reply.body.length,
+      [SIMULATED_HEADER]: '1',
+      date: new Date(now + this.#parts.switches().clockOffsetMs).toUTCString(),
+      ...Object.fromEntries(Object.entries(reply.headers).map(([name, value]) => [name.toLowerCase(), value])),
+    });
+  }
+
+  #send(response: ServerResponse, reply: Reply, now: number): void {
+    this.#writeHead(response, reply, now);
+    response.end(reply.body);
+  }
+
+  async #sendCut(response: ServerResponse, reply: Reply, now: number, bytes: number): Promise<void> {
+    this.#writeHead(response, reply, now);
+    response.flushHeaders();
+    const part = reply.body.subarray(0, bytes);
+    if (part.length > 0) await new Promise((resolve) => response.write(part, resolve));
+    // An orderly end of the connection, so that the part arrives before it; a reset could overtake it.
+    response.socket?.end();
+  }
+}
+
+function header(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}

@@ -1,0 +1,46 @@
+import type { EmulatorSwitches } from './types.js';
+
+export const DEFAULT_SWITCHES: EmulatorSwitches = {
+  createStatus: 201,
+  createBody: 'full',
+  replay: 'stored',
+  storeRefusals: false,
+  storeServerErrors: false,
+  concurrentPost: 'conflict',
+  keyScope: 'apiKey',
+  keyLifetimeMs: Infinity,
+  urls: 'present',
+  errorOnFailed: 'present',
+  resultLagMs: 0,
+  clockOffsetMs: 0,
+  retryAfter: 'none',
+};
+
+/** Every setting of the switches that have a few. */
+export const SWITCH_VALUES = {
+  createStatus: [200, 201, 202],
+  createBody: ['full', 'short'],
+  replay: ['stored', 'current'],
+  storeRefusals: [false, true],
+  storeServerErrors: [false, true],
+  concurrentPost: ['conflict', 'wait', 'replay'],
+  keyScope: ['apiKey', 'account'],
+  urls: ['present', 'missing', 'none'],
+  errorOnFailed: ['present', 'null'],
+  retryAfter: ['none', 'seconds', 'date'],
+} as const satisfies { readonly [Name in keyof EmulatorSwitches]?: readonly EmulatorSwitches[Name][] };
+
+/** @throws TypeError naming the switch that does not exist or has no such setting. */
+export function withSwitches(current: EmulatorSwitches, changes: Partial<EmulatorSwitches>): EmulatorSwitches {
+  for (const [name, value] of Object.entries(changes)) {
+    if (!Object.hasOwn(DEFAULT_SWITCHES, name)) throw new TypeError(`The emulator has no switch "${name}".`);
+    const values: readonly unknown[] | undefined = Object.hasOwn(SWITCH_VALUES, name)
+      ? SWITCH_VALUES[name as keyof typeof SWITCH_VALUES]
+      : undefined;
+    if (values === undefined ? typeof value !== 'number' : !values.includes(value)) {
+      const choice = values?.map(String).join(', ') ?? 'a number of milliseconds';
+      throw new TypeError(`The switch "${name}" cannot be ${JSON.stringify(value)}; it takes ${choice}.`);
+    }
+  }
+  return { ...current, ...changes };
+}

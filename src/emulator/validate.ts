@@ -1,0 +1,67 @@
+import type { EmulatorKey } from './types.js';
+import { findModel, type Model } from './catalogue.js';
+import { Refusal } from './replies.js';
+
+export interface CreateBody {
+  readonly model: Model;
+  readonly prompt: string | null;
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
+const FIELDS = new Set(['model', 'prompt', 'params', 'client_request_id']);
+
+function invalid(message: string): Refusal {
+  return new Refusal('validation_failed', message);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The prompt of a body that may be anything. */
+export function promptOf(body: string): string {
+  const value = parseJson(body);
+  return isObject(value) && typeof value['prompt'] === 'string' ? value['prompt'] : '';
+}
+
+/** @throws Refusal `validation_failed` with the field that is wrong. */
+export function validateCreate(text: string, contentType: string | undefined): CreateBody {
+  if (!/^application\/json\b/i.test(contentType ?? '')) throw invalid('Content-Type must be application/json.');
+  const body = parseJson(text);
+  if (!isObject(body)) throw invalid('The body must be a JSON object.');
+  const unknown = Object.keys(body).find((name) => !FIELDS.has(name));
+  if (unknown !== undefined) throw invalid(`Unknown field "${unknown}".`);
+  const { model: id, prompt, params, client_request_id: trace } = body;
+  const model = typeof id === 'string' ? findModel(id) : undefined;
+  if (model === undefined) throw invalid('The field "model" must be the ID of a public model.');
+  if (model.category === 'chat') throw invalid(`The model "${model.id}" belongs to the Chat API.`);
+  if (params !== undefined && !isObject(params)) throw invalid('The field "params" must be an object.');
+  if (params === undefined && model.needsParams === true) throw invalid(`The model "${model.id}" needs "params".`);
+  if (trace !== undefined && typeof trace !== 'string')
+    throw invalid('The field "client_request_id" must be a string.');
+  if (prompt === undefined && params !== undefined) return { model, prompt: null, params };
+  if (typeof prompt !== 'string' || prompt.trim() === '') throw invalid('The field "prompt" must be a text.');
+  if (model.maxPrompt !== null && [...prompt].length > model.maxPrompt) {
+    throw invalid(`The field "prompt" is longer than the ${model.maxPrompt} characters of "${model.id}".`);
+  }
+  return { model, prompt, params: params ?? {} };
+}
+
+/** @throws Refusal for a key that is missing, unknown, revoked or expired. */
+export function findKey(authorization: string | undefined, keys: readonly EmulatorKey[]): EmulatorKey {
+  const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+  if (given === undefined) throw new Refusal('api_key_missing');
+  const key = keys.find((candidate) => candidate.key === given);
+  if (key === undefined) throw new Refusal('api_key_invalid');
+  if (key.state === 'revoked') throw new Refusal('api_key_revoked');
+  if (key.state === 'expired') throw new Refusal('api_key_expired');
+  return key;
+}

@@ -1,0 +1,208 @@
+import type { Duration, GenerateMediaInput, GenerationRequest, JsonValue } from '../contract/index.js';
+import { formatDuration, parseDuration } from './duration.js';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+/** Input that is wrong, found before anything is paid. `field` names the place. */
+export class InvalidInput extends Error {
+  override readonly name = 'InvalidInput';
+  readonly field: string;
+  constructor(field: string, problem: string) {
+    super(`${field}: ${problem}. Nothing was sent to the API and nothing was paid.`);
+    this.field = field;
+  }
+}
+
+/** A checked input with every default filled in. */
+export interface Generation {
+  readonly model: string;
+  readonly prompt: string | null;
+  /** The exact request body that every attempt sends. */
+  readonly body: string;
+  readonly ownKey: string | null;
+  readonly take: number;
+  readonly taskId: string | null;
+  readonly maxAttempts: number;
+  readonly deadlineMs: number;
+  readonly submitDeadlineMs: number;
+  readonly idempotencyWindowMs: number;
+  readonly onActionNeeded: 'hold' | 'fail';
+  readonly taskQueue: string | null;
+}
+
+const FIELDS = [
+  'model',
+  'prompt',
+  'params',
+  'clientRequestId',
+  'idempotencyKey',
+  'take',
+  'taskId',
+  'labels',
+  'options',
+] as const satisfies readonly (keyof GenerateMediaInput)[];
+const OPTIONS = [
+  'maxAttempts',
+  'deadline',
+  'submitDeadline',
+  'idempotencyWindow',
+  'onActionNeeded',
+  'taskQueue',
+] as const satisfies readonly (keyof NonNullable<GenerateMediaInput['options']>)[];
+// Published names of a later version: a plain word is better than "unknown field".
+const LATER = new Set(['references', 'options.maxCredits', 'options.store', 'options.priority', 'options.fairnessKey']);
+
+// The API page of files says 128; for generations no length is published.
+const CLIENT_REQUEST_ID_LENGTH = 128;
+const MODEL_LENGTH = 128;
+const TASK_ID_LENGTH = 256;
+// Each attempt is paid. Ten failures in a row are no accident.
+const MAX_ATTEMPTS = 10;
+// Longer than any published job, short enough that a typing error is seen.
+const LONGEST = 30 * DAY;
+// Deeper than any documented params; keeps the recursion bounded.
+const PARAMS_DEPTH = 32;
+
+/**
+ * Checks an input and fills in the defaults. Null counts as left out, because other languages send it so.
+ * @throws InvalidInput with the name of the wrong field.
+ */
+export function readInput(input: unknown): Generation {
+  const fields = record(input, 'input');
+  onlyKnown(fields, FIELDS, '');
+  const options = fields['options'] === undefined ? {} : record(fields['options'], 'options');
+  onlyKnown(options, OPTIONS, 'options.');
+  labels(fields['labels']);
+
+  const model = text(fields['model'], 'model', MODEL_LENGTH);
+  if (model === null) throw new InvalidInput('model', 'is missing; name a public model ID, for example "z-image"');
+  const prompt = text(fields['prompt'], 'prompt');
+  const params = fields['params'] === undefined ? null : record(fields['params'], 'params');
+  if (params !== null) json(params, 'params', 0);
+  const clientRequestId = text(fields['clientRequestId'], 'clientRequestId', CLIENT_REQUEST_ID_LENGTH);
+  const taskId = text(fields['taskId'], 'taskId', TASK_ID_LENGTH);
+  if (taskId === null && prompt === null && (params === null || Object.keys(params).length === 0)) {
+    throw new InvalidInput('prompt', 'is missing, and so are params; give at least one of them');
+  }
+
+  const ownKey = text(fields['idempotencyKey'], 'idempotencyKey', 255);
+  if (ownKey !== null && !/^[\x21-\x7e]+$/.test(ownKey)) {
+    throw new InvalidInput('idempotencyKey', 'must be 1 to 255 visible ASCII characters, as it travels in a header');
+  }
+  if (ownKey !== null && taskId !== null) {
+    throw new InvalidInput('idempotencyKey', 'cannot go with taskId: a task that exists is not submitted again');
+  }
+  const maxAttempts = integer(options['maxAttempts'], 'options.maxAttempts', MAX_ATTEMPTS) ?? 1;
+  if (ownKey !== null && maxAttempts > 1) {
+    throw new InvalidInput('options.maxAttempts', 'must be 1 with an idempotencyKey of your own, which is never varied');
+  }
+  const onActionNeeded = options['onActionNeeded'] ?? 'hold';
+  if (onActionNeeded !== 'hold' && onActionNeeded !== 'fail') {
+    throw new InvalidInput('options.onActionNeeded', 'must be "hold" or "fail"');
+  }
+
+  return {
+    model,
+    prompt,
+    body: requestBody({ model, prompt, params: params as GenerationRequest['params'] | null, clientRequestId }),
+    ownKey,
+    take: integer(fields['take'], 'take', 1_000_000) ?? 1,
+    taskId,
+    maxAttempts,
+    deadlineMs: duration(options['deadline'], 'options.deadline') ?? 6 * HOUR,
+    submitDeadlineMs: duration(options['submitDeadline'], 'options.submitDeadline') ?? 24 * HOUR,
+    idempotencyWindowMs: duration(options['idempotencyWindow'], 'options.idempotencyWindow') ?? 12 * HOUR,
+    onActionNeeded,
+    taskQueue: text(options['taskQueue'], 'options.taskQueue', 255),
+  };
+}
+
+/** The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`). */
+function requestBody(request: {
+  model: string;
+  prompt: string | null;
+  params: GenerationRequest['params'] | null;
+  clientRequestId: string | null;
+}): string {
+  // The order of the fields is part of the bytes: never change it.
+  return JSON.stringify({
+    model: request.model,
+    ...(request.prompt !== null && { prompt: request.prompt }),
+    ...(request.params && { params: request.params }),
+    ...(request.clientRequestId !== null && { client_request_id: request.clientRequestId }),
+  });
+}
+
+function record(value: unknown, field: string): Record<string, unknown> {
+  if (!isPlainObject(value)) throw new InvalidInput(field, 'must be a JSON object');
+  // Null is how many languages write "not given"; inside params it is a value and stays.
+  return field === 'params' ? value : Object.fromEntries(Object.entries(value).filter(([, v]) => v != null));
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function onlyKnown(fields: Record<string, unknown>, known: readonly string[], prefix: string): void {
+  for (const name of Object.keys(fields)) {
+    if (known.includes(name)) continue;
+    const field = `${prefix}${name}`;
+    if (LATER.has(field)) throw new InvalidInput(field, 'is not supported by this version');
+    throw new InvalidInput(field, `is not a field of the input; known are ${known.join(', ')}`);
+  }
+}
+
+function text(value: unknown, field: string, maxLength = Number.POSITIVE_INFINITY): string | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'string') throw new InvalidInput(field, 'must be a string');
+  if (value.trim() === '') throw new InvalidInput(field, 'is empty');
+  if (value.length > maxLength) throw new InvalidInput(field, `is longer than ${maxLength} characters`);
+  if (field !== 'prompt' && /\p{Cc}/u.test(value)) throw new InvalidInput(field, 'holds a control character');
+  if (!value.isWellFormed()) throw new InvalidInput(field, 'holds half of a surrogate pair, which is no text');
+  return value;
+}
+
+function integer(value: unknown, field: string, max: number): number | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > max) {
+    throw new InvalidInput(field, `must be a whole number from 1 to ${max}`);
+  }
+  return value;
+}
+
+function duration(value: unknown, field: string): number | null {
+  if (value === undefined) return null;
+  const ms = typeof value === 'number' || typeof value === 'string' ? parseDuration(value as Duration) : null;
+  if (ms === null || ms < 1_000 || ms > LONGEST) {
+    throw new InvalidInput(
+      field,
+      `must be from 1 s to ${formatDuration(LONGEST)}, as "90s", "10m", "6h", "2d" or in milliseconds`,
+    );
+  }
+  return ms;
+}
+
+function labels(value: unknown): void {
+  if (value === undefined) return;
+  for (const [name, label] of Object.entries(record(value, 'labels'))) {
+    if (typeof label !== 'string') throw new InvalidInput(`labels.${name}`, 'must be a string');
+  }
+}
+
+/** Refuses what would not arrive as it was written. */
+function json(value: unknown, field: string, depth: number): asserts value is JsonValue {
+  if (depth > PARAMS_DEPTH) throw new InvalidInput(field, `is nested deeper than ${PARAMS_DEPTH} levels`);
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return;
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value) || (Number.isInteger(value) && !Number.isSafeInteger(value))) {
+      throw new InvalidInput(field, `${value} is a number that JSON cannot carry exactly; send it as a string`);
+    }
+  } else if (Array.isArray(value)) {
+    value.forEach((item, index) => json(item, `${field}[${index}]`, depth + 1));
+  } else if (isPlainObject(value)) {
+    for (const [name, item] of Object.entries(value)) json(item, `${field}.${name}`, depth + 1);
+  } else {
+    throw new InvalidInput(field, 'is not JSON');
+  }
+}

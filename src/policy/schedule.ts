@@ -1,0 +1,57 @@
+import type { MediaKind } from '../contract/index.js';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** No two status calls of one task are closer than this: the fastest pace that the API page advises. */
+export const MIN_WAIT_MS = 5 * SECOND;
+// The API page: "wait 2-3 seconds after submission".
+const FIRST_WAIT_MS = 2 * SECOND;
+const FIRST_SPREAD_MS = 1 * SECOND;
+
+/** Fixed while nothing is known of the job: growing from the start costs more calls and more lag than a fixed pace. */
+const BANDS: Readonly<Record<MediaKind, readonly { readonly untilMs: number; readonly everyMs: number }[]>> = {
+  image: [
+    { untilMs: 30 * SECOND, everyMs: 5 * SECOND },
+    { untilMs: 5 * MINUTE, everyMs: 10 * SECOND },
+  ],
+  // "Slow down for long video and audio jobs."
+  video: [
+    { untilMs: 60 * SECOND, everyMs: 10 * SECOND },
+    { untilMs: 5 * MINUTE, everyMs: 15 * SECOND },
+  ],
+  audio: [
+    { untilMs: 60 * SECOND, everyMs: 10 * SECOND },
+    { untilMs: 5 * MINUTE, everyMs: 15 * SECOND },
+  ],
+};
+// From 5 minutes on, a check comes at most 5 % of the job's length too late.
+const SHARE_OF_AGE = 0.05;
+// A person who waits for an hour still sees the end within a minute; after that 5 minutes are nothing.
+const CAP_FIRST_HOUR_MS = 60 * SECOND;
+const CAP_LATER_MS = 5 * MINUTE;
+// Jobs submitted together drift apart instead of asking together for hours.
+const JITTER = 0.1;
+
+export interface WaitInput {
+  /** Age of the task in milliseconds. */
+  readonly ageMs: number;
+  readonly kind: MediaKind | null;
+  /** True before the first check of a task that was submitted just now. */
+  readonly first: boolean;
+  /** From 0 to 1. In a Workflow `Math.random()` is deterministic. */
+  readonly random: number;
+}
+
+/**
+ * Milliseconds until the next status check: 2 to 3 s before the first, then never less than 5 s. Jitter makes a wait
+ * up to 10 % shorter, so the caps hold. An unknown kind waits like a video.
+ */
+export function nextWait({ ageMs, kind, first, random }: WaitInput): number {
+  if (first) return Math.round(FIRST_WAIT_MS + FIRST_SPREAD_MS * random);
+  const band = BANDS[kind ?? 'video'].find(({ untilMs }) => ageMs < untilMs);
+  const cap = ageMs < HOUR ? CAP_FIRST_HOUR_MS : CAP_LATER_MS;
+  const every = band?.everyMs ?? Math.min(ageMs * SHARE_OF_AGE, cap);
+  return Math.max(MIN_WAIT_MS, Math.round(every * (1 - JITTER * random)));
+}

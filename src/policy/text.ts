@@ -1,0 +1,48 @@
+import type { GenerationState } from '../contract/index.js';
+import { formatDuration } from './duration.js';
+
+/** What is known about the money, from the API's own numbers. */
+export function money(credits: { reservedCredits: number | null; finalCredits: number | null }): string {
+  const say = (n: number | null): string => (n === null ? 'not reported' : String(n));
+  return `credits reserved: ${say(credits.reservedCredits)}, final: ${say(credits.finalCredits)}`;
+}
+
+/** The state of a generation as Markdown, for the current details in the Temporal UI. */
+export function describeState(state: GenerationState): string {
+  const lines = [`**${headline(state)}**`, ''];
+  if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
+  if (state.hold !== null) {
+    lines.push(`${state.hold.message}`, '', `**What to do:** ${state.hold.action}`, '', `Held since ${state.hold.since}.`, '');
+  }
+  lines.push(`- Model: \`${state.model}\`, attempt ${state.attempt}`);
+  if (state.taskId !== null) lines.push(`- Task: \`${state.taskId}\`, ${money(state)}`);
+  if (state.idempotencyKey !== null) lines.push(`- Idempotency key: \`${state.idempotencyKey}\``);
+  lines.push(`- Status checks: ${state.statusChecks}`);
+  if (state.nextCheckAt !== null) lines.push(`- Next check: ${state.nextCheckAt}`);
+  return lines.join('\n');
+}
+
+function headline(state: GenerationState): string {
+  switch (state.phase) {
+    case 'starting':
+    case 'submitting':
+      return 'The generation is being submitted.';
+    case 'waiting':
+      return `Rivya says ${state.status ?? 'nothing yet'}; waiting for the next check.`;
+    case 'storing':
+      return 'The task has succeeded; its files are being stored.';
+    case 'held':
+      return `Held: a person must act (${state.hold?.code ?? 'unknown'}).`;
+    case 'succeeded':
+      return 'Done.';
+    case 'failed':
+      return 'Failed.';
+    case 'cancelled':
+      return 'Cancelled here. A task that exists goes on at Rivya, which has no cancel.';
+  }
+}
+
+/** Summary of a timer, as the Timeline shows it. */
+export function waitSummary(waitMs: number, check: number): string {
+  return `wait ${formatDuration(waitMs)} before check ${check}`;
+}

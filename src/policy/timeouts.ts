@@ -1,0 +1,30 @@
+/** Every time limit of this package, in milliseconds, each with its reason. */
+
+const SECOND = 1_000;
+
+export const TIMEOUTS = {
+  /** HTTP limit of a submit. An answer later than this is not known to come at all. */
+  httpSubmit: 60 * SECOND,
+  /** One submit attempt: the HTTP limit, plus the fence before and after it. */
+  submitStartToClose: 75 * SECOND,
+  /** HTTP limit of a status check; it only reads, so it may give up early. */
+  httpCheck: 20 * SECOND,
+  /** One check attempt: the HTTP limit and room for a slow Worker. */
+  checkStartToClose: 30 * SECOND,
+  /** Submit and check: a killed Worker is noticed after this, not after the whole attempt. */
+  heartbeat: 15 * SECOND,
+  /** Beats per heartbeat timeout: two may be lost. */
+  heartbeatEvery: 5 * SECOND,
+  /** Downloads have no total limit; one that moves nothing for this long is dead. */
+  storeHeartbeat: 30 * SECOND,
+  /** Backstop only: four days carry 4 GB at 12 kB/s. */
+  storeStartToClose: 96 * 3_600 * SECOND,
+  /** A stopping Worker lets a POST under way end, so this is above `submitStartToClose`. */
+  shutdownGrace: 80 * SECOND,
+  /** A killed Worker costs each waiting Workflow this long; the default is 10 s. */
+  stickyQueue: 2 * SECOND,
+  /** A status check so soon after the create may not find the task yet. */
+  notFoundGrace: 60 * SECOND,
+  /** `succeeded` without a link: the result may trail the status for so long. */
+  resultGrace: 5 * 60 * SECOND,
+} as const;

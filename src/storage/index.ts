@@ -1,0 +1,17 @@
+import { FileStore } from './file-store.js';
+import { StoreSettingError, type Store } from './store.js';
+
+export { FileStore } from './file-store.js';
+export { resultName } from './names.js';
+export { ResultError, StoreSettingError, type PutOptions, type Store } from './store.js';
+
+/**
+ * The store for an address: `file:<directory>`, absolute or relative to the working directory.
+ * @param trustedHosts - `host[:port]` of result hosts that may be plain HTTP.
+ * @throws StoreSettingError for an address of another kind.
+ */
+export function openStore(address: string, trustedHosts: ReadonlySet<string>): Store {
+  if (address.startsWith('file:')) return new FileStore(address, trustedHosts);
+  const scheme = /^[a-z0-9+.-]+:/i.exec(address)?.[0] ?? address;
+  throw new StoreSettingError(`a store address starts with "file:", not with "${scheme}"`);
+}

@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto';
+import type { StoreInput } from '../contract/index.js';
+
+// A file system takes 255 bytes for a name; 100 leave room for the digest and stay readable.
+const LONGEST = 100;
+
+/**
+ * Name of a result below the store, without its ending: `<workflow-id>/<n>`, with the step and a take above 1 between
+ * them, so that no two generations share a name.
+ */
+export function resultName({ workflowId, step, take }: Pick<StoreInput, 'workflowId' | 'step' | 'take'>, n: number): string {
+  const parts = [workflowId, ...(step === null ? [] : [`step-${step}`]), ...(take === 1 ? [] : [`take-${take}`])];
+  return [...parts.map(safeName), String(n)].join('/');
+}
+
+/** A text as one safe name on any file system. A text that has to be changed gets a digest, so no two meet. */
+function safeName(text: string): string {
+  const safe = text
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[.-]+|[.]+$/g, '')
+    .slice(0, LONGEST);
+  const reserved = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(safe);
+  // Some file systems fold case, so a name with capitals is told apart by its digest as well.
+  if (safe === text && safe !== '' && !reserved && safe === safe.toLowerCase()) return safe;
+  return `${safe || 'id'}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;
+}

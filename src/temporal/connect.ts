@@ -1,0 +1,86 @@
+import { Client, Connection } from '@temporalio/client';
+import { loadClientConnectConfig } from '@temporalio/envconfig';
+import type { NativeConnection } from '@temporalio/worker';
+import { SettingsError } from '../config.js';
+
+// A Service that does not answer within this is not there; the SDK's default of 10 s makes a person wait for nothing.
+const CONNECT_TIMEOUT_MS = 5_000;
+const DEFAULT_ADDRESS = 'localhost:7233';
+
+export interface TemporalTarget {
+  readonly address: string;
+  readonly namespace: string;
+}
+
+/** Temporal cannot be reached. */
+export class TemporalUnreachable extends Error {
+  override readonly name = 'TemporalUnreachable';
+  constructor(address: string, cause: unknown) {
+    super(
+      `Temporal cannot be reached at ${address}. Start one with "npx rivya-temporal dev", or set TEMPORAL_ADDRESS to where yours listens.`,
+      { cause },
+    );
+  }
+}
+
+/** The address that Temporal's own settings name (`TEMPORAL_ADDRESS`, a profile of the config file), or null. */
+export function configuredAddress(): string | null {
+  return readConfig().connectionOptions.address ?? null;
+}
+
+function readConfig(): ReturnType<typeof loadClientConnectConfig> {
+  try {
+    return loadClientConnectConfig();
+  } catch (error) {
+    throw new SettingsError(`TEMPORAL_*: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+function load(local?: string): ReturnType<typeof loadClientConnectConfig> & TemporalTarget {
+  const config = readConfig();
+  const named = config.connectionOptions.address;
+  // A namespace, key or certificate without an address belongs to no server of this machine.
+  if (named === undefined && local !== undefined) {
+    return { connectionOptions: { address: local }, address: local, namespace: 'default' };
+  }
+  const address = named ?? DEFAULT_ADDRESS;
+  return {
+    ...config,
+    connectionOptions: { ...config.connectionOptions, address },
+    address,
+    namespace: config.namespace ?? 'default',
+  };
+}
+
+/**
+ * A Client by Temporal's own settings (`TEMPORAL_*`, config file).
+ * @param local - Server of this machine, used with its namespace `default` where the settings name no address.
+ * @throws TemporalUnreachable, or SettingsError where Temporal's settings cannot be read.
+ */
+export async function connectClient(local?: string): Promise<{ client: Client } & TemporalTarget> {
+  const target = load(local);
+  try {
+    const connection = await Connection.connect({
+      ...target.connectionOptions,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+    } as Parameters<typeof Connection.connect>[0]);
+    return { client: new Client({ connection, namespace: target.namespace }), ...target };
+  } catch (error) {
+    throw new TemporalUnreachable(target.address, error);
+  }
+}
+
+/**
+ * A connection for Workers by the same settings.
+ * @throws TemporalUnreachable, or SettingsError where Temporal's settings cannot be read.
+ */
+export async function connectWorker(local?: string): Promise<{ connection: NativeConnection } & TemporalTarget> {
+  const target = load(local);
+  // Loaded here, because it is native and large: a command that only asks starts without it.
+  const { NativeConnection } = await import('@temporalio/worker');
+  try {
+    return { connection: await NativeConnection.connect(target.connectionOptions), ...target };
+  } catch (error) {
+    throw new TemporalUnreachable(target.address, error);
+  }
+}

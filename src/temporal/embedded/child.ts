@@ -1,0 +1,114 @@
+import { spawn } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+/** A server that runs below its lifeline (`lifeline.mjs`). */
+export interface ServerChild {
+  /** Process ID of the server itself. */
+  readonly pid: number;
+  /** Settles when both processes are gone, with how the server ended (`status 1`, `SIGKILL`). Never rejects. */
+  readonly ended: Promise<string>;
+  /** The last lines that the server printed. */
+  readonly lastLines: () => string;
+  /** True if the last that the server printed matches. */
+  readonly hasPrinted: (pattern: RegExp) => boolean;
+  /** Lets our own process end although the server runs, which then ends too. */
+  readonly unref: () => void;
+  /** Ends the server (SIGTERM, after 5 s SIGKILL); resolves when both processes are gone. Can be called again. */
+  readonly stop: () => Promise<void>;
+}
+
+export interface LaunchOptions {
+  readonly binary: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  /** `host:port`, told to whoever finds the lock taken. */
+  readonly address: string;
+  /** Path of a socket that serves as lock, or null for none. */
+  readonly lock: string | null;
+}
+
+/** Another embedded server uses the same database file. */
+export class DatabaseInUse extends Error {
+  override readonly name = 'DatabaseInUse';
+}
+
+type LifelineMessage = { pid: number } | { failed: string } | { ended: string } | { lockedBy: string };
+
+/** Enough for an error with its cause; the server prints errors only. */
+const KEPT_CHARACTERS = 4_000;
+
+/**
+ * Starts a server below a lifeline. Resolves as soon as it has a process, long before it answers.
+ *
+ * @throws DatabaseInUse if the lock is taken
+ * @throws Error if the binary cannot be run
+ */
+export async function launch({ binary, args, env, address, lock }: LaunchOptions): Promise<ServerChild> {
+  const lifeline = fileURLToPath(new URL('./lifeline.mjs', import.meta.url));
+  const child = spawn(process.execPath, [lifeline, lock ?? '', address, binary, ...args], {
+    env: serverEnv(env),
+    detached: true, // a group of its own: Ctrl-C must not end the server before we do
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    windowsHide: true,
+  });
+  let output = '';
+  const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-KEPT_CHARACTERS));
+  child.stdout?.on('data', keep);
+  child.stderr?.on('data', keep);
+
+  let pid = 0;
+  let how: string | null = null;
+  // The server holds the lifeline's stdout and stderr, so "close" comes when both are gone. Its last message may come
+  // later than that, but before "disconnect".
+  const ended = Promise.all([
+    new Promise<string>((resolve) => {
+      child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
+    }),
+    new Promise((resolve) => child.once('disconnect', resolve)),
+  ]).then(([lifelineEnded]) => how ?? `its lifeline: ${lifelineEnded}`);
+  child.once('exit', () => {
+    if (how === null && pid !== 0) killQuietly(pid); // somebody killed the lifeline: do its work
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', () => reject(new Error(`the process above the server ended: ${output}`)));
+    child.on('message', (message: LifelineMessage) => {
+      if ('ended' in message) how = message.ended;
+      else if ('failed' in message) reject(new Error(`cannot run ${binary}: ${message.failed}`));
+      else if ('lockedBy' in message) reject(new DatabaseInUse(message.lockedBy));
+      else resolve(void (pid = message.pid));
+    });
+  });
+
+  return {
+    pid,
+    ended,
+    lastLines: () => output.trim(),
+    hasPrinted: (pattern) => pattern.test(output),
+    unref() {
+      for (const held of [child, child.channel, child.stdout as Socket | null, child.stderr as Socket | null])
+        held?.unref();
+    },
+    async stop() {
+      // Waiting needs something that keeps our process alive.
+      child.ref();
+      if (child.connected) child.disconnect();
+      await ended;
+    },
+  };
+}
+
+/** The server needs none of our settings, least of all the API key; and whoever debugs us does not debug it. */
+function serverEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const entries = Object.entries(env).filter(([name]) => !name.startsWith('RIVYA_') && name !== 'NODE_OPTIONS');
+  return Object.fromEntries(entries);
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It is gone already.
+  }
+}

@@ -1,0 +1,216 @@
+import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Connection } from '@temporalio/client';
+import { msToTs } from '@temporalio/common/lib/time.js';
+import { DatabaseInUse, launch, type ServerChild } from './child.js';
+import { findServerBinary } from './find.js';
+import { connectTo, freePort, isFree, until, untilAccepts } from './ready.js';
+import { elapsed, reason } from './run.js';
+
+/** A Temporal server that this process started. It ends with this process, however that ends. */
+export interface EmbeddedServer {
+  /** `host:port` for gRPC. */
+  readonly address: string;
+  /** Base of the Temporal UI, or null without one. */
+  readonly uiUrl: string | null;
+  /** Process ID of the server. */
+  readonly pid: number;
+  /** Ends the server and resolves when all its processes are gone (about 1 s, at most about 5 s). */
+  stop(): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** Receives progress for people; print it on stderr. */
+  readonly log: (line: string) => void;
+  /** Default `process.env`. */
+  readonly env?: NodeJS.ProcessEnv | undefined;
+  /** See `FindOptions`. */
+  readonly cacheDir?: string | undefined;
+  /**
+   * Milliseconds from the start of the process until it answers. Default 30,000: it takes 0.7 s when the machine is
+   * idle, and the SDK's own launcher, which gives up after 5 s, fails on busy ones.
+   */
+  readonly readyTimeoutMs?: number | undefined;
+}
+
+export interface DevServerOptions extends ServerOptions {
+  /** Serve the Temporal UI. Default true. */
+  readonly ui?: boolean | undefined;
+  /** File that keeps the state; its directory must exist. Default: in memory, and gone with the server. */
+  readonly dbFilename?: string | undefined;
+  /** Port for gRPC if it is free, otherwise another one; 0 for any. Default 7233. */
+  readonly port?: number | undefined;
+  /** Port for the UI if it is free, otherwise another one; 0 for any. Default 8233. */
+  readonly uiPort?: number | undefined;
+  /** Days for which the namespace `default` keeps closed Workflows, 1 or more. Default: the server's own (1 day). */
+  readonly retentionDays?: number | undefined;
+}
+
+/** The server was found but did not come up; the message holds what it printed last. */
+export class ServerStartFailed extends Error {
+  override readonly name = 'ServerStartFailed';
+}
+
+/** Between our look at a port and the server's own bind another process may take it; three times is no accident. */
+const PORT_ATTEMPTS = 3;
+
+/**
+ * Starts the dev server of the Temporal CLI on 127.0.0.1, with fairness on, and waits until it answers.
+ *
+ * @throws ServerNotFound if there is no binary
+ * @throws ServerStartFailed if it ends or does not answer in time, or if another server uses the database file
+ */
+export async function startDevServer(options: DevServerOptions): Promise<EmbeddedServer> {
+  const { log, env = process.env, ui = true, dbFilename, retentionDays } = options;
+  const binary = await findServerBinary({ kind: 'dev', log, env, cacheDir: options.cacheDir });
+  const lock = dbFilename === undefined ? null : await lockFor(dbFilename);
+  for (let attempt = 1; ; attempt++) {
+    const port = await choosePort('Temporal', options.port ?? 7233, attempt, log);
+    const uiPort = ui ? await choosePort('the Temporal UI', options.uiPort ?? 8233, attempt, log) : null;
+    const args = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'error'];
+    args.push(...(uiPort === null ? ['--headless'] : ['--ui-port', String(uiPort)]));
+    // Without this flag fairness keys are ignored, and nobody says so.
+    args.push('--dynamic-config-value', 'matching.enableFairness=true');
+    if (dbFilename !== undefined) args.push('--db-filename', resolve(dbFilename));
+    try {
+      return await start({ ...options, env, binary, args, port, uiPort, lock }, async (connection, child, signal) => {
+        await untilOurs(child, port, signal);
+        await until(() => namespaceAnswers(connection), signal);
+        if (uiPort !== null) await untilAccepts(uiPort, signal);
+        if (retentionDays !== undefined) await setRetention(connection, retentionDays);
+      });
+    } catch (error) {
+      if (attempt === PORT_ATTEMPTS || !/address already in use/i.test(reason(error))) throw error;
+      log('Another process took a port of the server just now; trying other ports.');
+    }
+  }
+}
+
+/**
+ * Starts the time-skipping test server on a free port and waits until it answers. It serves one Workflow at a time
+ * (with five in flight it locks up), and it listens on all interfaces: for tests only.
+ *
+ * @throws ServerNotFound if there is no binary
+ * @throws ServerStartFailed if it ends or does not answer in time
+ */
+export async function startTimeSkippingServer(options: ServerOptions): Promise<EmbeddedServer> {
+  const { log, env = process.env } = options;
+  const binary = await findServerBinary({ kind: 'time-skipping', log, env, cacheDir: options.cacheDir });
+  const port = await freePort();
+  return start({ ...options, env, binary, args: [String(port)], port, uiPort: null, lock: null });
+}
+
+interface StartOptions extends ServerOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly binary: string;
+  readonly args: readonly string[];
+  readonly port: number;
+  readonly uiPort: number | null;
+  readonly lock: string | null;
+}
+
+/** Launches a server, waits for its health and for `prepare`, and stops it if any of this fails. */
+async function start(
+  options: StartOptions,
+  prepare?: (connection: Connection, child: ServerChild, signal: AbortSignal) => Promise<void>,
+): Promise<EmbeddedServer> {
+  const { log, binary, port, uiPort, readyTimeoutMs = 30_000 } = options;
+  const address = `127.0.0.1:${port}`;
+  const uiUrl = uiPort === null ? null : `http://127.0.0.1:${uiPort}`;
+  const started = performance.now();
+  const child = await launch({ ...options, address }).catch((error: unknown) => {
+    throw new ServerStartFailed(launchFailure(error), { cause: error });
+  });
+  const stopWaiting = new AbortController();
+  const timer = setTimeout(() => stopWaiting.abort(`did not answer within ${readyTimeoutMs / 1000} s`), readyTimeoutMs);
+  void child.ended.then((how) => stopWaiting.abort(`ended with ${how}`));
+  const { signal } = stopWaiting;
+  const aborted = new Promise<never>((_, reject) =>
+    signal.addEventListener('abort', () => reject(new Error(String(signal.reason)))),
+  );
+  try {
+    await Promise.race([
+      whenReady(port, readyTimeoutMs, signal, (connection) => prepare?.(connection, child, signal)),
+      aborted,
+    ]);
+  } catch (error) {
+    await child.stop();
+    const why = signal.aborted ? String(signal.reason) : reason(error);
+    throw new ServerStartFailed(
+      `The Temporal server did not start: it ${why}. Nothing was paid. ${binary} printed:\n${child.lastLines() || '(nothing)'}`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+  child.unref();
+  log(`Temporal server at ${address}${uiUrl === null ? '' : `, UI at ${uiUrl}`} (${elapsed(started)})`);
+  return { address, uiUrl, pid: child.pid, stop: () => child.stop() };
+}
+
+async function whenReady(
+  port: number,
+  timeoutMs: number,
+  signal: AbortSignal,
+  prepare: (connection: Connection) => Promise<void> | undefined,
+): Promise<void> {
+  await untilAccepts(port, signal);
+  const connection = await connectTo(`127.0.0.1:${port}`, timeoutMs);
+  try {
+    await prepare(connection);
+  } finally {
+    await connection.close();
+  }
+}
+
+function launchFailure(error: unknown): string {
+  if (!(error instanceof DatabaseInUse))
+    return `The Temporal server did not start: ${reason(error)}. Nothing was paid.`;
+  const address = error.message;
+  return (
+    'The Temporal server did not start: another one uses the same database file, and two would spoil it. Nothing was paid. ' +
+    (address.includes(':') ? `Set TEMPORAL_ADDRESS=${address} to use that one, or stop it.` : 'Stop that one first.')
+  );
+}
+
+async function choosePort(what: string, preferred: number, attempt: number, log: (line: string) => void) {
+  if (preferred !== 0 && attempt === 1 && (await isFree(preferred))) return preferred;
+  const port = await freePort();
+  if (preferred !== 0) log(`Port ${preferred} is taken; ${what} uses ${port}.`);
+  return port;
+}
+
+/** The lock's name depends on the file and the user only, so every process of this user meets the same lock. */
+async function lockFor(dbFilename: string): Promise<string> {
+  const path = resolve(dbFilename);
+  const directory = await realpath(dirname(path)).catch(() => dirname(path));
+  const user = userInfo().username;
+  const name = `rivya-temporal-${createHash('sha256')
+    .update(`${user}\n${join(directory, basename(path))}`)
+    .digest('hex')
+    .slice(0, 16)}`;
+  return process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
+}
+
+/**
+ * What answers on the port may be somebody else's server, when two start at once and ours is about to fail. Ours
+ * prints its address once it has the port; should another version not do so, it must at least live on.
+ */
+async function untilOurs(child: ServerChild, port: number, signal: AbortSignal): Promise<void> {
+  const lived = performance.now() + 2_000; // a server that finds its port taken ends within 0.1 s, 1 s on a busy machine
+  await until(() => child.hasPrinted(new RegExp(`:${port}\\s`)) || performance.now() > lived, signal);
+}
+
+async function namespaceAnswers(connection: Connection): Promise<boolean> {
+  await connection.workflowService.describeNamespace({ namespace: 'default' });
+  return true;
+}
+
+async function setRetention(connection: Connection, days: number): Promise<void> {
+  await connection.workflowService.updateNamespace({
+    namespace: 'default',
+    config: { workflowExecutionRetentionTtl: msToTs(days * 24 * 3_600_000) },
+  });
+}

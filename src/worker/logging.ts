@@ -1,0 +1,31 @@
+import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type LogLevel } from '@temporalio/worker';
+
+/**
+ * Installs the Temporal Runtime of this process with structured logs on stderr: JSON lines when it is not a terminal.
+ * Call it once, before the first connection.
+ */
+export function installRuntime({ level = 'INFO' as LogLevel, signals = [] as NodeJS.Signals[] } = {}): void {
+  const json = !process.stderr.isTTY;
+  Runtime.install({
+    logger: new DefaultLogger(level, (entry) => process.stderr.write(json ? jsonLine(entry) : textLine(entry))),
+    telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
+    // Whoever runs Workers decides what a signal means: by default the Runtime swallows them for the whole process.
+    shutdownSignals: signals,
+  });
+}
+
+function jsonLine({ level, message, timestampNanos, meta }: LogEntry): string {
+  const time = new Date(Number(timestampNanos / 1_000_000n)).toISOString();
+  return `${JSON.stringify({ time, level, message, ...readable(meta) })}\n`;
+}
+
+function textLine({ level, message, meta }: LogEntry): string {
+  const { workflowId, taskId, requestId, error } = readable(meta);
+  const facts = Object.entries({ workflowId, taskId, requestId, error }).filter(([, value]) => value != null);
+  return `${level.padEnd(5)} ${message}${facts.map(([name, value]) => ` ${name}=${String(value)}`).join('')}\n`;
+}
+
+function readable(meta: LogEntry['meta']): Record<string, unknown> {
+  const { error, ...rest } = (meta ?? {}) as Record<string, unknown>;
+  return error instanceof Error ? { ...rest, error: error.message } : { ...rest, ...(error != null && { error }) };
+}

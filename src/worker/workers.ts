@@ -1,0 +1,96 @@
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import { createApiActivities, createResultActivities } from '../../activities/index.js';
+import { createRivyaClient } from '../api/index.js';
+import type { Settings } from '../config.js';
+import { apiTaskQueue } from '../contract/index.js';
+import { TIMEOUTS } from '../policy/index.js';
+import { workflowCode } from './bundle.js';
+import { modelKinds } from './model-kinds.js';
+import { activitiesPerSecond } from './rate.js';
+
+// About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
+const MAX_CACHED_WORKFLOWS = 500;
+
+export interface RunningWorkers {
+  /** Stops polling and waits for what is under way, at most `TIMEOUTS.shutdownGrace`. Safe to call twice. */
+  stop(): Promise<void>;
+  /** Settles when all Workers have stopped; rejects when one of them fails. */
+  readonly done: Promise<void>;
+}
+
+/**
+ * Starts the Workers of the roles in the settings: Workflows and results on `<queue>`, calls to the API on
+ * `<queue>-api`. Resolves when the Workers exist and poll.
+ */
+export async function startWorkers(
+  settings: Settings,
+  {
+    connection,
+    namespace,
+    workflows = workflowCode(),
+  }: {
+    connection: NativeConnection;
+    namespace: string;
+    /** The Workflow code to run; default: this package's bundle. */
+    workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
+  },
+): Promise<RunningWorkers> {
+  const { roles, store, taskQueue, keys } = settings;
+  const common = {
+    connection,
+    namespace,
+    shutdownGraceTime: TIMEOUTS.shutdownGrace,
+  } satisfies Partial<WorkerOptions>;
+  const workers: Worker[] = [];
+  const closers: (() => Promise<void>)[] = [];
+
+  if (roles.has('workflows') || roles.has('results')) {
+    workers.push(
+      await Worker.create({
+        ...common,
+        taskQueue,
+        ...(roles.has('workflows') && {
+          ...workflows,
+          maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
+          stickyQueueScheduleToStartTimeout: TIMEOUTS.stickyQueue,
+        }),
+        ...(roles.has('results') && { activities: { ...createResultActivities({ store }) } }),
+      }),
+    );
+  }
+  if (roles.has('api')) {
+    if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
+    const api = createRivyaClient({ baseUrl: settings.baseUrl, keys });
+    closers.push(() => api.close());
+    const kinds = modelKinds(api);
+    kinds.refresh();
+    workers.push(
+      await Worker.create({
+        ...common,
+        taskQueue: apiTaskQueue(taskQueue),
+        activities: { ...createApiActivities({ api, keys, store, kindOf: (model) => kinds.kindOf(model) }) },
+        // Never leave this out: the last Worker that polls sets the limit for all.
+        maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
+      }),
+    );
+  }
+
+  const runs = workers.map((worker) => worker.run());
+  const stopAll = (): void => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  // One Worker that fails ends the others too: half a process would look alive and do half of the work.
+  for (const run of runs) run.catch(stopAll);
+  const done = Promise.all(runs).then(
+    async () => void (await Promise.all(closers.map((close) => close()))),
+  );
+  // Whoever does not wait for it must not crash by it.
+  done.catch(() => undefined);
+  return {
+    done,
+    stop: async () => {
+      stopAll();
+      await done;
+    },
+  };
+}

@@ -1,0 +1,318 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import * as fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkCreateRequest } from '../../src/api/create-request.js';
+import {
+  InvalidApiKey,
+  InvalidRequest,
+  isTaskId,
+  keyFile,
+  parseBaseUrl,
+  parseHttpDate,
+  parseRetryAfter,
+  Secret,
+  staticKey,
+} from '../../src/api/index.js';
+import { creditsSchema, modelListSchema, taskSchema } from '../../src/api/schemas.js';
+import { scrub } from '../../src/api/secret.js';
+
+const NOW = Date.UTC(1994, 10, 6, 8, 49, 37);
+
+describe('Retry-After', () => {
+  it.each([
+    ['120', 120_000],
+    [' 0 ', 0],
+    ['1.5', 1_500],
+    ['0.0001', 1],
+    ['-5', 0],
+    ['31536000', 31_536_000_000],
+    ['9'.repeat(400), Number.MAX_SAFE_INTEGER],
+    ['Sun, 06 Nov 1994 08:49:47 GMT', 10_000],
+    ['Sunday, 06-Nov-94 08:49:47 GMT', 10_000],
+    ['Sun Nov  6 08:49:47 1994', 10_000],
+    ['Sun, 06 Nov 1994 08:49:00 GMT', 0],
+  ])('%j asks for %d ms', (value, ms) => expect(parseRetryAfter(value, NOW)).toBe(ms));
+
+  it.each([
+    null,
+    '',
+    'soon',
+    'next 5',
+    '1e3',
+    '0x10',
+    '.5',
+    '5 s',
+    'Infinity',
+    '2020-01-01',
+    'Sun, 99 Nov 1994 08:49:47 GMT',
+  ])('%j asks for nothing', (value) => expect(parseRetryAfter(value, NOW)).toBeNull());
+
+  it('is never negative, fractional or infinite, whatever the header says', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.double().map(String), fc.integer().map(String)), (value) => {
+        const ms = parseRetryAfter(value, NOW);
+        expect(ms === null || (Number.isSafeInteger(ms) && ms >= 0)).toBe(true);
+      }),
+    );
+  });
+
+  it('reads back every date that HTTP can write', () => {
+    const seconds = fc.integer({ min: 0, max: 4_102_444_800 });
+    fc.assert(
+      fc.property(seconds, (s) => {
+        expect(parseHttpDate(new Date(s * 1_000).toUTCString())).toBe(s * 1_000);
+      }),
+    );
+  });
+});
+
+describe('Secret', () => {
+  it('shows itself in no form but reveal()', () => {
+    const secret = new Secret('rvya_sk_abc');
+    const shown = [String(secret), JSON.stringify({ secret }), inspect({ secret }, { depth: 9, showHidden: true })];
+    expect(shown.join('\n')).not.toContain('abc');
+    // oxlint-disable-next-line typescript/restrict-template-expressions -- this is the mistake it must survive
+    expect(`${secret}`).toBe('[redacted]');
+    expect(secret.reveal()).toBe('rvya_sk_abc');
+  });
+
+  it('has a fingerprint that is short, stable and different for another key', () => {
+    expect(new Secret('rvya_sk_abc').fingerprint()).toMatch(/^[0-9a-f]{12}$/);
+    expect(new Secret('rvya_sk_abc').fingerprint()).toBe('5ed911ac1fd5');
+    expect(new Secret('rvya_sk_abd').fingerprint()).not.toBe(new Secret('rvya_sk_abc').fingerprint());
+  });
+
+  it('is taken out of a text wherever it stands, also percent-encoded, and older Rivya keys with it', () => {
+    const visible = fc.string({
+      unit: fc.integer({ min: 0x21, max: 0x7e }).map((c) => String.fromCharCode(c)),
+      minLength: 12,
+    });
+    fc.assert(
+      fc.property(visible, fc.string(), fc.string(), (value, before, after) => {
+        const text = scrub(`${before}${value}${after} ${encodeURIComponent(value)}`, new Secret(value));
+        expect(text).not.toContain(value);
+        expect(text).not.toContain(encodeURIComponent(value));
+      }),
+    );
+    expect(scrub('old rvya_sk_live_1234, yes', null)).toBe('old [redacted], yes');
+  });
+});
+
+describe('key sources', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'rivya-key-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  it('a fixed key is trimmed, and an empty one is no key', async () => {
+    expect((await staticKey(' rvya_sk_a\n').current())?.reveal()).toBe('rvya_sk_a');
+    expect(await staticKey(' \n').current()).toBeNull();
+  });
+
+  it.each(['rvya sk', 'rvya\nsk', 'rvya\u0000', 'schlüssel'])(
+    'a key that no header can carry is refused unseen: %j',
+    (value) => {
+      const error = (() => {
+        try {
+          return staticKey(value);
+        } catch (caught) {
+          return caught;
+        }
+      })();
+      expect(error).toBeInstanceOf(InvalidApiKey);
+      expect(inspect(error)).not.toContain(value);
+    },
+  );
+
+  it('a rotated key is used after a minute, or at once after a refresh', async () => {
+    const path = join(directory, 'key');
+    let time = 5;
+    const source = keyFile(path, { now: () => time });
+    const key = async () => (await source.current())?.reveal() ?? null;
+    expect(await key()).toBeNull();
+    await writeFile(path, 'one\n');
+    expect(await key()).toBe('one');
+    await writeFile(path, 'two');
+    time += 59_999;
+    expect(await key()).toBe('one');
+    time += 1;
+    expect(await key()).toBe('two');
+    await writeFile(path, 'three');
+    expect((await source.refresh())?.reveal()).toBe('three');
+    expect(await key()).toBe('three');
+  });
+
+  it('a file that is empty or missing while it is replaced keeps the last key', async () => {
+    const path = join(directory, 'key');
+    await writeFile(path, 'one');
+    const source = keyFile(path);
+    expect((await source.current())?.reveal()).toBe('one');
+    await writeFile(path, ' \n');
+    expect((await source.refresh())?.reveal()).toBe('one');
+    await rm(path);
+    expect((await source.refresh())?.reveal()).toBe('one');
+  });
+
+  it('a file that cannot be read is named, as a missing key', async () => {
+    await expect(keyFile(directory).current()).rejects.toMatchObject({ code: 'api_key_missing', outcome: 'refused' });
+    await expect(keyFile(directory).current()).rejects.toThrow(directory);
+  });
+
+  it('a file with a broken key is named, without the key', async () => {
+    const path = join(directory, 'key');
+    await writeFile(path, 'rvya_sk_a b');
+    await expect(keyFile(path).current()).rejects.toThrow(InvalidApiKey);
+    await expect(keyFile(path).current()).rejects.not.toThrow('rvya_sk_a b');
+  });
+});
+
+describe('base URL', () => {
+  it.each([
+    'https://rivya.ai',
+    'https://gateway.example/rivya/',
+    'http://localhost:1',
+    'http://127.0.0.9:8080',
+    'http://[::1]:80',
+  ])('takes %s', (value) => expect(parseBaseUrl(value).href).toContain('://'));
+  it.each([
+    'rivya.ai',
+    '',
+    'http://rivya.ai',
+    'http://127.0.0.1.example',
+    'http://localhost.example',
+    'http://10.0.0.1',
+    'ftp://localhost',
+    'https://user:hunter2@rivya.ai',
+    'https://hunter2@rivya.ai',
+    'https://rivya.ai/?k=hunter2',
+    'https://rivya.ai/#hunter2',
+    'https://rivya.ai?',
+  ])('refuses %s without repeating it', (value) => {
+    expect(() => parseBaseUrl(value)).toThrow(expect.objectContaining({ name: 'InvalidAddress' }));
+    expect(() => parseBaseUrl(value)).not.toThrow('hunter2');
+  });
+});
+
+describe('what is sent (P8: bad input costs nothing)', () => {
+  const fieldOf = (body: string, key = 'k') => {
+    try {
+      checkCreateRequest(key, body);
+      return null;
+    } catch (error) {
+      if (error instanceof InvalidRequest) return error.field;
+      throw error;
+    }
+  };
+
+  it.each([
+    ['{"model":"z-image"}', null],
+    ['{"model":"z-image","prompt":"x","params":{"seed":1.5,"a":[{"b":null}]},"client_request_id":"t"}', null],
+    ['{"prompt":"x"}', 'model'],
+    ['{"model":""}', 'model'],
+    [`{"model":"${'m'.repeat(129)}"}`, 'model'],
+    ['{"model":7}', 'model'],
+    ['{"model":"m","prompt":""}', 'prompt'],
+    ['{"model":"m","prompt":null}', 'prompt'],
+    ['{"model":"m","params":[]}', 'params'],
+    ['{"model":"m","params":"x"}', 'params'],
+    ['{"model":"m","params":{"seed":9007199254740993}}', 'params.seed'],
+    ['{"model":"m","params":{"a":[1,1e400]}}', 'params.a.1'],
+    ['{"model":"m","files":[]}', 'files'],
+    ['{"model":"m","client_request_id":""}', 'client_request_id'],
+    [`{"model":"m","client_request_id":"${'c'.repeat(129)}"}`, 'client_request_id'],
+    ['[]', 'body'],
+    ['null', 'body'],
+    ['{"model":"m"', 'body'],
+    ['{"model":"m","prompt":"\ud800"}', 'body'],
+  ])('%s: %s', (body, field) => expect(fieldOf(body)).toBe(field));
+
+  it('params nested without end are refused, not a crash', () => {
+    const deep = `{"model":"m","params":{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`;
+    expect(fieldOf(deep)).toMatch(/^params\.a/);
+  });
+
+  it.each(['', 'a b', 'a\r\nX: y', 'ä', 'k'.repeat(256)])('the idempotency key %j is refused', (key) => {
+    expect(fieldOf('{"model":"m"}', key)).toBe('idempotencyKey');
+  });
+});
+
+describe('what comes back', () => {
+  const odd = fc.oneof(fc.anything(), fc.constant(Number.NaN), fc.constant(-1), fc.constant('1'));
+
+  it('only the ID decides: any other field may be missing or of any type (P2: a task ID is never lost)', () => {
+    const fields = [
+      'status',
+      'model',
+      'reserved_credits',
+      'final_credits',
+      'created_at',
+      'updated_at',
+      'result',
+      'error',
+    ];
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom(...fields), odd), (rest) => {
+        const task = taskSchema.parse({ ...rest, id: 'task_1', surprise: 1 });
+        expect(task.id).toBe('task_1');
+        for (const n of [task.reserved_credits, task.final_credits]) expect(n === null || n >= 0).toBe(true);
+        expect(task.urls.every((url) => typeof url === 'string')).toBe(true);
+        expect(task).not.toHaveProperty('surprise');
+      }),
+    );
+  });
+
+  it.each([
+    [{ primary_url: 'https://m.example/a.png', urls: ['https://m.example/a.png', 'https://m.example/b.png'] }, 2],
+    [{ primary_url: 'https://m.example/a.png' }, 1],
+    [{ primary_url: 'https://m.example/a.png', urls: null }, 1],
+    [{ primary_url: 'https://m.example/a.png', urls: [] }, 1],
+    [{ urls: ['http://m.example/a', 'javascript:alert(1)', 'file:///etc/passwd', 'data:,x', '/a.png', 7, null] }, 1],
+    [{ primary_url: 'ftp://m.example/a' }, 0],
+    [{}, 0],
+    [null, 0],
+    ['https://m.example/a.png', 0],
+  ])('result %j has %d links', (result, links) => {
+    expect(taskSchema.parse({ id: 't', status: 'succeeded', result }).urls).toHaveLength(links);
+  });
+
+  it('a task that failed without an error object, or with half of one, is still read', () => {
+    expect(taskSchema.parse({ id: 't', status: 'failed', error: null }).error).toBeNull();
+    expect(taskSchema.parse({ id: 't', status: 'failed', error: { code: 'x' } }).error).toEqual({
+      code: 'x',
+      message: null,
+    });
+    expect(taskSchema.parse({ id: 't', status: 'failed', error: 'boom' }).error).toBeNull();
+  });
+
+  it('a time without a zone is dropped, because it would be read in the zone of the Worker', () => {
+    expect(taskSchema.parse({ id: 't', created_at: '2026-05-10T00:00:00' }).created_at).toBeNull();
+    expect(taskSchema.parse({ id: 't', created_at: '2026-05-10T00:00:00+02:00' }).created_at).not.toBeNull();
+  });
+
+  it('an ID that could change the path of a request is refused', () => {
+    for (const id of ['', '.', '..', 'a\nb', 'a\u0000', '\ud800', 'x'.repeat(257)]) {
+      expect([id, isTaskId(id)]).toEqual([id, false]);
+      expect([id, taskSchema.safeParse({ id }).success]).toEqual([id, false]);
+    }
+  });
+
+  it('a model that cannot be read does not hide the others', () => {
+    const data = [null, { id: 7 }, { id: 'a', category: 'image', base_credits: 'free', surprise: 1 }, 'x', { id: 'b' }];
+    const models = modelListSchema.parse({ object: 'list', data });
+    expect(models.map((model) => [model.id, model.kind, model.baseCredits])).toEqual([
+      ['a', 'image', null],
+      ['b', null, null],
+    ]);
+  });
+
+  it.each([{}, { current_credits: 'many' }, { current_credits: -1 }])(
+    'credits %j are unknown, not an error',
+    (body) => {
+      expect(creditsSchema.parse(body).current_credits).toBeNull();
+    },
+  );
+});

@@ -1,0 +1,152 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { startEmulator } from '../../src/emulator/index.js';
+import { ask, CAT, check, create, credits, emulatorFor, TestClock } from './helpers.js';
+
+async function stateFile(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'emulator-'));
+  onTestFinished(() => rm(directory, { recursive: true }));
+  return join(directory, 'state.json');
+}
+
+test('tasks, keys, credits and checks survive a restart, and a replay after it pays nothing', async () => {
+  const clock = new TestClock();
+  const options = { clock: clock.read, stateFile: await stateFile(), credits: 10, durations: { image: 4000 } };
+  const before = await startEmulator(options);
+  const created = await create(before, 'k');
+  await create(before, 'failing', { ...CAT, prompt: '[[fail]]' });
+  await check(before, created.body.id);
+  const ledger = await before.ledger();
+  await before.close();
+
+  const after = await emulatorFor(options);
+  expect(await after.ledger()).toStrictEqual(ledger);
+  expect((await create(after, 'k')).text).toBe(created.text);
+  expect((await create(after, 'k', { ...CAT, prompt: 'other' })).status).toBe(409);
+  expect(await credits(after)).toBe(8);
+  clock.pass(4000);
+  expect(await credits(after)).toBe(9);
+  const done = (await check(after, created.body.id)).body;
+  expect(done.result.primary_url).toBe(`${after.url}/media/${created.body.id}/1.png`);
+
+  const later = await emulatorFor(options);
+  expect(await credits(later)).toBe(9); // A refund is not made twice.
+});
+
+test('the file is written before a reply that is then lost', async () => {
+  const file = await stateFile();
+  const faults = [{ on: 'create', do: { kind: 'dropAfter' } }] as const;
+  const emulator = await emulatorFor({ stateFile: file, faults });
+  await expect(create(emulator, 'k')).rejects.toThrow('fetch failed');
+  const other = await emulatorFor({ stateFile: file });
+  expect((await other.ledger()).keys['k']).toMatchObject({ posts: 1, charged: 1 });
+});
+
+test('the state file holds no API key', async () => {
+  const file = await stateFile();
+  const emulator = await emulatorFor({ stateFile: file });
+  await create(emulator, 'k');
+  expect(await readFile(file, 'utf8')).not.toContain(emulator.apiKey);
+});
+
+test('half a file of a write that was cut off is passed over', async () => {
+  const file = await stateFile();
+  const before = await startEmulator({ stateFile: file });
+  await create(before, 'k');
+  await before.close();
+  await writeFile(`${file}.tmp`, '{"version":1,"tas');
+  const after = await emulatorFor({ stateFile: file });
+  expect((await after.ledger()).paidTasks).toBe(1);
+  await create(after, 'k2');
+  expect((await after.ledger()).paidTasks).toBe(2);
+});
+
+test.each(['{"version":1,"tas', '', '{"version":2}'])(
+  'a state file %j is an error, not an empty start',
+  async (text) => {
+    const file = await stateFile();
+    await writeFile(file, text);
+    await expect(startEmulator({ stateFile: file })).rejects.toThrow(file);
+    expect(await readFile(file, 'utf8')).toBe(text);
+  },
+);
+
+test('the ledger knows each check and its time, also of checks that were not answered', async () => {
+  const clock = new TestClock();
+  const emulator = await emulatorFor({ clock: clock.read });
+  const { id } = (await create(emulator, 'k')).body;
+  emulator.setFaults([{ on: 'status', times: 1, do: { kind: 'dropBefore' } }]);
+  await expect(check(emulator, id)).rejects.toThrow('fetch failed');
+  const start = clock.now;
+  clock.pass(5000);
+  await check(emulator, id);
+  expect((await emulator.ledger()).tasks[id]).toStrictEqual({
+    status: 'succeeded',
+    account: 'acct_emulator',
+    model: 'z-image',
+    prompt: 'a cat',
+    key: 'k',
+    reserved: 1,
+    final: 1,
+    checks: [start, start + 5000],
+  });
+});
+
+test('requests are recorded in order, without the API key', async () => {
+  const clock = new TestClock();
+  const emulator = await emulatorFor({ clock: clock.read });
+  await create(emulator, 'k');
+  await ask(emulator, '/api/v1/credits?x=1');
+  const body = JSON.stringify(CAT);
+  expect(emulator.requests()).toStrictEqual([
+    { method: 'POST', path: '/api/v1/generations', idempotencyKey: 'k', body, at: clock.now, status: 201 },
+    { method: 'GET', path: '/api/v1/credits', idempotencyKey: null, body: '', at: clock.now, status: 200 },
+  ]);
+});
+
+test('reset puts everything back to the start', async () => {
+  const emulator = await emulatorFor({ credits: 5, rateLimitPerMinute: 2, clock: new TestClock().read });
+  await create(emulator, 'k');
+  emulator.setSwitches({ createStatus: 202 });
+  emulator.setFaults([{ on: 'create', do: { kind: 'error', code: 'rate_limited' } }]);
+  emulator.setKeys([]);
+  emulator.reset();
+  expect(emulator.requests()).toStrictEqual([]);
+  expect((await create(emulator, 'k')).status).toBe(201);
+  expect(await emulator.ledger()).toMatchObject({ paidTasks: 1, credits: { acct_emulator: 4 } });
+});
+
+test('the admin paths change a running emulator and show its ledger', async () => {
+  const emulator = await emulatorFor();
+  const admin = (path: string, body?: unknown) =>
+    ask(emulator, `/__admin/${path}`, body === undefined ? {} : { body, apiKey: null });
+  const fault = { on: 'create', times: 1, do: { kind: 'error', code: 'internal_error' } };
+  expect((await admin('faults', [fault])).status).toBe(200);
+  expect((await create(emulator, 'k')).status).toBe(500);
+  expect((await admin('switches', { createStatus: 202 })).status).toBe(200);
+  expect((await create(emulator, 'k')).status).toBe(202);
+  expect((await admin('credits', { credits: 7 })).status).toBe(200);
+  expect((await admin('ledger')).body).toStrictEqual(await emulator.ledger());
+  expect((await admin('ledger')).body.credits).toStrictEqual({ acct_emulator: 7 });
+  expect((await admin('requests')).body).toHaveLength(2);
+  expect((await admin('keys', [{ key: 'other' }])).status).toBe(200);
+  expect((await create(emulator)).body.error.code).toBe('api_key_invalid');
+  expect((await admin('reset', {})).status).toBe(200);
+  expect((await admin('ledger')).body.paidTasks).toBe(0);
+});
+
+test.each([
+  ['faults', {}],
+  ['faults', [{ on: 'x' }]],
+  ['switches', { createStatus: 204 }],
+  ['switches', { unknown: 1 }],
+  ['switches', { resultLagMs: '5' }],
+  ['credits', {}],
+  ['keys', ['rvya_sk_x']],
+])('the admin path %s refuses %j and says why', async (path, body) => {
+  const answer = await ask(await emulatorFor(), `/__admin/${path}`, { body });
+  expect(answer.status).toBe(400);
+  expect(answer.text.length).toBeGreaterThan(20);
+});

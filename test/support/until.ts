@@ -1,0 +1,9 @@
+/** Waits until the condition holds; fails after 30 s, far beyond anything a test waits for. */
+export async function until(condition: () => boolean | Promise<boolean>, limitMs = 30_000): Promise<void> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    if (await condition()) return;
+    if (Date.now() > end) throw new Error(`Still not true after ${limitMs} ms: ${condition.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,0 +1,18 @@
+/** What a user's own Workflow module looks like: ours re-exported, theirs beside it. */
+import { ApplicationFailure } from '@temporalio/workflow';
+import { generate, type GenerateMediaInput, type GenerationResult } from '../../workflows/index.js';
+
+export * from '../../workflows/index.js';
+
+/** Two steps, one after the other. */
+export async function twoSteps(first: GenerateMediaInput, second: GenerateMediaInput): Promise<GenerationResult[]> {
+  return [await generate(first, { step: 'first' }), await generate(second, { step: 'second' })];
+}
+
+/** The mistake of giving two generations one name. */
+export async function sameStepTwice(input: GenerateMediaInput): Promise<string> {
+  const [, second] = await Promise.allSettled([generate(input, { step: 'hero' }), generate(input, { step: 'hero' })]);
+  if (second.status === 'fulfilled') return 'accepted';
+  const { reason } = second as { reason: unknown };
+  return reason instanceof ApplicationFailure ? `${reason.type}: ${reason.message}` : String(reason);
+}

@@ -1,0 +1,388 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure, type TemporalFailure } from '@temporalio/common';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { GenerationError, memoOf } from '../../src/client.js';
+import type { FailureDetails, GenerateMediaInput, GenerationResult, GenerationState } from '../../src/contract/index.js';
+import type { LedgerKey } from '../../src/emulator/index.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { until } from '../support/until.js';
+
+let harness: Harness;
+beforeAll(async () => {
+  harness = await startHarness({
+    emulator: {
+      credits: 10_000,
+      rateLimitPerMinute: 100_000,
+      // Every fault belongs to one prompt, so that all tests share one emulator and run at the same time.
+      faults: [
+        { on: 'create', prompt: 'lost twice', times: 2, do: { kind: 'dropAfter' } },
+        { on: 'create', prompt: 'error after', times: 1, do: { kind: 'errorAfter', code: 'internal_error' } },
+        { on: 'create', prompt: 'html after', times: 1, do: { kind: 'replyAfter', status: 502, body: '<h1>Bad gateway' } },
+        { on: 'create', prompt: 'busy first', times: 1, do: { kind: 'error', code: 'rate_limited', retryAfter: '2' } },
+        { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
+        { on: 'create', prompt: 'slow answer', do: { kind: 'delayAfter', ms: 3_000 } },
+        { on: 'create', prompt: 'always lost', do: { kind: 'dropAfter' } },
+        { on: 'create', prompt: 'fails once', times: 1, do: { kind: 'fail' } },
+        { on: 'create', prompt: 'always fails', do: { kind: 'fail' } },
+        { on: 'create', prompt: 'stuck', do: { kind: 'stuck' } },
+        { on: 'create', prompt: 'for a while', do: { kind: 'duration', ms: 8_000 } },
+        { on: 'status', prompt: 'shaky status', times: 1, do: { kind: 'error', code: 'internal_error' } },
+        { on: 'status', prompt: 'new word', times: 1, do: { kind: 'status', status: 'rendering' } },
+        { on: 'status', prompt: 'early 404', times: 1, do: { kind: 'error', code: 'not_found' } },
+        { on: 'status', prompt: 'no scope', times: 1, do: { kind: 'error', code: 'api_scope_denied' } },
+        { on: 'media', prompt: 'expired link', times: 1, do: { kind: 'reply', status: 403, body: '' } },
+      ],
+    },
+  });
+});
+afterAll(() => harness[Symbol.asyncDispose]());
+
+const run = async (input: GenerateMediaInput, workflowId?: string): Promise<GenerationResult> =>
+  (await harness.client.start(input, workflowId === undefined ? {} : { workflowId })).result();
+
+const failureOf = async (input: GenerateMediaInput): Promise<GenerationError> => {
+  const handle = await harness.client.start(input);
+  return handle.result().then(
+    () => expect.fail('it succeeded'),
+    (error: unknown) => error as GenerationError,
+  );
+};
+
+/** What the emulator says of the one key under which this prompt was posted. */
+async function ledgerOf(prompt: string): Promise<{ keys: LedgerKey[]; paidTasks: number }> {
+  const { keys } = await harness.emulator.ledger();
+  const mine = Object.values(keys).filter(({ bodies }) => bodies.some((body) => body.includes(prompt)));
+  return { keys: mine, paidTasks: mine.reduce((sum, { tasks }) => sum + tasks.length, 0) };
+}
+
+async function stateOf(workflowId: string): Promise<GenerationState> {
+  return (await harness.client.handle(workflowId).state()) as GenerationState;
+}
+
+describe.concurrent('one generation', () => {
+  test('is paid once, waits, and hands over the real file with size and SHA-256', async () => {
+    const result = await run({ model: 'z-image', prompt: 'a red fox' });
+    expect(result).toMatchObject({ status: 'succeeded', model: 'z-image', attempts: 1, reused: false, simulated: true });
+    expect(result).toMatchObject({ reservedCredits: 1, finalCredits: 1, primaryUrl: result.urls[0] });
+    const [file] = result.files;
+    const bytes = await readFile(fileURLToPath(file!.uri));
+    expect(bytes.subarray(1, 4).toString()).toBe('PNG');
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    expect(file).toMatchObject({ bytes: bytes.length, sha256, contentType: 'image/png' });
+    const ledger = await harness.emulator.ledger();
+    expect(ledger.keys[result.idempotencyKey!]).toMatchObject({ tasks: [result.taskId], posts: 1 });
+    expect(ledger.tasks[result.taskId]!.checks).toHaveLength(result.statusChecks);
+  });
+
+  test('never comes closer than 5 s to the last check, also when it is woken', async () => {
+    const handle = await harness.client.start({ model: 'veo3-1-lite', prompt: 'for a while, woken' });
+    const workflow = harness.temporal.workflow.getHandle(handle.workflowId);
+    await until(async () => (await stateOf(handle.workflowId)).statusChecks === 1);
+    expect(await workflow.executeUpdate('checkNow')).toContain('5 s');
+    await workflow.signal('checkNow');
+    const { taskId, statusChecks } = await handle.result();
+    const checks = (await harness.emulator.ledger()).tasks[taskId]!.checks;
+    const gaps = checks.slice(1).map((at, index) => at - checks[index]!);
+    expect(Math.min(...gaps)).toBeGreaterThanOrEqual(5_000);
+    // Without the wake-up the second check of a video comes 9 to 10 s after the first.
+    expect(gaps[0]).toBeLessThan(8_500);
+    expect(checks).toHaveLength(statusChecks);
+  });
+
+  test('tells its state by query, current details and summaries in plain sentences', async () => {
+    const handle = await harness.client.start({ model: 'veo3-1-lite', prompt: 'stuck, watched', options: { deadline: '2s' } });
+    const workflow = harness.temporal.workflow.getHandle(handle.workflowId);
+    await until(async () => (await stateOf(handle.workflowId)).phase === 'waiting');
+    const state = await stateOf(handle.workflowId);
+    expect(state).toMatchObject({ status: 'queued', statusChecks: 0, model: 'veo3-1-lite', hold: null, attempt: 1 });
+    expect(state.taskId).toMatch(/^task_/);
+    expect(Date.parse(state.nextCheckAt!)).toBeGreaterThan(Date.now() - 3_000);
+    const metadata = await workflow.query<{ currentDetails: string }>('__temporal_workflow_metadata');
+    expect(metadata.currentDetails).toContain('Rivya says queued; waiting for the next check.');
+    expect(metadata.currentDetails).toContain(state.taskId);
+    await handle.result().catch(() => undefined);
+    const { events } = await workflow.fetchHistory();
+    const summaries = events!.map(({ userMetadata }) => Buffer.from(userMetadata?.summary?.data ?? []).toString());
+    expect(summaries).toEqual(
+      expect.arrayContaining([
+        '"submit veo3-1-lite, attempt 1"',
+        expect.stringMatching(/^"wait [23] s before check 1"$/),
+        `"check 1 of ${state.taskId}"`,
+      ]),
+    );
+  });
+});
+
+describe.concurrent('paid once', () => {
+  test.each(['lost twice', 'error after', 'html after'])(
+    'when the answer to the submit is not known (%s): same key, same bytes, one paid task',
+    async (prompt) => {
+      const result = await run({ model: 'z-image', prompt });
+      const { keys, paidTasks } = await ledgerOf(prompt);
+      expect(paidTasks).toBe(1);
+      expect(keys[0]!.tasks).toEqual([result.taskId]);
+      expect(keys[0]!.bodies).toHaveLength(1);
+      expect(keys[0]!.posts).toBe(prompt === 'lost twice' ? 3 : 2);
+    },
+  );
+
+  test('when the API is busy: repeated no earlier than it asked', async () => {
+    await run({ model: 'z-image', prompt: 'busy first' });
+    const posts = harness.emulator.requests().filter(({ body }) => body.includes('busy first'));
+    expect(posts).toHaveLength(2);
+    expect(posts[1]!.at - posts[0]!.at).toBeGreaterThanOrEqual(2_000);
+  });
+
+  test('under one Workflow ID: a second start attaches, and after the end gives the same result', async () => {
+    const input = { model: 'z-image', prompt: 'started twice' };
+    const [first, second] = await Promise.all([run(input, 'twice'), run(input, 'twice')]);
+    expect(second).toEqual(first);
+    expect(await run(input, 'twice')).toEqual(first);
+    expect((await ledgerOf('started twice')).paidTasks).toBe(1);
+  });
+
+  test('under one Workflow ID: another input is refused by name, never charged', async () => {
+    await run({ model: 'z-image', prompt: 'the first input' }, 'changed');
+    await expect(run({ model: 'z-image', prompt: 'the other input' }, 'changed')).rejects.toMatchObject({
+      code: 'InputChanged',
+      message: expect.stringContaining('larger take'),
+    });
+    expect((await ledgerOf('the other input')).keys).toEqual([]);
+  });
+
+  test('when another program starts the same ID with another input: the API conflict becomes InputChanged', async () => {
+    const start = (prompt: string): Promise<unknown> =>
+      harness.temporal.workflow.execute('generateMedia', {
+        workflowId: 'changed-by-others',
+        taskQueue: harness.taskQueue,
+        args: [{ model: 'z-image', prompt }],
+      });
+    await start('input of one program');
+    const error = await start('input of another program').catch((e: unknown) => (e as WorkflowFailedError).cause);
+    expect(error).toMatchObject({ type: 'InputChanged', message: expect.stringContaining('larger take') });
+    const { keys } = await ledgerOf('input of another program');
+    expect(keys).toMatchObject([{ posts: 2, charged: 1, bodies: [expect.stringContaining('input of one'), expect.anything()] }]);
+  });
+
+  test('after terminate and a second start: the same task, marked as reused', async () => {
+    const input = { model: 'z-image', prompt: 'for a while, terminated' };
+    const handle = await harness.client.start(input, { workflowId: 'terminated' });
+    await until(async () => (await stateOf('terminated')).statusChecks === 1);
+    const { taskId } = await stateOf('terminated');
+    await harness.temporal.workflow.getHandle('terminated').terminate('test');
+    await expect(handle.result()).rejects.toMatchObject({ code: 'Terminated', details: { taskId } });
+    expect(await run(input, 'terminated')).toMatchObject({ taskId, reused: true });
+    expect((await ledgerOf('for a while, terminated')).paidTasks).toBe(1);
+  });
+
+  test('after a reset to the first Workflow Task: the same task, marked as reused; the waiter follows', async () => {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'for a while, reset' }, { workflowId: 'reset' });
+    const waiting = handle.result();
+    await until(async () => (await stateOf('reset')).statusChecks === 1);
+    const { taskId } = await stateOf('reset');
+    const { runId } = await handle.describe();
+    await harness.temporal.workflowService.resetWorkflowExecution({
+      namespace: 'default',
+      workflowExecution: { workflowId: 'reset', runId },
+      // The first Workflow Task completed: event 4 of every history.
+      workflowTaskFinishEventId: { low: 4, high: 0, unsigned: false, toNumber: () => 4 } as never,
+      requestId: 'reset-once',
+      reason: 'test',
+    });
+    expect(await waiting).toMatchObject({ taskId, reused: true });
+    expect((await ledgerOf('for a while, reset')).paidTasks).toBe(1);
+  });
+
+  test('a larger take pays again on purpose, the same take never', async () => {
+    const input = { model: 'z-image', prompt: 'taken twice' };
+    const first = await run(input, 'takes');
+    const second = await run({ ...input, take: 2 }, 'takes');
+    expect(second.taskId).not.toBe(first.taskId);
+    expect(second.files[0]!.uri).not.toBe(first.files[0]!.uri);
+    expect(await run({ ...input, take: 2 }, 'takes')).toEqual(second);
+    expect((await ledgerOf('taken twice')).paidTasks).toBe(2);
+  });
+
+  test('maxAttempts: another attempt is paid only after the first task failed, under its own key', async () => {
+    const result = await run({ model: 'z-image', prompt: 'fails once', options: { maxAttempts: 3 } });
+    expect(result).toMatchObject({ attempts: 2, status: 'succeeded' });
+    const { keys } = await ledgerOf('fails once');
+    expect(keys.map(({ tasks }) => tasks.length)).toEqual([1, 1]);
+  });
+
+  test('a key of your own is sent as it is', async () => {
+    const result = await run({ model: 'z-image', prompt: 'own key', idempotencyKey: 'order/4711' });
+    expect(result.idempotencyKey).toBe('order/4711');
+    expect((await harness.emulator.ledger()).keys['order/4711']!.tasks).toEqual([result.taskId]);
+  });
+
+  test('the API key never enters the history', async () => {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'secretive' });
+    await handle.result();
+    const history = historyToJSON(await harness.temporal.workflow.getHandle(handle.workflowId).fetchHistory());
+    const decoded = history.replace(/"data": "([^"]+)"/g, (_, data: string) => Buffer.from(data, 'base64').toString());
+    expect(decoded).toContain('secretive');
+    expect(decoded).not.toContain(harness.emulator.apiKey);
+  });
+});
+
+describe.concurrent('never lost', () => {
+  test('a failed task names itself, the credits and take', async () => {
+    const error = await failureOf({ model: 'z-image', prompt: 'always fails' });
+    const [taskId] = (await ledgerOf('always fails')).keys[0]!.tasks;
+    expect(error).toMatchObject({ code: 'GenerationFailed' });
+    expect(error.message).toContain('take: 2');
+    expect(error.details).toMatchObject({ taskId, code: 'generation_failed', reservedCredits: 1, finalCredits: 0 });
+  });
+
+  test('a passed deadline carries the task ID, and taskId takes up the wait without a POST', async () => {
+    const input = { model: 'z-image', prompt: 'for a while, deadline', options: { deadline: '1s' } };
+    const error = await failureOf(input);
+    expect(error).toMatchObject({ code: 'DeadlinePassed', message: expect.stringContaining('--task-id') });
+    const { taskId } = error.details;
+    const result = await run({ model: 'z-image', taskId: taskId! });
+    expect(result).toMatchObject({ taskId, reused: true, idempotencyKey: null, status: 'succeeded' });
+    expect((await ledgerOf('for a while, deadline')).keys[0]).toMatchObject({ posts: 1 });
+  });
+
+  test('a task of another model, or of nobody, is not taken up', async () => {
+    const { taskId } = await run({ model: 'z-image', prompt: 'mine' });
+    expect(await failureOf({ model: '4o-image', taskId })).toMatchObject({ code: 'InvalidInput', details: { field: 'model' } });
+    expect(await failureOf({ model: 'z-image', taskId: 'task_of_nobody' })).toMatchObject({
+      code: 'not_found',
+      details: { httpStatus: 404 },
+    });
+  });
+
+  test('a refusal fails with the code of the API after one POST and nothing paid', async () => {
+    const error = await failureOf({ model: 'z-image', prompt: 'refused' });
+    expect(error).toMatchObject({ code: 'validation_failed', details: { httpStatus: 400 } });
+    expect(error.details.requestId).toMatch(/^req_/);
+    expect((await ledgerOf('refused')).keys).toMatchObject([{ posts: 1, tasks: [] }]);
+  });
+
+  test.each(['shaky status', 'new word', 'early 404'])('a wait goes on after an odd status reply (%s)', async (prompt) => {
+    const result = await run({ model: 'z-image', prompt });
+    expect(result.statusChecks).toBe(2);
+    const { checks } = (await harness.emulator.ledger()).tasks[result.taskId]!;
+    expect(checks).toHaveLength(2);
+    expect(checks[1]! - checks[0]!).toBeGreaterThanOrEqual(5_000);
+  });
+
+  test('a cancel during the POST lets it end, and the memo keeps the task ID', async () => {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'slow answer' });
+    const workflow = harness.temporal.workflow.getHandle(handle.workflowId);
+    await until(async () => (await ledgerOf('slow answer')).paidTasks === 1);
+    await workflow.cancel();
+    await expect(handle.result()).rejects.toMatchObject({ code: 'Cancelled', message: expect.stringContaining('--task-id') });
+    const [taskId] = (await ledgerOf('slow answer')).keys[0]!.tasks;
+    expect(memoOf(await handle.describe())).toMatchObject({ phase: 'cancelled', taskId });
+  });
+
+  test('an unanswered submit outside the window holds, and goes on with the task that was found', async () => {
+    const input = { model: 'z-image', prompt: 'always lost', options: { idempotencyWindow: '1s' } };
+    const handle = await harness.client.start(input);
+    const workflow = harness.temporal.workflow.getHandle(handle.workflowId);
+    await until(async () => (await stateOf(handle.workflowId)).phase === 'held');
+    expect((await stateOf(handle.workflowId)).hold).toMatchObject({ code: 'SubmitUnresolved' });
+    // A bare resume would post again blind, so it is refused.
+    await expect(workflow.executeUpdate('resume')).rejects.toThrow();
+    await workflow.signal('resume');
+    const { tasks, posts } = (await ledgerOf('always lost')).keys[0]!;
+    await workflow.executeUpdate('resume', { args: [{ taskId: tasks[0] }] });
+    expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
+    expect((await ledgerOf('always lost')).keys).toMatchObject([{ posts, tasks: [tasks[0]] }]);
+  });
+
+  test('a code that a person must mend holds a paid task, and resume goes on with it', async () => {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'no scope' });
+    await until(async () => (await stateOf(handle.workflowId)).phase === 'held');
+    const held = await stateOf(handle.workflowId);
+    expect(held.hold).toMatchObject({ code: 'api_scope_denied', action: expect.stringContaining('scope') });
+    expect(memoOf(await handle.describe())).toMatchObject({ phase: 'held', hold: { code: 'api_scope_denied' } });
+    await harness.temporal.workflow.getHandle(handle.workflowId).executeUpdate('resume');
+    expect(await handle.result()).toMatchObject({ taskId: held.taskId });
+    await expect(
+      harness.temporal.workflow.getHandle(handle.workflowId).executeUpdate('resume'),
+    ).rejects.toThrow();
+    expect((await ledgerOf('no scope')).paidTasks).toBe(1);
+  });
+
+  test('a result link that is refused holds; resume asks for fresh links and stores the file', async () => {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'expired link' });
+    await until(async () => (await stateOf(handle.workflowId)).phase === 'held');
+    expect((await stateOf(handle.workflowId)).hold).toMatchObject({ code: 'ResultUnavailable' });
+    await harness.temporal.workflow.getHandle(handle.workflowId).signal('resume');
+    const result = await handle.result();
+    expect(result.files).toHaveLength(1);
+    expect((await ledgerOf('expired link')).paidTasks).toBe(1);
+  });
+});
+
+describe.concurrent('bad input costs nothing', () => {
+  const cases: readonly [field: string, input: unknown][] = [
+    ['input', 'z-image'],
+    ['model', { prompt: 'bad input' }],
+    ['prompt', { model: 'z-image' }],
+    ['params', { model: 'z-image', prompt: 'bad input', params: [1] }],
+    ['params.seed', { model: 'z-image', prompt: 'bad input', params: { seed: 2 ** 60 } }],
+    ['colour', { model: 'z-image', prompt: 'bad input', colour: 'red' }],
+    ['options.maxAttempts', { model: 'z-image', prompt: 'bad input', options: { maxAttempts: 0 } }],
+    ['options.deadline', { model: 'z-image', prompt: 'bad input', options: { deadline: '-1h' } }],
+    ['idempotencyKey', { model: 'z-image', taskId: 't', idempotencyKey: 'k' }],
+  ];
+  test.each(cases)('%s: the Workflow fails with InvalidInput that names the field', async (field, input) => {
+    const failure = await harness.temporal.workflow
+      .execute('generateMedia', { workflowId: `bad ${field}`, taskQueue: harness.taskQueue, args: [input] })
+      .then(() => expect.fail('it succeeded'), (error: WorkflowFailedError) => error.cause as ApplicationFailure);
+    expect(failure.type).toBe('InvalidInput');
+    expect((failure.details![0] as FailureDetails).field).toBe(field);
+    expect(failure.message).toContain('nothing was paid');
+    expect(harness.emulator.requests().filter(({ body }) => body.includes('bad input'))).toEqual([]);
+  });
+
+  test('a run timeout shorter than the deadline, and a cron schedule, are refused before the POST', async () => {
+    const start = (workflowId: string, more: object): Promise<unknown> =>
+      harness.temporal.workflow
+        .execute('generateMedia', {
+          workflowId,
+          taskQueue: harness.taskQueue,
+          args: [{ model: 'z-image', prompt: 'bad input' }],
+          ...more,
+        })
+        .catch((error: WorkflowFailedError) => (error.cause as TemporalFailure).message);
+    expect(await start('short run', { workflowRunTimeout: '1h' })).toContain('runTimeout');
+    expect(await start('short execution', { workflowExecutionTimeout: '1h' })).toContain('executionTimeout');
+  });
+});
+
+describe.concurrent('inside your own Workflow', () => {
+  test('each step has its own key, and they run one after the other', async () => {
+    const input = (prompt: string): GenerateMediaInput => ({
+      model: 'z-image',
+      prompt,
+      options: { taskQueue: harness.taskQueue },
+    });
+    const results: GenerationResult[] = await harness.temporal.workflow.execute('twoSteps', {
+      workflowId: 'pipeline',
+      taskQueue: harness.taskQueue,
+      args: [input('a step'), input('a step')],
+    });
+    expect(new Set(results.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(2);
+    expect((await ledgerOf('a step')).paidTasks).toBe(2);
+  });
+
+  test('a step name used twice is a clear error', async () => {
+    const said = await harness.temporal.workflow.execute('sameStepTwice', {
+      workflowId: 'same step',
+      taskQueue: harness.taskQueue,
+      args: [{ model: 'z-image', prompt: 'one step', options: { taskQueue: harness.taskQueue } }],
+    });
+    expect(said).toMatch(/^InvalidInput: step: "hero" is used twice/);
+    expect((await ledgerOf('one step')).paidTasks).toBeLessThanOrEqual(1);
+  });
+});

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // The SDK's native part wants a process of its own.
+    pool: 'forks',
+    // Two cores: a third file only makes the waits of the others longer.
+    maxWorkers: 3,
+    globalSetup: ['test/temporal/global-setup.ts', 'test/support/bundle-setup.ts'],
+    // A Workflow test waits 2 to 3 s before its first check, and holds and retries add to that.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+});

@@ -1,0 +1,45 @@
+/** The process: reads the settings, runs the Workers until SIGTERM or SIGINT, stops cleanly. */
+import { pathToFileURL } from 'node:url';
+import { readSettings, SettingsError, type Settings } from './src/config.js';
+import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
+import { installRuntime } from './src/worker/logging.js';
+import { startWorkers } from './src/worker/workers.js';
+
+/** Refuses settings with which a Worker could only fail later. */
+export async function checkWorkerSettings(settings: Settings): Promise<void> {
+  if (settings.roles.has('api') && settings.keys === null) {
+    throw new SettingsError(
+      'RIVYA_API_KEY: a Worker with the api role needs a key. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE, or take "api" out of RIVYA_WORKER_ROLES.',
+    );
+  }
+  if (!settings.roles.has('results')) return;
+  await settings.store?.probe().catch((error: Error) => {
+    throw new SettingsError(`RIVYA_STORE: ${error.message}`);
+  });
+}
+
+/**
+ * Runs the Workers until a signal. Returns the exit status.
+ * @param local - Server of this machine, used where Temporal's settings name no address.
+ */
+export async function runWorker(env: NodeJS.ProcessEnv = process.env, local?: string): Promise<number> {
+  try {
+    const settings = readSettings(env);
+    await checkWorkerSettings(settings);
+    installRuntime();
+    const { connection, namespace } = await connectWorker(local);
+    const workers = await startWorkers(settings, { connection, namespace });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void workers.stop());
+    await workers.done;
+    await connection.close();
+    return 0;
+  } catch (error) {
+    if (!(error instanceof SettingsError || error instanceof TemporalUnreachable)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return error instanceof SettingsError ? 2 : 3;
+  }
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  process.exit(await runWorker());
+}

@@ -1,0 +1,104 @@
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  setCurrentDetails,
+  setHandler,
+  upsertMemo,
+  workflowInfo,
+} from '@temporalio/workflow';
+import {
+  CHECK_NOW,
+  FAILURE,
+  MEMO_FIELD,
+  RESUME,
+  STATE_QUERY,
+  type GenerateMediaInput,
+  type GenerationResult,
+  type GenerationState,
+  type ResumeInput,
+} from '../src/contract/index.js';
+import { describeState } from '../src/policy/index.js';
+import { GenerationRun, type Carried } from './generation.js';
+import { checkedInput } from './input.js';
+
+export const generationQuery = defineQuery<GenerationState>(STATE_QUERY);
+export const checkNowSignal = defineSignal(CHECK_NOW);
+export const checkNowUpdate = defineUpdate<string>(CHECK_NOW);
+export const resumeSignal = defineSignal<[ResumeInput?]>(RESUME);
+export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
+
+/**
+ * Runs one generation: submits it under a key derived from the Workflow ID, waits durably, stores the files.
+ * Input and result are one JSON object each, so a program in any language can start it by name.
+ *
+ * @param carried - Set by this Workflow itself when it continues as new; callers leave it out.
+ * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
+ */
+export async function generateMedia(input: GenerateMediaInput, carried?: Carried): Promise<GenerationResult> {
+  const generation = checkedInput(input, 'generateMedia');
+  const run = new GenerationRun(
+    generation,
+    {
+      use: 'generateMedia',
+      step: '',
+      taskQueue: generation.taskQueue ?? workflowInfo().taskQueue,
+      changed: show,
+      checkpoint: async (next) => {
+        if (!workflowInfo().continueAsNewSuggested) return;
+        await condition(allHandlersFinished);
+        await continueAsNew<typeof generateMedia>(input, next);
+      },
+    },
+    carried,
+  );
+
+  setHandler(generationQuery, () => run.state, { description: 'State of the generation: status, task ID, next check.' });
+  const checkNow = { description: 'Check the status now (never within 5 s of the last check). No argument.' };
+  setHandler(checkNowSignal, () => run.checkNow(), checkNow);
+  setHandler(
+    checkNowUpdate,
+    () => {
+      run.checkNow();
+      return 'The status is checked as soon as the last check is 5 s old.';
+    },
+    checkNow,
+  );
+  const resume = {
+    description:
+      'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.',
+  };
+  setHandler(resumeSignal, (request?: ResumeInput) => run.resume(request ?? {}), resume);
+  setHandler(
+    resumeUpdate,
+    (request?: ResumeInput) => {
+      run.resume(request ?? {});
+      return 'Resumed.';
+    },
+    {
+      ...resume,
+      validator: (request?: ResumeInput) => {
+        const problem = run.resumeProblem(request ?? {});
+        if (problem !== null) throw ApplicationFailure.nonRetryable(problem, FAILURE.InvalidInput);
+      },
+    },
+  );
+
+  const result = await run.run();
+  await condition(allHandlersFinished);
+  return result;
+}
+
+/** Current details cost no history; the memo costs one event, so it follows milestones only. */
+function show(state: GenerationState, milestone: boolean): void {
+  setCurrentDetails(describeState(state));
+  if (!milestone) return;
+  const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
+  upsertMemo({
+    [MEMO_FIELD]: { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold },
+  });
+}

@@ -1,0 +1,86 @@
+import { ApplicationFailure, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
+import {
+  DEFAULT_TASK_QUEUE,
+  FAILURE,
+  type GenerateMediaInput,
+  type GenerationResult,
+  type ResumeInput,
+} from '../src/contract/index.js';
+import { InvalidInput } from '../src/policy/index.js';
+import { GenerationRun } from './generation.js';
+import { checkedInput, invalidInput } from './input.js';
+
+export interface GenerateOptions {
+  /**
+   * Name of this generation within the Workflow, 1 to 200 characters, used once. It is part of the idempotency key:
+   * keep it when the code around it changes, or the step is paid again after a reset.
+   */
+  readonly step: string;
+}
+
+export interface StepResume extends ResumeInput {
+  /** The step to resume; all held ones when left out. */
+  readonly step?: string;
+}
+
+export const rivyaResumeSignal = defineSignal<[StepResume?]>('rivyaResume');
+export const rivyaResumeUpdate = defineUpdate<string, [StepResume?]>('rivyaResume');
+
+// Module state is separate for each Workflow execution in the sandbox.
+const steps = new Map<string, GenerationRun>();
+
+/**
+ * Runs one generation inside your own Workflow and returns its result. It writes no memo and no details of your
+ * Workflow; it registers one handler, `rivyaResume`. API calls go to the Workers on `options.taskQueue`
+ * (default `rivya`).
+ *
+ * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
+ */
+export async function generate(input: GenerateMediaInput, { step }: GenerateOptions): Promise<GenerationResult> {
+  const problem = stepProblem(step);
+  if (problem !== null) throw invalidInput(new InvalidInput('step', problem));
+  const generation = checkedInput(input, 'generate');
+  const run = new GenerationRun(generation, {
+    use: 'generate',
+    step,
+    taskQueue: generation.taskQueue ?? DEFAULT_TASK_QUEUE,
+    changed: () => undefined,
+  });
+  if (steps.size === 0) handleResume();
+  steps.set(step, run);
+  return run.run();
+}
+
+function stepProblem(step: unknown): string | null {
+  if (typeof step !== 'string' || step.trim() === '') return 'is missing; name each generation of a Workflow';
+  if (step.length > 200 || !step.isWellFormed() || /\p{Cc}/u.test(step)) {
+    return 'must be at most 200 characters of text without control characters';
+  }
+  if (steps.has(step)) return `"${step}" is used twice in this Workflow, so both would get one paid task; give each its own name`;
+  return null;
+}
+
+function handleResume(): void {
+  const described = {
+    description: 'Go on after a hold of a generation: {"step": "…", "taskId": "…", "reason": "…"}, all optional.',
+  };
+  const chosen = (request: StepResume): GenerationRun[] =>
+    [...steps].filter(([name]) => request.step === undefined || request.step === name).map(([, run]) => run);
+  const apply = (request: StepResume): void => chosen(request).forEach((run) => run.resume(request));
+  setHandler(rivyaResumeSignal, (request?: StepResume) => apply(request ?? {}), described);
+  setHandler(
+    rivyaResumeUpdate,
+    (request?: StepResume) => {
+      apply(request ?? {});
+      return 'Resumed.';
+    },
+    {
+      ...described,
+      validator: (request?: StepResume) => {
+        const problems = chosen(request ?? {}).map((run) => run.resumeProblem(request ?? {}));
+        if (problems.includes(null)) return;
+        throw ApplicationFailure.nonRetryable(problems[0] ?? 'There is no such step.', FAILURE.InvalidInput);
+      },
+    },
+  );
+}

@@ -1,0 +1,6 @@
+/** Deterministic code: import this, and nothing else of the package, from your own Workflow module. */
+export * from './generate-media.js';
+export * from './generate.js';
+export { FAILURE, type FailureDetails, type FailureType } from '../src/contract/failures.js';
+export type * from '../src/contract/generation.js';
+export type { StoredFile } from '../src/contract/activities.js';

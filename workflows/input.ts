@@ -1,0 +1,64 @@
+import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
+import { FAILURE, type FailureDetails } from '../src/contract/index.js';
+import { formatDuration, InvalidInput, readInput, type Generation, type KeyUse } from '../src/policy/index.js';
+
+// A child that was started without an ID gets a random one, which a reset of its parent would change.
+const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Reads the input in a Workflow and refuses what could pay twice or end too early. Fails before anything is sent. */
+export function checkedInput(input: unknown, use: KeyUse): Generation {
+  try {
+    const generation = readInput(input);
+    const info = workflowInfo();
+    if (info.cronSchedule !== undefined && info.cronSchedule !== '') {
+      throw new InvalidInput(
+        'cronSchedule',
+        'all runs of a cron Workflow share one ID, and so one paid task; use a Temporal Schedule, which gives each run its own ID',
+      );
+    }
+    const keyed = generation.ownKey !== null || generation.taskId !== null;
+    if (use === 'generateMedia' && info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
+      throw new InvalidInput(
+        'workflowId',
+        'a child Workflow with a random ID would be paid again after a reset of its parent; start it with an ID of its own, for example `${parentId}/${step}`',
+      );
+    }
+    for (const [field, timeout] of [
+      // The Service fills in the run timeout from the execution timeout, so the cause comes first.
+      ['executionTimeout', info.executionTimeoutMs],
+      ['runTimeout', info.runTimeoutMs],
+    ] as const) {
+      if (timeout !== undefined && timeout > 0 && timeout < generation.deadlineMs) {
+        throw new InvalidInput(
+          'options.deadline',
+          `is ${formatDuration(generation.deadlineMs)}, but the Workflow's ${field} of ${formatDuration(timeout)} would end the wait before it and lose sight of a paid task`,
+        );
+      }
+    }
+    return generation;
+  } catch (error) {
+    if (error instanceof InvalidInput) throw invalidInput(error);
+    throw error;
+  }
+}
+
+/** The Workflow failure for a wrong input. */
+export function invalidInput(error: InvalidInput): ApplicationFailure {
+  const details: FailureDetails = {
+    code: FAILURE.InvalidInput,
+    httpStatus: null,
+    requestId: null,
+    taskId: null,
+    idempotencyKey: null,
+    reservedCredits: null,
+    finalCredits: null,
+    field: error.field,
+    action: 'Correct the field and start again.',
+  };
+  return ApplicationFailure.create({
+    type: FAILURE.InvalidInput,
+    message: error.message,
+    nonRetryable: true,
+    details: [details],
+  });
+}
