@@ -32,6 +32,9 @@ export interface Answer<T> {
 /** The documentation names no such header; these are the usual ones. */
 const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-rivya-request-id'];
 
+/** Fields in which the API says something. IDs and links stay as they are: a changed task ID is a lost task. */
+const WORDS = new Set(['message', 'code', 'requestId']);
+
 /** The value of a header; of a repeated one, the first. */
 function header(reply: Pick<Reply, 'headers'>, name: string): string | null {
   const value = reply.headers[name];
@@ -116,7 +119,10 @@ function readJson(reply: Reply, key: Secret | null): { value?: unknown; problem?
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(reply.body);
     // JSON.parse quotes the body in its errors, so they go no further. Of a repeated key it takes the last one.
-    return { value: JSON.parse(text, (_, value: unknown) => (typeof value === 'string' ? scrub(value, key) : value)) };
+    const value: unknown = JSON.parse(text, (name, field: unknown) =>
+      typeof field === 'string' && WORDS.has(name) ? scrub(field, key) : field,
+    );
+    return { value };
   } catch {
     return { problem: 'a body that is not JSON in UTF-8' };
   }

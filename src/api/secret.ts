@@ -43,9 +43,15 @@ export class Secret {
 /** Anything that looks like a Rivya key, so that a shortened or older key does not slip through either. */
 const KEY_PATTERN = /rvya_sk_[\w.~+/=-]*/g;
 
+/** A shorter text is no secret (a made-up key for the emulator), and taking it out would tear other words up. */
+const MIN_SECRET_LENGTH = 8;
+
 /** Takes a secret, plain or percent-encoded, and everything that looks like a Rivya key out of a text. */
 export function scrub(text: string, secret: Secret | null): string {
   const value = secret?.reveal() ?? '';
-  const exact = value === '' ? text : text.replaceAll(value, REDACTED).replaceAll(encodeURIComponent(value), REDACTED);
+  const exact =
+    value.length < MIN_SECRET_LENGTH
+      ? text
+      : text.replaceAll(value, REDACTED).replaceAll(encodeURIComponent(value), REDACTED);
   return exact.replaceAll(KEY_PATTERN, REDACTED);
 }

@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -39,29 +39,23 @@ export async function findSession(directory = dataDirectory()): Promise<DevSessi
 }
 
 /**
- * Tells other commands where this `dev` listens; false where another one that runs has done so before. The file
- * appears whole, and only its owner can read it.
+ * Tells other commands where this `dev` listens; false where another one that runs has done so before. Only the owner
+ * can read the file.
  */
 export async function publishSession(directory: string, session: DevSession): Promise<boolean> {
+  const file = sessionFile(directory);
+  const publish = (): void => writeFileSync(file, JSON.stringify(session), { mode: 0o600, flag: 'wx' });
   mkdirSync(directory, { recursive: true });
-  const draft = `${sessionFile(directory)}.${session.pid}`;
-  writeFileSync(draft, JSON.stringify(session), { mode: 0o600 });
   try {
-    // A link never replaces a file, so of two that start at once one is told.
-    for (let tries = 0; tries < 2; tries++) {
-      try {
-        linkSync(draft, sessionFile(directory));
-        return true;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-        if ((await findSession(directory)) !== null) return false;
-        rmSync(sessionFile(directory), { force: true });
-      }
-    }
-    return false;
-  } finally {
-    rmSync(draft, { force: true });
+    publish();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if ((await findSession(directory)) !== null) return false;
+    // Left behind by a process that was killed.
+    rmSync(file, { force: true });
+    publish();
   }
+  return true;
 }
 
 /** Takes back what {@link publishSession} told, unless it is another session's by now. */

@@ -297,6 +297,13 @@ describe('the key stays out of everything (P6)', () => {
     expect(task.error?.message).toBe('with [redacted]');
   });
 
+  it('a key that happens to be part of a task ID or a code does not change them (P2)', async () => {
+    const [client] = await answering(json(200, { id: 'task_public_id' }), { keys: staticKey('task_public') });
+    expect((await create(client)).task.taskId).toBe('task_public_id');
+    const [short] = await answering(json(400, envelope('validation_failed')), { keys: staticKey('valid') });
+    expect((await failure(create(short), 'no such text')).code).toBe('validation_failed');
+  });
+
   it('control characters of a reply do not reach a log line', async () => {
     const [client] = await answering(json(400, envelope('validation_failed', 'a\r\n{"level":"fatal"}\u001b[2J')));
     // eslint-disable-next-line no-control-regex

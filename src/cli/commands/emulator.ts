@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs';
+import type { EmulatorOptions, Fault } from '../../emulator/index.js';
+import { STATUS, UsageError } from '../errors.js';
+import { collect, examples, PORT, positiveNumber, wholeNumber, type Register } from '../options.js';
+import { print, say } from '../output.js';
+import { interruption, whenAborted } from '../signals.js';
+
+interface Options {
+  readonly port: number;
+  readonly host?: string;
+  readonly speed?: number;
+  readonly credits?: number;
+  readonly rateLimit?: number;
+  readonly stateFile?: string;
+  readonly switch?: readonly string[];
+  readonly faults?: string;
+}
+
+export const registerEmulator: Register = (program, run) => {
+  program
+    .command('emulator')
+    .description('Run the Rivya API as a local server until Ctrl-C. Nothing it does costs money.')
+    .option('--port <n>', 'port to listen on; 0 for any', PORT, 0)
+    .option('--host <address>', 'address to listen on (default 127.0.0.1)')
+    .option('--speed <x>', 'tasks age this much faster (default 1)', positiveNumber)
+    .option('--credits <n>', 'credits of the account at the start (default 1000)', wholeNumber(0, 1_000_000_000))
+    .option('--rate-limit <n>', 'calls a minute for each key (default 600)', wholeNumber(1, 1_000_000))
+    .option('--state-file <file>', 'keep tasks, keys and credits in this file')
+    .option('--switch <name=value>', 'answer what the documentation leaves open in another way; repeatable', collect)
+    .option('--faults <json|@file>', 'faults on demand, a JSON array')
+    .addHelpText(
+      'after',
+      examples(
+        'emulator --port 8787 --speed 10',
+        'emulator --switch createStatus=202 --faults \'[{"on":"status","times":3,"do":{"kind":"error","code":"rate_limited"}}]\'',
+      ),
+    )
+    .action((options: Options) => run(() => emulator(options)));
+};
+
+async function emulator(options: Options): Promise<number> {
+  const { port, host, speed, credits, rateLimit, stateFile } = options;
+  const switches = Object.fromEntries((options.switch ?? []).map(readSwitch));
+  const settings: EmulatorOptions = {
+    port,
+    switches,
+    ...(host !== undefined && { host }),
+    ...(speed !== undefined && { speed }),
+    ...(credits !== undefined && { credits }),
+    ...(rateLimit !== undefined && { rateLimitPerMinute: rateLimit }),
+    ...(stateFile !== undefined && { stateFile }),
+    ...(options.faults !== undefined && { faults: readFaults(options.faults) }),
+  };
+  const interrupted = interruption();
+  const { startEmulator } = await import('../../emulator/index.js');
+  const running = await startEmulator(settings).catch((error: unknown) => {
+    throw new UsageError(`The emulator did not start: ${(error as Error).message}`);
+  });
+  print(`RIVYA_BASE_URL=${running.url}`);
+  print(`RIVYA_API_KEY=${running.apiKey}`);
+  print(`RIVYA_TRUSTED_RESULT_HOSTS=${new URL(running.url).host}`);
+  say('The emulator runs until Ctrl-C; with the settings above a Worker and this command use it.');
+  await whenAborted(interrupted);
+  await running.close();
+  return STATUS.done;
+}
+
+function readSwitch(assignment: string): [string, unknown] {
+  const at = assignment.indexOf('=');
+  if (at < 1) throw new UsageError(`--switch: "${assignment}" is not name=value.`);
+  const text = assignment.slice(at + 1);
+  const value = text === 'true' || text === 'false' ? text === 'true' : /^-?\d+$|^Infinity$/.test(text) ? Number(text) : text;
+  return [assignment.slice(0, at), value];
+}
+
+function readFaults(source: string): Fault[] {
+  try {
+    const faults = JSON.parse(source.startsWith('@') ? readFileSync(source.slice(1), 'utf8') : source) as unknown;
+    if (!Array.isArray(faults)) throw new TypeError('a JSON array is needed');
+    // The emulator itself refuses what is no fault.
+    return faults as Fault[];
+  } catch (error) {
+    throw new UsageError(`--faults: ${(error as Error).message}.`);
+  }
+}

@@ -1,0 +1,143 @@
+import { checkWorkflowId, newWorkflowId } from '../../client.js';
+import { readSettings } from '../../config.js';
+import type { GenerateMediaInput, GenerationOptions } from '../../contract/index.js';
+import { InvalidInput, readInput } from '../../policy/index.js';
+import { openTemporal } from '../context.js';
+import { STATUS, UsageError } from '../errors.js';
+import { follow } from '../follow.js';
+import { workflowLink } from '../links.js';
+import { collect, examples, type Register } from '../options.js';
+import { print, printJson, Progress, say } from '../output.js';
+import { readLabels, readParams } from '../params.js';
+import { report } from '../report.js';
+import { interruption } from '../signals.js';
+
+interface Options {
+  readonly model?: string;
+  readonly prompt?: string;
+  readonly param?: readonly string[];
+  readonly paramsJson?: string;
+  readonly clientRequestId?: string;
+  readonly idempotencyKey?: string;
+  readonly id?: string;
+  readonly take?: string;
+  readonly taskId?: string;
+  readonly maxAttempts?: string;
+  readonly deadline?: string;
+  readonly submitDeadline?: string;
+  readonly idempotencyWindow?: string;
+  readonly onActionNeeded?: string;
+  readonly label?: readonly string[];
+  readonly taskQueue?: string;
+  readonly wait: boolean;
+  readonly json?: boolean;
+}
+
+export const registerGenerate: Register = (program, run) => {
+  program
+    .command('generate')
+    .description('Run one generation and wait for its files. Each costs credits.')
+    .option('--model <id>', 'public model ID, for example z-image (needed)')
+    .option('--prompt <text>', 'what to make')
+    .option('--param <key=value>', 'a model parameter as text, or key:=json for a JSON value; repeatable', collect)
+    .option('--params-json <object>', 'model parameters as one JSON object')
+    .option('--id <workflow-id>', 'Workflow ID, at most 255 bytes; the same ID is the same paid generation')
+    .option('--take <n>', '2, 3, … to pay again for the same generation under the same ID')
+    .option('--task-id <id>', 'wait for a task that exists; nothing is paid')
+    .option('--client-request-id <id>', 'your own trace ID, sent to the API')
+    .option('--idempotency-key <key>', 'your own idempotency key, sent as it is')
+    .option('--max-attempts <n>', 'paid tasks at most, if one fails (1 to 10; default 1)')
+    .option('--deadline <duration>', 'how long to wait for the task (default 6h)')
+    .option('--submit-deadline <duration>', 'how long to try to submit (default 24h)')
+    .option('--idempotency-window <duration>', 'how long an unanswered submit is repeated (default 12h)')
+    .option('--on-action-needed <hold|fail>', 'when a person must act: wait, or fail (default hold)')
+    .option('--label <name=value>', 'a label of your own; repeatable', collect)
+    .option('--task-queue <name>', 'task queue of the Workers (default RIVYA_TASK_QUEUE, then rivya)')
+    .option('--no-wait', 'start only, and print the Workflow ID')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      examples(
+        'generate --model z-image --prompt "a red fox in the snow"',
+        'generate --model sora-2 --prompt "waves at night" --param n_frames=10 --json',
+        'generate --model z-image --prompt "a red fox" --id fox --take 2   # pay for it again',
+      ),
+    )
+    .action((options: Options) => run(() => generate(options)));
+};
+
+async function generate(options: Options): Promise<number> {
+  const settings = readSettings();
+  const { input, workflowId } = readRequest(options);
+  if (options.taskQueue?.trim() === '') throw new UsageError('--task-queue: is empty. Nothing was sent and nothing was paid.');
+  const json = options.json === true;
+  const temporal = await openTemporal(settings, options.taskQueue);
+  const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);
+
+  const interrupted = interruption();
+  const handle = await temporal.generations.start(input, { workflowId });
+  if (!options.wait) {
+    if (json) printJson({ workflowId, status: 'started' });
+    else print(workflowId);
+    say(`Started. Wait for it with: rivya-temporal wait ${workflowId}`);
+    return STATUS.done;
+  }
+  say(`Workflow ${workflowId}${link === null ? '' : `  ${link}`}`);
+  const progress = new Progress();
+  const waitWhileHeld = process.stderr.isTTY === true;
+  const ending = await follow(handle, { progress, interrupted, waitWhileHeld, taskQueue: temporal.taskQueue });
+  return report(ending, { json, workflowId, link });
+}
+
+/** Checks all that a person typed, before anything is connected. */
+function readRequest(options: Options): { input: GenerateMediaInput; workflowId: string } {
+  try {
+    const input = toInput(options);
+    readInput(input);
+    const workflowId = options.id ?? newWorkflowId(input);
+    checkWorkflowId(workflowId);
+    return { input, workflowId };
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    throw new UsageError(`${optionOf(error.field)}${error.message.slice(error.field.length)}`);
+  }
+}
+
+function toInput(options: Options): GenerateMediaInput {
+  const number = (text: string | undefined): string | number | undefined =>
+    text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
+  const params = readParams(options.param ?? [], options.paramsJson);
+  const { model, prompt, clientRequestId, idempotencyKey, taskId, onActionNeeded } = options;
+  const { deadline, submitDeadline, idempotencyWindow, maxAttempts, take } = options;
+  const input = {
+    model,
+    prompt,
+    params,
+    clientRequestId,
+    idempotencyKey,
+    take: number(take),
+    taskId,
+    labels: readLabels(options.label ?? []),
+    options: given({
+      maxAttempts: number(maxAttempts),
+      deadline: number(deadline),
+      submitDeadline: number(submitDeadline),
+      idempotencyWindow: number(idempotencyWindow),
+      onActionNeeded,
+    }) as GenerationOptions,
+  };
+  // `readInput` judges every field, so what a person typed may have any type here.
+  return given(input) as unknown as GenerateMediaInput;
+}
+
+function given<T extends object>(fields: T): Partial<T> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+}
+
+/** The option that fills a field of the input. */
+function optionOf(field: string): string {
+  if (field === 'workflowId') return '--id';
+  if (field.startsWith('params')) return field;
+  if (field.startsWith('labels')) return field.replace('labels', '--label');
+  return `--${field.replace('options.', '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}

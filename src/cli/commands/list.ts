@@ -1,0 +1,68 @@
+import { memoOf } from '../../client.js';
+import { readSettings } from '../../config.js';
+import { WORKFLOW_TYPE } from '../../contract/index.js';
+import { formatDuration } from '../../policy/index.js';
+import { openTemporal } from '../context.js';
+import { STATUS } from '../errors.js';
+import { examples, wholeNumber, type Register } from '../options.js';
+import { print, printJson, say, table } from '../output.js';
+
+interface Options {
+  readonly limit: number;
+  readonly running?: boolean;
+  readonly json?: boolean;
+}
+
+// One page of a terminal; above 1,000 the Temporal UI is the better list.
+const LIMIT = 20;
+const MAX_LIMIT = 1_000;
+
+export const registerList: Register = (program, run) => {
+  program
+    .command('list')
+    .description('List recent generations, newest first.')
+    .option('--limit <n>', 'how many', wholeNumber(1, MAX_LIMIT), LIMIT)
+    .option('--running', 'only those that run')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('list --running', 'list --limit 100 --json'))
+    .action((options: Options) => run(() => list(options)));
+};
+
+async function list({ limit, running, json }: Options): Promise<number> {
+  const { client } = await openTemporal(readSettings());
+  const query = `WorkflowType = '${WORKFLOW_TYPE}'${running ? " AND ExecutionStatus = 'Running'" : ''}`;
+  const found = [];
+  for await (const workflow of client.workflow.list({ query, pageSize: Math.min(limit, 100) })) {
+    const { workflowId, status, startTime, closeTime } = workflow;
+    const memo = memoOf(workflow);
+    found.push({
+      workflowId,
+      workflowStatus: status.name,
+      phase: memo?.phase ?? null,
+      taskId: memo?.taskId ?? null,
+      model: memo?.model ?? null,
+      reservedCredits: memo?.reservedCredits ?? null,
+      finalCredits: memo?.finalCredits ?? null,
+      startedAt: startTime.toISOString(),
+      durationMs: (closeTime ?? new Date()).getTime() - startTime.getTime(),
+    });
+    if (found.length >= limit) break;
+  }
+  if (json) {
+    printJson({ generations: found });
+    return STATUS.done;
+  }
+  if (found.length === 0) say('No generations. Start one with: rivya-temporal generate --model z-image --prompt "…"');
+  else {
+    const rows = found.map((one) => [
+      one.workflowId,
+      one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
+      one.taskId ?? '-',
+      String(one.finalCredits || one.reservedCredits || '-'),
+      one.startedAt.slice(0, 19).replace('T', ' '),
+      formatDuration(one.durationMs),
+    ]);
+    for (const line of table([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows])) print(line);
+  }
+  return STATUS.done;
+}

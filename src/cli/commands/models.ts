@@ -1,0 +1,39 @@
+import { openApi } from '../context.js';
+import { STATUS, UsageError } from '../errors.js';
+import { examples, type Register } from '../options.js';
+import { print, printJson, say, table } from '../output.js';
+
+const CATEGORIES = ['image', 'video', 'audio', 'chat'];
+
+export const registerModels: Register = (program, run) => {
+  program
+    .command('models')
+    .description('List the models of the API; needs no key.')
+    .option('--category <name>', `only ${CATEGORIES.join(', ')}`)
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('models --category video'))
+    .action((options: { category?: string; json?: boolean }) => run(() => models(options)));
+};
+
+async function models({ category, json }: { category?: string; json?: boolean }): Promise<number> {
+  if (category !== undefined && !CATEGORIES.includes(category)) {
+    throw new UsageError(`--category: must be one of ${CATEGORIES.join(', ')}.`);
+  }
+  const { api, baseUrl } = await openApi();
+  const { models: all, simulated } = await api.listModels();
+  const chosen = all.filter((model) => category === undefined || model.category === category);
+  if (json) {
+    printJson({ simulated, models: chosen });
+    return STATUS.done;
+  }
+  const rows = chosen.map((model) => [
+    model.id,
+    model.category ?? '-',
+    String(model.baseCredits ?? '-'),
+    model.apiStatus ?? '-',
+    model.supportedModes.join(', '),
+  ]);
+  for (const line of table([['MODEL', 'CATEGORY', 'FROM CREDITS', 'STATUS', 'MODES'], ...rows])) print(line);
+  if (simulated) say(`Simulated: the emulator at ${baseUrl} answered.`);
+  return STATUS.done;
+}

@@ -1,0 +1,48 @@
+import { memoOf } from '../../client.js';
+import { readSettings } from '../../config.js';
+import { money } from '../../policy/index.js';
+import { openTemporal } from '../context.js';
+import { STATUS } from '../errors.js';
+import { isFull, resumeHint } from '../follow.js';
+import { known } from '../known.js';
+import { workflowLink } from '../links.js';
+import { examples, type Register } from '../options.js';
+import { print, printJson, table } from '../output.js';
+
+export const registerStatus: Register = (program, run) => {
+  program
+    .command('status')
+    .description('Show where a generation is: by asking its Worker, or from the memo when no Worker answers.')
+    .argument('<workflow-id>', 'Workflow ID, as generate or list printed it')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('status z-image-a-red-fox-1a2b3c --json'))
+    .action((workflowId: string, options: { json?: boolean }) => run(() => status(workflowId, options.json === true)));
+};
+
+async function status(workflowId: string, json: boolean): Promise<number> {
+  const temporal = await openTemporal(readSettings());
+  const { handle, description } = await known(temporal, workflowId);
+  const workflowStatus = description.status.name;
+  // A Workflow that has ended wrote its last word into the memo.
+  const state = workflowStatus === 'RUNNING' ? await handle.state() : memoOf(description);
+  const source = isFull(state) ? 'query' : 'memo';
+  if (json) {
+    printJson({ workflowId, workflowStatus, source, ...state });
+    return STATUS.done;
+  }
+  const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);
+  const from = source === 'query' ? 'a Worker answered' : workflowStatus === 'RUNNING' ? 'from the memo: no Worker answers' : 'from the memo';
+  const rows = [
+    ['Workflow', `${workflowStatus.toLowerCase()} (${from})`],
+    ['phase', state?.phase ?? 'not known yet'],
+    ['task', state?.taskId ?? 'none yet'],
+    ...(state?.status == null ? [] : [['Rivya says', state.status]]),
+    ...(state === null ? [] : [['money', money(state)]]),
+    ...(isFull(state) ? [['checks', `${state.statusChecks}${state.nextCheckAt === null ? '' : `, next at ${state.nextCheckAt}`}`]] : []),
+    ...(state?.hold == null ? [] : [['held', `${state.hold.message} ${state.hold.action} ${resumeHint(workflowId)}`]]),
+    ...(link === null ? [] : [['Temporal', link]]),
+  ];
+  print(workflowId);
+  for (const line of table(rows)) print(`  ${line}`);
+  return STATUS.done;
+}

@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GenerationError, type GenerationHandle, type GenerationMemo } from '../client.js';
+import type { GenerationResult, GenerationState } from '../contract/index.js';
+import { formatDuration } from '../policy/index.js';
+import { Progress } from './output.js';
+
+/** The state by query, or by memo, which knows less. */
+export type AnyState = GenerationState | GenerationMemo;
+
+export type Ending =
+  | { readonly kind: 'result'; readonly result: GenerationResult }
+  | { readonly kind: 'failure'; readonly error: GenerationError }
+  | { readonly kind: 'held'; readonly state: AnyState }
+  | { readonly kind: 'interrupted'; readonly state: AnyState | null };
+
+export interface FollowOptions {
+  readonly progress: Progress;
+  readonly interrupted: AbortSignal;
+  /** Go on waiting when a person must act, and say so; otherwise that is the end. */
+  readonly waitWhileHeld: boolean;
+  readonly taskQueue: string;
+  /** Milliseconds since the epoch at which the Workflow started. */
+  readonly startedAt?: number;
+}
+
+// A query costs no history, but a Workflow Task: often while somebody watches the start, seldom in a long wait.
+const LOOK_EVERY_MS = 1_000;
+const LOOK_SELDOM_MS = 5_000;
+const SELDOM_AFTER_MS = 120_000;
+// A Worker answers within a second; after this nobody is there.
+const NO_WORKER_MS = 10_000;
+
+/** Waits for a generation and shows on stderr how it goes. */
+export async function follow(handle: GenerationHandle, options: FollowOptions): Promise<Ending> {
+  const { progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
+  const { workflowId } = handle;
+  const begun = Date.now();
+  let ended = false;
+  let state: AnyState | null = null;
+  let answeredAt = begun;
+  let warned = false;
+  let heldBy: string | null = null;
+
+  async function watch(): Promise<Ending> {
+    for (;;) {
+      // A Service that cannot be reached for a moment is the concern of the wait for the result, which repeats.
+      const seen = await handle.state().catch(() => null);
+      if (ended) return new Promise(() => undefined);
+      state = seen ?? state;
+      if (isFull(seen)) answeredAt = Date.now();
+      const hold = state?.phase === 'held' ? state.hold : null;
+      if (state !== null && hold !== null && !waitWhileHeld) return { kind: 'held', state };
+      if (hold !== null && heldBy !== hold.code) {
+        progress.note(`${workflowId} is held: ${hold.message} ${hold.action}\n${resumeHint(workflowId)}`);
+      }
+      heldBy = hold?.code ?? null;
+      if (!warned && Date.now() - answeredAt > NO_WORKER_MS) {
+        warned = true;
+        progress.note(
+          `No Worker answers on task queue "${options.taskQueue}", so nothing goes on there. Start one with: rivya-temporal worker`,
+        );
+      }
+      progress.set(workflowId, describe(workflowId, state, Date.now() - startedAt), changeKey(state));
+      await sleep(Date.now() - begun > SELDOM_AFTER_MS ? LOOK_SELDOM_MS : LOOK_EVERY_MS);
+      if (ended) return new Promise(() => undefined);
+    }
+  }
+
+  const result = handle.result().then(
+    (value): Ending => ({ kind: 'result', result: value }),
+    (error: unknown): Ending => {
+      if (error instanceof GenerationError) return { kind: 'failure', error };
+      throw error;
+    },
+  );
+  const stopped = new Promise<Ending>((resolve) => {
+    const stop = (): void => resolve({ kind: 'interrupted', state });
+    if (interrupted.aborted) stop();
+    else interrupted.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([result, stopped, watch()]);
+  } finally {
+    ended = true;
+    // Whoever stopped waiting has no use for what becomes of the wait.
+    result.catch(() => undefined);
+  }
+}
+
+/** True for a state that a Worker gave. */
+export function isFull(state: AnyState | null): state is GenerationState {
+  return state !== null && 'statusChecks' in state;
+}
+
+function changeKey(state: AnyState | null): string {
+  return JSON.stringify([state?.phase, state?.status, state?.taskId, state?.hold?.code, state?.reservedCredits]);
+}
+
+/** One line of progress: what Rivya says, for how long, checks and credits. */
+function describe(workflowId: string, state: AnyState | null, elapsedMs: number): string {
+  const facts = [state === null ? 'starting' : headline(state), formatDuration(elapsedMs)];
+  if (isFull(state)) facts.push(`${state.statusChecks} check${state.statusChecks === 1 ? '' : 's'}`);
+  if (state?.reservedCredits != null) facts.push(`${state.reservedCredits} credits reserved`);
+  if (state?.taskId != null) facts.push(state.taskId);
+  return `${workflowId}: ${facts.join(', ')}`;
+}
+
+function headline({ phase, status, hold }: AnyState): string {
+  if (phase === 'waiting') return status ?? 'waiting';
+  if (phase === 'held') return `held (${hold?.code ?? 'a person must act'})`;
+  if (phase === 'storing') return 'succeeded, storing the files';
+  return phase;
+}
+
+/** How a person lets a held generation go on. */
+export function resumeHint(workflowId: string): string {
+  return `Then send the Signal "resume", in the Temporal UI or with: temporal workflow signal --workflow-id '${workflowId}' --name resume`;
+}

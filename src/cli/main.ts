@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+/** The command `rivya-temporal`. Results go to stdout, everything else to stderr. */
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { registerCredits } from './commands/credits.js';
+import { registerDemo } from './commands/demo.js';
+import { registerDev } from './commands/dev.js';
+import { registerDoctor } from './commands/doctor.js';
+import { registerEmulator } from './commands/emulator.js';
+import { registerGenerate } from './commands/generate.js';
+import { registerList } from './commands/list.js';
+import { registerModels } from './commands/models.js';
+import { registerStatus } from './commands/status.js';
+import { registerWait } from './commands/wait.js';
+import { registerWorker } from './commands/worker.js';
+import { judge, STATUS } from './errors.js';
+import { examples } from './options.js';
+import { finish, printJson, say } from './output.js';
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+// A pipe that nobody reads any more (`… | head`) is no error.
+process.stdout.on('error', () => undefined);
+process.stderr.on('error', () => undefined);
+
+let status: number = STATUS.done;
+const program = new Command('rivya-temporal')
+  .description('Runs paid, long-running media generations of the Rivya API as durable Temporal Workflows.')
+  .version(version)
+  .exitOverride()
+  .showHelpAfterError('(try --help)')
+  .addHelpText(
+    'after',
+    `${examples('demo', 'dev', 'generate --model z-image --prompt "a red fox in the snow"')}
+
+Exit status: 0 done; 1 a generation failed; 2 wrong usage, input or settings, nothing paid; 3 Temporal or the API
+cannot be reached; 4 held, a person must act; 130 interrupted, the work goes on.`,
+  );
+for (const register of [
+  registerDemo,
+  registerDev,
+  registerWorker,
+  registerGenerate,
+  registerList,
+  registerStatus,
+  registerWait,
+  registerModels,
+  registerCredits,
+  registerEmulator,
+  registerDoctor,
+]) {
+  register(program, async (work) => {
+    status = await work();
+  });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const verdict = judge(error);
+  status = verdict.status;
+  const printed = verdict.code === 'UsageError' && error instanceof Error && 'exitCode' in error;
+  if (!printed) say(verdict.action === null || verdict.message.includes(verdict.action) ? verdict.message : `${verdict.message} ${verdict.action}`);
+  if (process.env['RIVYA_DEBUG'] && error instanceof Error) say(error.stack ?? '');
+  if (status !== STATUS.done && process.argv.includes('--json')) {
+    const { code, message, requestId, httpStatus, action } = verdict;
+    printJson({ status: 'error', error: { code, message, requestId, httpStatus, action } });
+  }
+}
+await finish(status);

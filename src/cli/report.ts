@@ -1,0 +1,96 @@
+import type { GenerationResult } from '../contract/index.js';
+import type { Verdict } from './errors.js';
+import { judge, STATUS } from './errors.js';
+import { resumeHint, type Ending } from './follow.js';
+import { formatBytes, print, printJson, readableUri, say } from './output.js';
+
+export interface ReportOptions {
+  readonly json: boolean;
+  readonly workflowId: string;
+  /** Page of the Workflow in the Temporal UI. */
+  readonly link: string | null;
+}
+
+/** Reports how a generation ended, or that the wait for it did. Returns the exit status. */
+export function report(ending: Ending, options: ReportOptions): number {
+  const { json, workflowId, link } = options;
+  if (ending.kind === 'result') {
+    if (json) printJson({ workflowId, ...ending.result });
+    else print(summary(workflowId, ending.result, link).join('\n'));
+    return STATUS.done;
+  }
+  const verdict = verdictOf(ending, workflowId);
+  if (json) printJson(document(ending, workflowId, verdict));
+  say(ending.kind === 'failure' ? `${workflowId} did not succeed: ${verdict.message}` : verdict.message);
+  if (link !== null) say(link);
+  return verdict.status;
+}
+
+/** The lines that a person reads about a result. */
+export function summary(workflowId: string, result: GenerationResult, link: string | null): string[] {
+  const { reservedCredits, finalCredits, files, urls } = result;
+  const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`]);
+  const facts = [
+    ['status', result.status],
+    ['task', result.taskId + (result.reused ? ' (existed before; not paid again)' : '')],
+    ['credits', `${finalCredits ?? 'not reported'} (reserved ${reservedCredits ?? 'not reported'})`],
+    ...(stored.length > 0 ? stored : urls.map((url) => ['link', url])),
+    ...(link === null ? [] : [['Temporal', link]]),
+    ...(result.simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
+  ];
+  return [workflowId, ...facts.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`)];
+}
+
+function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string): Verdict {
+  if (ending.kind === 'failure') return judge(ending.error);
+  const nothing = { httpStatus: null, requestId: null };
+  if (ending.kind === 'held') {
+    const { hold } = ending.state;
+    return {
+      ...nothing,
+      status: STATUS.held,
+      code: hold?.code ?? 'held',
+      message: `${workflowId} is held, a person must act: ${hold?.message ?? ''} ${hold?.action ?? ''}\n${resumeHint(workflowId)}\nTake up the wait with: rivya-temporal wait ${quoted(workflowId)}`,
+      action: hold?.action ?? null,
+    };
+  }
+  return {
+    ...nothing,
+    status: STATUS.interrupted,
+    code: 'Interrupted',
+    message: goesOn(workflowId),
+    action: `rivya-temporal wait ${quoted(workflowId)}`,
+  };
+}
+
+/** What to tell whoever stops waiting. */
+export function goesOn(workflowId: string): string {
+  return `${workflowId} goes on; take it up with: rivya-temporal wait ${quoted(workflowId)}`;
+}
+
+/** A word for a shell; quotes only where needed. */
+function quoted(word: string): string {
+  return /^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+const STATUSES: Readonly<Record<string, string>> = {
+  Cancelled: 'cancelled',
+  Terminated: 'terminated',
+  TimedOut: 'timedOut',
+};
+
+function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string, verdict: Verdict): object {
+  const known = ending.kind === 'failure' ? ending.error.details : ending.state;
+  const status =
+    ending.kind === 'failure' ? (STATUSES[ending.error.code] ?? 'failed') : ending.kind === 'held' ? 'held' : 'running';
+  const { code, message, requestId, httpStatus, action } = verdict;
+  return {
+    workflowId,
+    status,
+    taskId: known?.taskId ?? null,
+    idempotencyKey: known?.idempotencyKey ?? null,
+    reservedCredits: known?.reservedCredits ?? null,
+    finalCredits: known?.finalCredits ?? null,
+    error: { code, message, requestId, httpStatus, action },
+  };
+}

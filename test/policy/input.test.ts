@@ -1,0 +1,100 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { formatDuration, InvalidInput, parseDuration, readInput } from '../../src/policy/index.js';
+
+const good = { model: 'z-image', prompt: 'a fox' };
+const fieldOf = (input: unknown): string => {
+  try {
+    readInput(input);
+  } catch (error) {
+    if (error instanceof InvalidInput) return error.field;
+    throw error;
+  }
+  return 'accepted';
+};
+
+describe('bad input is refused by the name of its field', () => {
+  test.each<[string, unknown]>([
+    ['input', null],
+    ['input', []],
+    ['model', { prompt: 'x' }],
+    ['model', { ...good, model: ' ' }],
+    ['model', { ...good, model: 7 }],
+    ['prompt', { model: 'z-image', params: {} }],
+    ['prompt', { model: 'z-image', prompt: '' }],
+    ['prompt', { model: 'z-image', prompt: '\ud800' }],
+    ['params', { ...good, params: 'x' }],
+    ['params.a', { ...good, params: { a: Number.NaN } }],
+    ['params.a', { ...good, params: { a: new Date(0) } }],
+    ['params.a', { ...good, params: { a: 9_007_199_254_740_993 } }],
+    ['params.a[1].b', { ...good, params: { a: [1, { b: Number.POSITIVE_INFINITY }] } }],
+    ['clientRequestId', { ...good, clientRequestId: 'x'.repeat(129) }],
+    ['idempotencyKey', { ...good, idempotencyKey: 'with space' }],
+    ['idempotencyKey', { ...good, idempotencyKey: 'x'.repeat(256) }],
+    ['idempotencyKey', { ...good, idempotencyKey: 'k', taskId: 't' }],
+    ['take', { ...good, take: 0 }],
+    ['take', { ...good, take: 1.5 }],
+    ['taskId', { model: 'z-image', taskId: 'a\nb' }],
+    ['labels.team', { ...good, labels: { team: 1 } }],
+    ['references', { ...good, references: [] }],
+    ['options', { ...good, options: 'fast' }],
+    ['options.speed', { ...good, options: { speed: 1 } }],
+    ['options.maxAttempts', { ...good, options: { maxAttempts: 11 } }],
+    ['options.maxAttempts', { ...good, idempotencyKey: 'k', options: { maxAttempts: 2 } }],
+    ['options.deadline', { ...good, options: { deadline: 'soon' } }],
+    ['options.deadline', { ...good, options: { deadline: '31d' } }],
+    ['options.onActionNeeded', { ...good, options: { onActionNeeded: 'panic' } }],
+  ])('%s', (field, input) => expect(fieldOf(input)).toBe(field));
+
+  test('no input at all crashes it', () => {
+    fc.assert(
+      fc.property(fc.anything(), (input) => {
+        expect(fieldOf(input)).toEqual(expect.any(String));
+      }),
+    );
+  });
+});
+
+describe('what is accepted arrives as it was written', () => {
+  test('any JSON params come back from the body unchanged', () => {
+    const json = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 })).filter((params) => {
+      const text = JSON.stringify(params);
+      return !/-0(?![.\d])/.test(text) && fieldOf({ ...good, params }) === 'accepted';
+    });
+    fc.assert(
+      fc.property(json, (params) => {
+        expect(JSON.parse(readInput({ ...good, params }).body)).toEqual({ ...good, params: JSON.parse(JSON.stringify(params)) });
+      }),
+    );
+  });
+
+  test('null stands for "not given", as other languages send it; inside params it is a value', () => {
+    const input = { ...good, take: null, options: { deadline: null }, params: { seed: null } };
+    expect(readInput(input)).toMatchObject({ take: 1, deadlineMs: 21_600_000, body: expect.stringContaining('"seed":null') });
+  });
+
+  test('the order in which a caller writes the fields does not change the bytes', () => {
+    const one = readInput({ prompt: 'x', clientRequestId: 'c', model: 'm', params: { b: 1, a: 2 } });
+    const two = readInput({ params: { b: 1, a: 2 }, model: 'm', clientRequestId: 'c', prompt: 'x', take: 3 });
+    expect(one.body).toBe('{"model":"m","prompt":"x","params":{"b":1,"a":2},"client_request_id":"c"}');
+    expect(two.body).toBe(one.body);
+  });
+});
+
+test.each([
+  ['90s', 90_000],
+  ['1.5h', 5_400_000],
+  ['250 ms', 250],
+  [5, 5],
+  ['5', null],
+  ['-5s', null],
+  ['', null],
+  [Number.NaN, null],
+])('duration %s is %s ms', (text, ms) => expect(parseDuration(text)).toBe(ms));
+
+test.each([
+  [4_400, '4 s'],
+  [250_000, '4 min 10 s'],
+  [7_500_000, '2 h 5 min'],
+  [86_400_000, '1 d'],
+])('%i ms is said as %s', (ms, text) => expect(formatDuration(ms)).toBe(text));

@@ -1,0 +1,100 @@
+import { describe, expect, test } from 'vitest';
+import { ERROR_CODES, errorCodeRow, type ErrorCode } from '../../src/contract/index.js';
+import { holdRecheckDelay, judgeCheck, judgeSubmit, mayAttemptAgain, needsOperator } from '../../src/policy/index.js';
+
+const refused = (code: string, httpStatus: number) => ({
+  outcome: 'refused' as const,
+  code,
+  httpStatus,
+  requestId: null,
+  retryAfterMs: null,
+  message: '',
+});
+const unknown = (code: string | null, httpStatus: number | null) => ({
+  ...refused('', 0),
+  outcome: 'unknown' as const,
+  code,
+  httpStatus,
+});
+
+describe('the retry decisions of the API page', () => {
+  const retried: readonly ErrorCode[] = ['public_api_disabled', 'rate_limited', 'internal_error'];
+  const codes = Object.entries(ERROR_CODES);
+  test('there are 16 codes', () => expect(codes).toHaveLength(16));
+  test.each(codes)('%s', (code, { httpStatus }) => {
+    expect(judgeSubmit(refused(code, httpStatus), false).retry).toBe(retried.includes(code as ErrorCode));
+    expect(judgeCheck(refused(code, httpStatus)).retry).toBe(retried.includes(code as ErrorCode));
+  });
+
+  test.each([
+    [408, true],
+    [425, true],
+    [429, true],
+    [500, true],
+    [599, true],
+    [400, false],
+    [404, false],
+    [409, false],
+    [418, false],
+  ])('a code that nobody knows follows its HTTP status %i: repeated %s', (httpStatus, repeated) => {
+    expect(judgeSubmit(refused('brand_new', httpStatus), false)).toMatchObject({ type: 'brand_new', retry: repeated });
+  });
+
+  test('a code named like a property of every object is still unknown', () => {
+    expect(errorCodeRow('constructor', 400)).toMatchObject({ actor: 'caller', retried: false });
+    expect(errorCodeRow('__proto__', 503).retried).toBe(true);
+  });
+});
+
+describe('an unknown outcome is only ended by an answer', () => {
+  test.each([
+    [null, null],
+    [null, 200],
+    [null, 301],
+    [null, 403],
+    [null, 502],
+    ['internal_error', 500],
+    ['validation_failed', 500],
+  ])('code %s, status %s: the same request again', (code, status) => {
+    expect(judgeSubmit(unknown(code, status), false).retry).toBe(true);
+  });
+
+  test('a conflict after it may be our own first POST, so it is repeated; without it, never', () => {
+    expect(judgeSubmit(refused('idempotency_conflict', 409), true).retry).toBe(true);
+    expect(judgeSubmit(refused('idempotency_conflict', 409), false).retry).toBe(false);
+  });
+
+  test('a network failure is named as one', () => expect(judgeCheck(unknown(null, null)).type).toBe('network_error'));
+});
+
+describe('holds', () => {
+  test('exactly the codes of credits, key and scope need the operator', () => {
+    const codes = Object.keys(ERROR_CODES).filter(needsOperator);
+    expect(codes.toSorted()).toEqual([
+      'api_key_expired',
+      'api_key_invalid',
+      'api_key_missing',
+      'api_key_revoked',
+      'api_scope_denied',
+      'insufficient_credits',
+    ]);
+  });
+
+  test('an unresolved submit is never tried by itself; keys each minute; the rest after 5 min, growing to an hour', () => {
+    expect(holdRecheckDelay('SubmitUnresolved', 0, 0)).toBeNull();
+    expect(holdRecheckDelay('api_key_revoked', 99, 0)).toBe(60_000);
+    expect([0, 1, 2, 3, 4, 999].map((tries) => holdRecheckDelay('insufficient_credits', tries, 0)! / 60_000)).toEqual([
+      5, 10, 20, 40, 60, 60,
+    ]);
+  });
+
+  test('a failed task is only tried again where that can help', () => {
+    expect(['generation_failed', 'internal_error', null, 'validation_failed', 'moderated'].map(mayAttemptAgain)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+});
