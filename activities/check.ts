@@ -17,6 +17,7 @@ export async function rivyaCheck({ taskId }: CheckInput, dependencies: ActivityD
     if (!(error instanceof RivyaApiError)) throw error;
     throw callFailure(error, judgeCheck(error), {
       taskId,
+      attempt,
       retryInMs: retryDelay({
         attempt,
         code: error.code,

@@ -7,6 +7,8 @@ export interface CallFacts {
   readonly taskId?: string;
   readonly idempotencyKey?: string;
   readonly fence?: Fence | null;
+  /** Number of this attempt. */
+  readonly attempt: number;
   /** Delay until the next attempt; required for a failure that is repeated. */
   readonly retryInMs?: number;
 }
@@ -21,6 +23,7 @@ export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFac
     reservedCredits: null,
     finalCredits: null,
     action: verdict.row.action,
+    attempts: facts.attempt,
     ...(facts.fence && { fence: facts.fence }),
   };
   return ApplicationFailure.create({

@@ -1,4 +1,6 @@
 import { Context } from '@temporalio/activity';
+import { ActivityCancelledError } from '@temporalio/client';
+import { CancelledFailure } from '@temporalio/common';
 import { TIMEOUTS } from '../src/policy/index.js';
 
 /**
@@ -7,7 +9,12 @@ import { TIMEOUTS } from '../src/policy/index.js';
  */
 export async function acknowledgedHeartbeat(details: unknown): Promise<void> {
   const { client, info } = Context.current();
-  await client.activity.heartbeat(info.taskToken, details);
+  try {
+    await client.activity.heartbeat(info.taskToken, details);
+  } catch (error) {
+    if (error instanceof ActivityCancelledError) throw new CancelledFailure('Cancelled before the request was sent');
+    throw error;
+  }
 }
 
 /**

@@ -16,27 +16,21 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
   const info = activityInfo();
   // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
   const unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
-  // A key that cannot be read is reported by the call below.
-  const key = await keys.current().catch(() => null);
-  const fingerprint = key?.fingerprint() ?? 'none';
-  const now = Date.now();
-
-  if (unanswered !== null) {
-    if (now - unanswered.firstPostedAt > input.idempotencyWindowMs) {
-      throw unresolved(input, unanswered, `its answer is still unknown after ${formatDuration(input.idempotencyWindowMs)}, and the API may have forgotten the key`);
-    }
-    if (unanswered.fingerprint !== fingerprint) {
-      throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
-    }
-  }
-
-  const fence: Fence = unanswered ?? { firstPostedAt: now, fingerprint };
-  await acknowledgedHeartbeat(fence);
+  let posted: Fence | null = null;
 
   try {
+    const key = await keys.current();
+    // Without a key there is nothing to name in the fence, so nothing is posted.
+    if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
+    const fingerprint = key.fingerprint();
+    if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
+
+    const fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint };
+    await acknowledgedHeartbeat(fence);
+    posted = fence;
     const { task, serverTime } = await whileBeating(fence, () =>
       // The very key whose fingerprint the fence carries, also when the key file changes in between.
-      api.createGeneration({ idempotencyKey: input.idempotencyKey, body: input.body, ...(key && { key }) }),
+      api.createGeneration({ idempotencyKey: input.idempotencyKey, body: input.body, key }),
     );
     log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
     return {
@@ -46,7 +40,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     };
   } catch (error) {
     if (error instanceof InvalidRequest) {
-      await acknowledgedHeartbeat(unanswered);
+      await putBack(unanswered);
       throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput, {
         ...unknownFacts(input),
         code: FAILURE.InvalidInput,
@@ -57,13 +51,14 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     if (!(error instanceof RivyaApiError)) throw error;
     const refused = error.outcome === 'refused';
     // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
-    if (refused) await acknowledgedHeartbeat(unanswered);
-    const open = refused ? unanswered : fence;
+    if (refused) await putBack(unanswered);
+    const open = refused ? unanswered : posted;
     if (error.code === 'idempotency_conflict' && open === null) throw inputChanged(input, error);
     const verdict = judgeSubmit(error, unanswered !== null);
     throw callFailure(error, verdict, {
       idempotencyKey: input.idempotencyKey,
       fence: open,
+      attempt: info.attempt,
       retryInMs: retryDelay({
         attempt: info.attempt,
         code: error.code,
@@ -72,6 +67,11 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
       }),
     });
   }
+}
+
+/** Where this is not acknowledged, the fence stays: the next attempt then believes that a task may exist. */
+async function putBack(fence: Fence | null): Promise<void> {
+  await acknowledgedHeartbeat(fence).catch(() => undefined);
 }
 
 /**
@@ -83,6 +83,17 @@ function createdBefore(createdAt: string | null, firstPostedAt: number, serverTi
   if (Number.isNaN(created) || serverTime === null) return false;
   const ahead = serverTime - Date.now();
   return created < firstPostedAt + ahead;
+}
+
+/** After an unanswered POST, only the same account within the window of the key may be asked again. */
+function refuseBlindRepeat(input: SubmitInput, unanswered: Fence, fingerprint: string): void {
+  if (Date.now() - unanswered.firstPostedAt > input.idempotencyWindowMs) {
+    const window = formatDuration(input.idempotencyWindowMs);
+    throw unresolved(input, unanswered, `its answer is still unknown after ${window}, and the API may have forgotten the key`);
+  }
+  if (unanswered.fingerprint !== fingerprint) {
+    throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
+  }
 }
 
 function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationFailure {

@@ -1,4 +1,4 @@
-import { ActivityFailure, ApplicationFailure, TimeoutFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/workflow';
 import type { FailureDetails, Fence, GenerationState } from '../src/contract/index.js';
 import { errorCodeRow } from '../src/contract/index.js';
 
@@ -17,6 +17,8 @@ export interface CallEnd {
 /** Reads the failure of one of our Activities. Anything else (a cancellation, a bug) is thrown on. */
 export function callEnd(error: unknown): CallEnd {
   if (!(error instanceof ActivityFailure)) throw error;
+  // The last attempt failed for a reason of its own, but nobody wants another one.
+  if (error.retryState === 'CANCEL_REQUESTED') throw new CancelledFailure('Cancelled while a call was repeated', [], error);
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
@@ -59,4 +61,10 @@ export function failure(
 /** The action for a code: what the API said for this call, else the table's. */
 export function actionFor(end: CallEnd): string {
   return end.details.action ?? errorCodeRow(end.code, end.details.httpStatus ?? null).action;
+}
+
+/** What a failure of ours takes over from the failed call. */
+export function facts(end: CallEnd): Partial<FailureDetails> & { action: string } {
+  const { httpStatus = null, requestId = null } = end.details;
+  return { action: actionFor(end), httpStatus, requestId, ...(end.fence && { fence: end.fence }) };
 }

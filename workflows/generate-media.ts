@@ -47,7 +47,7 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
       use: 'generateMedia',
       step: '',
       taskQueue: generation.taskQueue ?? workflowInfo().taskQueue,
-      changed: show,
+      show,
       checkpoint: async (next) => {
         if (!workflowInfo().continueAsNewSuggested) return;
         await condition(allHandlersFinished);
@@ -56,14 +56,15 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
     },
     carried,
   );
+  const { progress } = run;
 
-  setHandler(generationQuery, () => run.state, { description: 'State of the generation: status, task ID, next check.' });
+  setHandler(generationQuery, () => progress.state, { description: 'State of the generation: status, task ID, next check.' });
   const checkNow = { description: 'Check the status now (never within 5 s of the last check). No argument.' };
-  setHandler(checkNowSignal, () => run.checkNow(), checkNow);
+  setHandler(checkNowSignal, () => progress.checkNow(), checkNow);
   setHandler(
     checkNowUpdate,
     () => {
-      run.checkNow();
+      progress.checkNow();
       return 'The status is checked as soon as the last check is 5 s old.';
     },
     checkNow,
@@ -72,17 +73,17 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
     description:
       'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.',
   };
-  setHandler(resumeSignal, (request?: ResumeInput) => run.resume(request ?? {}), resume);
+  setHandler(resumeSignal, (request?: ResumeInput) => progress.resume(request ?? {}), resume);
   setHandler(
     resumeUpdate,
     (request?: ResumeInput) => {
-      run.resume(request ?? {});
+      progress.resume(request ?? {});
       return 'Resumed.';
     },
     {
       ...resume,
       validator: (request?: ResumeInput) => {
-        const problem = run.resumeProblem(request ?? {});
+        const problem = progress.resumeProblem(request ?? {});
         if (problem !== null) throw ApplicationFailure.nonRetryable(problem, FAILURE.InvalidInput);
       },
     },

@@ -8,6 +8,7 @@ import {
 } from '../src/contract/index.js';
 import { InvalidInput } from '../src/policy/index.js';
 import { GenerationRun } from './generation.js';
+import type { Progress } from './progress.js';
 import { checkedInput, invalidInput } from './input.js';
 
 export interface GenerateOptions {
@@ -27,7 +28,7 @@ export const rivyaResumeSignal = defineSignal<[StepResume?]>('rivyaResume');
 export const rivyaResumeUpdate = defineUpdate<string, [StepResume?]>('rivyaResume');
 
 // Module state is separate for each Workflow execution in the sandbox.
-const steps = new Map<string, GenerationRun>();
+const steps = new Map<string, Progress>();
 
 /**
  * Runs one generation inside your own Workflow and returns its result. It writes no memo and no details of your
@@ -44,10 +45,10 @@ export async function generate(input: GenerateMediaInput, { step }: GenerateOpti
     use: 'generate',
     step,
     taskQueue: generation.taskQueue ?? DEFAULT_TASK_QUEUE,
-    changed: () => undefined,
+    show: () => undefined,
   });
   if (steps.size === 0) handleResume();
-  steps.set(step, run);
+  steps.set(step, run.progress);
   return run.run();
 }
 
@@ -64,9 +65,9 @@ function handleResume(): void {
   const described = {
     description: 'Go on after a hold of a generation: {"step": "…", "taskId": "…", "reason": "…"}, all optional.',
   };
-  const chosen = (request: StepResume): GenerationRun[] =>
-    [...steps].filter(([name]) => request.step === undefined || request.step === name).map(([, run]) => run);
-  const apply = (request: StepResume): void => chosen(request).forEach((run) => run.resume(request));
+  const chosen = (request: StepResume): Progress[] =>
+    [...steps].filter(([name]) => request.step === undefined || request.step === name).map(([, progress]) => progress);
+  const apply = (request: StepResume): void => chosen(request).forEach((progress) => progress.resume(request));
   setHandler(rivyaResumeSignal, (request?: StepResume) => apply(request ?? {}), described);
   setHandler(
     rivyaResumeUpdate,
@@ -77,7 +78,7 @@ function handleResume(): void {
     {
       ...described,
       validator: (request?: StepResume) => {
-        const problems = chosen(request ?? {}).map((run) => run.resumeProblem(request ?? {}));
+        const problems = chosen(request ?? {}).map((progress) => progress.resumeProblem(request ?? {}));
         if (problems.includes(null)) return;
         throw ApplicationFailure.nonRetryable(problems[0] ?? 'There is no such step.', FAILURE.InvalidInput);
       },

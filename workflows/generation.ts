@@ -2,31 +2,18 @@
  * The core: one generation from key to result. Deterministic; every side effect is an Activity. It never posts under a
  * new key while a task may exist under the old one, and never forgets a task ID it has seen.
  */
+import { ApplicationFailure, isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
 import {
-  condition,
-  isCancellation,
-  proxyActivities,
-  sleep,
-  TemporalFailure,
-  workflowInfo,
-  type ActivityOptions,
-} from '@temporalio/workflow';
-import {
-  apiTaskQueue,
   FAILURE,
-  type CheckResult,
   type Fence,
   type GenerationResult,
   type GenerationState,
-  type ResumeInput,
-  type RivyaActivities,
   type StoredFile,
   type SubmitResult,
   type TaskSnapshot,
 } from '../src/contract/index.js';
 import {
   formatDuration,
-  holdRecheckDelay,
   idempotencyKey,
   mayAttemptAgain,
   MIN_WAIT_MS,
@@ -34,16 +21,18 @@ import {
   needsOperator,
   nextWait,
   TIMEOUTS,
-  waitSummary,
   type Generation,
   type KeyUse,
 } from '../src/policy/index.js';
-import { actionFor, callEnd, failure, type CallEnd } from './failure.js';
+import { activities } from './activities.js';
+import { callEnd, facts, failure, type CallEnd } from './failure.js';
+import { Progress, type Show } from './progress.js';
 
 /** What a run hands to the next one when it continues as new. */
 export interface Carried {
   readonly state: GenerationState;
   readonly wait: Wait;
+  readonly heldMs: number;
 }
 
 /** An accepted task and what the wait for it needs to remember. */
@@ -53,8 +42,8 @@ interface Wait {
   readonly reused: boolean;
   /** When the task was created, on the Workflow's clock. */
   readonly bornAt: number;
-  /** Time spent in holds, which does not count for the deadline. */
-  readonly heldMs: number;
+  /** False until the first status check. */
+  readonly checked: boolean;
 }
 
 /** The two ways to run a generation differ in these. */
@@ -62,30 +51,22 @@ export interface Host {
   readonly use: KeyUse;
   readonly step: string;
   readonly taskQueue: string;
-  /** Called when the state has changed; `milestone` for changes that must be readable when no Worker runs. */
-  readonly changed: (state: GenerationState, milestone: boolean) => void;
+  readonly show: Show;
   /** Called between two checks; may continue as new. */
   readonly checkpoint?: (carried: Carried) => Promise<void>;
 }
 
-// A check must not queue behind a thousand submits: it frees a waiting Workflow. 3 is Temporal's default.
-const CHECK_PRIORITY = { priorityKey: 2 };
-
 export class GenerationRun {
-  state: GenerationState;
+  readonly progress: Progress;
   readonly #input: Generation;
   readonly #host: Host;
   readonly #carried: Carried | undefined;
-  #woken = false;
-  #resume: ResumeInput | null = null;
-  #lastCheckAt = 0;
-  #heldMs = 0;
 
   constructor(input: Generation, host: Host, carried?: Carried) {
     this.#input = input;
     this.#host = host;
     this.#carried = carried;
-    this.state = carried?.state ?? {
+    const state: GenerationState = {
       phase: 'starting',
       status: null,
       model: input.model,
@@ -99,36 +80,23 @@ export class GenerationRun {
       hold: null,
       simulated: false,
     };
+    this.progress = new Progress(carried?.state ?? state, carried?.heldMs ?? 0, host.show);
   }
 
-  /** Cuts the present wait short. Two checks are still at least 5 s apart. */
-  checkNow(): void {
-    this.#woken = true;
-  }
-
-  /** Why `resume` cannot be applied now, or null. */
-  resumeProblem(input: ResumeInput): string | null {
-    const { hold } = this.state;
-    if (hold === null) return 'This generation holds nothing, so there is nothing to resume.';
-    if (hold.code !== FAILURE.SubmitUnresolved) return null;
-    if (input.taskId !== undefined || (input.reason ?? '').trim() !== '') return null;
-    return 'A task may exist. Give { "taskId": "…" } found in the Rivya Studio, or { "reason": "…" } to post again and accept that it may be paid twice.';
-  }
-
-  resume(input: ResumeInput): void {
-    if (this.resumeProblem(input) === null) this.#resume = input;
+  get #state(): GenerationState {
+    return this.progress.state;
   }
 
   async run(): Promise<GenerationResult> {
     try {
-      for (let { attempt } = this.state; ; attempt++) {
+      for (let { attempt } = this.#state; ; attempt++) {
         const result = await this.#attempt(attempt);
         if (result !== null) return result;
       }
     } catch (error) {
       // The wait has ended, the task perhaps not: its ID must be readable without a Worker. Continuing as new is no end.
       if (error instanceof TemporalFailure) {
-        this.#update({ phase: isCancellation(error) ? 'cancelled' : 'failed', nextCheckAt: null }, true);
+        this.progress.update({ phase: isCancellation(error) ? 'cancelled' : 'failed', nextCheckAt: null }, true);
       }
       throw error;
     }
@@ -136,89 +104,89 @@ export class GenerationRun {
 
   /** One paid attempt; null when its task failed and another attempt is allowed. */
   async #attempt(attempt: number): Promise<GenerationResult | null> {
-    const { maxAttempts } = this.#input;
-    let wait = attempt === this.#carried?.state.attempt ? this.#carried.wait : await this.#begin(attempt);
-    for (;;) {
-      wait = await this.#waitForEnd(wait);
-      const { task } = wait;
-      if (task.status === 'failed') {
-        const code = task.error?.code ?? null;
-        if (attempt < maxAttempts && mayAttemptAgain(code)) return null;
-        throw failure(
-          FAILURE.GenerationFailed,
-          `Task ${task.taskId} ended failed at Rivya (${code ?? 'no code'}: ${task.error?.message ?? 'no message'}); ${money(this.state)}.`,
-          this.state,
-          {
-            code: code ?? 'generation_failed',
-            requestId: task.requestId,
-            action: `To pay for another try, start again with take: ${this.#input.take + 1} (or a larger options.maxAttempts).`,
-          },
-        );
-      }
-      const files = await this.#store(task);
-      // null: the links were refused and a person or a later check has to bring fresh ones.
-      if (files !== null) return this.#result(wait, files, attempt);
-      wait = { ...wait, task: { ...task, urls: [] } };
-    }
+    const { maxAttempts, take } = this.#input;
+    const carried = this.#carried?.state.attempt === attempt ? this.#carried.wait : null;
+    const wait = await this.#waitForEnd(carried ?? (await this.#begin(attempt)));
+    const { task } = wait;
+    if (task.status === 'succeeded') return this.#deliver(wait, attempt);
+    const code = task.error?.code ?? null;
+    if (attempt < maxAttempts && mayAttemptAgain(code)) return null;
+    throw failure(
+      FAILURE.GenerationFailed,
+      `Task ${task.taskId} ended failed at Rivya (${code ?? 'no code'}: ${task.error?.message ?? 'no message'}); ${money(this.#state)}.`,
+      this.#state,
+      {
+        code: code ?? 'generation_failed',
+        requestId: task.requestId,
+        action: `To pay for another try, start again with take: ${take + 1} (or a larger options.maxAttempts).`,
+      },
+    );
   }
 
   /** Submits the attempt, or takes up the task that the input names. */
   async #begin(attempt: number): Promise<Wait> {
     const { taskId } = this.#input;
     const key = taskId === null ? this.#key(attempt) : null;
-    this.#update({ phase: 'submitting', attempt, taskId, idempotencyKey: key, status: null }, false);
-    const submitted = key === null ? await this.#adopt(taskId!) : await this.#submit(key);
-    this.#see(submitted.task, { phase: 'waiting' }, true);
-    return { ...submitted, bornAt: bornAt(submitted.task, Date.now()), heldMs: this.#heldMs };
+    this.progress.update({ phase: 'submitting', attempt, taskId, idempotencyKey: key, status: null });
+    const submitted = taskId === null ? await this.#submit(this.#key(attempt)) : await this.#adopt(taskId);
+    this.progress.see(submitted.task, { phase: 'waiting' }, true);
+    return { ...submitted, bornAt: bornAt(submitted.task, Date.now()), checked: taskId !== null };
   }
 
   async #submit(key: string): Promise<SubmitResult> {
     const { body, idempotencyWindowMs, submitDeadlineMs, model, onActionNeeded } = this.#input;
     let fence: Fence | null = null;
     for (let tries = 0; ; tries++) {
-      const activities = this.#activities({
-        startToCloseTimeout: TIMEOUTS.submitStartToClose,
-        scheduleToCloseTimeout: submitDeadlineMs,
-        heartbeatTimeout: TIMEOUTS.heartbeat,
-        // A POST under way is never given up: its answer carries the task ID.
-        cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-        summary: `submit ${model}, attempt ${this.state.attempt}`,
-      });
       try {
-        return await activities.rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence });
+        const summary = `submit ${model}, attempt ${this.#state.attempt}`;
+        const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
+        return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence });
       } catch (error) {
         const end = callEnd(error);
         fence = end.fence;
-        if (fence === null && end.outOfTime) {
-          throw failure(
-            FAILURE.DeadlinePassed,
-            `Rivya accepted nothing within ${formatDuration(submitDeadlineMs)} (last: ${end.message}). No task exists and nothing was paid.`,
-            this.state,
-            { ...facts(end), code: FAILURE.DeadlinePassed, action: 'Start again when the API can be reached.' },
-          );
-        }
+        if (fence === null && end.outOfTime) throw this.#neverAccepted(end);
         // After an unanswered POST no refusal is the end: a task may exist, and only its ID or a person can tell.
         const code = fence !== null && !needsOperator(end.code) ? FAILURE.SubmitUnresolved : end.code;
-        const held = fence !== null || needsOperator(code) || code === FAILURE.SubmitUnresolved;
-        if (!held || onActionNeeded === 'fail') throw failure(code, end.message, this.state, { ...facts(end), code });
-        const resumed = await this.#hold(code, end, tries);
-        if (code !== FAILURE.SubmitUnresolved || resumed === null) continue;
-        if (resumed.taskId !== undefined) return this.#adopt(resumed.taskId);
+        const held = code === FAILURE.SubmitUnresolved || needsOperator(code);
+        if (!held || onActionNeeded === 'fail') throw failure(code, end.message, this.#state, { ...facts(end), code });
+        if (code !== FAILURE.SubmitUnresolved) {
+          await this.progress.hold(code, end, tries);
+          continue;
+        }
+        const found = await this.#resolve(end);
+        if (found !== null) return found;
         // A named person accepted the risk: the window starts anew, the key and the body stay.
         fence = null;
       }
     }
   }
 
+  /** Holds an unresolved submit until a person names its task, or accepts to post again (null). */
+  async #resolve(end: CallEnd): Promise<SubmitResult | null> {
+    let { message } = end;
+    for (;;) {
+      const resumed = await this.progress.hold(FAILURE.SubmitUnresolved, { ...end, message }, 0);
+      if (resumed?.taskId === undefined) return null;
+      try {
+        return await this.#adopt(resumed.taskId);
+      } catch (error) {
+        if (!(error instanceof ApplicationFailure)) throw error;
+        // A wrong ID must not end the Workflow: the task that it looks for is still not known.
+        message = `${error.message} ${end.message}`;
+        this.progress.update({ taskId: null });
+      }
+    }
+  }
+
   /** Takes up a task that was created elsewhere. It must be of the model that was asked for. */
   async #adopt(taskId: string): Promise<SubmitResult> {
-    this.#update({ taskId }, false);
-    const task = await this.#check(true);
+    this.progress.update({ taskId });
+    const task = await this.#check(null);
     if (task.model !== null && task.model !== this.#input.model) {
       throw failure(
         FAILURE.InvalidInput,
-        `Task ${taskId} is of model ${task.model}, not ${this.#input.model}. Nothing was paid.`,
-        this.state,
+        `model: task ${taskId} is of model ${task.model}, not ${this.#input.model}. Nothing was paid.`,
+        this.#state,
         { field: 'model', action: 'Give the model of the task.' },
       );
     }
@@ -226,195 +194,140 @@ export class GenerationRun {
   }
 
   /** Waits until the task has ended: `failed`, or `succeeded` with at least one link. */
-  async #waitForEnd(wait: Wait): Promise<Wait> {
-    let { task, bornAt: born } = wait;
+  async #waitForEnd(begun: Wait): Promise<Wait> {
+    let wait = begun;
     let succeededAt: number | null = null;
-    // A task that this run created cannot be ready at once; any other may be.
-    let first = !wait.reused && this.state.statusChecks === 0;
-    this.#heldMs = wait.heldMs;
-    while (task.status !== 'failed' && !(task.status === 'succeeded' && task.urls.length > 0)) {
+    for (;;) {
+      const { task } = wait;
       const now = Date.now();
-      if (task.status === 'succeeded') succeededAt ??= now;
-      if (succeededAt !== null && now - succeededAt > TIMEOUTS.resultGrace) throw this.#resultMissing(task);
-      if (task.status !== 'succeeded' && now - wait.firstPostedAt - this.#heldMs > this.#input.deadlineMs) {
+      if (task.status === 'failed' || (task.status === 'succeeded' && task.urls.length > 0)) return wait;
+      if (task.status === 'succeeded') {
+        succeededAt ??= now;
+        if (now - succeededAt > TIMEOUTS.resultGrace) throw this.#resultMissing(task);
+      } else if (wait.checked && now - wait.firstPostedAt - this.progress.heldMs > this.#input.deadlineMs) {
         throw this.#deadlinePassed(task);
       }
-      await this.#host.checkpoint?.({ state: this.state, wait: { ...wait, task, bornAt: born, heldMs: this.#heldMs } });
-      const ageMs = now - born;
-      await this.#pause(nextWait({ ageMs, kind: task.kind, first, random: Math.random() }));
-      first = false;
-      task = { ...(await this.#check(false, born)), kind: task.kind };
-      born = bornAt(task, born);
+      await this.#host.checkpoint?.({ state: this.#state, wait, heldMs: this.progress.heldMs });
+      await this.progress.pause(
+        nextWait({ ageMs: now - wait.bornAt, kind: task.kind, first: !wait.checked, random: Math.random() }),
+      );
+      wait = await this.#refresh(wait);
     }
-    return { ...wait, task, bornAt: born, heldMs: this.#heldMs };
   }
 
-  /** Sleeps until the next check; `checkNow` wakes it, but never within 5 s of the last check. */
-  async #pause(waitMs: number): Promise<void> {
-    this.#update({ phase: 'waiting', nextCheckAt: new Date(Date.now() + waitMs).toISOString() }, false);
-    this.#woken = false;
-    await condition(() => this.#woken, waitMs, { summary: waitSummary(waitMs, this.state.statusChecks + 1) });
-    const tooSoon = this.#lastCheckAt + MIN_WAIT_MS - Date.now();
-    if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
+  async #refresh(wait: Wait): Promise<Wait> {
+    const task = await this.#check(wait.bornAt);
+    return { ...wait, task, bornAt: bornAt(task, wait.bornAt), checked: true };
   }
 
-  /** One status check. Holds or fails on codes that repeating cannot mend. */
-  async #check(adopting: boolean, born = Date.now()): Promise<TaskSnapshot> {
+  /** One status check of our own task (`born` says since when it exists), or of a task that somebody named (null). */
+  async #check(born: number | null): Promise<TaskSnapshot> {
+    const taskId = this.#state.taskId as string;
     for (let tries = 0; ; tries++) {
-      const activities = this.#activities({
-        startToCloseTimeout: TIMEOUTS.checkStartToClose,
-        heartbeatTimeout: TIMEOUTS.heartbeat,
-        // After a killed Worker the next GET still keeps its distance. API errors set their own delay.
-        retry: { initialInterval: MIN_WAIT_MS, backoffCoefficient: 1 },
-        priority: CHECK_PRIORITY,
-        summary: `check ${this.state.statusChecks + 1} of ${this.state.taskId}`,
-      });
       try {
-        const { task, checks }: CheckResult = await activities.rivyaCheck({ taskId: this.state.taskId! });
-        this.#lastCheckAt = Date.now();
-        this.#see(task, { statusChecks: this.state.statusChecks + checks, nextCheckAt: null }, false);
+        const summary = `check ${this.#state.statusChecks + 1} of ${taskId}`;
+        const { task, checks } = await activities.check(this.#host.taskQueue, summary).rivyaCheck({ taskId });
+        this.progress.checked(checks);
+        this.progress.see(task);
         return task;
       } catch (error) {
         const end = callEnd(error);
-        this.#lastCheckAt = Date.now();
-        this.#update({ statusChecks: this.state.statusChecks + 1 }, false);
-        const foreign = adopting && !needsOperator(end.code);
+        this.progress.checked(end.details.attempts ?? 1);
+        const foreign = born === null && !needsOperator(end.code);
         if (foreign || this.#input.onActionNeeded === 'fail') {
-          throw failure(end.code, end.message, this.state, facts(end));
+          throw failure(end.code, end.message, this.#state, facts(end));
         }
-        if (end.code === 'not_found' && Date.now() - born < TIMEOUTS.notFoundGrace) await this.#pause(MIN_WAIT_MS);
-        else await this.#hold(end.code, end, tries);
+        const early = born !== null && Date.now() - born < TIMEOUTS.notFoundGrace;
+        if (end.code === 'not_found' && early) await this.progress.pause(MIN_WAIT_MS);
+        else await this.progress.hold(end.code, end, tries);
       }
     }
   }
 
-  /** Stores the files; null when the links did not work and a fresh status is needed. */
-  async #store(task: TaskSnapshot): Promise<readonly StoredFile[] | null> {
-    this.#update({ phase: 'storing' }, false);
-    const info = workflowInfo();
-    const { rivyaStore } = proxyActivities<RivyaActivities>({
-      taskQueue: this.#host.taskQueue,
-      startToCloseTimeout: TIMEOUTS.storeStartToClose,
-      heartbeatTimeout: TIMEOUTS.storeHeartbeat,
-      // About a minute of tries against one set of links; then fresh links are asked for.
-      retry: { initialInterval: '2s', maximumAttempts: 6 },
-      summary: `store ${task.urls.length} file(s) of ${task.taskId}`,
-    });
-    try {
-      const { files } = await rivyaStore({
-        taskId: task.taskId,
-        urls: task.urls,
-        workflowId: info.workflowId,
-        step: this.#host.step === '' ? null : this.#host.step,
-        take: this.#input.take,
-      });
-      return files;
-    } catch (error) {
-      const end = callEnd(error);
-      const unavailable: CallEnd = {
-        ...end,
-        message: `Task ${task.taskId} succeeded, but its files could not be stored: ${end.message}`,
-        details: { ...end.details, action: 'Mend the store or the network, then resume: links are asked for again and nothing is paid.' },
-      };
-      if (this.#input.onActionNeeded === 'fail') {
-        throw failure(FAILURE.ResultUnavailable, unavailable.message, this.state, facts(unavailable));
+  /** Stores the files. Links that do not work are asked for anew once, then each time a person resumes. */
+  async #deliver(ended: Wait, attempts: number): Promise<GenerationResult> {
+    let wait = ended;
+    for (let tries = 0; ; tries++) {
+      try {
+        return this.#result(wait, await this.#store(wait.task), attempts);
+      } catch (error) {
+        const end = unavailable(callEnd(error), wait.task);
+        if (tries > 0 && this.#input.onActionNeeded === 'fail') {
+          throw failure(FAILURE.ResultUnavailable, end.message, this.#state, facts(end));
+        }
+        if (tries === 0) await this.progress.pause(MIN_WAIT_MS);
+        else await this.progress.hold(FAILURE.ResultUnavailable, end, tries);
+        wait = await this.#waitForEnd(await this.#refresh(wait));
       }
-      await this.#hold(FAILURE.ResultUnavailable, unavailable, 0);
-      return null;
     }
   }
 
-  /** Waits for a person, or until it is worth trying again by itself. Returns what `resume` said, or null. */
-  async #hold(code: string, end: CallEnd, tries: number): Promise<ResumeInput | null> {
-    const since = Date.now();
-    const { phase } = this.state;
-    this.#resume = null;
-    const hold = { code, message: end.message, action: actionFor(end), since: new Date(since).toISOString() };
-    this.#update({ phase: 'held', hold, nextCheckAt: null }, true);
-    const resumed = (): boolean => this.#resume !== null;
-    try {
-      const delay = holdRecheckDelay(code, tries, Math.random());
-      if (delay === null) await condition(resumed);
-      else await condition(resumed, delay, { summary: `held by ${code}; tried again in ${formatDuration(delay)}` });
-    } finally {
-      this.#heldMs += Date.now() - since;
-    }
-    this.#update({ phase, hold: null }, true);
-    return this.#resume;
+  async #store({ taskId, urls }: TaskSnapshot): Promise<readonly StoredFile[]> {
+    this.progress.update({ phase: 'storing' });
+    const { rivyaStore } = activities.store(this.#host.taskQueue, `store ${urls.length} file(s) of ${taskId}`);
+    const { workflowId } = workflowInfo();
+    const step = this.#host.step === '' ? null : this.#host.step;
+    const { files } = await rivyaStore({ taskId, urls, workflowId, step, take: this.#input.take });
+    return files;
   }
 
-  #result(wait: Wait, files: readonly StoredFile[], attempts: number): GenerationResult {
-    const { task } = wait;
-    this.#update({ phase: 'succeeded', nextCheckAt: null }, true);
+  #result({ task, reused }: Wait, files: readonly StoredFile[], attempts: number): GenerationResult {
+    this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
+    const { idempotencyKey: key, reservedCredits, finalCredits, statusChecks } = this.#state;
     return {
       status: 'succeeded',
       taskId: task.taskId,
       model: task.model ?? this.#input.model,
-      idempotencyKey: this.state.idempotencyKey,
-      reservedCredits: this.state.reservedCredits,
-      finalCredits: this.state.finalCredits,
+      idempotencyKey: key,
+      reservedCredits,
+      finalCredits,
       urls: task.urls,
       primaryUrl: task.urls[0] ?? null,
       files,
       attempts,
-      statusChecks: this.state.statusChecks,
-      reused: wait.reused,
+      statusChecks,
+      reused,
       simulated: task.simulated,
       createdAt: task.createdAt,
       updatedAt: task.updatedAt,
     };
   }
 
-  #deadlinePassed(task: TaskSnapshot): Error {
+  #neverAccepted(end: CallEnd): Error {
     return failure(
       FAILURE.DeadlinePassed,
-      `Task ${task.taskId} is still ${task.status} after ${formatDuration(this.#input.deadlineMs)}; ${money(this.state)}. It goes on at Rivya.`,
-      this.state,
-      { action: this.#takeUp(task) },
+      `Rivya accepted nothing within ${formatDuration(this.#input.submitDeadlineMs)} (last: ${end.message}). No task exists and nothing was paid.`,
+      this.#state,
+      { ...facts(end), code: FAILURE.DeadlinePassed, action: 'Start again when the API can be reached.' },
     );
   }
 
-  #resultMissing(task: TaskSnapshot): Error {
+  #deadlinePassed({ taskId, status }: TaskSnapshot): Error {
+    return failure(
+      FAILURE.DeadlinePassed,
+      `Task ${taskId} is still ${status} after ${formatDuration(this.#input.deadlineMs)}; ${money(this.#state)}. It goes on at Rivya.`,
+      this.#state,
+      { action: this.#takeUp(taskId) },
+    );
+  }
+
+  #resultMissing({ taskId }: TaskSnapshot): Error {
     return failure(
       FAILURE.ResultMissing,
-      `Task ${task.taskId} has succeeded, but the API gave no link for ${formatDuration(TIMEOUTS.resultGrace)}; ${money(this.state)}.`,
-      this.state,
-      { action: `Look for it in the Rivya Studio. ${this.#takeUp(task)}` },
+      `Task ${taskId} has succeeded, but the API gave no link for ${formatDuration(TIMEOUTS.resultGrace)}; ${money(this.#state)}.`,
+      this.#state,
+      { action: `Look for it in the Rivya Studio. ${this.#takeUp(taskId)}` },
     );
   }
 
-  #takeUp(task: TaskSnapshot): string {
-    return `Take it up without paying: rivya-temporal generate --model ${this.#input.model} --task-id ${task.taskId}`;
+  #takeUp(taskId: string): string {
+    return `Take it up without paying: rivya-temporal generate --model ${this.#input.model} --task-id ${taskId}`;
   }
 
   #key(attempt: number): string {
     const { namespace, workflowId } = workflowInfo();
     const { use, step } = this.#host;
     return this.#input.ownKey ?? idempotencyKey({ use, namespace, workflowId, step, take: this.#input.take, attempt });
-  }
-
-  #activities(options: ActivityOptions): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck'> {
-    return proxyActivities<RivyaActivities>({ taskQueue: apiTaskQueue(this.#host.taskQueue), ...options });
-  }
-
-  #see(task: TaskSnapshot, more: Partial<GenerationState>, milestone: boolean): void {
-    this.#update(
-      {
-        taskId: task.taskId,
-        status: task.status,
-        // A later reply may leave a number out; what was known stays known.
-        reservedCredits: task.reservedCredits ?? this.state.reservedCredits,
-        finalCredits: task.finalCredits ?? this.state.finalCredits,
-        simulated: task.simulated,
-        ...more,
-      },
-      milestone,
-    );
-  }
-
-  #update(change: Partial<GenerationState>, milestone: boolean): void {
-    this.state = { ...this.state, ...change };
-    this.#host.changed(this.state, milestone);
   }
 }
 
@@ -423,12 +336,13 @@ function bornAt(task: TaskSnapshot, otherwise: number): number {
   return task.ageMs === null ? otherwise : Date.now() - task.ageMs;
 }
 
-function facts(end: CallEnd): Partial<CallEnd['details']> & { action: string } {
-  const { httpStatus, requestId, fence } = end.details;
+function unavailable(end: CallEnd, { taskId }: TaskSnapshot): CallEnd {
   return {
-    action: actionFor(end),
-    ...(httpStatus !== undefined && { httpStatus }),
-    ...(requestId !== undefined && { requestId }),
-    ...(fence !== undefined && { fence }),
+    ...end,
+    message: `Task ${taskId} succeeded, but its files could not be stored: ${end.message}`,
+    details: {
+      ...end.details,
+      action: 'Mend the store or the network, then resume: links are asked for again and nothing is paid.',
+    },
   };
 }

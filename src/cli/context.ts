@@ -13,6 +13,11 @@ export interface Temporal extends TemporalTarget {
   readonly uiUrl: string | null;
 }
 
+/** True where a key for the real API is set. */
+export function hasKey(env: NodeJS.ProcessEnv = process.env): boolean {
+  return Boolean(env['RIVYA_API_KEY'] || env['RIVYA_API_KEY_FILE']);
+}
+
 /** The `dev` of this machine, unless Temporal's own settings name another server. */
 export async function localSession(): Promise<DevSession | null> {
   return configuredAddress() === null ? findSession() : null;
@@ -25,7 +30,8 @@ export async function localSession(): Promise<DevSession | null> {
 export async function openTemporal(settings: Settings, taskQueue?: string): Promise<Temporal> {
   const session = await localSession();
   const connected = await connectClient(session?.address);
-  const queue = taskQueue ?? (process.env['RIVYA_TASK_QUEUE'] ? settings.taskQueue : (session?.taskQueue ?? settings.taskQueue));
+  const queue =
+    taskQueue ?? (process.env['RIVYA_TASK_QUEUE'] ? settings.taskQueue : (session?.taskQueue ?? settings.taskQueue));
   return {
     client: connected.client,
     address: connected.address,

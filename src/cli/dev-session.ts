@@ -90,6 +90,9 @@ async function isAlive({ pid, address }: DevSession): Promise<boolean> {
       socket.destroy();
       resolve(alive);
     };
-    socket.once('connect', () => end(true)).once('error', () => end(false)).once('timeout', () => end(false));
+    socket
+      .once('connect', () => end(true))
+      .once('error', () => end(false))
+      .once('timeout', () => end(false));
   });
 }

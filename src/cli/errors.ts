@@ -64,7 +64,8 @@ export function judge(error: unknown): Verdict {
   }
   if (error instanceof GenerationError) {
     const { httpStatus = null, requestId = null, action = null } = error.details;
-    const status = error.code === FAILURE.InvalidInput || error.code === FAILURE.InputChanged ? STATUS.usage : STATUS.failed;
+    const status =
+      error.code === FAILURE.InvalidInput || error.code === FAILURE.InputChanged ? STATUS.usage : STATUS.failed;
     return verdict(status, { code: error.code, httpStatus, requestId, action });
   }
   if (error instanceof TemporalUnreachable) return verdict(STATUS.unreachable);
@@ -86,7 +87,9 @@ export function judge(error: unknown): Verdict {
     const cause = error.cause as { code?: number; details?: string } | undefined;
     const details = cause?.details ?? message;
     return GRPC_SETTINGS.has(cause?.code ?? -1)
-      ? verdict(STATUS.usage, { message: `Temporal refuses: ${details}. Check TEMPORAL_NAMESPACE and the other TEMPORAL_* settings.` })
+      ? verdict(STATUS.usage, {
+          message: `Temporal refuses: ${details}. Check TEMPORAL_NAMESPACE and the other TEMPORAL_* settings.`,
+        })
       : verdict(STATUS.unreachable, {
           message: `Temporal gave no usable answer (${details}). A generation that was started goes on; look for it with: rivya-temporal list`,
         });

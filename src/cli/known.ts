@@ -16,7 +16,9 @@ export async function known(
   const handle = generations.handle(workflowId);
   const description = await handle.describe();
   if (description.type !== WORKFLOW_TYPE) {
-    throw new UsageError(`Workflow "${workflowId}" is of type ${description.type}, not a generation (${WORKFLOW_TYPE}).`);
+    throw new UsageError(
+      `Workflow "${workflowId}" is of type ${description.type}, not a generation (${WORKFLOW_TYPE}).`,
+    );
   }
   return { handle, description };
 }

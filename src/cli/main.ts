@@ -60,7 +60,12 @@ try {
   const verdict = judge(error);
   status = verdict.status;
   const printed = verdict.code === 'UsageError' && error instanceof Error && 'exitCode' in error;
-  if (!printed) say(verdict.action === null || verdict.message.includes(verdict.action) ? verdict.message : `${verdict.message} ${verdict.action}`);
+  if (!printed)
+    say(
+      verdict.action === null || verdict.message.includes(verdict.action)
+        ? verdict.message
+        : `${verdict.message} ${verdict.action}`,
+    );
   if (process.env['RIVYA_DEBUG'] && error instanceof Error) say(error.stack ?? '');
   if (status !== STATUS.done && process.argv.includes('--json')) {
     const { code, message, requestId, httpStatus, action } = verdict;

@@ -28,6 +28,8 @@ export interface FailureDetails {
   readonly action: string;
   /** The input field that is wrong (`InvalidInput` only). */
   readonly field?: string;
+  /** Calls that were made before this failure (failures of Activities only). */
+  readonly attempts?: number;
   /** Present while a POST under this key has no known answer, so that no later attempt forgets it. */
   readonly fence?: Fence;
 }

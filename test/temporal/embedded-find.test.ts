@@ -26,7 +26,7 @@ async function program(path: string, answer: string): Promise<string> {
 async function failure(env: NodeJS.ProcessEnv, cacheDir = join(directory, 'empty')): Promise<Error> {
   const error = await findServerBinary({ kind: 'dev', log, env, cacheDir }).then(
     (path) => new Error(`found ${path}`),
-    (error: unknown) => error,
+    (thrown: unknown) => thrown,
   );
   expect(error).toBeInstanceOf(ServerNotFound);
   return error as Error;

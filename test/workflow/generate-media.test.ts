@@ -34,7 +34,8 @@ beforeAll(async () => {
         { on: 'status', prompt: 'new word', times: 1, do: { kind: 'status', status: 'rendering' } },
         { on: 'status', prompt: 'early 404', times: 1, do: { kind: 'error', code: 'not_found' } },
         { on: 'status', prompt: 'no scope', times: 1, do: { kind: 'error', code: 'api_scope_denied' } },
-        { on: 'media', prompt: 'expired link', times: 1, do: { kind: 'reply', status: 403, body: '' } },
+        { on: 'media', prompt: 'expired once', times: 1, do: { kind: 'reply', status: 403, body: '' } },
+        { on: 'media', prompt: 'dead link', times: 2, do: { kind: 'reply', status: 403, body: '' } },
       ],
     },
   });
@@ -293,6 +294,9 @@ describe.concurrent('never lost', () => {
     await expect(workflow.executeUpdate('resume')).rejects.toThrow();
     await workflow.signal('resume');
     const { tasks, posts } = (await ledgerOf('always lost')).keys[0]!;
+    // A wrong ID does not end the Workflow: it holds again and says why.
+    await workflow.signal('resume', { taskId: 'task_mistyped' });
+    await until(async () => (await stateOf(handle.workflowId)).hold?.message.includes('task_mistyped') ?? false);
     await workflow.executeUpdate('resume', { args: [{ taskId: tasks[0] }] });
     expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
     expect((await ledgerOf('always lost')).keys).toMatchObject([{ posts, tasks: [tasks[0]] }]);
@@ -312,14 +316,18 @@ describe.concurrent('never lost', () => {
     expect((await ledgerOf('no scope')).paidTasks).toBe(1);
   });
 
-  test('a result link that is refused holds; resume asks for fresh links and stores the file', async () => {
-    const handle = await harness.client.start({ model: 'z-image', prompt: 'expired link' });
+  test('a result link that has expired is asked for anew, without a person', async () => {
+    expect((await run({ model: 'z-image', prompt: 'expired once' })).files).toHaveLength(1);
+  });
+
+  test('a result link that is refused again holds; resume asks for fresh links and stores the file', async () => {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'dead link' });
     await until(async () => (await stateOf(handle.workflowId)).phase === 'held');
     expect((await stateOf(handle.workflowId)).hold).toMatchObject({ code: 'ResultUnavailable' });
     await harness.temporal.workflow.getHandle(handle.workflowId).signal('resume');
     const result = await handle.result();
     expect(result.files).toHaveLength(1);
-    expect((await ledgerOf('expired link')).paidTasks).toBe(1);
+    expect((await ledgerOf('dead link')).paidTasks).toBe(1);
   });
 });
 

@@ -69,7 +69,8 @@ function readSwitch(assignment: string): [string, unknown] {
   const at = assignment.indexOf('=');
   if (at < 1) throw new UsageError(`--switch: "${assignment}" is not name=value.`);
   const text = assignment.slice(at + 1);
-  const value = text === 'true' || text === 'false' ? text === 'true' : /^-?\d+$|^Infinity$/.test(text) ? Number(text) : text;
+  const value =
+    text === 'true' || text === 'false' ? text === 'true' : /^-?\d+$|^Infinity$/.test(text) ? Number(text) : text;
   return [assignment.slice(0, at), value];
 }
 

@@ -69,7 +69,8 @@ export const registerGenerate: Register = (program, run) => {
 async function generate(options: Options): Promise<number> {
   const settings = readSettings();
   const { input, workflowId } = readRequest(options);
-  if (options.taskQueue?.trim() === '') throw new UsageError('--task-queue: is empty. Nothing was sent and nothing was paid.');
+  if (options.taskQueue?.trim() === '')
+    throw new UsageError('--task-queue: is empty. Nothing was sent and nothing was paid.');
   const json = options.json === true;
   const temporal = await openTemporal(settings, options.taskQueue);
   const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);

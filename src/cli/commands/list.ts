@@ -62,7 +62,8 @@ async function list({ limit, running, json }: Options): Promise<number> {
       one.startedAt.slice(0, 19).replace('T', ' '),
       formatDuration(one.durationMs),
     ]);
-    for (const line of table([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows])) print(line);
+    for (const line of table([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]))
+      print(line);
   }
   return STATUS.done;
 }

@@ -31,14 +31,21 @@ async function status(workflowId: string, json: boolean): Promise<number> {
     return STATUS.done;
   }
   const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);
-  const from = source === 'query' ? 'a Worker answered' : workflowStatus === 'RUNNING' ? 'from the memo: no Worker answers' : 'from the memo';
+  const from =
+    source === 'query'
+      ? 'a Worker answered'
+      : workflowStatus === 'RUNNING'
+        ? 'from the memo: no Worker answers'
+        : 'from the memo';
   const rows = [
     ['Workflow', `${workflowStatus.toLowerCase()} (${from})`],
     ['phase', state?.phase ?? 'not known yet'],
     ['task', state?.taskId ?? 'none yet'],
     ...(state?.status == null ? [] : [['Rivya says', state.status]]),
     ...(state === null ? [] : [['money', money(state)]]),
-    ...(isFull(state) ? [['checks', `${state.statusChecks}${state.nextCheckAt === null ? '' : `, next at ${state.nextCheckAt}`}`]] : []),
+    ...(isFull(state)
+      ? [['checks', `${state.statusChecks}${state.nextCheckAt === null ? '' : `, next at ${state.nextCheckAt}`}`]]
+      : []),
     ...(state?.hold == null ? [] : [['held', `${state.hold.message} ${state.hold.action} ${resumeHint(workflowId)}`]]),
     ...(link === null ? [] : [['Temporal', link]]),
   ];

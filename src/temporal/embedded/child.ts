@@ -59,14 +59,10 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
 
   let pid = 0;
   let how: string | null = null;
-  // The server holds the lifeline's stdout and stderr, so "close" comes when both are gone. Its last message may come
-  // later than that, but before "disconnect".
-  const ended = Promise.all([
-    new Promise<string>((resolve) => {
-      child.once('close', (code, signal) => resolve(signal ?? `status ${code}`));
-    }),
-    new Promise((resolve) => child.once('disconnect', resolve)),
-  ]).then(([lifelineEnded]) => how ?? `its lifeline: ${lifelineEnded}`);
+  // The server holds the lifeline's stdout and stderr, so "close" comes when both are gone.
+  const ended = new Promise<string>((resolve) => {
+    child.once('close', (code, signal) => resolve(how ?? `its lifeline: ${signal ?? `status ${code}`}`));
+  });
   child.once('exit', () => {
     if (how === null && pid !== 0) killQuietly(pid); // somebody killed the lifeline: do its work
   });
@@ -91,9 +87,9 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
         held?.unref();
     },
     async stop() {
-      // Waiting needs something that keeps our process alive.
-      child.ref();
-      if (child.connected) child.disconnect();
+      child.ref(); // waiting needs something that keeps our process alive
+      // A message, because Node emits no "close" after a disconnect() of ours.
+      if (child.connected) child.send('stop', () => {});
       await ended;
     },
   };

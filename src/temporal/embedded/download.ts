@@ -57,7 +57,7 @@ export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     let failure: string | null = null;
-    child.on('message', (message) => (failure = String(message)));
+    child.on('message', (message) => (failure = message as string));
     const gone = new Promise<void>((resolve) => {
       child.once('error', (error) => resolve(void (failure = error.message)));
       child.once('exit', (code, signal) => resolve(void (failure ??= `it ended with ${signal ?? `status ${code}`}`)));

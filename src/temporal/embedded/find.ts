@@ -92,11 +92,13 @@ function unlessForbidden(env: NodeJS.ProcessEnv, find: () => Promise<string>): (
  * in `%LOCALAPPDATA%` on Windows.
  */
 export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  const local: Partial<Record<NodeJS.Platform, string | undefined>> = {
-    darwin: join(homedir(), 'Library', 'Caches'),
-    win32: env['LOCALAPPDATA'],
-  };
-  return join(env['XDG_CACHE_HOME'] || local[process.platform] || join(homedir(), '.cache'), 'rivya-temporal');
+  const candidates = [
+    env['XDG_CACHE_HOME'],
+    process.platform === 'win32' ? env['LOCALAPPDATA'] : undefined,
+    process.platform === 'darwin' ? join(homedir(), 'Library', 'Caches') : undefined,
+  ];
+  const base = candidates.find((path) => path !== undefined && path !== '') ?? join(homedir(), '.cache');
+  return join(base, 'rivya-temporal');
 }
 
 async function findOnPath(file: string, env: NodeJS.ProcessEnv): Promise<string> {

@@ -3,7 +3,8 @@
  * Runs a server that must not outlive our parent: `lifeline.mjs <lock or ''> <address> <binary> [argument …]`.
  *
  * We are the leader of a process group of our own, so a Ctrl-C in the terminal reaches neither us nor the server. The
- * IPC channel is the lifeline: it closes when the parent stops the server and also when the parent is killed.
+ * IPC channel is the lifeline: the parent stops the server by a message, and the channel closes when the parent is
+ * gone, however it went.
  * Plain JavaScript, because Node 20 has to run it from the sources too.
  */
 import { spawn } from 'node:child_process';
@@ -23,6 +24,7 @@ const [lock = '', address = '', binary = '', ...args] = process.argv.slice(2);
 let server = null;
 let stopping = false;
 
+process.on('message', stop); // there is but one message
 process.on('disconnect', stop);
 process.on('SIGTERM', stop);
 process.on('SIGHUP', stop);
@@ -66,7 +68,8 @@ function report(message, then = () => {}) {
  */
 async function takeLock() {
   const giveUpAt = Date.now() + LOCK_MS;
-  while (!stopping) {
+  for (;;) {
+    if (stopping) return false;
     const problem = await listen();
     if (problem === null) return true;
     if (problem.code !== 'EADDRINUSE') await reportAndExit({ failed: problem.message });
@@ -75,7 +78,6 @@ async function takeLock() {
     if ((owner !== null && owner !== STOPPING) || Date.now() > giveUpAt) await reportAndExit({ lockedBy: owner ?? '' });
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  return false;
 }
 
 /** A pipe of Windows is no file and disappears with its owner. */

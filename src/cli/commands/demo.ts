@@ -1,0 +1,158 @@
+import { createInterface } from 'node:readline/promises';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { GenerationClient, newWorkflowId } from '../../client.js';
+import { readSettings } from '../../config.js';
+import type { GenerateMediaInput } from '../../contract/index.js';
+import { configuredAddress } from '../../temporal/connect.js';
+import { hasKey, openApi } from '../context.js';
+import { dataDirectory } from '../dev-session.js';
+import { STATUS, UsageError } from '../errors.js';
+import { follow, type Ending } from '../follow.js';
+import { workflowLink } from '../links.js';
+import { examples, type Register } from '../options.js';
+import { print, Progress, say } from '../output.js';
+import { report } from '../report.js';
+import { interruption, whenAborted } from '../signals.js';
+import type { Stack } from '../stack.js';
+
+interface Options {
+  readonly keep?: boolean;
+  readonly yes?: boolean;
+}
+
+// A cheap model of each kind that needs no params.
+const REQUESTS: readonly GenerateMediaInput[] = [
+  { model: 'z-image', prompt: 'A red fox in fresh snow, morning light' },
+  { model: 'sora-2', prompt: 'Waves rolling onto a beach at night, slow and calm' },
+  { model: 'elevenlabs-sound-effect-v2', prompt: 'Rain on a tin roof with distant thunder' },
+];
+
+export const registerDemo: Register = (program, run) => {
+  program
+    .command('demo')
+    .description(
+      'Make an image, a video and an audio file with everything embedded. Simulated unless RIVYA_API_KEY is set.',
+    )
+    .option('--keep', 'leave all running until Ctrl-C, so that the links can be opened')
+    .option('--yes', 'with RIVYA_API_KEY: spend credits without asking')
+    .addHelpText('after', examples('demo', 'demo --keep'))
+    .action((options: Options) => run(() => demo(options)));
+};
+
+async function demo({ keep = false, yes = false }: Options): Promise<number> {
+  const settings = readSettings();
+  const real = hasKey();
+  const interrupted = interruption();
+  if (real && !yes && !(await maySpend(settings.baseUrl, interrupted))) return STATUS.usage;
+  if (interrupted.aborted) return STATUS.interrupted;
+
+  // Loaded here, because it brings the native Worker: other commands start without it.
+  const { startStack } = await import('../stack.js');
+  const stack = await startStack({
+    env: process.env,
+    log: say,
+    defaultStore: 'file:./output/demo',
+    // What is paid must not be lost with the process: it is kept where "dev" goes on with it.
+    server: real ? { dbFilename: paidState(), retentionDays: 30 } : {},
+    ownQueue: true,
+  });
+  try {
+    const status = await generateAll(stack, interrupted, real);
+    const simulated = stack.emulatorUrl !== null;
+    if (simulated)
+      print('All of this was simulated: the emulator answered, nothing was paid, and the media is not real.');
+    if (status === STATUS.interrupted || stack.uiUrl === null) return status;
+    if (keep) {
+      print(`Everything runs on, so the links work. Temporal UI: ${stack.uiUrl}. Ctrl-C ends it.`);
+      await whenAborted(interrupted);
+    } else if (stack.embedded) {
+      print('The links work while the server runs: rivya-temporal demo --keep');
+    }
+    return status;
+  } finally {
+    await stack.stop();
+  }
+}
+
+/** The three at the same time; reports each. Returns the worst exit status. */
+async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean): Promise<number> {
+  const { taskQueue } = stack.settings;
+  const client = new GenerationClient(stack.client, { taskQueue });
+  const progress = new Progress();
+  const started: { readonly workflowId: string; readonly ending: Promise<Ending> }[] = [];
+  for (const request of REQUESTS) {
+    if (interrupted.aborted) break;
+    const workflowId = newWorkflowId(request);
+    const handle = await client.start({ ...request, options: { onActionNeeded: 'fail' } }, { workflowId });
+    started.push({ workflowId, ending: follow(handle, { progress, interrupted, waitWhileHeld: true, taskQueue }) });
+  }
+  const broken = stack.done.then(() => Promise.reject(new Error('The Worker has stopped.')));
+  // It is only of interest while somebody waits.
+  broken.catch(() => undefined);
+  const endings = await Promise.race([Promise.all(started.map(({ ending }) => ending)), broken]);
+  progress.end();
+  if (interrupted.aborted)
+    say(
+      afterInterrupt(
+        stack,
+        real,
+        started.map(({ workflowId }) => workflowId),
+      ),
+    );
+  let worst: number = interrupted.aborted ? STATUS.interrupted : STATUS.done;
+  endings.forEach((ending, i) => {
+    const workflowId = started[i]?.workflowId ?? '';
+    if (ending.kind === 'interrupted') {
+      if (ending.state?.taskId != null) say(`${workflowId}: task ${ending.state.taskId}`);
+      return;
+    }
+    const link = workflowLink(stack.uiUrl, stack.namespace, workflowId);
+    worst = Math.max(worst, report(ending, { json: false, workflowId, link }));
+  });
+  return worst;
+}
+
+function afterInterrupt(stack: Stack, real: boolean, workflowIds: readonly string[]): string {
+  if (!real && stack.embedded) return 'Interrupted. All of this was simulated: nothing was paid and nothing goes on.';
+  const where = stack.embedded
+    ? 'with the same key: rivya-temporal dev'
+    : `with: RIVYA_TASK_QUEUE=${stack.settings.taskQueue} rivya-temporal worker`;
+  return `Interrupted. ${workflowIds.join(', ')} ${workflowIds.length === 1 ? 'goes' : 'go'} on when a Worker runs again, ${where}`;
+}
+
+function paidState(): string {
+  const directory = dataDirectory();
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return path.join(directory, 'temporal.db');
+}
+
+/** Shows what would be spent and asks. Without a terminal nobody can answer. */
+async function maySpend(baseUrl: string, interrupted: AbortSignal): Promise<boolean> {
+  const prices = new Map<string, number | null>();
+  const { api } = await openApi();
+  const known = await api.listModels().catch(() => null);
+  for (const { id, baseCredits } of known?.models ?? []) prices.set(id, baseCredits);
+  say(`RIVYA_API_KEY is set: this makes three real generations at ${baseUrl} and spends credits.`);
+  for (const { model } of REQUESTS) say(`  ${model}: from ${prices.get(model) ?? 'an unknown number of'} credits`);
+  const temporal = configuredAddress();
+  if (temporal !== null) say(`They run on the Temporal Service at ${temporal}.`);
+  if (process.stdin.isTTY !== true) {
+    throw new UsageError(
+      'There is no terminal to ask on. Nothing was spent. Give --yes to spend, or unset RIVYA_API_KEY to simulate.',
+    );
+  }
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  prompt.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+  try {
+    const answer = await prompt.question('Spend them? [y/N] ', { signal: interrupted });
+    if (/^y(es)?$/i.test(answer.trim())) return true;
+    say('Nothing was spent.');
+  } catch {
+    say('\nNothing was spent.');
+    return interrupted.aborted;
+  } finally {
+    prompt.close();
+  }
+  return false;
+}

@@ -1,0 +1,98 @@
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { configuredAddress } from '../../temporal/connect.js';
+import { hasKey } from '../context.js';
+import { dataDirectory, findSession, publishSession, withdrawSession } from '../dev-session.js';
+import { STATUS, UsageError } from '../errors.js';
+import { examples, PORT, type Register } from '../options.js';
+import { say } from '../output.js';
+import { interruption, whenAborted } from '../signals.js';
+
+interface Options {
+  readonly dataDir?: string;
+  readonly port: number;
+  readonly uiPort: number;
+  readonly memory?: boolean;
+}
+
+// Temporal's own default ports, which its tools look for.
+const TEMPORAL_PORT = 7233;
+const UI_PORT = 8233;
+// A closed Workflow is the record of what was paid; the dev server's own default is a day.
+const RETENTION_DAYS = 30;
+
+export const registerDev: Register = (program, run) => {
+  program
+    .command('dev')
+    .description('Run Temporal with its UI, the Worker, and the emulator when no key is set, until Ctrl-C.')
+    .option('--data-dir <directory>', 'where the state is kept (default: the data directory of the system)')
+    .option('--port <n>', 'port of Temporal; another one where it is taken', PORT, TEMPORAL_PORT)
+    .option('--ui-port <n>', 'port of the Temporal UI; another one where it is taken', PORT, UI_PORT)
+    .option('--memory', 'keep nothing: the state is gone at the end')
+    .addHelpText('after', examples('dev', 'dev --memory --port 0 --ui-port 0'))
+    .action((options: Options) => run(() => dev(options)));
+};
+
+async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: Options): Promise<number> {
+  const directory = path.resolve(dataDir);
+  if (dataDir.trim() === '') throw new UsageError('--data-dir: is empty.');
+  try {
+    // The state holds prompts and results: nobody else's business.
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new UsageError(`--data-dir: ${directory} cannot be written (${(error as NodeJS.ErrnoException).code}).`);
+  }
+  const runs = (pid: number, address: string): UsageError =>
+    new UsageError(
+      `Another "rivya-temporal dev" (process ${pid}, Temporal at ${address}) uses ${directory}. Stop it first, or give --data-dir.`,
+    );
+  const other = await findSession(directory);
+  if (other !== null) throw runs(other.pid, other.address);
+
+  const interrupted = interruption();
+  const real = hasKey();
+  // Loaded here, because it brings the native Worker: other commands start without it.
+  const { startStack } = await import('../stack.js');
+  const stack = await startStack({
+    env: process.env,
+    log: say,
+    defaultStore: 'file:./output',
+    server: {
+      port,
+      uiPort,
+      retentionDays: RETENTION_DAYS,
+      ...(!memory && { dbFilename: path.join(directory, 'temporal.db') }),
+    },
+    // Tasks of the emulator must live as long as the Workflows that wait for them.
+    emulatorState: memory ? undefined : path.join(directory, 'emulator.json'),
+    ownQueue: false,
+  });
+  const { settings, emulatorUrl } = stack;
+  const pid = process.pid;
+  try {
+    // Where Temporal's settings name a server, the other commands find it by them.
+    if (configuredAddress() === null) {
+      const session = {
+        pid,
+        address: stack.address,
+        uiUrl: stack.uiUrl,
+        baseUrl: emulatorUrl,
+        taskQueue: settings.taskQueue,
+      };
+      if (!(await publishSession(directory, session))) throw runs(0, 'its own address');
+    }
+    say(`Ready. Worker on task queue "${settings.taskQueue}", results in ${settings.store?.address ?? 'links only'}.`);
+    if (stack.uiUrl !== null) say(`Temporal UI: ${stack.uiUrl}`);
+    if (real) say(`RIVYA_API_KEY is set: generations go to ${settings.baseUrl} and cost credits.`);
+    if (memory) say('--memory: nothing is kept. Workflows that run are gone at the end, also with a paid task.');
+    if (directory !== dataDirectory()) say(`In other terminals: export TEMPORAL_ADDRESS=${stack.address}`);
+    say('In another terminal: rivya-temporal generate --model z-image --prompt "a red fox in the snow"');
+    say('Ctrl-C ends it.');
+    await Promise.race([whenAborted(interrupted), stack.done]);
+    say(memory ? 'Stopping.' : 'Stopping. Workflows that run go on with the next "rivya-temporal dev".');
+  } finally {
+    withdrawSession(directory, pid);
+    await stack.stop();
+  }
+  return STATUS.done;
+}

@@ -1,0 +1,173 @@
+import { hostname } from 'node:os';
+import { readSettings, type Settings } from '../config.js';
+import { apiTaskQueue } from '../contract/index.js';
+import { formatDuration } from '../policy/index.js';
+import { localSession, openApi, openTemporal, type Temporal } from './context.js';
+import { judge } from './errors.js';
+
+export interface Finding {
+  readonly name: string;
+  readonly level: 'ok' | 'warn' | 'fail';
+  /** What was found, and what to do. */
+  readonly says: string;
+  /** Exit status that a failure asks for. */
+  readonly status?: number;
+}
+
+const NODE = [20, 19] as const;
+// A Worker asks for work at least once a minute; Temporal lists it for five.
+const FRESH_POLL_MS = 90_000;
+// Above it the age of a task, and with it the time of the next check, is visibly off.
+const CLOCK_SKEW_MS = 30_000;
+
+type Name = 'Workflows' | 'results' | 'API calls';
+
+/** Looks at everything that a generation needs, one finding at a time. */
+export async function* diagnose(): AsyncGenerator<Finding> {
+  yield node();
+  let settings: Settings;
+  try {
+    settings = readSettings();
+    yield ok('settings', 'read');
+  } catch (error) {
+    yield failed('settings', error);
+    return;
+  }
+  let temporal: Temporal | null = null;
+  try {
+    temporal = await openTemporal(settings);
+    const { serverVersion } = await temporal.client.workflowService.getSystemInfo({});
+    yield ok('Temporal', `${temporal.address}, version ${serverVersion ?? 'unknown'}`);
+  } catch (error) {
+    yield failed('Temporal', error);
+  }
+  if (temporal !== null) yield* namespaceAndWorkers(temporal);
+  yield* theApi(settings);
+  yield await store(settings);
+}
+
+/** Whether this machine's Workers of the configured roles poll. */
+export async function* workerHealth(): AsyncGenerator<Finding> {
+  const settings = readSettings();
+  const temporal = await openTemporal(settings);
+  const roles = { Workflows: 'workflows', results: 'results', 'API calls': 'api' } as const;
+  for (const [name, queue, type] of queues(temporal.taskQueue)) {
+    if (!settings.roles.has(roles[name])) continue;
+    const polls = (await pollers(temporal, queue, type)).some((identity) => identity.endsWith(`@${hostname()}`));
+    yield polls
+      ? ok(name, `polls ${queue}`)
+      : { name, level: 'fail', says: `no Worker of ${hostname()} polls task queue "${queue}"` };
+  }
+}
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  const enough = major > NODE[0] || (major === NODE[0] && minor >= NODE[1]);
+  if (enough) return ok('Node', process.versions.node);
+  return {
+    name: 'Node',
+    level: 'fail',
+    says: `${process.versions.node}; install ${NODE.join('.')} or newer`,
+    status: 2,
+  };
+}
+
+async function* namespaceAndWorkers(temporal: Temporal): AsyncGenerator<Finding> {
+  const { client, namespace, taskQueue } = temporal;
+  try {
+    const { config } = await client.workflowService.describeNamespace({ namespace });
+    const days = Math.round(Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) / 86_400);
+    yield ok('namespace', `${namespace}, keeps closed Workflows for ${days} days`);
+    for (const [name, queue, type] of queues(taskQueue)) {
+      const count = (await pollers(temporal, queue, type)).length;
+      yield count > 0
+        ? ok(`Workers for ${name}`, `${count} on task queue "${queue}"`)
+        : {
+            name: `Workers for ${name}`,
+            level: 'warn',
+            says: `none on task queue "${queue}"; start one with: rivya-temporal worker`,
+          };
+    }
+  } catch (error) {
+    yield failed('namespace', error);
+    return;
+  }
+  const ours = (await localSession()) !== null;
+  yield ok(
+    'fairness',
+    ours
+      ? 'on'
+      : 'the Service does not tell; fairness keys need matching.enableFairness=true in its dynamic config and are ignored without it',
+  );
+}
+
+function queues(taskQueue: string): readonly (readonly [Name, string, number])[] {
+  // 1 and 2 are the Service's numbers for Workflow and Activity queues.
+  return [
+    ['Workflows', taskQueue, 1],
+    ['results', taskQueue, 2],
+    ['API calls', apiTaskQueue(taskQueue), 2],
+  ];
+}
+
+/** Identities that asked for work lately. */
+async function pollers({ client, namespace }: Temporal, name: string, taskQueueType: number): Promise<string[]> {
+  const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
+  const oldest = Date.now() - FRESH_POLL_MS;
+  return (answer.pollers ?? [])
+    .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > oldest)
+    .map(({ identity }) => identity ?? '');
+}
+
+async function* theApi(settings: Settings): AsyncGenerator<Finding> {
+  let serverTime: number | null = null;
+  try {
+    const { api, baseUrl } = await openApi();
+    const models = await api.listModels();
+    serverTime = models.serverTime;
+    yield ok('API', `${baseUrl}${models.simulated ? ' (emulator)' : ''}, ${models.models.length} models`);
+    if (settings.keys === null && !models.simulated) {
+      yield ok('API key', 'none here, which is fine for a machine that runs no Worker with the api role');
+    } else {
+      const { currentCredits } = await api.getCredits();
+      yield currentCredits === 0
+        ? { name: 'API key', level: 'warn', says: 'works, but the account has no credits; add some' }
+        : ok('API key', `works, ${currentCredits ?? 'an unknown number of'} credits`);
+    }
+  } catch (error) {
+    yield failed(serverTime === null ? 'API' : 'API key', error);
+  }
+  if (serverTime === null) return;
+  // The Date header has whole seconds.
+  const skew = Math.abs(Date.now() - serverTime);
+  yield skew > CLOCK_SKEW_MS
+    ? {
+        name: 'clock',
+        level: 'warn',
+        says: `${formatDuration(skew)} away from the API's; set this machine's clock (NTP)`,
+      }
+    : ok('clock', "agrees with the API's");
+}
+
+async function store({ store: target }: Settings): Promise<Finding> {
+  if (target === null)
+    return ok(
+      'store',
+      'none here: on a Worker of these settings results stay links, which expire. Set RIVYA_STORE to keep files',
+    );
+  try {
+    await target.probe();
+    return ok('store', `${target.address} can be written`);
+  } catch (error) {
+    return { ...failed('store', error), status: 2 };
+  }
+}
+
+function ok(name: string, says: string): Finding {
+  return { name, level: 'ok', says };
+}
+
+function failed(name: string, error: unknown): Finding {
+  const { message, action, status } = judge(error);
+  return { name, level: 'fail', says: action === null ? message : `${message} ${action}`, status };
+}

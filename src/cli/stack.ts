@@ -1,0 +1,111 @@
+import { randomBytes } from 'node:crypto';
+import type { Client } from '@temporalio/client';
+import { readSettings, WORKER_ROLES, type Settings } from '../config.js';
+import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
+import { hasKey } from './context.js';
+import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
+import { installRuntime } from '../worker/logging.js';
+import { checkWorkerSettings } from '../../worker.js';
+
+export interface StackOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: (line: string) => void;
+  /** Where results go unless `RIVYA_STORE` says so. */
+  readonly defaultStore: string;
+  /** Ports and database file of the embedded server. */
+  readonly server: Pick<DevServerOptions, 'port' | 'uiPort' | 'dbFilename' | 'retentionDays'>;
+  /** File of the emulator's state; without one it is in memory. */
+  readonly emulatorState?: string | undefined;
+  /** Take a task queue of its own on a Temporal Service that is not ours, so that no other Worker is disturbed. */
+  readonly ownQueue: boolean;
+}
+
+/** All that is needed to run generations, in this process and below it. */
+export interface Stack {
+  readonly client: Client;
+  readonly address: string;
+  readonly namespace: string;
+  readonly uiUrl: string | null;
+  readonly settings: Settings;
+  /** The emulator, or null where the real API is used. */
+  readonly emulatorUrl: string | null;
+  /** True where this process started the Temporal server. */
+  readonly embedded: boolean;
+  /** Rejects when a Worker fails; resolves when all have stopped. */
+  readonly done: Promise<void>;
+  /** Stops everything that was started, the last first. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the Temporal server (unless Temporal's settings name one), the emulator (unless there is a key) and the Workers.
+ * What was started is stopped again when a later part fails.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { log } = options;
+  const closers: (() => Promise<unknown>)[] = [];
+  let stopping: Promise<void> | null = null;
+  const stop = (): Promise<void> => (stopping ??= stopAll(closers));
+  try {
+    // Wrong settings are found before anything is started.
+    readSettings(options.env);
+    const named = configuredAddress();
+    const env: NodeJS.ProcessEnv = { ...options.env, RIVYA_WORKER_ROLES: WORKER_ROLES.join(',') };
+    env['RIVYA_STORE'] ||= options.defaultStore;
+    if (named !== null && options.ownQueue) env['RIVYA_TASK_QUEUE'] = `rivya-demo-${randomBytes(4).toString('hex')}`;
+
+    let emulatorUrl: string | null = null;
+    if (!hasKey(env)) {
+      const { startEmulator } = await import('../emulator/index.js');
+      const { emulatorState: stateFile } = options;
+      const emulator = await startEmulator(stateFile === undefined ? {} : { stateFile });
+      closers.push(() => emulator.close());
+      emulatorUrl = emulator.url;
+      const trusted = [env['RIVYA_TRUSTED_RESULT_HOSTS'], new URL(emulator.url).host].filter(Boolean).join(',');
+      Object.assign(env, {
+        RIVYA_BASE_URL: emulator.url,
+        RIVYA_API_KEY: emulator.apiKey,
+        RIVYA_TRUSTED_RESULT_HOSTS: trusted,
+        // The emulator's own limit: nobody has to wait for a simulated one.
+        RIVYA_RATE_LIMIT_PER_MINUTE: env['RIVYA_RATE_LIMIT_PER_MINUTE'] || '600',
+      });
+      log(`No RIVYA_API_KEY: the emulator at ${emulator.url} answers instead of the API. Nothing is paid.`);
+    }
+    const settings = readSettings(env);
+    await checkWorkerSettings(settings);
+
+    const server = named === null ? await startDevServer({ ...options.server, log, env: options.env }) : null;
+    if (server !== null) closers.push(() => server.stop());
+    const connected = await connectClient(server?.address);
+    closers.push(() => connected.client.connection.close());
+
+    // Warnings only: the progress on the screen tells the rest.
+    installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN' });
+    const { connection } = await connectWorker(server?.address);
+    closers.push(() => connection.close());
+    const { startWorkers } = await import('../worker/workers.js');
+    const workers = await startWorkers(settings, { connection, namespace: connected.namespace });
+    closers.push(() => workers.stop());
+    return {
+      client: connected.client,
+      address: connected.address,
+      namespace: connected.namespace,
+      uiUrl: settings.uiUrl ?? server?.uiUrl ?? null,
+      settings,
+      emulatorUrl,
+      embedded: server !== null,
+      done: workers.done,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function stopAll(closers: (() => Promise<unknown>)[]): Promise<void> {
+  for (let close = closers.pop(); close !== undefined; close = closers.pop()) {
+    // What does not stop cleanly must not keep the others running.
+    await close().catch(() => undefined);
+  }
+}

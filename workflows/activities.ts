@@ -1,0 +1,43 @@
+import { proxyActivities } from '@temporalio/workflow';
+import { apiTaskQueue, type RivyaActivities } from '../src/contract/index.js';
+import { MIN_WAIT_MS, TIMEOUTS } from '../src/policy/index.js';
+
+// A check must not queue behind a thousand submits: it frees a waiting Workflow. 3 is Temporal's default.
+const CHECK_PRIORITY = { priorityKey: 2 };
+// About a minute of tries against one set of links; then fresh links are asked for.
+const STORE_ATTEMPTS = 6;
+
+/** The Activities, each with its queue, time limits and the summary that the Timeline shows. */
+export const activities = {
+  submit: (taskQueue: string, submitDeadlineMs: number, summary: string): Pick<RivyaActivities, 'rivyaSubmit'> =>
+    proxyActivities<RivyaActivities>({
+      taskQueue: apiTaskQueue(taskQueue),
+      startToCloseTimeout: TIMEOUTS.submitStartToClose,
+      scheduleToCloseTimeout: submitDeadlineMs,
+      heartbeatTimeout: TIMEOUTS.heartbeat,
+      // A POST under way is never given up: its answer carries the task ID.
+      cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+      summary,
+    }),
+
+  check: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaCheck'> =>
+    proxyActivities<RivyaActivities>({
+      taskQueue: apiTaskQueue(taskQueue),
+      startToCloseTimeout: TIMEOUTS.checkStartToClose,
+      heartbeatTimeout: TIMEOUTS.heartbeat,
+      cancellationType: 'TRY_CANCEL',
+      // After a killed Worker the next GET still keeps its distance. API errors set their own delay.
+      retry: { initialInterval: MIN_WAIT_MS, backoffCoefficient: 1 },
+      priority: CHECK_PRIORITY,
+      summary,
+    }),
+
+  store: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaStore'> =>
+    proxyActivities<RivyaActivities>({
+      taskQueue,
+      startToCloseTimeout: TIMEOUTS.storeStartToClose,
+      heartbeatTimeout: TIMEOUTS.storeHeartbeat,
+      retry: { initialInterval: '2s', maximumAttempts: STORE_ATTEMPTS },
+      summary,
+    }),
+};

@@ -1,0 +1,98 @@
+import { condition, sleep } from '@temporalio/workflow';
+import { FAILURE, type GenerationState, type ResumeInput, type TaskSnapshot } from '../src/contract/index.js';
+import { formatDuration, holdRecheckDelay, MIN_WAIT_MS, waitSummary } from '../src/policy/index.js';
+import { actionFor, type CallEnd } from './failure.js';
+
+/** Called when the state has changed; `milestone` for changes that must be readable when no Worker runs. */
+export type Show = (state: GenerationState, milestone: boolean) => void;
+
+/** Where a generation stands, and the two ways in which it waits: for the next check, and for a person. */
+export class Progress {
+  state: GenerationState;
+  /** Milliseconds spent in holds, which do not count for the deadline. */
+  heldMs: number;
+  readonly #show: Show;
+  #woken = false;
+  #resume: ResumeInput | null = null;
+  #lastCheckAt = 0;
+
+  constructor(state: GenerationState, heldMs: number, show: Show) {
+    this.state = state;
+    this.heldMs = heldMs;
+    this.#show = show;
+  }
+
+  /** `milestone` also goes into the memo. */
+  update(change: Partial<GenerationState>, milestone = false): void {
+    this.state = { ...this.state, ...change };
+    this.#show(this.state, milestone);
+  }
+
+  /** Takes over what a reply says. */
+  see(task: TaskSnapshot, change: Partial<GenerationState> = {}, milestone = false): void {
+    const { state } = this;
+    this.update(
+      {
+        taskId: task.taskId,
+        status: task.status,
+        // A later reply may leave a number out; what was known stays known.
+        reservedCredits: task.reservedCredits ?? state.reservedCredits,
+        finalCredits: task.finalCredits ?? state.finalCredits,
+        simulated: task.simulated,
+        ...change,
+      },
+      milestone,
+    );
+  }
+
+  /** Counts status calls that were made just now. */
+  checked(count: number): void {
+    this.#lastCheckAt = Date.now();
+    this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
+  }
+
+  /** Cuts the present wait short. Two checks are still at least 5 s apart. */
+  checkNow(): void {
+    this.#woken = true;
+  }
+
+  /** Sleeps until the next check, or until `checkNow`. */
+  async pause(waitMs: number): Promise<void> {
+    this.update({ phase: 'waiting', nextCheckAt: new Date(Date.now() + waitMs).toISOString() });
+    this.#woken = false;
+    await condition(() => this.#woken, waitMs, { summary: waitSummary(waitMs, this.state.statusChecks + 1) });
+    const tooSoon = this.#lastCheckAt + MIN_WAIT_MS - Date.now();
+    if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
+  }
+
+  /** Why `resume` cannot be applied now, or null. */
+  resumeProblem({ taskId, reason }: ResumeInput): string | null {
+    const { hold } = this.state;
+    if (hold === null) return 'This generation holds nothing, so there is nothing to resume.';
+    if (hold.code !== FAILURE.SubmitUnresolved || taskId !== undefined || (reason ?? '').trim() !== '') return null;
+    return 'A task may exist. Give { "taskId": "…" } found in the Rivya Studio, or { "reason": "…" } to post again and accept that it may be paid twice.';
+  }
+
+  resume(input: ResumeInput): void {
+    if (this.resumeProblem(input) === null) this.#resume = input;
+  }
+
+  /** Waits for a person, or until it is worth trying again by itself. Returns what `resume` said, or null. */
+  async hold(code: string, end: CallEnd, tries: number): Promise<ResumeInput | null> {
+    const startedAt = Date.now();
+    const { phase } = this.state;
+    const since = new Date(startedAt).toISOString();
+    this.#resume = null;
+    this.update({ phase: 'held', hold: { code, message: end.message, action: actionFor(end), since }, nextCheckAt: null }, true);
+    const resumed = (): boolean => this.#resume !== null;
+    try {
+      const delay = holdRecheckDelay(code, tries, Math.random());
+      if (delay === null) await condition(resumed);
+      else await condition(resumed, delay, { summary: `held by ${code}; tried again in ${formatDuration(delay)}` });
+    } finally {
+      this.heldMs += Date.now() - startedAt;
+    }
+    this.update({ phase, hold: null }, true);
+    return this.#resume;
+  }
+}
