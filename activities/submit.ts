@@ -2,7 +2,7 @@ import { activityInfo, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FAILURE, type FailureDetails, type Fence, type SubmitInput, type SubmitResult } from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
-import { formatDuration, judgeSubmit, retryDelay } from '../src/policy/index.js';
+import { formatDuration, judgeSubmit, retryDelay, UNRESOLVED_ACTION } from '../src/policy/index.js';
 import { withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
@@ -35,7 +35,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
     return {
       task: withKind(task, dependencies),
-      firstPostedAt: fence.firstPostedAt,
+      sinceFirstPostMs: Math.max(0, Date.now() - fence.firstPostedAt),
       reused: createdBefore(task.createdAt, fence.firstPostedAt, serverTime),
     };
   } catch (error) {
@@ -103,8 +103,7 @@ function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationF
     {
       ...unknownFacts(input),
       code: FAILURE.SubmitUnresolved,
-      action:
-        'Look in the Rivya Studio for the task. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.',
+      action: UNRESOLVED_ACTION,
       fence,
     } satisfies FailureDetails,
   );

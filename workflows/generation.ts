@@ -21,6 +21,7 @@ import {
   needsOperator,
   nextWait,
   TIMEOUTS,
+  UNRESOLVED_ACTION,
   type Generation,
   type KeyUse,
 } from '../src/policy/index.js';
@@ -130,7 +131,9 @@ export class GenerationRun {
     this.progress.update({ phase: 'submitting', attempt, taskId, idempotencyKey: key, status: null });
     const submitted = taskId === null ? await this.#submit(this.#key(attempt)) : await this.#adopt(taskId);
     this.progress.see(submitted.task, { phase: 'waiting' }, true);
-    return { ...submitted, bornAt: bornAt(submitted.task, Date.now()), checked: taskId !== null };
+    const { task, reused, sinceFirstPostMs } = submitted;
+    const now = Date.now();
+    return { task, reused, firstPostedAt: now - sinceFirstPostMs, bornAt: bornAt(task, now), checked: taskId !== null };
   }
 
   async #submit(key: string): Promise<SubmitResult> {
@@ -142,13 +145,14 @@ export class GenerationRun {
         const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
         return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence });
       } catch (error) {
-        const end = callEnd(error);
+        let end = callEnd(error);
         fence = end.fence;
         if (fence === null && end.outOfTime) throw this.#neverAccepted(end);
         // After an unanswered POST no refusal is the end: a task may exist, and only its ID or a person can tell.
-        const code = fence !== null && !needsOperator(end.code) ? FAILURE.SubmitUnresolved : end.code;
+        if (fence !== null && !needsOperator(end.code)) end = unresolved(end);
+        const { code } = end;
         const held = code === FAILURE.SubmitUnresolved || needsOperator(code);
-        if (!held || onActionNeeded === 'fail') throw failure(code, end.message, this.#state, { ...facts(end), code });
+        if (!held || onActionNeeded === 'fail') throw failure(code, end.message, this.#state, facts(end));
         if (code !== FAILURE.SubmitUnresolved) {
           await this.progress.hold(code, end, tries);
           continue;
@@ -190,7 +194,7 @@ export class GenerationRun {
         { field: 'model', action: 'Give the model of the task.' },
       );
     }
-    return { task, firstPostedAt: Date.now(), reused: true };
+    return { task, sinceFirstPostMs: 0, reused: true };
   }
 
   /** Waits until the task has ended: `failed`, or `succeeded` with at least one link. */
@@ -334,6 +338,10 @@ export class GenerationRun {
 /** When the task was created, on the Workflow's clock, from the age that the API's own clock gives. */
 function bornAt(task: TaskSnapshot, otherwise: number): number {
   return task.ageMs === null ? otherwise : Date.now() - task.ageMs;
+}
+
+function unresolved(end: CallEnd): CallEnd {
+  return { ...end, code: FAILURE.SubmitUnresolved, details: { ...end.details, action: UNRESOLVED_ACTION } };
 }
 
 function unavailable(end: CallEnd, { taskId }: TaskSnapshot): CallEnd {

@@ -43,8 +43,8 @@ export interface SubmitInput {
 
 export interface SubmitResult {
   readonly task: TaskSnapshot;
-  /** First POST of this run, milliseconds since the epoch on the Worker's clock. */
-  readonly firstPostedAt: number;
+  /** Milliseconds from the first POST of this run to this answer. A length of time, because each Worker has its own clock. */
+  readonly sinceFirstPostMs: number;
   /** True when the API created the task before this run's first POST. */
   readonly reused: boolean;
 }

@@ -7,6 +7,10 @@ export function money(credits: { reservedCredits: number | null; finalCredits: n
   return `credits reserved: ${say(credits.reservedCredits)}, final: ${say(credits.finalCredits)}`;
 }
 
+/** What a person does about a submit whose outcome nobody knows. */
+export const UNRESOLVED_ACTION =
+  'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.';
+
 /** The state of a generation as Markdown, for the current details in the Temporal UI. */
 export function describeState(state: GenerationState): string {
   const lines = [`**${headline(state)}**`, ''];

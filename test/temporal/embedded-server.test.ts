@@ -148,8 +148,8 @@ test('the server does not get our settings, least of all the API key', async () 
 test('the time-skipping server comes up and answers', async () => {
   const server = await startTimeSkippingServer({ log: console.error });
   await withServer(server, async (connection) => {
-    const { time } = await connection.testService!.getCurrentTime({});
-    expect(time?.seconds?.toNumber()).toBeGreaterThan(1_700_000_000);
+    const { serverVersion } = await connection.workflowService.getSystemInfo({});
+    expect(serverVersion).toBeDefined();
   });
   expect(isAlive(server.pid)).toBe(false);
 }, 120_000);

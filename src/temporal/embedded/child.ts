@@ -8,9 +8,9 @@ export interface ServerChild {
   readonly pid: number;
   /** Settles when both processes are gone, with how the server ended (`status 1`, `SIGKILL`). Never rejects. */
   readonly ended: Promise<string>;
-  /** The last lines that the server printed. */
-  readonly lastLines: () => string;
-  /** True if the last that the server printed matches. */
+  /** What the server printed, without the middle of much and without stack traces. */
+  readonly printed: () => string;
+  /** True if the server's first words on stdout (its banner, no logs) match. */
   readonly hasPrinted: (pattern: RegExp) => boolean;
   /** Lets our own process end although the server runs, which then ends too. */
   readonly unref: () => void;
@@ -35,7 +35,7 @@ export class DatabaseInUse extends Error {
 
 type LifelineMessage = { pid: number } | { failed: string } | { ended: string } | { lockedBy: string };
 
-/** Enough for an error with its cause; the server prints errors only. */
+/** Kept of the beginning (banner, or why it cannot start) and of the end of what a server prints: it prints errors only. */
 const KEPT_CHARACTERS = 4_000;
 
 /**
@@ -52,8 +52,16 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     windowsHide: true,
   });
-  let output = '';
-  const keep = (chunk: Buffer): void => void (output = (output + chunk.toString()).slice(-KEPT_CHARACTERS));
+  let banner = '';
+  let first = '';
+  let last = '';
+  const keep = (chunk: Buffer): void => {
+    const text = chunk.toString();
+    const room = KEPT_CHARACTERS - first.length;
+    first += text.slice(0, room);
+    last = (last + text.slice(room)).slice(-KEPT_CHARACTERS);
+  };
+  child.stdout?.on('data', (chunk: Buffer) => (banner = (banner + chunk.toString()).slice(0, KEPT_CHARACTERS)));
   child.stdout?.on('data', keep);
   child.stderr?.on('data', keep);
 
@@ -68,7 +76,7 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
   });
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', () => reject(new Error(`the process above the server ended: ${output}`)));
+    child.once('close', () => reject(new Error(`the process above the server ended: ${first}`)));
     child.on('message', (message: LifelineMessage) => {
       if ('ended' in message) how = message.ended;
       else if ('failed' in message) reject(new Error(`cannot run ${binary}: ${message.failed}`));
@@ -80,8 +88,9 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
   return {
     pid,
     ended,
-    lastLines: () => output.trim(),
-    hasPrinted: (pattern) => pattern.test(output),
+    // A program in Go that panics prints its reason and then a long trace.
+    printed: () => `${first}${last}`.split('\ngoroutine ')[0]?.trim() ?? '',
+    hasPrinted: (pattern) => pattern.test(banner),
     unref() {
       for (const held of [child, child.channel, child.stdout as Socket | null, child.stderr as Socket | null])
         held?.unref();

@@ -55,6 +55,8 @@ export class ServerStartFailed extends Error {
 
 /** Between our look at a port and the server's own bind another process may take it; three times is no accident. */
 const PORT_ATTEMPTS = 3;
+/** What Unix and Windows say then. */
+const PORT_TAKEN = /address already in use|only one usage of each socket address/i;
 
 /**
  * Starts the dev server of the Temporal CLI on 127.0.0.1, with fairness on, and waits until it answers.
@@ -82,7 +84,7 @@ export async function startDevServer(options: DevServerOptions): Promise<Embedde
         if (retentionDays !== undefined) await setRetention(connection, retentionDays);
       });
     } catch (error) {
-      if (attempt === PORT_ATTEMPTS || !/address already in use/i.test(reason(error))) throw error;
+      if (attempt === PORT_ATTEMPTS || !PORT_TAKEN.test(reason(error))) throw error;
       log('Another process took a port of the server just now; trying other ports.');
     }
   }
@@ -139,7 +141,7 @@ async function start(
     await child.stop();
     const why = signal.aborted ? String(signal.reason) : reason(error);
     throw new ServerStartFailed(
-      `The Temporal server did not start: it ${why}. Nothing was paid. ${binary} printed:\n${child.lastLines() || '(nothing)'}`,
+      `The Temporal server did not start: it ${why}. Nothing was paid. ${binary} printed:\n${child.printed() || '(nothing)'}`,
       { cause: error },
     );
   } finally {

@@ -1,0 +1,46 @@
+/** What Workers load as Workflow code. */
+import { readFile } from 'node:fs/promises';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, expect, test } from 'vitest';
+import * as workflows from '../../workflows/index.js';
+
+let code: string;
+beforeAll(async () => {
+  const workflowsPath = fileURLToPath(new URL('../../workflows/index.ts', import.meta.url));
+  ({ code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') }));
+});
+
+test('the exports are the published names', () => {
+  expect(Object.keys(workflows).toSorted()).toEqual([
+    'FAILURE',
+    'checkNowSignal',
+    'checkNowUpdate',
+    'generate',
+    'generateMedia',
+    'generationQuery',
+    'resumeSignal',
+    'resumeUpdate',
+    'rivyaResumeSignal',
+    'rivyaResumeUpdate',
+  ]);
+});
+
+test('no HTTP client, schema library or Node built-in reaches the sandbox, and the size stays in sight', () => {
+  // Webpack names each module it has taken in.
+  const modules = new Set([...code.matchAll(/"(\.\/[^"\n]+?\.(?:ts|js|cjs|mjs))"/g)].map(([, name]) => name!));
+  console.log(`Workflow bundle: ${(code.length / 1e6).toFixed(2)} MB, ${modules.size} modules`);
+  expect(modules).toContain('./workflows/generation.ts');
+  expect([...modules].filter((name) => /node_modules\/(undici|zod|commander)\/|activities\/(?!\.)|src\/(api|storage|temporal|emulator|cli|worker)\//.test(name.replace('./workflows/activities.ts', '')))).toEqual([]);
+  expect(code).not.toMatch(/require\("node:/);
+  // 1.95 MB with source maps when it was measured, nearly all of it the SDK.
+  expect(code.length).toBeLessThan(2_500_000);
+});
+
+test('the build leaves a bundle for the SDK version that is installed', async () => {
+  const { version } = JSON.parse(
+    await readFile(fileURLToPath(import.meta.resolve('@temporalio/worker/package.json')), 'utf8'),
+  ) as { version: string };
+  const built = await readFile(new URL(`../../dist/workflow-bundle-${version}.js`, import.meta.url), 'utf8');
+  expect(built).toContain('generateMedia');
+});

@@ -1,0 +1,102 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readSettings, SettingsError } from '../../src/config.js';
+import { activitiesPerSecond } from '../../src/worker/rate.js';
+import { modelKinds } from '../../src/worker/model-kinds.js';
+import { checkWorkerSettings } from '../../worker.js';
+import { until } from '../support/until.js';
+
+describe('a wrong setting is a named error at start', () => {
+  test.each([
+    ['RIVYA_BASE_URL', 'http://example.com'],
+    ['RIVYA_BASE_URL', 'rivya.ai'],
+    ['RIVYA_BASE_URL', 'https://user:pw@rivya.ai'],
+    ['RIVYA_RATE_LIMIT_PER_MINUTE', 'fast'],
+    ['RIVYA_RATE_LIMIT_PER_MINUTE', '0'],
+    ['RIVYA_WORKER_ROLES', 'workflows,cook'],
+    ['RIVYA_WORKER_ROLES', ','],
+    ['RIVYA_STORE', 'ftp://host/dir'],
+    ['RIVYA_STORE', 'file:'],
+    ['RIVYA_UI_URL', 'localhost'],
+    ['RIVYA_API_KEY_FILE', '/does/not/exist'],
+    ['RIVYA_API_KEY', 'rvya_sk_with space'],
+    ['RIVYA_TRUSTED_RESULT_HOSTS', 'http://host/path'],
+  ])('%s=%s', (name, value) => {
+    expect(() => readSettings({ [name]: value })).toThrow(SettingsError);
+    expect(() => readSettings({ [name]: value })).toThrow(name);
+  });
+
+  test('all wrong settings are told at once, and a secret is never repeated', () => {
+    const env = { RIVYA_BASE_URL: 'http://example.com', RIVYA_STORE: 'ftp:x', RIVYA_API_KEY: 'rvya_sk_se cret' };
+    const message = (() => {
+      try {
+        readSettings(env);
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'accepted';
+    })();
+    expect(message).toMatch(/RIVYA_BASE_URL[^]*RIVYA_STORE[^]*RIVYA_API_KEY/);
+    expect(message).not.toContain('cret');
+  });
+
+  test('two keys are one too many', () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'rivya-')), 'key');
+    writeFileSync(file, 'rvya_sk_b\n');
+    expect(() => readSettings({ RIVYA_API_KEY: 'rvya_sk_a', RIVYA_API_KEY_FILE: file })).toThrow('only one of');
+  });
+
+  test('a Worker for the API without a key, or with a store that cannot be written, does not start', async () => {
+    await expect(checkWorkerSettings(readSettings({}))).rejects.toThrow('RIVYA_API_KEY');
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'rivya-')), 'a-file');
+    writeFileSync(file, '');
+    const settings = readSettings({ RIVYA_WORKER_ROLES: 'results', RIVYA_STORE: `file:${file}/below` });
+    await expect(checkWorkerSettings(settings)).rejects.toThrow(/RIVYA_STORE: .*cannot be written/);
+  });
+});
+
+test('the defaults are the documented ones, and an empty variable counts as not set', () => {
+  expect(readSettings({ RIVYA_BASE_URL: '', RIVYA_STORE: '' })).toMatchObject({
+    keys: null,
+    baseUrl: 'https://rivya.ai',
+    rateLimitPerMinute: 60,
+    taskQueue: 'rivya',
+    roles: new Set(['workflows', 'results', 'api']),
+    store: null,
+  });
+});
+
+test.each([60, 600, 20, 10, 1])('a limit of %i calls a minute keeps any 60 s below it, burst included', (perMinute) => {
+  const rate = activitiesPerSecond(perMinute);
+  // Four partitions, each with one second of burst.
+  if (perMinute >= 20) expect((60 + 1) * rate + 4).toBeLessThanOrEqual(perMinute + 1e-9);
+  else expect(rate).toBe(perMinute / 120);
+});
+
+describe('the look-up of model kinds', () => {
+  test('never delays or fails: it answers null at once and learns behind', async () => {
+    let calls = 0;
+    let now = 0;
+    const kinds = modelKinds(
+      {
+        listModels: async () => {
+          calls++;
+          if (calls === 1) throw new Error('down');
+          return { models: [{ id: 'z-image', kind: 'image' }], serverTime: null, simulated: false } as never;
+        },
+      },
+      () => now,
+    );
+    expect(kinds.kindOf('z-image')).toBeNull();
+    // A failed look-up is not repeated with every submit.
+    expect(kinds.kindOf('z-image')).toBeNull();
+    expect(calls).toBe(1);
+    now += 60_000;
+    await until(() => kinds.kindOf('z-image') === 'image');
+    expect(calls).toBe(2);
+    expect(kinds.kindOf('brand-new')).toBeNull();
+    expect(kinds.kindOf(null)).toBeNull();
+  });
+});

@@ -1,0 +1,110 @@
+/** Hours of waiting in seconds. The test server locks up with several Workflows in flight: one at a time. */
+import { randomUUID } from 'node:crypto';
+import { TestWorkflowEnvironment } from '@temporalio/testing';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { readSettings } from '../../src/config.js';
+import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
+import { startEmulator, type Emulator } from '../../src/emulator/index.js';
+import { nextWait } from '../../src/policy/index.js';
+import { findServerBinary } from '../../src/temporal/embedded/find.js';
+import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
+import { quietRuntime } from '../support/harness.js';
+
+const HOUR = 3_600_000;
+const taskQueue = `test-${randomUUID()}`;
+let env: TestWorkflowEnvironment;
+let emulator: Emulator;
+let workers: RunningWorkers;
+
+beforeAll(async () => {
+  quietRuntime();
+  const path = await findServerBinary({ kind: 'time-skipping', log: (line) => console.error(line) });
+  env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+  emulator = await startEmulator({
+    clock: () => env.currentTimeMs(),
+    durations: { video: 10 * HOUR },
+    switches: { resultLagMs: 0 },
+  });
+  const settings = readSettings({
+    RIVYA_API_KEY: emulator.apiKey,
+    RIVYA_BASE_URL: emulator.url,
+    RIVYA_TASK_QUEUE: taskQueue,
+    RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
+  });
+  workers = await startWorkers(settings, {
+    connection: env.nativeConnection,
+    namespace: 'default',
+    workflows: { workflowBundle: { codePath: inject('bundle') } },
+  });
+});
+afterAll(async () => {
+  await workers.stop();
+  await emulator.close();
+  await env.teardown();
+});
+
+const run = (input: GenerateMediaInput): Promise<GenerationResult> =>
+  env.client.workflow.execute('generateMedia', { workflowId: randomUUID(), taskQueue, args: [input] });
+
+/** Status checks of a video of this length by the schedule alone, each wait made as long or short as jitter can. */
+function checksOf(durationMs: number, random: number): number {
+  let age = nextWait({ ageMs: 0, kind: 'video', first: true, random });
+  let checks = 1;
+  for (; age < durationMs; checks++) age += nextWait({ ageMs: age, kind: 'video', first: false, random });
+  return checks;
+}
+
+test('a job of ten hours costs about 190 checks, and is delivered', async () => {
+  const result = await run({ model: 'veo3-1-lite', prompt: 'ten hours', options: { deadline: '12h' } });
+  expect(result.status).toBe('succeeded');
+  expect(result.statusChecks).toBeGreaterThanOrEqual(checksOf(10 * HOUR, 0));
+  // Two more: the test server's clock creeps while a check runs.
+  expect(result.statusChecks).toBeLessThanOrEqual(checksOf(10 * HOUR, 1) + 2);
+  const { checks } = (await emulator.ledger()).tasks[result.taskId]!;
+  expect(checks).toHaveLength(result.statusChecks);
+});
+
+test('the default deadline of 6 h passes on an answer, names the task, and pays nothing more', async () => {
+  const before = (await emulator.ledger()).paidTasks;
+  const failure: unknown = await run({ model: 'veo3-1-lite', prompt: 'too long' }).catch(
+    (error: { cause: unknown }) => error.cause,
+  );
+  expect(failure).toMatchObject({ type: 'DeadlinePassed', details: [{ taskId: expect.stringMatching(/^task_/) }] });
+  const { paidTasks, tasks } = await emulator.ledger();
+  expect(paidTasks).toBe(before + 1);
+  const { checks } = Object.values(tasks).find(({ prompt }) => prompt === 'too long')!;
+  const waited = checks.at(-1)! - checks[0]!;
+  expect(waited).toBeGreaterThan(5.9 * HOUR);
+  expect(waited).toBeLessThan(6.2 * HOUR);
+});
+
+test('an API that accepts nothing ends after the submit deadline, with nothing paid', async () => {
+  emulator.setFaults([{ on: 'create', do: { kind: 'error', code: 'public_api_disabled' } }]);
+  const failure: unknown = await run({ model: 'z-image', prompt: 'closed' }).catch(
+    (error: { cause: unknown }) => error.cause,
+  );
+  expect(failure).toMatchObject({ type: 'DeadlinePassed', message: expect.stringContaining('nothing was paid') });
+  // 24 h at up to 10 min a try: no hammering.
+  const posts = emulator.requests().filter(({ body }) => body.includes('closed')).length;
+  expect(posts).toBeGreaterThan(100);
+  expect(posts).toBeLessThan(400);
+});
+
+test('a submit whose answer is lost until the submit deadline is never called unpaid, and keeps one key', async () => {
+  emulator.setFaults([{ on: 'create', do: { kind: 'dropAfter' } }]);
+  const input = { model: 'z-image', prompt: 'lost for hours', options: { onActionNeeded: 'fail' as const } };
+  const failure: unknown = await run(input).catch((error: { cause: unknown }) => error.cause);
+  expect(failure).toMatchObject({ type: 'SubmitUnresolved', message: expect.stringContaining('Rivya Studio') });
+  const { keys } = await emulator.ledger();
+  const mine = Object.values(keys).filter(({ bodies }) => bodies[0]!.includes('lost for hours'));
+  expect(mine).toMatchObject([{ tasks: [expect.anything()], bodies: [expect.anything()] }]);
+});
+
+test('a task that succeeds without a link is checked for 5 min, then named', async () => {
+  emulator.setFaults([]);
+  emulator.setSwitches({ urls: 'none' });
+  const failure: unknown = await run({ model: 'z-image', prompt: 'no link' }).catch(
+    (error: { cause: unknown }) => error.cause,
+  );
+  expect(failure).toMatchObject({ type: 'ResultMissing', details: [{ taskId: expect.stringMatching(/^task_/) }] });
+});
