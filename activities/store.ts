@@ -1,6 +1,12 @@
 import { Context, heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type StoredFile, type StoreInput, type StoreResult } from '../src/contract/index.js';
+import {
+  FAILURE,
+  type FailureDetails,
+  type StoredFile,
+  type StoreInput,
+  type StoreResult,
+} from '../src/contract/index.js';
 import { ResultError, resultName } from '../src/storage/index.js';
 import type { ActivityDependencies } from './context.js';
 

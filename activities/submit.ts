@@ -1,6 +1,12 @@
 import { activityInfo, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type Fence, type SubmitInput, type SubmitResult } from '../src/contract/index.js';
+import {
+  FAILURE,
+  type FailureDetails,
+  type Fence,
+  type SubmitInput,
+  type SubmitResult,
+} from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { formatDuration, judgeSubmit, retryDelay, UNRESOLVED_ACTION } from '../src/policy/index.js';
 import { withKind, type ActivityDependencies } from './context.js';
@@ -89,7 +95,11 @@ function createdBefore(createdAt: string | null, firstPostedAt: number, serverTi
 function refuseBlindRepeat(input: SubmitInput, unanswered: Fence, fingerprint: string): void {
   if (Date.now() - unanswered.firstPostedAt > input.idempotencyWindowMs) {
     const window = formatDuration(input.idempotencyWindowMs);
-    throw unresolved(input, unanswered, `its answer is still unknown after ${window}, and the API may have forgotten the key`);
+    throw unresolved(
+      input,
+      unanswered,
+      `its answer is still unknown after ${window}, and the API may have forgotten the key`,
+    );
   }
   if (unanswered.fingerprint !== fingerprint) {
     throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
@@ -118,7 +128,8 @@ function inputChanged(input: SubmitInput, error: RivyaApiError): ApplicationFail
       code: FAILURE.InputChanged,
       httpStatus: error.httpStatus,
       requestId: error.requestId,
-      action: 'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
+      action:
+        'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
     } satisfies FailureDetails,
   );
 }

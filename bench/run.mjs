@@ -49,12 +49,12 @@ function benchSchedule() {
       rows.push({
         kind,
         'job s': seconds,
-        'calls': ours.calls.toFixed(1),
+        calls: ours.calls.toFixed(1),
         'calls, fixed 5 s': base.calls.toFixed(1),
         'calls ratio': (ours.calls / base.calls).toFixed(2),
         'lag s': ours.lag.toFixed(1),
         'lag s, fixed 5 s': base.lag.toFixed(1),
-        'lag % of job': ((100 * ours.lag) / (seconds * SECOND) * SECOND).toFixed(1),
+        'lag % of job': (((100 * ours.lag) / (seconds * SECOND)) * SECOND).toFixed(1),
       });
     }
   }
@@ -65,7 +65,9 @@ function benchSchedule() {
 /** Events of real histories, on the server that skips time. */
 async function benchHistory() {
   const path = await findServerBinary({ kind: 'time-skipping', log });
-  const env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+  const env = await TestWorkflowEnvironment.createTimeSkipping({
+    server: { executable: { type: 'existing-path', path } },
+  });
   const rows = [];
   for (const target of [1, 10, 100]) {
     let durationMs = SECOND;
@@ -102,7 +104,12 @@ async function benchHistory() {
 async function benchWorker() {
   const server = await startDevServer({ log, ui: false, port: 0 });
   const emulator = await startEmulator();
-  const env = { ...process.env, TEMPORAL_ADDRESS: server.address, RIVYA_BASE_URL: emulator.url, RIVYA_API_KEY: emulator.apiKey };
+  const env = {
+    ...process.env,
+    TEMPORAL_ADDRESS: server.address,
+    RIVYA_BASE_URL: emulator.url,
+    RIVYA_API_KEY: emulator.apiKey,
+  };
   const { client } = await connectClient(server.address);
   const polled = async (name, taskQueueType) => {
     const { pollers } = await client.workflowService.describeTaskQueue({
@@ -116,12 +123,19 @@ async function benchWorker() {
   let worker;
   for (let run = 1; run <= 3; run++) {
     const startedAt = performance.now();
-    worker = spawn(process.execPath, [fileURLToPath(new URL('../dist/worker.js', import.meta.url))], { env, stdio: 'ignore' });
+    worker = spawn(process.execPath, [fileURLToPath(new URL('../dist/worker.js', import.meta.url))], {
+      env,
+      stdio: 'ignore',
+    });
     while (!((await polled('rivya', 1)) && (await polled('rivya-api', 2)))) await sleep(20);
     const startUp = performance.now() - startedAt;
     await sleep(3 * SECOND);
     const rss = Number(execFileSync('ps', ['-o', 'rss=', '-p', String(worker.pid)]).toString());
-    rows.push({ run, 'start until it polls s': (startUp / SECOND).toFixed(2), 'idle memory MB': Math.round(rss / 1_024) });
+    rows.push({
+      run,
+      'start until it polls s': (startUp / SECOND).toFixed(2),
+      'idle memory MB': Math.round(rss / 1_024),
+    });
     worker.kill('SIGTERM');
     await new Promise((resolve) => worker.once('exit', resolve));
   }

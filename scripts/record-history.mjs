@@ -5,7 +5,8 @@ import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { connectClient } from '../dist/src/temporal/connect.js';
 
 const [workflowId] = process.argv.slice(2);
-if (!/^[a-z0-9-]+$/.test(workflowId ?? '')) throw new Error('Give one Workflow ID of lower-case letters, digits and dashes.');
+if (!/^[a-z0-9-]+$/.test(workflowId ?? ''))
+  throw new Error('Give one Workflow ID of lower-case letters, digits and dashes.');
 const file = new URL(`../test/histories/${workflowId}.json`, import.meta.url);
 if (existsSync(file)) throw new Error(`${workflowId}.json is kept already. Record the new shape under another ID.`);
 const { client } = await connectClient();

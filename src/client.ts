@@ -73,8 +73,9 @@ export class GenerationClient {
    * @throws InvalidInput naming the field; nothing was started.
    * @throws GenerationError of code `InputChanged` when the ID belongs to another input.
    */
-  async start(input: GenerateMediaInput, { workflowId = newWorkflowId(input) }: StartOptions = {}): Promise<GenerationHandle> {
+  async start(input: GenerateMediaInput, options: StartOptions = {}): Promise<GenerationHandle> {
     const generation = readInput(input);
+    const workflowId = options.workflowId ?? newWorkflowId(generation);
     checkWorkflowId(workflowId);
     const previous = await this.#latestInput(workflowId);
     if (previous !== null) refuseOther(workflowId, previous, generation);
@@ -209,7 +210,8 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
     return new GenerationError(workflowId, cause.type ?? 'Failed', cause.message, details);
   }
-  const how = cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
+  const how =
+    cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
   const taskId = memo?.taskId ?? null;
   const next =
     taskId === null
@@ -236,12 +238,14 @@ export function checkWorkflowId(workflowId: string): void {
 }
 
 /** An ID that reads well in the list of the UI: model, start of the prompt, 6 random characters. */
-export function newWorkflowId({ model, prompt }: Pick<GenerateMediaInput, 'model' | 'prompt'>): string {
+export function newWorkflowId({ model, prompt }: { model: string; prompt?: string | null }): string {
   const words = slug((prompt ?? '').toLowerCase(), 32);
-  return `${slug(String(model), 40)}-${words}-${randomBytes(4).toString('hex').slice(0, 6)}`;
+  return `${slug(model, 40)}-${words}-${randomBytes(4).toString('hex').slice(0, 6)}`;
 }
 
 // The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
 function summary({ model, prompt, taskId }: Generation): string {
-  return taskId === null ? `${model}: ${[...(prompt ?? 'by params')].slice(0, 80).join('')}` : `${model}: wait for ${taskId}`;
+  return taskId === null
+    ? `${model}: ${[...(prompt ?? 'by params')].slice(0, 80).join('')}`
+    : `${model}: wait for ${taskId}`;
 }

@@ -28,9 +28,12 @@ export class SettingsError extends Error {
   override readonly name = 'SettingsError';
 }
 
-const list = z
-  .string()
-  .transform((text) => text.split(',').map((item) => item.trim()).filter((item) => item !== ''));
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
 
 const Environment = z.object({
   RIVYA_API_KEY: z.string().optional(),

@@ -18,7 +18,8 @@ export interface CallEnd {
 export function callEnd(error: unknown): CallEnd {
   if (!(error instanceof ActivityFailure)) throw error;
   // The last attempt failed for a reason of its own, but nobody wants another one.
-  if (error.retryState === 'CANCEL_REQUESTED') throw new CancelledFailure('Cancelled while a call was repeated', [], error);
+  if (error.retryState === 'CANCEL_REQUESTED')
+    throw new CancelledFailure('Cancelled while a call was repeated', [], error);
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
@@ -55,7 +56,12 @@ export function failure(
     finalCredits: state.finalCredits,
     ...more,
   };
-  return ApplicationFailure.create({ type, message: `${message} ${more.action}`, nonRetryable: true, details: [details] });
+  return ApplicationFailure.create({
+    type,
+    message: `${message} ${more.action}`,
+    nonRetryable: true,
+    details: [details],
+  });
 }
 
 /** The action for a code: what the API said for this call, else the table's. */

@@ -58,7 +58,9 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
   );
   const { progress } = run;
 
-  setHandler(generationQuery, () => progress.state, { description: 'State of the generation: status, task ID, next check.' });
+  setHandler(generationQuery, () => progress.state, {
+    description: 'State of the generation: status, task ID, next check.',
+  });
   const checkNow = { description: 'Check the status now (never within 5 s of the last check). No argument.' };
   setHandler(checkNowSignal, () => progress.checkNow(), checkNow);
   setHandler(

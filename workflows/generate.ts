@@ -57,7 +57,8 @@ function stepProblem(step: unknown): string | null {
   if (step.length > 200 || !step.isWellFormed() || /\p{Cc}/u.test(step)) {
     return 'must be at most 200 characters of text without control characters';
   }
-  if (steps.has(step)) return `"${step}" is used twice in this Workflow, so both would get one paid task; give each its own name`;
+  if (steps.has(step))
+    return `"${step}" is used twice in this Workflow, so both would get one paid task; give each its own name`;
   return null;
 }
 

@@ -83,7 +83,10 @@ export class Progress {
     const { phase } = this.state;
     const since = new Date(startedAt).toISOString();
     this.#resume = null;
-    this.update({ phase: 'held', hold: { code, message: end.message, action: actionFor(end), since }, nextCheckAt: null }, true);
+    this.update(
+      { phase: 'held', hold: { code, message: end.message, action: actionFor(end), since }, nextCheckAt: null },
+      true,
+    );
     const resumed = (): boolean => this.#resume !== null;
     try {
       const delay = holdRecheckDelay(code, tries, Math.random());

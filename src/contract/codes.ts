@@ -125,7 +125,11 @@ export function errorCodeRow(code: string | null, httpStatus: number | null): Er
   // No status at all means that no reply arrived: a network failure, which the API page says to repeat.
   const retried = status === 0 || RETRIED_STATUSES.has(status) || status >= 500;
   return retried
-    ? wait(status, 'The API or the network gave no usable answer.', 'Nothing to do: the call is repeated with back-off.')
+    ? wait(
+        status,
+        'The API or the network gave no usable answer.',
+        'Nothing to do: the call is repeated with back-off.',
+      )
     : caller(
         status,
         'The API refuses the request with a code that this version does not know.',

@@ -1,4 +1,4 @@
-import type { Duration, GenerateMediaInput, GenerationRequest, JsonValue } from '../contract/index.js';
+import type { GenerateMediaInput, JsonValue } from '../contract/index.js';
 import { formatDuration, parseDuration } from './duration.js';
 
 const HOUR = 3_600_000;
@@ -95,7 +95,10 @@ export function readInput(input: unknown): Generation {
   }
   const maxAttempts = integer(options['maxAttempts'], 'options.maxAttempts', MAX_ATTEMPTS) ?? 1;
   if (ownKey !== null && maxAttempts > 1) {
-    throw new InvalidInput('options.maxAttempts', 'must be 1 with an idempotencyKey of your own, which is never varied');
+    throw new InvalidInput(
+      'options.maxAttempts',
+      'must be 1 with an idempotencyKey of your own, which is never varied',
+    );
   }
   const onActionNeeded = options['onActionNeeded'] ?? 'hold';
   if (onActionNeeded !== 'hold' && onActionNeeded !== 'fail') {
@@ -105,7 +108,7 @@ export function readInput(input: unknown): Generation {
   return {
     model,
     prompt,
-    body: requestBody({ model, prompt, params: params as GenerationRequest['params'] | null, clientRequestId }),
+    body: requestBody({ model, prompt, params, clientRequestId }),
     ownKey,
     take: integer(fields['take'], 'take', 1_000_000) ?? 1,
     taskId,
@@ -122,7 +125,7 @@ export function readInput(input: unknown): Generation {
 function requestBody(request: {
   model: string;
   prompt: string | null;
-  params: GenerationRequest['params'] | null;
+  params: Readonly<Record<string, unknown>> | null;
   clientRequestId: string | null;
 }): string {
   // The order of the fields is part of the bytes: never change it.
@@ -173,7 +176,7 @@ function integer(value: unknown, field: string, max: number): number | null {
 
 function duration(value: unknown, field: string): number | null {
   if (value === undefined) return null;
-  const ms = typeof value === 'number' || typeof value === 'string' ? parseDuration(value as Duration) : null;
+  const ms = typeof value === 'number' || typeof value === 'string' ? parseDuration(value) : null;
   if (ms === null || ms < 1_000 || ms > LONGEST) {
     throw new InvalidInput(
       field,

@@ -16,7 +16,14 @@ export function describeState(state: GenerationState): string {
   const lines = [`**${headline(state)}**`, ''];
   if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
   if (state.hold !== null) {
-    lines.push(`${state.hold.message}`, '', `**What to do:** ${state.hold.action}`, '', `Held since ${state.hold.since}.`, '');
+    lines.push(
+      state.hold.message,
+      '',
+      `**What to do:** ${state.hold.action}`,
+      '',
+      `Held since ${state.hold.since}.`,
+      '',
+    );
   }
   lines.push(`- Model: \`${state.model}\`, attempt ${state.attempt}`);
   if (state.taskId !== null) lines.push(`- Task: \`${state.taskId}\`, ${money(state)}`);

@@ -86,7 +86,13 @@ export class FileStore implements Store {
       await rm(temporary, { force: true }).catch(() => undefined);
       throw this.#explain(error, signal);
     }
-    return { uri: pathToFileURL(target).href, bytes, sha256: hash.digest('hex'), contentType, sourceUrl: withoutQuery(url) };
+    return {
+      uri: pathToFileURL(target).href,
+      bytes,
+      sha256: hash.digest('hex'),
+      contentType,
+      sourceUrl: withoutQuery(url),
+    };
   }
 
   #explain(error: unknown, signal?: AbortSignal): unknown {

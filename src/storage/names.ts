@@ -8,7 +8,10 @@ const LONGEST = 100;
  * Name of a result below the store, without its ending: `<workflow-id>/<n>`, with the step and a take above 1 between
  * them, so that no two generations share a name.
  */
-export function resultName({ workflowId, step, take }: Pick<StoreInput, 'workflowId' | 'step' | 'take'>, n: number): string {
+export function resultName(
+  { workflowId, step, take }: Pick<StoreInput, 'workflowId' | 'step' | 'take'>,
+  n: number,
+): string {
   const parts = [workflowId, ...(step === null ? [] : [`step-${step}`]), ...(take === 1 ? [] : [`take-${take}`])];
   return [...parts.map(safeName), String(n)].join('/');
 }

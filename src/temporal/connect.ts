@@ -63,7 +63,7 @@ export async function connectClient(local?: string): Promise<{ client: Client } 
     const connection = await Connection.connect({
       ...target.connectionOptions,
       connectTimeout: CONNECT_TIMEOUT_MS,
-    } as Parameters<typeof Connection.connect>[0]);
+    });
     return { client: new Client({ connection, namespace: target.namespace }), ...target };
   } catch (error) {
     throw new TemporalUnreachable(target.address, error);

@@ -4,7 +4,10 @@ import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type 
  * Installs the Temporal Runtime of this process with structured logs on stderr: JSON lines when it is not a terminal.
  * Call it once, before the first connection.
  */
-export function installRuntime({ level = 'INFO' as LogLevel, signals = [] as NodeJS.Signals[] } = {}): void {
+export function installRuntime({
+  level = 'INFO',
+  signals = [],
+}: { level?: LogLevel; signals?: NodeJS.Signals[] } = {}): void {
   const json = !process.stderr.isTTY;
   Runtime.install({
     logger: new DefaultLogger(level, (entry) => process.stderr.write(json ? jsonLine(entry) : textLine(entry))),

@@ -81,9 +81,7 @@ export async function startWorkers(
   };
   // One Worker that fails ends the others too: half a process would look alive and do half of the work.
   for (const run of runs) run.catch(stopAll);
-  const done = Promise.all(runs).then(
-    async () => void (await Promise.all(closers.map((close) => close()))),
-  );
+  const done = Promise.all(runs).then(async () => void (await Promise.all(closers.map((close) => close()))));
   // Whoever does not wait for it must not crash by it.
   done.catch(() => undefined);
   return {

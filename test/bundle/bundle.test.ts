@@ -31,7 +31,13 @@ test('no HTTP client, schema library or Node built-in reaches the sandbox, and t
   const modules = new Set([...code.matchAll(/"(\.\/[^"\n]+?\.(?:ts|js|cjs|mjs))"/g)].map(([, name]) => name!));
   console.log(`Workflow bundle: ${(code.length / 1e6).toFixed(2)} MB, ${modules.size} modules`);
   expect(modules).toContain('./workflows/generation.ts');
-  expect([...modules].filter((name) => /node_modules\/(undici|zod|commander)\/|activities\/(?!\.)|src\/(api|storage|temporal|emulator|cli|worker)\//.test(name.replace('./workflows/activities.ts', '')))).toEqual([]);
+  expect(
+    [...modules].filter((name) =>
+      /node_modules\/(undici|zod|commander)\/|activities\/(?!\.)|src\/(api|storage|temporal|emulator|cli|worker)\//.test(
+        name.replace('./workflows/activities.ts', ''),
+      ),
+    ),
+  ).toEqual([]);
   expect(code).not.toMatch(/require\("node:/);
   // 1.95 MB with source maps when it was measured, nearly all of it the SDK.
   expect(code.length).toBeLessThan(2_500_000);

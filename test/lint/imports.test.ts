@@ -60,12 +60,12 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
       '../src/storage/index.js',
       '../src/contract/index.js',
       '@temporalio/activity',
+      '@temporalio/client',
       '@temporalio/common',
       'node:crypto',
     ],
     refused: [
       '@temporalio/workflow',
-      '@temporalio/client',
       '@temporalio/worker',
       'undici',
       'zod',

@@ -26,7 +26,7 @@ describe('bad input is refused by the name of its field', () => {
     ['params', { ...good, params: 'x' }],
     ['params.a', { ...good, params: { a: Number.NaN } }],
     ['params.a', { ...good, params: { a: new Date(0) } }],
-    ['params.a', { ...good, params: { a: 9_007_199_254_740_993 } }],
+    ['params.a', { ...good, params: { a: 2 ** 53 } }],
     ['params.a[1].b', { ...good, params: { a: [1, { b: Number.POSITIVE_INFINITY }] } }],
     ['clientRequestId', { ...good, clientRequestId: 'x'.repeat(129) }],
     ['idempotencyKey', { ...good, idempotencyKey: 'with space' }],
@@ -63,14 +63,21 @@ describe('what is accepted arrives as it was written', () => {
     });
     fc.assert(
       fc.property(json, (params) => {
-        expect(JSON.parse(readInput({ ...good, params }).body)).toEqual({ ...good, params: JSON.parse(JSON.stringify(params)) });
+        expect(JSON.parse(readInput({ ...good, params }).body)).toEqual({
+          ...good,
+          params: JSON.parse(JSON.stringify(params)),
+        });
       }),
     );
   });
 
   test('null stands for "not given", as other languages send it; inside params it is a value', () => {
     const input = { ...good, take: null, options: { deadline: null }, params: { seed: null } };
-    expect(readInput(input)).toMatchObject({ take: 1, deadlineMs: 21_600_000, body: expect.stringContaining('"seed":null') });
+    expect(readInput(input)).toMatchObject({
+      take: 1,
+      deadlineMs: 21_600_000,
+      body: expect.stringContaining('"seed":null'),
+    });
   });
 
   test('the order in which a caller writes the fields does not change the bytes', () => {

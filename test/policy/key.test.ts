@@ -7,9 +7,7 @@ interface Golden {
   readonly keys: readonly { readonly parts: KeyParts; readonly key: string }[];
   readonly bodies: readonly { readonly input: unknown; readonly body: string }[];
 }
-const golden = JSON.parse(
-  readFileSync(new URL('../golden/key-and-body.json', import.meta.url), 'utf8'),
-) as Golden;
+const golden = JSON.parse(readFileSync(new URL('../golden/key-and-body.json', import.meta.url), 'utf8')) as Golden;
 
 const parts: fc.Arbitrary<KeyParts> = fc.record({
   use: fc.constantFrom('generateMedia' as const, 'generate' as const),

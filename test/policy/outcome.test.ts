@@ -89,12 +89,8 @@ describe('holds', () => {
   });
 
   test('a failed task is only tried again where that can help', () => {
-    expect(['generation_failed', 'internal_error', null, 'validation_failed', 'moderated'].map(mayAttemptAgain)).toEqual([
-      true,
-      true,
-      true,
-      false,
-      false,
-    ]);
+    expect(
+      ['generation_failed', 'internal_error', null, 'validation_failed', 'moderated'].map(mayAttemptAgain),
+    ).toEqual([true, true, true, false, false]);
   });
 });

@@ -60,7 +60,8 @@ describe('a repeated call never hammers and never stops', () => {
         const delay = retryDelay({ attempt, code: c, retryAfterMs, random: r });
         expect(delay).toBeGreaterThanOrEqual(1 * SECOND);
         expect(delay).toBeLessThanOrEqual(10 * MINUTE);
-        if (retryAfterMs !== null && retryAfterMs <= 10 * MINUTE) expect(delay).toBeGreaterThanOrEqual(Math.floor(retryAfterMs));
+        if (retryAfterMs !== null && retryAfterMs <= 10 * MINUTE)
+          expect(delay).toBeGreaterThanOrEqual(Math.floor(retryAfterMs));
       }),
     );
   });

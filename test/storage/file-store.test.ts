@@ -48,7 +48,11 @@ describe('a stored file', () => {
   });
 
   test.each<[string, RequestListener, Partial<ResultError>]>([
-    ['cut short', (_q, r) => void r.writeHead(200, { 'content-length': '10' }).write('abc', () => r.destroy()), { retryable: true }],
+    [
+      'cut short',
+      (_q, r) => void r.writeHead(200, { 'content-length': '10' }).write('abc', () => r.destroy()),
+      { retryable: true },
+    ],
     ['empty', (_q, r) => void r.end(), { retryable: true }],
     ['expired', (_q, r) => void r.writeHead(403).end('no'), { retryable: false, httpStatus: 403 }],
     ['gone', (_q, r) => void r.writeHead(410).end(), { retryable: false, httpStatus: 410 }],

@@ -1,5 +1,9 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve as absolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** A server that runs below its lifeline (`lifeline.mjs`). */
@@ -75,7 +79,7 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
     if (how === null && pid !== 0) killQuietly(pid); // somebody killed the lifeline: do its work
   });
   await new Promise<void>((resolve, reject) => {
-    child.once('error', reject);
+    child.on('error', reject);
     child.once('close', () => reject(new Error(`the process above the server ended: ${first}`)));
     child.on('message', (message: LifelineMessage) => {
       if ('ended' in message) how = message.ended;
@@ -102,6 +106,19 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
       await ended;
     },
   };
+}
+
+/**
+ * Path of the socket that locks a database file. It depends on the file and the user only, so that every process of this
+ * user meets the same lock.
+ */
+export async function databaseLock(dbFilename: string): Promise<string> {
+  const path = absolute(dbFilename);
+  const directory = await realpath(dirname(path)).catch(() => dirname(path));
+  const locked = `${process.getuid?.() ?? ''}\n${join(directory, basename(path))}`;
+  // In the temporary directory, because the path of a socket may have about 100 bytes only.
+  const name = `rivya-temporal-${createHash('sha256').update(locked).digest('hex').slice(0, 16)}`;
+  return process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
 }
 
 /** The server needs none of our settings, least of all the API key; and whoever debugs us does not debug it. */

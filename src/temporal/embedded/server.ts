@@ -1,10 +1,7 @@
-import { createHash } from 'node:crypto';
-import { realpath } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
-import { DatabaseInUse, launch, type ServerChild } from './child.js';
+import { DatabaseInUse, databaseLock, launch, type ServerChild } from './child.js';
 import { findServerBinary } from './find.js';
 import { connectTo, freePort, isFree, until, untilAccepts } from './ready.js';
 import { elapsed, reason } from './run.js';
@@ -67,7 +64,7 @@ const PORT_TAKEN = /address already in use|only one usage of each socket address
 export async function startDevServer(options: DevServerOptions): Promise<EmbeddedServer> {
   const { log, env = process.env, ui = true, dbFilename, retentionDays } = options;
   const binary = await findServerBinary({ kind: 'dev', log, env, cacheDir: options.cacheDir });
-  const lock = dbFilename === undefined ? null : await lockFor(dbFilename);
+  const lock = dbFilename === undefined ? null : await databaseLock(dbFilename);
   for (let attempt = 1; ; attempt++) {
     const port = await choosePort('Temporal', options.port ?? 7233, attempt, log);
     const uiPort = ui ? await choosePort('the Temporal UI', options.uiPort ?? 8233, attempt, log) : null;
@@ -126,8 +123,11 @@ async function start(
     throw new ServerStartFailed(launchFailure(error), { cause: error });
   });
   const stopWaiting = new AbortController();
-  const timer = setTimeout(() => stopWaiting.abort(`did not answer within ${readyTimeoutMs / 1000} s`), readyTimeoutMs);
-  void child.ended.then((how) => stopWaiting.abort(`ended with ${how}`));
+  const timer = setTimeout(
+    () => stopWaiting.abort(`it did not answer within ${readyTimeoutMs / 1000} s`),
+    readyTimeoutMs,
+  );
+  void child.ended.then((how) => stopWaiting.abort(`it ended with ${how}`));
   const { signal } = stopWaiting;
   const aborted = new Promise<never>((_, reject) =>
     signal.addEventListener('abort', () => reject(new Error(String(signal.reason)))),
@@ -141,7 +141,7 @@ async function start(
     await child.stop();
     const why = signal.aborted ? String(signal.reason) : reason(error);
     throw new ServerStartFailed(
-      `The Temporal server did not start: it ${why}. Nothing was paid. ${binary} printed:\n${child.printed() || '(nothing)'}`,
+      `The Temporal server did not start: ${why}. Nothing was paid. ${binary} printed:\n${child.printed() || '(nothing)'}`,
       { cause: error },
     );
   } finally {
@@ -184,24 +184,12 @@ async function choosePort(what: string, preferred: number, attempt: number, log:
   return port;
 }
 
-/** The lock's name depends on the file and the user only, so every process of this user meets the same lock. */
-async function lockFor(dbFilename: string): Promise<string> {
-  const path = resolve(dbFilename);
-  const directory = await realpath(dirname(path)).catch(() => dirname(path));
-  const user = userInfo().username;
-  const name = `rivya-temporal-${createHash('sha256')
-    .update(`${user}\n${join(directory, basename(path))}`)
-    .digest('hex')
-    .slice(0, 16)}`;
-  return process.platform === 'win32' ? `\\\\.\\pipe\\${name}` : join(tmpdir(), `${name}.sock`);
-}
-
 /**
  * What answers on the port may be somebody else's server, when two start at once and ours is about to fail. Ours
  * prints its address once it has the port; should another version not do so, it must at least live on.
  */
 async function untilOurs(child: ServerChild, port: number, signal: AbortSignal): Promise<void> {
-  const lived = performance.now() + 2_000; // a server that finds its port taken ends within 0.1 s, 1 s on a busy machine
+  const lived = performance.now() + 10_000; // one that finds its port taken ends within 1 s, later on a busy machine
   await until(() => child.hasPrinted(new RegExp(`:${port}\\s`)) || performance.now() > lived, signal);
 }
 
