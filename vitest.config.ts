@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: ['test/full/**'],
     // The SDK's native part wants a process of its own.
     pool: 'forks',
     // Two cores: a third file only makes the waits of the others longer.
