@@ -22,7 +22,7 @@ import {
   type GenerationResult,
   type GenerationState,
 } from './contract/index.js';
-import { InvalidInput, readInput, slug, type Generation } from './policy/index.js';
+import { InvalidInput, readInput, slug, titleOf, type Generation } from './policy/index.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -87,7 +87,7 @@ export class GenerationClient {
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
         workflowIdReusePolicy: again ? 'ALLOW_DUPLICATE' : 'ALLOW_DUPLICATE_FAILED_ONLY',
-        staticSummary: summary(generation),
+        staticSummary: titleOf(generation),
       });
     } catch (error) {
       // It has completed: its result is the result.
@@ -241,11 +241,4 @@ export function checkWorkflowId(workflowId: string): void {
 export function newWorkflowId({ model, prompt }: { model: string; prompt?: string | null }): string {
   const words = slug((prompt ?? '').toLowerCase(), 32);
   return `${slug(model, 40)}-${words}-${randomBytes(4).toString('hex').slice(0, 6)}`;
-}
-
-// The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
-function summary({ model, prompt, taskId }: Generation): string {
-  return taskId === null
-    ? `${model}: ${[...(prompt ?? 'by params')].slice(0, 80).join('')}`
-    : `${model}: wait for ${taskId}`;
 }

@@ -22,7 +22,7 @@ import {
   type GenerationState,
   type ResumeInput,
 } from '../src/contract/index.js';
-import { describeState } from '../src/policy/index.js';
+import { describeState, titleOf } from '../src/policy/index.js';
 import { GenerationRun, type Carried } from './generation.js';
 import { checkedInput } from './input.js';
 
@@ -47,7 +47,7 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
       use: 'generateMedia',
       step: '',
       taskQueue: generation.taskQueue ?? workflowInfo().taskQueue,
-      show,
+      show: (state, milestone) => show(state, milestone, titleOf(generation)),
       checkpoint: async (next) => {
         if (!workflowInfo().continueAsNewSuggested) return;
         await condition(allHandlersFinished);
@@ -97,8 +97,8 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
 }
 
 /** Current details cost no history; the memo costs one event, so it follows milestones only. */
-function show(state: GenerationState, milestone: boolean): void {
-  setCurrentDetails(describeState(state));
+function show(state: GenerationState, milestone: boolean, title: string): void {
+  setCurrentDetails(describeState(state, title));
   if (!milestone) return;
   const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
   upsertMemo({

@@ -11,9 +11,30 @@ export function money(credits: { reservedCredits: number | null; finalCredits: n
 export const UNRESOLVED_ACTION =
   'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.';
 
-/** The state of a generation as Markdown, for the current details in the Temporal UI. */
-export function describeState(state: GenerationState): string {
-  const lines = [`**${headline(state)}**`, ''];
+// The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
+const TITLE_LENGTH = 80;
+
+/** What is generated, in one line: the static summary of the Workflow. */
+export function titleOf({
+  model,
+  prompt,
+  taskId,
+}: {
+  model: string;
+  prompt: string | null;
+  taskId: string | null;
+}): string {
+  if (taskId !== null) return `${model}: wait for ${taskId}`;
+  const line = [...(prompt ?? 'by params').replace(/\s+/g, ' ').trim()];
+  return `${model}: ${line.slice(0, TITLE_LENGTH).join('')}${line.length > TITLE_LENGTH ? '…' : ''}`;
+}
+
+/**
+ * The state of a generation as Markdown, for the current details in the Temporal UI. The title stands there too, because
+ * a run that continued as new has no static summary.
+ */
+export function describeState(state: GenerationState, title: string): string {
+  const lines = [`**${headline(state)}**`, '', title, ''];
   if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
   if (state.hold !== null) {
     lines.push(
@@ -25,7 +46,7 @@ export function describeState(state: GenerationState): string {
       '',
     );
   }
-  lines.push(`- Model: \`${state.model}\`, attempt ${state.attempt}`);
+  lines.push(`- Attempt: ${state.attempt}`);
   if (state.taskId !== null) lines.push(`- Task: \`${state.taskId}\`, ${money(state)}`);
   if (state.idempotencyKey !== null) lines.push(`- Idempotency key: \`${state.idempotencyKey}\``);
   lines.push(`- Status checks: ${state.statusChecks}`);

@@ -1,5 +1,8 @@
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type LogLevel } from '@temporalio/worker';
 
+// The Worker on `<queue>-api` has Activities only, as it should.
+const EXPECTED = 'No workflows registered, not polling for workflow tasks';
+
 /**
  * Installs the Temporal Runtime of this process with structured logs on stderr: JSON lines when it is not a terminal.
  * Call it once, before the first connection.
@@ -10,7 +13,9 @@ export function installRuntime({
 }: { level?: LogLevel; signals?: NodeJS.Signals[] } = {}): void {
   const json = !process.stderr.isTTY;
   Runtime.install({
-    logger: new DefaultLogger(level, (entry) => process.stderr.write(json ? jsonLine(entry) : textLine(entry))),
+    logger: new DefaultLogger(level, (entry) => {
+      if (entry.message !== EXPECTED) process.stderr.write(json ? jsonLine(entry) : textLine(entry));
+    }),
     telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
     // Whoever runs Workers decides what a signal means: by default the Runtime swallows them for the whole process.
     shutdownSignals: signals,
@@ -29,6 +34,7 @@ function textLine({ level, message, meta }: LogEntry): string {
 }
 
 function readable(meta: LogEntry['meta']): Record<string, unknown> {
-  const { error, ...rest } = (meta ?? {}) as Record<string, unknown>;
+  // The task token is long, and useless to a reader.
+  const { error, taskToken: _, ...rest } = (meta ?? {}) as Record<string, unknown>;
   return error instanceof Error ? { ...rest, error: error.message } : { ...rest, ...(error != null && { error }) };
 }

@@ -41,6 +41,8 @@ export interface DevServerOptions extends ServerOptions {
   readonly port?: number | undefined;
   /** Port for the UI if it is free, otherwise another one; 0 for any. Default 8233. */
   readonly uiPort?: number | undefined;
+  /** Dynamic configuration of the server, each value as JSON. Fairness is always on. */
+  readonly dynamicConfig?: Readonly<Record<string, string>> | undefined;
   /** Days for which the namespace `default` keeps closed Workflows, 1 or more. Default: the server's own (1 day). */
   readonly retentionDays?: number | undefined;
 }
@@ -71,7 +73,10 @@ export async function startDevServer(options: DevServerOptions): Promise<Embedde
     const args = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--log-level', 'error'];
     args.push(...(uiPort === null ? ['--headless'] : ['--ui-port', String(uiPort)]));
     // Without this flag fairness keys are ignored, and nobody says so.
-    args.push('--dynamic-config-value', 'matching.enableFairness=true');
+    const dynamicConfig = { 'matching.enableFairness': 'true', ...options.dynamicConfig };
+    args.push(
+      ...Object.entries(dynamicConfig).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]),
+    );
     if (dbFilename !== undefined) args.push('--db-filename', resolve(dbFilename));
     try {
       return await start({ ...options, env, binary, args, port, uiPort, lock }, async (connection, child, signal) => {

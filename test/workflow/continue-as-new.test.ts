@@ -1,0 +1,41 @@
+/** A server that asks for a new run after a few checks, as a real one does after some hundred. */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { memoOf } from '../../src/client.js';
+import { startDevServer, type EmbeddedServer } from '../../src/temporal/embedded/server.js';
+import { startHarness, type Harness } from '../support/harness.js';
+
+let server: EmbeddedServer;
+let harness: Harness;
+beforeAll(async () => {
+  server = await startDevServer({
+    log: () => undefined,
+    ui: false,
+    port: 0,
+    dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': '25' },
+  });
+  harness = await startHarness({ address: server.address, emulator: { durations: { image: 14_000 } } });
+});
+afterAll(async () => {
+  await harness[Symbol.asyncDispose]();
+  await server.stop();
+});
+
+test('a wait that continues as new keeps task, counts, deadline and memo, and pays once', async () => {
+  const handle = await harness.client.start({ model: 'z-image', prompt: 'long' }, { workflowId: 'continued' });
+  const { runId } = await handle.describe();
+  const result = await handle.result();
+  const description = await handle.describe();
+  expect(description.runId).not.toBe(runId);
+  expect(memoOf(description)).toMatchObject({ phase: 'succeeded', taskId: result.taskId });
+  const metadata = await harness.temporal.workflow
+    .getHandle('continued')
+    .query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  expect(metadata.currentDetails).toContain('z-image: long');
+  const { paidTasks, tasks } = await harness.emulator.ledger();
+  expect(paidTasks).toBe(1);
+  expect(tasks[result.taskId]!.checks).toHaveLength(result.statusChecks);
+  expect(result.reused).toBe(false);
+  // The new run goes on with the waits where the old one was: still never closer than 5 s.
+  const { checks } = tasks[result.taskId]!;
+  expect(Math.min(...checks.slice(1).map((at, index) => at - checks[index]!))).toBeGreaterThanOrEqual(5_000);
+});
