@@ -1,0 +1,56 @@
+/** The README says what is true: it is checked against the code it speaks of. */
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { ERROR_CODES, FAILURE, type ErrorCode } from '../../src/contract/index.js';
+
+const root = new URL('../../', import.meta.url);
+// Tables are padded for people.
+const readme = readFileSync(new URL('README.md', root), 'utf8').replace(/ +/g, ' ');
+const rows = readme.split('\n').filter((line) => line.startsWith('| '));
+
+describe('the table of error codes', () => {
+  test.each(Object.entries(ERROR_CODES))('%s: status and outcome are those of the code', (code, row) => {
+    const line = rows.find((text) => text.startsWith(`| \`${code}\` |`));
+    expect(line).toContain(`| ${row.httpStatus} |`);
+    // A conflict and a missing task depend on what came before, and the row says so.
+    const mixed: readonly ErrorCode[] = ['idempotency_conflict', 'not_found'];
+    if (mixed.includes(code as ErrorCode)) return;
+    const outcome = row.retried ? '| repeated' : row.actor === 'operator' ? '| holds' : '| fails';
+    expect(line).toContain(outcome);
+  });
+
+  test('failures that the code can throw are named', () => {
+    // Of a later version.
+    const later: readonly string[] = [FAILURE.BudgetReached];
+    for (const name of Object.values(FAILURE)) if (!later.includes(name)) expect(readme).toContain(`\`${name}\``);
+  });
+});
+
+describe('each promise names a proof that exists', () => {
+  const table = readme.slice(readme.indexOf('## Promises'), readme.indexOf('## Settings'));
+  const promises = table.split('\n').filter((line) => line.startsWith('| ') && !/^\| (promise|---)/.test(line));
+  test('there are promises', () => expect(promises.length).toBeGreaterThan(5));
+  test.each(promises)('%s', (line) => {
+    const proof = line.split('|')[2]!;
+    const files = [...proof.matchAll(/`([^`]+)`/g)].map(([, name]) =>
+      name === 'generate-media.test.ts' ? 'test/workflow/generate-media.test.ts' : name!,
+    );
+    expect(files).not.toEqual([]);
+    for (const file of files) expect(existsSync(new URL(file, root)), file).toBe(true);
+    const code = files.filter((file) => file.endsWith('.ts')).map((file) => readFileSync(new URL(file, root), 'utf8'));
+    for (const [, title] of proof.matchAll(/"([^"]+)"/g)) expect(code.join('\n')).toContain(title);
+  });
+});
+
+test('settings: every variable that is read is documented', () => {
+  const config = readFileSync(new URL('src/config.ts', root), 'utf8');
+  const read = new Set([...config.matchAll(/RIVYA_[A-Z_]+/g)].map(([name]) => name));
+  const table = readme.slice(readme.indexOf('## Settings'), readme.indexOf('## Error codes'));
+  for (const name of read) expect(table).toContain(name);
+});
+
+test('every link to a file of the project works', () => {
+  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+    expect(existsSync(new URL(target!, root)), target).toBe(true);
+  }
+});
