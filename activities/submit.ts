@@ -12,6 +12,7 @@ import { formatDuration, judgeSubmit, retryDelay, UNRESOLVED_ACTION } from '../s
 import { withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
+import { recallTask } from './recall.js';
 
 /**
  * Submits one generation. Each attempt makes at most one POST, and none unless the Service has acknowledged the fence:
@@ -29,6 +30,8 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
+    const known = await recallTask(input.idempotencyKey);
+    if (known !== null) return recalled(known, dependencies);
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
 
     const fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint };
@@ -73,6 +76,30 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
       }),
     });
   }
+}
+
+/** A task that an earlier run got. All else about it comes with the first check. */
+function recalled(taskId: string, dependencies: ActivityDependencies): SubmitResult {
+  log.info('recalled', { taskId });
+  const nothing = {
+    model: null,
+    reservedCredits: null,
+    finalCredits: null,
+    createdAt: null,
+    updatedAt: null,
+    ageMs: null,
+  };
+  const task = {
+    ...nothing,
+    taskId,
+    status: 'unknown',
+    kind: null,
+    urls: [],
+    error: null,
+    simulated: false,
+    requestId: null,
+  };
+  return { task: withKind(task, dependencies), sinceFirstPostMs: 0, reused: true };
 }
 
 /** Where this is not acknowledged, the fence stays: the next attempt then believes that a task may exist. */

@@ -20,6 +20,10 @@ const FRESH_POLL_MS = 90_000;
 // Above it the age of a task, and with it the time of the next check, is visibly off.
 const CLOCK_SKEW_MS = 30_000;
 
+// The Service's numbers for the two kinds of task queue.
+const WORKFLOW_QUEUE = 1;
+export const ACTIVITY_QUEUE = 2;
+
 type Name = 'Workflows' | 'results' | 'API calls';
 
 /** Looks at everything that a generation needs, one finding at a time. */
@@ -102,16 +106,19 @@ async function* namespaceAndWorkers(temporal: Temporal): AsyncGenerator<Finding>
 }
 
 function queues(taskQueue: string): readonly (readonly [Name, string, number])[] {
-  // 1 and 2 are the Service's numbers for Workflow and Activity queues.
   return [
-    ['Workflows', taskQueue, 1],
-    ['results', taskQueue, 2],
-    ['API calls', apiTaskQueue(taskQueue), 2],
+    ['Workflows', taskQueue, WORKFLOW_QUEUE],
+    ['results', taskQueue, ACTIVITY_QUEUE],
+    ['API calls', apiTaskQueue(taskQueue), ACTIVITY_QUEUE],
   ];
 }
 
 /** Identities that asked for work lately. */
-async function pollers({ client, namespace }: Temporal, name: string, taskQueueType: number): Promise<string[]> {
+export async function pollers(
+  { client, namespace }: Pick<Temporal, 'client' | 'namespace'>,
+  name: string,
+  taskQueueType: number,
+): Promise<string[]> {
   const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
   const oldest = Date.now() - FRESH_POLL_MS;
   return (answer.pollers ?? [])

@@ -15,6 +15,11 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** A message with the action after it, unless the message names it already. */
+export function withAction(message: string, action: string | null): string {
+  return action === null || message.includes(action) ? message : `${message} ${action}`;
+}
+
 /** What an error means for whoever called the command. */
 export interface Verdict {
   readonly status: number;

@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GenerationError, type GenerationHandle, type GenerationMemo } from '../client.js';
 import type { GenerationResult, GenerationState } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
-import { Progress } from './output.js';
+import { withAction } from './errors.js';
+import type { Progress } from './output.js';
 
 /** The state by query, or by memo, which knows less. */
 export type AnyState = GenerationState | GenerationMemo;
@@ -51,7 +52,9 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
       const hold = state?.phase === 'held' ? state.hold : null;
       if (state !== null && hold !== null && !waitWhileHeld) return { kind: 'held', state };
       if (hold !== null && heldBy !== hold.code) {
-        progress.note(`${workflowId} is held: ${hold.message} ${hold.action}\n${resumeHint(workflowId)}`);
+        progress.note(
+          `${workflowId} waits until a person acts: ${withAction(hold.message, hold.action)}\n${resumeHint(workflowId)}`,
+        );
       }
       heldBy = hold?.code ?? null;
       if (!warned && Date.now() - answeredAt > NO_WORKER_MS) {
@@ -79,7 +82,12 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
     else interrupted.addEventListener('abort', stop, { once: true });
   });
   try {
-    return await Promise.race([result, stopped, watch()]);
+    const ending = await Promise.race([result, stopped, watch()]);
+    const last = { result: 'succeeded', failure: 'did not succeed', held: null, interrupted: null }[ending.kind];
+    // Beside generations that go on, a line must not say "processing" for ever.
+    if (last !== null)
+      progress.set(workflowId, `${workflowId}: ${last}, ${formatDuration(Date.now() - startedAt)}`, last);
+    return ending;
   } finally {
     ended = true;
     // Whoever stopped waiting has no use for what becomes of the wait.
@@ -100,7 +108,7 @@ function changeKey(state: AnyState | null): string {
 function describe(workflowId: string, state: AnyState | null, elapsedMs: number): string {
   const facts = [state === null ? 'starting' : headline(state), formatDuration(elapsedMs)];
   if (isFull(state)) facts.push(`${state.statusChecks} check${state.statusChecks === 1 ? '' : 's'}`);
-  if (state?.reservedCredits != null) facts.push(`${state.reservedCredits} credits reserved`);
+  if (state?.reservedCredits != null) facts.push(`credits reserved: ${state.reservedCredits}`);
   if (state?.taskId != null) facts.push(state.taskId);
   return `${workflowId}: ${facts.join(', ')}`;
 }

@@ -13,7 +13,7 @@ import { registerModels } from './commands/models.js';
 import { registerStatus } from './commands/status.js';
 import { registerWait } from './commands/wait.js';
 import { registerWorker } from './commands/worker.js';
-import { judge, STATUS } from './errors.js';
+import { judge, STATUS, withAction } from './errors.js';
 import { examples } from './options.js';
 import { finish, printJson, say } from './output.js';
 
@@ -60,12 +60,7 @@ try {
   const verdict = judge(error);
   status = verdict.status;
   const printed = verdict.code === 'UsageError' && error instanceof Error && 'exitCode' in error;
-  if (!printed)
-    say(
-      verdict.action === null || verdict.message.includes(verdict.action)
-        ? verdict.message
-        : `${verdict.message} ${verdict.action}`,
-    );
+  if (!printed) say(withAction(verdict.message, verdict.action));
   if (process.env['RIVYA_DEBUG'] && error instanceof Error) say(error.stack ?? '');
   if (status !== STATUS.done && process.argv.includes('--json')) {
     const { code, message, requestId, httpStatus, action } = verdict;

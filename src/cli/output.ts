@@ -56,7 +56,7 @@ export function formatBytes(bytes: number): string {
  */
 export class Progress {
   readonly #lines = new Map<string, { key: string; text: string }>();
-  readonly #live = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb';
+  readonly #live = process.stderr.isTTY && process.env['TERM'] !== 'dumb';
   #drawn = 0;
 
   /** @param key - What makes the line worth printing anew where it cannot be rewritten. */

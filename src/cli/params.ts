@@ -101,10 +101,10 @@ export function readParams(assignments: readonly string[], json?: string): Param
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       throw new InvalidInput('params', 'must be a JSON object, for example \'{"seed":42}\'');
     }
-    for (const [key, item] of Object.entries(value)) add(key, item as JsonValue);
+    for (const [key, item] of Object.entries(value)) add(key, item);
   }
   for (const assignment of assignments) {
-    const [, key, operator, value = ''] = /^([^=]+?)(:?=)(.*)$/s.exec(assignment) ?? [];
+    const [, key, operator, value = ''] = /^([^=:][^=]*?)(:?=)(.*)$/s.exec(assignment) ?? [];
     if (key === undefined) throw new InvalidInput('params', `"${assignment}" is not key=value or key:=json`);
     add(key, operator === ':=' ? parseExactJson(value, `params.${key}`) : value);
   }

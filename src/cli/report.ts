@@ -1,6 +1,6 @@
 import type { GenerationResult } from '../contract/index.js';
 import type { Verdict } from './errors.js';
-import { judge, STATUS } from './errors.js';
+import { judge, STATUS, withAction } from './errors.js';
 import { resumeHint, type Ending } from './follow.js';
 import { formatBytes, print, printJson, readableUri, say } from './output.js';
 
@@ -50,7 +50,7 @@ function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: stri
       ...nothing,
       status: STATUS.held,
       code: hold?.code ?? 'held',
-      message: `${workflowId} is held, a person must act: ${hold?.message ?? ''} ${hold?.action ?? ''}\n${resumeHint(workflowId)}\nTake up the wait with: rivya-temporal wait ${quoted(workflowId)}`,
+      message: `${workflowId} waits until a person acts: ${withAction(hold?.message ?? 'held', hold?.action ?? null)}\n${resumeHint(workflowId)}\nTake up the wait with: rivya-temporal wait ${quoted(workflowId)}`,
       action: hold?.action ?? null,
     };
   }

@@ -2,7 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { readSettings, WORKER_ROLES, type Settings } from '../config.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
+import { apiTaskQueue } from '../contract/index.js';
 import { hasKey } from './context.js';
+import { ACTIVITY_QUEUE, pollers } from './diagnosis.js';
+import { UsageError } from './errors.js';
 import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
 import { installRuntime } from '../worker/logging.js';
 import { checkWorkerSettings } from '../../worker.js';
@@ -79,6 +82,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const connected = await connectClient(server?.address);
     closers.push(() => connected.client.connection.close());
 
+    if (named !== null && emulatorUrl !== null) await refuseOthers(connected, settings.taskQueue);
     // Warnings only: the progress on the screen tells the rest.
     installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN' });
     const { connection } = await connectWorker(server?.address);
@@ -101,6 +105,18 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
+}
+
+/** On a shared Service, a Worker with the emulator would take work from those that serve the queue for real. */
+async function refuseOthers(
+  { client, namespace }: { client: Client; namespace: string },
+  taskQueue: string,
+): Promise<void> {
+  const others = await pollers({ client, namespace }, apiTaskQueue(taskQueue), ACTIVITY_QUEUE);
+  if (others.length === 0) return;
+  throw new UsageError(
+    `Other Workers (${others.join(', ')}) serve task queue "${taskQueue}", and the emulator would answer for them. Set RIVYA_API_KEY, or another RIVYA_TASK_QUEUE.`,
+  );
 }
 
 async function stopAll(closers: (() => Promise<unknown>)[]): Promise<void> {

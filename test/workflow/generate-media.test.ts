@@ -14,6 +14,7 @@ import type {
 } from '../../src/contract/index.js';
 import type { LedgerKey } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
 
 let harness: Harness;
@@ -210,15 +211,7 @@ describe.concurrent('paid once', () => {
     const waiting = handle.result();
     await until(async () => (await stateOf('reset')).statusChecks === 1);
     const { taskId } = await stateOf('reset');
-    const { runId } = await handle.describe();
-    await harness.temporal.workflowService.resetWorkflowExecution({
-      namespace: 'default',
-      workflowExecution: { workflowId: 'reset', runId },
-      // The first Workflow Task completed: event 4 of every history.
-      workflowTaskFinishEventId: { low: 4, high: 0, unsigned: false, toNumber: () => 4 } as never,
-      requestId: 'reset-once',
-      reason: 'test',
-    });
+    await resetToStart(harness.temporal, 'reset');
     expect(await waiting).toMatchObject({ taskId, reused: true });
     expect((await ledgerOf('for a while, reset')).paidTasks).toBe(1);
   });

@@ -137,7 +137,7 @@ async function maySpend(baseUrl: string, interrupted: AbortSignal): Promise<bool
   for (const { model } of REQUESTS) say(`  ${model}: from ${prices.get(model) ?? 'an unknown number of'} credits`);
   const temporal = configuredAddress();
   if (temporal !== null) say(`They run on the Temporal Service at ${temporal}.`);
-  if (process.stdin.isTTY !== true) {
+  if (!process.stdin.isTTY) {
     throw new UsageError(
       'There is no terminal to ask on. Nothing was spent. Give --yes to spend, or unset RIVYA_API_KEY to simulate.',
     );

@@ -42,12 +42,10 @@ async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: 
   } catch (error) {
     throw new UsageError(`--data-dir: ${directory} cannot be written (${(error as NodeJS.ErrnoException).code}).`);
   }
-  const runs = (pid: number, address: string): UsageError =>
-    new UsageError(
-      `Another "rivya-temporal dev" (process ${pid}, Temporal at ${address}) uses ${directory}. Stop it first, or give --data-dir.`,
-    );
+  const runs = (who: string): UsageError =>
+    new UsageError(`Another "rivya-temporal dev"${who} uses ${directory}. Stop it first, or give --data-dir.`);
   const other = await findSession(directory);
-  if (other !== null) throw runs(other.pid, other.address);
+  if (other !== null) throw runs(` (process ${other.pid}, Temporal at ${other.address})`);
 
   const interrupted = interruption();
   const real = hasKey();
@@ -79,7 +77,7 @@ async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: 
         baseUrl: emulatorUrl,
         taskQueue: settings.taskQueue,
       };
-      if (!(await publishSession(directory, session))) throw runs(0, 'its own address');
+      if (!(await publishSession(directory, session))) throw runs('');
     }
     say(`Ready. Worker on task queue "${settings.taskQueue}", results in ${settings.store?.address ?? 'links only'}.`);
     if (stack.uiUrl !== null) say(`Temporal UI: ${stack.uiUrl}`);

@@ -85,7 +85,7 @@ async function generate(options: Options): Promise<number> {
   }
   say(`Workflow ${workflowId}${link === null ? '' : `  ${link}`}`);
   const progress = new Progress();
-  const waitWhileHeld = process.stderr.isTTY === true;
+  const waitWhileHeld = process.stderr.isTTY;
   const ending = await follow(handle, { progress, interrupted, waitWhileHeld, taskQueue: temporal.taskQueue });
   return report(ending, { json, workflowId, link });
 }

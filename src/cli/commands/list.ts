@@ -58,7 +58,7 @@ async function list({ limit, running, json }: Options): Promise<number> {
       one.workflowId,
       one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
       one.taskId ?? '-',
-      String(one.finalCredits || one.reservedCredits || '-'),
+      credits(one),
       one.startedAt.slice(0, 19).replace('T', ' '),
       formatDuration(one.durationMs),
     ]);
@@ -66,4 +66,10 @@ async function list({ limit, running, json }: Options): Promise<number> {
       print(line);
   }
   return STATUS.done;
+}
+
+// `final_credits` may stay 0 until the task has ended.
+function credits(one: { workflowStatus: string; reservedCredits: number | null; finalCredits: number | null }): string {
+  const { workflowStatus, reservedCredits, finalCredits } = one;
+  return String((workflowStatus === 'RUNNING' ? reservedCredits : (finalCredits ?? reservedCredits)) ?? '-');
 }

@@ -2,7 +2,7 @@ import { memoOf } from '../../client.js';
 import { readSettings } from '../../config.js';
 import { money } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
-import { STATUS } from '../errors.js';
+import { STATUS, withAction } from '../errors.js';
 import { isFull, resumeHint } from '../follow.js';
 import { known } from '../known.js';
 import { workflowLink } from '../links.js';
@@ -46,7 +46,9 @@ async function status(workflowId: string, json: boolean): Promise<number> {
     ...(isFull(state)
       ? [['checks', `${state.statusChecks}${state.nextCheckAt === null ? '' : `, next at ${state.nextCheckAt}`}`]]
       : []),
-    ...(state?.hold == null ? [] : [['held', `${state.hold.message} ${state.hold.action} ${resumeHint(workflowId)}`]]),
+    ...(state?.hold == null
+      ? []
+      : [['held', `${withAction(state.hold.message, state.hold.action)} ${resumeHint(workflowId)}`]]),
     ...(link === null ? [] : [['Temporal', link]]),
   ];
   print(workflowId);

@@ -24,7 +24,7 @@ async function wait(workflowId: string, json: boolean): Promise<number> {
   const ending = await follow(handle, {
     progress: new Progress(),
     interrupted: interruption(),
-    waitWhileHeld: process.stderr.isTTY === true,
+    waitWhileHeld: process.stderr.isTTY,
     taskQueue: description.taskQueue,
     startedAt: description.startTime.getTime(),
   });

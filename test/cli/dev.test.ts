@@ -1,0 +1,190 @@
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerationResult } from '../../src/contract/index.js';
+import { findServerBinary } from '../../src/temporal/embedded/find.js';
+import { CommandRun, runCommand } from './command.js';
+
+// The commands talk to a `dev` in another process, as a person would have it.
+const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-dev-'));
+const env = { XDG_DATA_HOME: path.join(cwd, 'data') };
+const sessionFile = path.join(cwd, 'data', 'rivya-temporal', 'dev.json');
+const cli = (...args: string[]) => runCommand(args, { cwd, env });
+let dev: CommandRun;
+let address = '';
+
+beforeAll(async () => {
+  dev = new CommandRun(['dev', '--port', '0', '--ui-port', '0'], { cwd, env });
+  await dev.untilSaid(/Ctrl-C ends it/);
+  address = (JSON.parse(readFileSync(sessionFile, 'utf8')) as { address: string }).address;
+});
+
+afterAll(async () => {
+  dev.child.kill('SIGINT');
+  await dev.status;
+});
+
+describe.concurrent('generate', () => {
+  it('prints one JSON document with the result and keeps the file', async () => {
+    const { status, stdout, stderr } = await cli(
+      'generate',
+      '--model',
+      'z-image',
+      '--prompt',
+      'a fox',
+      '--id',
+      'json',
+      '--json',
+    );
+    const result = JSON.parse(stdout) as GenerationResult;
+    expect(result).toMatchObject({
+      workflowId: 'json',
+      status: 'succeeded',
+      model: 'z-image',
+      finalCredits: 1,
+      simulated: true,
+      reused: false,
+    });
+    const file = fileURLToPath(result.files[0]?.uri ?? '');
+    expect(statSync(file).size).toBe(result.files[0]?.bytes);
+    expect(stderr).toMatch(/queued.*task_/);
+    expect(status).toBe(0);
+    const again = await cli('generate', '--model', 'z-image', '--prompt', 'a fox', '--id', 'json', '--json');
+    expect((JSON.parse(again.stdout) as GenerationResult).taskId).toBe(result.taskId);
+    const other = await cli('generate', '--model', 'z-image', '--prompt', 'a cat', '--id', 'json');
+    expect(other).toMatchObject({ status: 2, stdout: '' });
+  });
+
+  it('ends with status 1 and says what became of the money when the task fails', async () => {
+    const { status, stdout } = await cli('generate', '--model', 'z-image', '--prompt', 'x [[fail]]', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      status: 'failed',
+      taskId: expect.stringMatching(/^task_/),
+      reservedCredits: 1,
+      finalCredits: 0,
+      error: { code: 'GenerationFailed' },
+    });
+    expect(status).toBe(1);
+  });
+
+  it('ends with status 4 at the first hold without a terminal, and says what to do', async () => {
+    const { status, stdout, stderr } = await cli(
+      'generate',
+      '--model',
+      'z-image',
+      '--prompt',
+      'x [[code:insufficient_credits]]',
+      '--id',
+      'held',
+      '--json',
+    );
+    expect(JSON.parse(stdout)).toMatchObject({
+      workflowId: 'held',
+      status: 'held',
+      taskId: null,
+      error: { code: 'insufficient_credits' },
+    });
+    expect(stderr).toContain('rivya-temporal wait held');
+    expect(status).toBe(4);
+    expect((await cli('list', '--running')).stdout).toMatch(/^held +HELD/m);
+  });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'on %s leaves the Workflow running, says how to take it up, and wait does',
+    async (signal) => {
+      const id = `left-${signal}`;
+      const run = new CommandRun(['generate', '--model', 'z-image', '--prompt', 'a fox', '--id', id], { cwd, env });
+      await run.untilSaid(/task_/);
+      run.child.kill(signal);
+      expect(await run.status).toBe(130);
+      expect(run.stderr).toContain(`${id} goes on; take it up with: rivya-temporal wait ${id}`);
+      const { stdout } = await cli('status', id, '--json');
+      expect(JSON.parse(stdout)).toMatchObject({ workflowStatus: 'RUNNING', source: 'query' });
+      const waited = await cli('wait', id, '--json');
+      expect(JSON.parse(waited.stdout)).toMatchObject({ workflowId: id, status: 'succeeded' });
+      expect(waited.status).toBe(0);
+    },
+  );
+
+  it('with --no-wait starts only; status and list show it', async () => {
+    const started = await cli(
+      'generate',
+      '--model',
+      'z-image',
+      '--prompt',
+      'a fox',
+      '--id',
+      'started',
+      '--no-wait',
+      '--json',
+    );
+    expect(JSON.parse(started.stdout)).toEqual({ workflowId: 'started', status: 'started' });
+    expect((await cli('wait', 'started')).stdout).toMatch(/status +succeeded[\s\S]*file .*\.png/);
+    expect((await cli('status', 'started')).stdout).toMatch(/completed[\s\S]*task_/);
+    const { generations } = JSON.parse((await cli('list', '--json')).stdout) as {
+      generations: { workflowId: string }[];
+    };
+    expect(generations.map(({ workflowId }) => workflowId)).toContain('started');
+  });
+});
+
+it.each(['wait', 'status'])('%s ends with status 2 for an ID that does not exist', async (command) => {
+  const { status, stderr } = await cli(command, 'nobody');
+  expect(stderr).toContain('There is no Workflow "nobody"');
+  expect(status).toBe(2);
+});
+
+it('doctor finds everything in order, and the health check is silent', async () => {
+  const { status, stdout } = await cli('doctor', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ ok: true });
+  expect(stdout).not.toContain('"level": "warn"');
+  expect(status).toBe(0);
+  expect(await cli('doctor', '--worker')).toEqual({ status: 0, stdout: '', stderr: '' });
+});
+
+it('a program in another language starts generateMedia by name and gets its JSON result', async () => {
+  const temporal = await findServerBinary({ kind: 'dev', log: () => undefined });
+  const input = JSON.stringify({ model: 'z-image', prompt: 'a fox' });
+  const args = [
+    'workflow',
+    'execute',
+    '--address',
+    address,
+    '--type',
+    'generateMedia',
+    '--task-queue',
+    'rivya',
+    '--workflow-id',
+    'foreign',
+    '--input',
+    input,
+    '--output',
+    'json',
+  ];
+  const { stdout } = await promisify(execFile)(temporal, args);
+  expect(JSON.parse(stdout)).toMatchObject({ result: { status: 'succeeded', model: 'z-image', simulated: true } });
+});
+
+it('a second dev on the same data directory is told so', async () => {
+  const { status, stderr } = await cli('dev');
+  expect(stderr).toMatch(/Another "rivya-temporal dev"/);
+  expect(status).toBe(2);
+});
+
+it('dev keeps its file to itself, ends with Ctrl-C, and the next one goes on where it was', async () => {
+  expect(statSync(sessionFile).mode & 0o777).toBe(0o600);
+  await cli('generate', '--model', 'z-image', '--prompt', 'a fox [[duration:12s]]', '--id', 'kept', '--no-wait');
+  const { stdout } = await cli('status', 'kept', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({ workflowStatus: 'RUNNING' });
+  dev.child.kill('SIGINT');
+  expect(await dev.status).toBe(0);
+  expect(existsSync(sessionFile)).toBe(false);
+  dev = new CommandRun(['dev', '--port', '0', '--ui-port', '0'], { cwd, env });
+  await dev.untilSaid(/Ctrl-C ends it/);
+  const waited = await cli('wait', 'kept', '--json');
+  expect(JSON.parse(waited.stdout)).toMatchObject({ status: 'succeeded' });
+});

@@ -1,0 +1,163 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { startEmulator } from '../../src/emulator/index.js';
+import { runCommand } from './command.js';
+
+const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-usage-'));
+const notADirectory = path.join(cwd, 'file');
+writeFileSync(notADirectory, '');
+// Nothing listens there: whoever tries to connect ends with 3, so 2 proves that it was not even tried.
+const env = { XDG_DATA_HOME: cwd, TEMPORAL_ADDRESS: `127.0.0.1:${await closedPort()}` };
+const generate = ['generate', '--model', 'z-image', '--prompt', 'a fox'];
+
+async function closedPort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe.concurrent('P8: bad input ends with status 2, names the place, and sends nothing', () => {
+  it.each<[string, string[], RegExp, Record<string, string>?]>([
+    ['an unknown command', ['nope'], /nope/],
+    ['an unknown option', [...generate, '--nope'], /--nope/],
+    ['an argument too many', ['list', 'x'], /too many arguments/],
+    ['no model', ['generate', '--prompt', 'x'], /--model: is missing/],
+    ['neither prompt nor params', ['generate', '--model', 'z-image'], /--prompt: is missing/],
+    ['an empty prompt', ['generate', '--model', 'z-image', '--prompt', ''], /--prompt: is empty/],
+    ['params that are not JSON', [...generate, '--params-json', '{'], /params: is not JSON/],
+    ['an inexact number', [...generate, '--param', 'seed:=12345678901234567890'], /params\.seed: /],
+    ['an inexact number in JSON', [...generate, '--params-json', '{"a":{"seed":1e400}}'], /params\.a\.seed: /],
+    [
+      'a param that is given twice',
+      [...generate, '--param', 'a=1', '--params-json', '{"a":"2"}'],
+      /params\.a: .*twice/,
+    ],
+    ['a long Workflow ID', [...generate, '--id', 'é'.repeat(128)], /--id: is longer than 255 bytes/],
+    ['no attempts', [...generate, '--max-attempts', '0'], /--max-attempts: must be/],
+    ['a deadline that is none', [...generate, '--deadline', 'soon'], /--deadline: must be/],
+    ['another word for a hold', [...generate, '--on-action-needed', 'stop'], /--on-action-needed: must be/],
+    ['an unknown store', generate, /RIVYA_STORE: .*ftp:/, { RIVYA_STORE: 'ftp://x' }],
+    ['plain HTTP to another host', generate, /RIVYA_BASE_URL: .*HTTPS/, { RIVYA_BASE_URL: 'http://example.com' }],
+    [
+      'a directory that cannot be written',
+      ['worker'],
+      /RIVYA_STORE: .*cannot be written/,
+      { RIVYA_API_KEY: 'k', RIVYA_STORE: `file:${notADirectory}/x` },
+    ],
+    ['a Worker without a key', ['worker'], /RIVYA_API_KEY/],
+    ['a data directory that cannot be made', ['dev', '--data-dir', `${notADirectory}/x`], /--data-dir: /],
+    ['a port that is none', ['dev', '--port', '65536'], /--port/],
+    ['a limit of 0', ['list', '--limit', '0'], /--limit/],
+    ['an unknown category', ['models', '--category', 'smell'], /--category/],
+    ['an unknown switch', ['emulator', '--switch', 'nope=1'], /nope/],
+    ['faults that are no array', ['emulator', '--faults', '{}'], /--faults/],
+    ['spending without a terminal', ['demo'], /--yes/, { RIVYA_API_KEY: 'k', RIVYA_BASE_URL: `http://127.0.0.1:1` }],
+    ['credits without a key', ['credits'], /no API key/, { RIVYA_BASE_URL: 'http://127.0.0.1:1' }],
+  ])('%s', async (_, args, says, settings = {}) => {
+    const { status, stdout, stderr } = await runCommand(args, { cwd, env: { ...env, ...settings } });
+    expect(stderr).toMatch(says);
+    expect(stdout).toBe('');
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(status).toBe(2);
+  });
+
+  it('says it as one JSON document with --json', async () => {
+    const { status, stdout } = await runCommand(['generate', '--prompt', 'x', '--json'], { cwd, env });
+    expect(status).toBe(2);
+    expect(JSON.parse(stdout)).toMatchObject({
+      status: 'error',
+      error: { message: expect.stringContaining('--model') },
+    });
+  });
+});
+
+describe.concurrent('without Temporal or the API', () => {
+  it.each(['generate', 'wait', 'status', 'list', 'worker'])(
+    '%s ends with status 3 and one sentence',
+    async (command) => {
+      const args =
+        { generate, wait: ['wait', 'x'], status: ['status', 'x'], list: ['list'], worker: ['worker'] }[command] ?? [];
+      const { status, stderr } = await runCommand(args, { cwd, env: { ...env, RIVYA_API_KEY: 'rvya_sk_secret' } });
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+      expect(stderr).toMatch(/Temporal cannot be reached at .*rivya-temporal dev/);
+      expect(stderr).not.toContain('secret');
+      expect(status).toBe(3);
+    },
+  );
+
+  it('models and credits end with status 3, and no key is shown', async () => {
+    const settings = {
+      ...env,
+      RIVYA_BASE_URL: `http://127.0.0.1:${await closedPort()}`,
+      RIVYA_API_KEY: 'rvya_sk_secret',
+    };
+    for (const command of ['models', 'credits']) {
+      const { status, stderr } = await runCommand([command], { cwd, env: settings });
+      expect(stderr).not.toContain('secret');
+      expect(status).toBe(3);
+    }
+  });
+});
+
+it('credits and models ask the API of the settings', async () => {
+  const emulator = await startEmulator({ credits: 77 });
+  const settings = { ...env, RIVYA_BASE_URL: emulator.url, RIVYA_API_KEY: emulator.apiKey };
+  expect((await runCommand(['credits'], { cwd, env: settings })).stdout).toBe('77\n');
+  const models = await runCommand(['models', '--category', 'audio', '--json'], { cwd, env: settings });
+  expect(JSON.parse(models.stdout)).toMatchObject({ simulated: true, models: [{ category: 'audio' }, {}, {}] });
+  const refused = await runCommand(['credits'], { cwd, env: { ...settings, RIVYA_API_KEY: 'rvya_sk_other' } });
+  expect(refused.status).toBe(2);
+  await emulator.close();
+});
+
+it('every command has help with an example', async () => {
+  const { status, stdout } = await runCommand(['--help'], { cwd });
+  expect(status).toBe(0);
+  const commands = [...stdout.matchAll(/^ {2}([a-z]+) .*/gm)]
+    .map(([, name]) => name ?? '')
+    .filter((name) => name !== 'help');
+  expect(commands).toEqual(
+    expect.arrayContaining([
+      'demo',
+      'dev',
+      'worker',
+      'generate',
+      'list',
+      'status',
+      'wait',
+      'models',
+      'credits',
+      'emulator',
+      'doctor',
+    ]),
+  );
+  for (const command of commands) {
+    const help = await runCommand([command, '--help'], { cwd });
+    expect(help.stdout).toContain(`$ rivya-temporal ${command}`);
+    expect(help.status).toBe(0);
+  }
+});
+
+it('the file of a dev that was killed leads nobody astray', async () => {
+  const home = mkdtempSync(path.join(tmpdir(), 'rivya-cli-stale-'));
+  mkdirSync(path.join(home, 'rivya-temporal'));
+  const session = {
+    pid: process.pid,
+    address: `127.0.0.1:${await closedPort()}`,
+    uiUrl: null,
+    baseUrl: null,
+    taskQueue: 'q',
+  };
+  writeFileSync(path.join(home, 'rivya-temporal', 'dev.json'), JSON.stringify(session));
+  // The process ID lives (it is ours), but nothing listens: the usual address is tried, or the API asked.
+  const { stderr } = await runCommand(['credits'], {
+    cwd,
+    env: { XDG_DATA_HOME: home, RIVYA_BASE_URL: 'http://127.0.0.1:1' },
+  });
+  expect(stderr).toMatch(/no API key/);
+});
