@@ -1,16 +1,22 @@
 import { Context, log } from '@temporalio/activity';
 import { isGrpcServiceError } from '@temporalio/client';
-import { MEMO_FIELD, type GenerationState } from '../src/contract/index.js';
+import { MEMO_FIELD, type GenerationMemo } from '../src/contract/index.js';
 
 // gRPC: the time-skipping test server has no visibility; a Cloud key may lack the right to list.
 const CANNOT_LIST = new Set([7 /* PERMISSION_DENIED */, 12 /* UNIMPLEMENTED */]);
+
+/** A task and the input that it was paid for. */
+export interface Recalled {
+  readonly taskId: string;
+  readonly bodyDigest: string | null;
+}
 
 /**
  * The task that another run of this Workflow ID got for this key, from its memo; null when there is none. It saves what
  * the API may have forgotten: a reset or a second start then posts nothing. A Service that cannot list is no reason to
  * stop, one that does not answer is: the attempt fails and is repeated.
  */
-export async function recallTask(idempotencyKey: string): Promise<string | null> {
+export async function recallTask(idempotencyKey: string): Promise<Recalled | null> {
   const { client, info } = Context.current();
   const { workflowExecution } = info;
   if (workflowExecution === undefined) return null;
@@ -20,8 +26,9 @@ export async function recallTask(idempotencyKey: string): Promise<string | null>
   try {
     for await (const run of client.workflow.list({ query })) {
       if (run.workflowId !== workflowId || run.runId === runId) continue;
-      const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationState> | undefined;
-      if (memo?.idempotencyKey === idempotencyKey && typeof memo.taskId === 'string') return memo.taskId;
+      const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
+      if (memo?.idempotencyKey !== idempotencyKey || typeof memo.taskId !== 'string') continue;
+      return { taskId: memo.taskId, bodyDigest: memo.bodyDigest ?? null };
     }
   } catch (error) {
     const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;

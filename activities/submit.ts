@@ -8,7 +8,7 @@ import {
   type SubmitResult,
 } from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
-import { formatDuration, judgeSubmit, retryDelay, UNRESOLVED_ACTION } from '../src/policy/index.js';
+import { bodyDigest, formatDuration, judgeSubmit, retryDelay, UNRESOLVED_ACTION } from '../src/policy/index.js';
 import { withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
@@ -31,7 +31,10 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
     const known = await recallTask(input.idempotencyKey);
-    if (known !== null) return recalled(known, dependencies);
+    if (known !== null) {
+      if (known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
+      return recalled(known.taskId, dependencies);
+    }
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
 
     const fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint };
@@ -146,15 +149,15 @@ function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationF
   );
 }
 
-function inputChanged(input: SubmitInput, error: RivyaApiError): ApplicationFailure {
+function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFailure {
   return ApplicationFailure.nonRetryable(
-    'The API knows this idempotency key with another body. Nothing was paid by this call.',
+    'This idempotency key belongs to a generation with another input. Nothing was paid by this call.',
     FAILURE.InputChanged,
     {
       ...unknownFacts(input),
       code: FAILURE.InputChanged,
-      httpStatus: error.httpStatus,
-      requestId: error.requestId,
+      httpStatus: error?.httpStatus ?? null,
+      requestId: error?.requestId ?? null,
       action:
         'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
     } satisfies FailureDetails,

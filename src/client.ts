@@ -19,6 +19,7 @@ import {
   WORKFLOW_TYPE,
   type FailureDetails,
   type GenerateMediaInput,
+  type GenerationMemo,
   type GenerationResult,
   type GenerationState,
 } from './contract/index.js';
@@ -28,12 +29,6 @@ import { InvalidInput, readInput, slug, titleOf, type Generation } from './polic
 const WORKFLOW_ID_BYTES = 255;
 // A Worker that runs answers a query within a second; after this the memo is the better answer.
 const QUERY_TIMEOUT_MS = 3_000;
-
-/** What a Workflow wrote into its memo; readable when no Worker runs. */
-export type GenerationMemo = Pick<
-  GenerationState,
-  'phase' | 'status' | 'taskId' | 'model' | 'idempotencyKey' | 'reservedCredits' | 'finalCredits' | 'hold'
->;
 
 /** A generation that did not end with a result. `details` say what is known of the task and the money. */
 export class GenerationError extends Error {

@@ -18,13 +18,15 @@ import {
   RESUME,
   STATE_QUERY,
   type GenerateMediaInput,
+  type GenerationMemo,
   type GenerationResult,
   type GenerationState,
   type ResumeInput,
 } from '../src/contract/index.js';
-import { describeState, titleOf } from '../src/policy/index.js';
+import { bodyDigest, describeState, titleOf, type Generation } from '../src/policy/index.js';
 import { GenerationRun, type Carried } from './generation.js';
 import { checkedInput } from './input.js';
+import type { Show } from './progress.js';
 
 export const generationQuery = defineQuery<GenerationState>(STATE_QUERY);
 export const checkNowSignal = defineSignal(CHECK_NOW);
@@ -47,7 +49,7 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
       use: 'generateMedia',
       step: '',
       taskQueue: generation.taskQueue ?? workflowInfo().taskQueue,
-      show: (state, milestone) => show(state, milestone, titleOf(generation)),
+      show: showOf(generation),
       checkpoint: async (next) => {
         if (!workflowInfo().continueAsNewSuggested) return;
         await condition(allHandlersFinished);
@@ -97,11 +99,15 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
 }
 
 /** Current details cost no history; the memo costs one event, so it follows milestones only. */
-function show(state: GenerationState, milestone: boolean, title: string): void {
-  setCurrentDetails(describeState(state, title));
-  if (!milestone) return;
-  const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
-  upsertMemo({
-    [MEMO_FIELD]: { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold },
-  });
+function showOf(generation: Generation): Show {
+  const title = titleOf(generation);
+  const digest = bodyDigest(generation.body);
+  return (state, milestone) => {
+    setCurrentDetails(describeState(state, title));
+    if (!milestone) return;
+    const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
+    const credits = { reservedCredits, finalCredits };
+    const memo: GenerationMemo = { phase, status, taskId, model, idempotencyKey, bodyDigest: digest, ...credits, hold };
+    upsertMemo({ [MEMO_FIELD]: memo });
+  };
 }

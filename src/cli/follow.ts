@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GenerationError, type GenerationHandle, type GenerationMemo } from '../client.js';
-import type { GenerationResult, GenerationState } from '../contract/index.js';
+import { GenerationError, type GenerationHandle } from '../client.js';
+import type { GenerationResult, GenerationMemo, GenerationState } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
 import { withAction } from './errors.js';
 import type { Progress } from './output.js';

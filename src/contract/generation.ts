@@ -97,6 +97,15 @@ export interface GenerationState {
   readonly simulated: boolean;
 }
 
+/** What a Workflow keeps in its memo; readable when no Worker runs, and by later runs of the same Workflow ID. */
+export interface GenerationMemo extends Pick<
+  GenerationState,
+  'phase' | 'status' | 'taskId' | 'model' | 'idempotencyKey' | 'reservedCredits' | 'finalCredits' | 'hold'
+> {
+  /** Digest of the request body, which tells whether the task is that of the same input. */
+  readonly bodyDigest: string;
+}
+
 /** Argument of `resume` (Update and Signal); both fields may be left out. */
 export interface ResumeInput {
   /** After `SubmitUnresolved`: the task that was found in the Rivya Studio. */

@@ -42,6 +42,11 @@ export function idempotencyKey(parts: KeyParts): string {
   return `${slug(parts.workflowId, SLUG_LENGTH)}-${digest}`;
 }
 
+/** A short digest of the request body: two inputs that would pay for different things differ in it. */
+export function bodyDigest(body: string): string {
+  return bytesToHex(sha256(utf8ToBytes(body))).slice(0, DIGEST_HEX);
+}
+
 /** The part of a text that reads well in a key, an ID or a file name; `rivya` when nothing is left. */
 export function slug(text: string, maxLength: number): string {
   const readable = text

@@ -35,6 +35,6 @@ function textLine({ level, message, meta }: LogEntry): string {
 
 function readable(meta: LogEntry['meta']): Record<string, unknown> {
   // The task token is long, and useless to a reader.
-  const { error, taskToken: _, ...rest } = (meta ?? {}) as Record<string, unknown>;
+  const { error, taskToken: _taskToken, ...rest } = (meta ?? {}) as Record<string, unknown>;
   return error instanceof Error ? { ...rest, error: error.message } : { ...rest, ...(error != null && { error }) };
 }

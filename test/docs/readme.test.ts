@@ -22,7 +22,8 @@ describe('the table of error codes', () => {
   test('failures that the code can throw are named', () => {
     // Of a later version.
     const later: readonly string[] = [FAILURE.BudgetReached];
-    for (const name of Object.values(FAILURE)) if (!later.includes(name)) expect(readme).toContain(`\`${name}\``);
+    const missing = Object.values(FAILURE).filter((name) => !readme.includes(`\`${name}\``) && !later.includes(name));
+    expect(missing).toEqual([]);
   });
 });
 

@@ -48,6 +48,18 @@ describe.concurrent('paid once although the API forgot the key', () => {
     expect(await paidTasksOf('terminated')).toBe(1);
   });
 
+  test('and another input under the same ID never gets the result of the first', async () => {
+    const execute = (prompt: string): Promise<unknown> =>
+      harness.temporal.workflow.execute('generateMedia', {
+        workflowId: 'forgotten-input',
+        taskQueue: harness.taskQueue,
+        args: [{ model: 'z-image', prompt }],
+      });
+    await execute('first input');
+    await expect(execute('second input')).rejects.toMatchObject({ cause: { type: 'InputChanged' } });
+    expect(await paidTasksOf('second input')).toBe(0);
+  });
+
   test('and a larger take is still paid on purpose', async () => {
     const input = { model: 'z-image', prompt: 'two takes' };
     const first = await (await harness.client.start(input, { workflowId: 'forgotten-takes' })).result();
