@@ -1,6 +1,7 @@
 import { activityInfo, log } from '@temporalio/activity';
-import { RivyaApiError } from '../src/api/index.js';
-import type { CheckInput, CheckResult } from '../src/contract/index.js';
+import { ApplicationFailure } from '@temporalio/common';
+import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
+import { FAILURE, type CheckInput, type CheckResult } from '../src/contract/index.js';
 import { judgeCheck, MIN_WAIT_MS, retryDelay } from '../src/policy/index.js';
 import { withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
@@ -14,6 +15,8 @@ export async function rivyaCheck({ taskId }: CheckInput, dependencies: ActivityD
     log.info('checked', { taskId, status: task.status, requestId: task.requestId });
     return { task: withKind(task, dependencies), checks: attempt };
   } catch (error) {
+    // An ID that cannot stand in a path will never work.
+    if (error instanceof InvalidRequest) throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput);
     if (!(error instanceof RivyaApiError)) throw error;
     throw callFailure(error, judgeCheck(error), {
       taskId,

@@ -1,41 +1,49 @@
 import { Context, log } from '@temporalio/activity';
 import { isGrpcServiceError } from '@temporalio/client';
-import { MEMO_FIELD, type GenerationMemo } from '../src/contract/index.js';
+import { MEMO_FIELD, type Fence, type GenerationMemo } from '../src/contract/index.js';
 
 // gRPC: the time-skipping test server has no visibility; a Cloud key may lack the right to list.
 const CANNOT_LIST = new Set([7 /* PERMISSION_DENIED */, 12 /* UNIMPLEMENTED */]);
 
-/** A task and the input that it was paid for. */
+/** What other runs of this Workflow ID know of a key. */
 export interface Recalled {
-  readonly taskId: string;
-  readonly bodyDigest: string | null;
+  /** Null when none of them got a task. */
+  readonly taskId: string | null;
+  /** Digest of the request body for which it was used. */
+  readonly bodyDigest: string;
+  /** What the newest of them left unanswered. */
+  readonly unanswered: Fence | null;
 }
 
 /**
- * The task that another run of this Workflow ID got for this key, from its memo; null when there is none. It saves what
- * the API may have forgotten: a reset or a second start then posts nothing. A Service that cannot list is no reason to
- * stop, one that does not answer is: the attempt fails and is repeated.
+ * Looks in the memo of the other runs of this Workflow ID for what became of a key; null when they do not know it. It
+ * saves what the API may have forgotten: a reset or a second start then posts nothing. A Service that cannot list is no
+ * reason to stop, one that does not answer is: the attempt fails and is repeated.
  */
-export async function recallTask(idempotencyKey: string): Promise<Recalled | null> {
+export async function recall(idempotencyKey: string): Promise<Recalled | null> {
   const { client, info } = Context.current();
   const { workflowExecution } = info;
-  if (workflowExecution === undefined) return null;
+  const query = workflowExecution === undefined ? null : queryFor(workflowExecution.workflowId);
+  if (workflowExecution === undefined || query === null) return null;
   const { workflowId, runId } = workflowExecution;
-  const query = queryFor(workflowId);
-  if (query === null) return null;
+  const known: { memo: GenerationMemo; startedAt: number }[] = [];
   try {
     for await (const run of client.workflow.list({ query })) {
       if (run.workflowId !== workflowId || run.runId === runId) continue;
-      const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
-      if (memo?.idempotencyKey !== idempotencyKey || typeof memo.taskId !== 'string') continue;
-      return { taskId: memo.taskId, bodyDigest: memo.bodyDigest ?? null };
+      const memo = run.memo?.[MEMO_FIELD] as GenerationMemo | undefined;
+      if (memo?.idempotencyKey === idempotencyKey) known.push({ memo, startedAt: run.startTime.getTime() });
     }
   } catch (error) {
     const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
     if (!isGrpcServiceError(reason) || !CANNOT_LIST.has(reason.code)) throw error;
     log.warn('earlier runs cannot be listed, so a task of theirs is not looked up', { reason: reason.details });
+    return null;
   }
-  return null;
+  const [newest, ...older] = known.toSorted((a, b) => b.startedAt - a.startedAt).map(({ memo }) => memo);
+  if (newest === undefined) return null;
+  const withTask = [newest, ...older].find(({ taskId }) => taskId !== null);
+  const { bodyDigest } = withTask ?? newest;
+  return { taskId: withTask?.taskId ?? null, bodyDigest, unanswered: newest.unanswered };
 }
 
 /**

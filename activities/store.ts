@@ -7,6 +7,7 @@ import {
   type StoreInput,
   type StoreResult,
 } from '../src/contract/index.js';
+import { TIMEOUTS } from '../src/policy/index.js';
 import { ResultError, resultName } from '../src/storage/index.js';
 import type { ActivityDependencies } from './context.js';
 
@@ -17,11 +18,16 @@ export async function rivyaStore(
 ): Promise<StoreResult> {
   if (store === null) return { files: [] };
   const files: StoredFile[] = [];
+  let progress = { file: 1, of: input.urls.length, bytes: 0 };
+  // A link that is silent is given up by the download itself; between its steps the Worker is alive.
+  const timer = setInterval(() => heartbeat(progress), TIMEOUTS.heartbeatEvery);
   try {
     for (const [index, url] of input.urls.entries()) {
       const file = await store.put(url, resultName(input, index + 1), {
         signal: Context.current().cancellationSignal,
-        onProgress: (bytes) => heartbeat({ file: index + 1, of: input.urls.length, bytes }),
+        onProgress: (bytes) => {
+          progress = { file: index + 1, of: input.urls.length, bytes };
+        },
       });
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);
@@ -45,6 +51,8 @@ export async function rivyaStore(
         } satisfies FailureDetails,
       ],
     });
+  } finally {
+    clearInterval(timer);
   }
   return { files };
 }

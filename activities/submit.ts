@@ -1,5 +1,5 @@
 import { activityInfo, log } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import {
   FAILURE,
   type FailureDetails,
@@ -8,11 +8,18 @@ import {
   type SubmitResult,
 } from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
-import { bodyDigest, formatDuration, judgeSubmit, retryDelay, UNRESOLVED_ACTION } from '../src/policy/index.js';
+import {
+  bodyDigest,
+  formatDuration,
+  judgeSubmit,
+  retryDelay,
+  TIMEOUTS,
+  UNRESOLVED_ACTION,
+} from '../src/policy/index.js';
 import { withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
-import { recallTask } from './recall.js';
+import { recall } from './recall.js';
 
 /**
  * Submits one generation. Each attempt makes at most one POST, and none unless the Service has acknowledged the fence:
@@ -22,7 +29,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
   const { api, keys } = dependencies;
   const info = activityInfo();
   // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
-  const unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
+  let unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
   let posted: Fence | null = null;
 
   try {
@@ -30,53 +37,46 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
-    const known = await recallTask(input.idempotencyKey);
-    if (known !== null) {
-      if (known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
-      return recalled(known.taskId, dependencies);
-    }
+    const known = await recall(input.idempotencyKey);
+    if (known !== null && known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
+    if (typeof known?.taskId === 'string') return recalled(known.taskId, dependencies);
+    if (!input.riskAccepted) unanswered ??= known?.unanswered ?? null;
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
 
     const fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint };
     await acknowledgedHeartbeat(fence);
     posted = fence;
-    const { task, serverTime } = await whileBeating(fence, () =>
+    const { task } = await whileBeating(fence, () =>
       // The very key whose fingerprint the fence carries, also when the key file changes in between.
       api.createGeneration({ idempotencyKey: input.idempotencyKey, body: input.body, key }),
     );
     log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
-    return {
-      task: withKind(task, dependencies),
-      sinceFirstPostMs: Math.max(0, Date.now() - fence.firstPostedAt),
-      reused: createdBefore(task.createdAt, fence.firstPostedAt, serverTime),
-    };
+    const sinceFirstPostMs = Math.max(0, Date.now() - fence.firstPostedAt);
+    // The API cuts its time to whole seconds, so a new task never looks older than our first POST.
+    const reused = task.ageMs !== null && task.ageMs > sinceFirstPostMs;
+    return { task: withKind(task, dependencies), sinceFirstPostMs, reused };
   } catch (error) {
+    if (error instanceof ApplicationFailure || error instanceof CancelledFailure) throw error;
     if (error instanceof InvalidRequest) {
       await putBack(unanswered);
-      throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput, {
-        ...unknownFacts(input),
-        code: FAILURE.InvalidInput,
-        field: error.field,
-        action: 'Correct the field and start again.',
-      } satisfies FailureDetails);
+      throw invalidInput(input, error);
     }
-    if (!(error instanceof RivyaApiError)) throw error;
+    if (!(error instanceof RivyaApiError)) throw unexpected(input, error, posted ?? unanswered);
     const refused = error.outcome === 'refused';
     // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
     if (refused) await putBack(unanswered);
     const open = refused ? unanswered : posted;
-    if (error.code === 'idempotency_conflict' && open === null) throw inputChanged(input, error);
-    const verdict = judgeSubmit(error, unanswered !== null);
-    throw callFailure(error, verdict, {
+    // Both times are the Service's own. Another run's POST that was under way has ended after this.
+    const age = info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs;
+    const conflictMayBeOurs = unanswered !== null || age < TIMEOUTS.conflictGrace;
+    if (error.code === 'idempotency_conflict' && !conflictMayBeOurs) throw inputChanged(input, error);
+    const { attempt } = info;
+    const { code, retryAfterMs } = error;
+    throw callFailure(error, judgeSubmit(error, conflictMayBeOurs), {
       idempotencyKey: input.idempotencyKey,
       fence: open,
-      attempt: info.attempt,
-      retryInMs: retryDelay({
-        attempt: info.attempt,
-        code: error.code,
-        retryAfterMs: error.retryAfterMs,
-        random: Math.random(),
-      }),
+      attempt,
+      retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
     });
   }
 }
@@ -108,17 +108,6 @@ function recalled(taskId: string, dependencies: ActivityDependencies): SubmitRes
 /** Where this is not acknowledged, the fence stays: the next attempt then believes that a task may exist. */
 async function putBack(fence: Fence | null): Promise<void> {
   await acknowledgedHeartbeat(fence).catch(() => undefined);
-}
-
-/**
- * True when the API's own clock surely puts the task before our first POST. The Date header is cut to whole seconds, so
- * a task that is a second older at most may be missed, and a new one is never called reused.
- */
-function createdBefore(createdAt: string | null, firstPostedAt: number, serverTime: number | null): boolean {
-  const created = createdAt === null ? Number.NaN : Date.parse(createdAt);
-  if (Number.isNaN(created) || serverTime === null) return false;
-  const ahead = serverTime - Date.now();
-  return created < firstPostedAt + ahead;
 }
 
 /** After an unanswered POST, only the same account within the window of the key may be asked again. */
@@ -162,6 +151,28 @@ function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFai
         'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
     } satisfies FailureDetails,
   );
+}
+
+function invalidInput(input: SubmitInput, { message, field }: InvalidRequest): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(message, FAILURE.InvalidInput, {
+    ...unknownFacts(input),
+    code: FAILURE.InvalidInput,
+    field,
+    action: 'Correct the field and start again.',
+  } satisfies FailureDetails);
+}
+
+/** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
+function unexpected(input: SubmitInput, error: unknown, fence: Fence | null): ApplicationFailure {
+  const code = error instanceof Error ? error.name : 'Error';
+  const details: FailureDetails = {
+    ...unknownFacts(input),
+    code,
+    action: 'Nothing to do: the submit is repeated.',
+    ...(fence && { fence }),
+  };
+  const message = error instanceof Error ? error.message : String(error);
+  return ApplicationFailure.create({ type: code, message, details: [details] });
 }
 
 function unknownFacts(input: SubmitInput): Omit<FailureDetails, 'code' | 'action'> {

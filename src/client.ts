@@ -23,7 +23,7 @@ import {
   type GenerationResult,
   type GenerationState,
 } from './contract/index.js';
-import { InvalidInput, readInput, slug, titleOf, type Generation } from './policy/index.js';
+import { InvalidInput, readInput, slug, titleOf, UNRESOLVED_ACTION, type Generation } from './policy/index.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -46,7 +46,7 @@ export class GenerationError extends Error {
 }
 
 export interface StartOptions {
-  /** Workflow ID, at most 255 bytes. The same ID is the same paid generation; default: model, prompt and 6 random characters. */
+  /** Workflow ID, at most 255 bytes. The same ID is the same paid generation; default: model, prompt and 10 random characters. */
   readonly workflowId?: string;
 }
 
@@ -116,7 +116,7 @@ export class GenerationClient {
       });
       const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
       const input = await decodeFromPayloadsAtIndex<unknown>(this.#client.options.loadedDataConverter, 0, payloads);
-      return { running: status.name === 'RUNNING', input: readInput(input) };
+      return { status: status.name, input: readInput(input) };
     } catch (error) {
       // An input that was refused paid for nothing, so it binds nobody.
       if (error instanceof WorkflowNotFoundError || error instanceof InvalidInput) return null;
@@ -126,22 +126,29 @@ export class GenerationClient {
 }
 
 interface Latest {
-  readonly running: boolean;
+  readonly status: WorkflowExecutionDescription['status']['name'];
   readonly input: Generation;
 }
 
-function refuseOther(workflowId: string, { running, input }: Latest, wanted: Generation): void {
-  const otherTake = running ? wanted.take !== input.take : wanted.take < input.take;
+/** Refuses to take a run for what it is not. A run that failed is started anew, so only its body counts. */
+function refuseOther(workflowId: string, { status, input }: Latest, wanted: Generation): void {
+  const attaches = status === 'RUNNING' || status === 'COMPLETED';
+  // A larger take after the end is a new generation.
+  if (wanted.take > input.take && status !== 'RUNNING') return;
+  const take = `is at take ${input.take}${status === 'RUNNING' ? ' and still runs. Wait for it' : '. Ask for it'}, or for a larger take`;
+  if (wanted.take !== input.take && (attaches || wanted.take < input.take)) throw other(workflowId, take);
   // A task that is taken up needs no prompt; what names it is its ID.
-  const other = wanted.taskId === null ? wanted.body !== input.body : running && wanted.taskId !== input.taskId;
-  if (!otherTake && (!other || wanted.take > input.take)) return;
-  throw new GenerationError(
-    workflowId,
-    FAILURE.InputChanged,
-    otherTake
-      ? `Workflow ID "${workflowId}" is at take ${input.take}${running ? ' and still runs' : ''}. Wait for it, or ask for a larger take; nothing was started.`
-      : `Workflow ID "${workflowId}" belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID; nothing was started.`,
-  );
+  const adopts = wanted.taskId !== null || (attaches && input.taskId !== null);
+  const same = adopts ? !attaches || wanted.taskId === input.taskId : wanted.body === input.body;
+  if (same) return;
+  const body =
+    'belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID';
+  throw other(workflowId, body);
+}
+
+function other(workflowId: string, what: string): GenerationError {
+  const message = `Workflow ID "${workflowId}" ${what}; nothing was started.`;
+  return new GenerationError(workflowId, FAILURE.InputChanged, message);
 }
 
 /** One generation by its Workflow ID. */
@@ -209,9 +216,11 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
     cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
   const taskId = memo?.taskId ?? null;
   const next =
-    taskId === null
-      ? 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found by its key.'
-      : `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`;
+    taskId !== null
+      ? `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`
+      : (memo?.unanswered ?? null) !== null
+        ? UNRESOLVED_ACTION
+        : 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found by its key.';
   return new GenerationError(workflowId, how, `The Workflow has ended: ${how}. ${next}`, {
     taskId,
     idempotencyKey: memo?.idempotencyKey ?? null,
@@ -232,8 +241,8 @@ export function checkWorkflowId(workflowId: string): void {
   }
 }
 
-/** An ID that reads well in the list of the UI: model, start of the prompt, 6 random characters. */
+/** An ID that reads well in the list of the UI: model, start of the prompt, 10 random characters. */
 export function newWorkflowId({ model, prompt }: { model: string; prompt?: string | null }): string {
   const words = slug((prompt ?? '').toLowerCase(), 32);
-  return `${slug(model, 40)}-${words}-${randomBytes(4).toString('hex').slice(0, 6)}`;
+  return `${slug(model, 40)}-${words}-${randomBytes(5).toString('hex')}`;
 }

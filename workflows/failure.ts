@@ -1,14 +1,27 @@
-import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/workflow';
-import type { FailureDetails, Fence, GenerationState } from '../src/contract/index.js';
-import { errorCodeRow } from '../src/contract/index.js';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancelledFailure,
+  TimeoutFailure,
+  type TemporalFailure,
+} from '@temporalio/workflow';
+import {
+  errorCodeRow,
+  FAILURE,
+  type FailureDetails,
+  type Fence,
+  type GenerationState,
+  type TaskSnapshot,
+} from '../src/contract/index.js';
+import { formatDuration, money, TIMEOUTS, UNRESOLVED_ACTION, type Generation } from '../src/policy/index.js';
 
-/** What a call to the API through an Activity ended with, once Temporal stopped repeating it. */
+/** What an Activity ended with, once Temporal stopped repeating it. */
 export interface CallEnd {
-  /** Rivya's error code or our failure type; `deadline` when the time for retries was over. */
+  /** Rivya's error code or our failure type; `timeout` when no attempt came to an end. */
   readonly code: string;
   readonly message: string;
   readonly details: Partial<FailureDetails>;
-  /** Present while a POST may have created a task that nobody has seen. */
+  /** Submits only: present while a POST may have created a task that nobody has seen. */
   readonly fence: Fence | null;
   /** True when Temporal stopped because the schedule-to-close time was over. */
   readonly outOfTime: boolean;
@@ -23,45 +36,16 @@ export function callEnd(error: unknown): CallEnd {
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
-    return {
-      code: cause.type ?? 'unknown',
-      message: cause.message,
-      details,
-      fence: details.fence ?? null,
-      outOfTime: error.retryState === 'TIMEOUT',
-    };
+    const outOfTime = error.retryState === 'TIMEOUT';
+    return { code: cause.type ?? 'unknown', message: cause.message, details, fence: details.fence ?? null, outOfTime };
   }
   if (cause instanceof TimeoutFailure) {
-    // The last acknowledged heartbeat tells whether a POST is unanswered.
-    const fence = (cause.lastHeartbeatDetails ?? null) as Fence | null;
+    // The last acknowledged heartbeat of a submit tells whether a POST is unanswered.
+    const beat = cause.lastHeartbeatDetails as Partial<Fence> | null | undefined;
+    const fence = typeof beat?.firstPostedAt === 'number' ? (beat as Fence) : null;
     return { code: 'timeout', message: cause.message, details: {}, fence, outOfTime: true };
   }
   throw error;
-}
-
-/** A failure that ends the Workflow and says all that is known about the task and the money. */
-export function failure(
-  type: string,
-  message: string,
-  state: GenerationState,
-  more: Partial<FailureDetails> & { action: string },
-): ApplicationFailure {
-  const details: FailureDetails = {
-    code: type,
-    httpStatus: null,
-    requestId: null,
-    taskId: state.taskId,
-    idempotencyKey: state.idempotencyKey,
-    reservedCredits: state.reservedCredits,
-    finalCredits: state.finalCredits,
-    ...more,
-  };
-  return ApplicationFailure.create({
-    type,
-    message: `${message} ${more.action}`,
-    nonRetryable: true,
-    details: [details],
-  });
 }
 
 /** The action for a code: what the API said for this call, else the table's. */
@@ -69,8 +53,115 @@ export function actionFor(end: CallEnd): string {
   return end.details.action ?? errorCodeRow(end.code, end.details.httpStatus ?? null).action;
 }
 
-/** What a failure of ours takes over from the failed call. */
-export function facts(end: CallEnd): Partial<FailureDetails> & { action: string } {
+/** An end after which a task may exist that nobody has seen. */
+export function unresolved(end: CallEnd): CallEnd {
+  if (end.code === FAILURE.SubmitUnresolved) return end;
+  return { ...end, code: FAILURE.SubmitUnresolved, details: { ...end.details, action: UNRESOLVED_ACTION } };
+}
+
+/** A task that has succeeded, and whose files could not be stored. */
+export function unavailable(end: CallEnd, { taskId }: TaskSnapshot): CallEnd {
+  const action = 'Mend the store or the network, then resume: links are asked for again and nothing is paid.';
+  return {
+    ...end,
+    code: FAILURE.ResultUnavailable,
+    message: `Task ${taskId} succeeded, but its files could not be stored: ${end.message}`,
+    details: { ...end.details, action },
+  };
+}
+
+/** A failure that ends the Workflow and says all that is known about the task and the money. */
+function failure(
+  type: string,
+  message: string,
+  state: GenerationState,
+  more: Partial<FailureDetails> & { action: string },
+): ApplicationFailure {
+  // An Activity's message names its action already.
+  const text = message.includes(more.action) ? message : `${message} ${more.action}`;
+  return ApplicationFailure.create({
+    type,
+    message: text,
+    nonRetryable: true,
+    details: [{ ...known(type, state), ...more }],
+  });
+}
+
+function known(code: string, state: GenerationState): Omit<FailureDetails, 'action'> {
+  const { taskId, idempotencyKey, reservedCredits, finalCredits } = state;
+  return { code, httpStatus: null, requestId: null, taskId, idempotencyKey, reservedCredits, finalCredits };
+}
+
+/** The failure for a call that nothing will mend. */
+export function callFailed(end: CallEnd, state: GenerationState): ApplicationFailure {
   const { httpStatus = null, requestId = null } = end.details;
-  return { action: actionFor(end), httpStatus, requestId, ...(end.fence && { fence: end.fence }) };
+  const fence = end.fence === null ? {} : { fence: end.fence };
+  return failure(end.code, end.message, state, { action: actionFor(end), httpStatus, requestId, ...fence });
+}
+
+export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
+  const { code = null, message = null } = task.error ?? {};
+  return failure(
+    FAILURE.GenerationFailed,
+    `Task ${task.taskId} ended failed at Rivya (${code ?? 'no code'}: ${message ?? 'no message'}); ${money(state)}.`,
+    state,
+    {
+      code: code ?? 'generation_failed',
+      requestId: task.requestId,
+      action: `To pay for another try, start again with take: ${input.take + 1} (or a larger options.maxAttempts).`,
+    },
+  );
+}
+
+export function neverAccepted(end: CallEnd, state: GenerationState, input: Generation): ApplicationFailure {
+  const { httpStatus = null, requestId = null } = end.details;
+  return failure(
+    FAILURE.DeadlinePassed,
+    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message}) This run made no task and paid nothing.`,
+    state,
+    { httpStatus, requestId, action: 'Start again when the API can be reached.' },
+  );
+}
+
+export function deadlinePassed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
+  return failure(
+    FAILURE.DeadlinePassed,
+    `Task ${task.taskId} is still ${task.status} after ${formatDuration(input.deadlineMs)}; ${money(state)}. It goes on at Rivya.`,
+    state,
+    { action: takeUp(task.taskId, input.model) },
+  );
+}
+
+export function resultMissing(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
+  return failure(
+    FAILURE.ResultMissing,
+    `Task ${task.taskId} has succeeded, but the API gave no link for ${formatDuration(TIMEOUTS.resultGrace)}; ${money(state)}.`,
+    state,
+    { action: `Look for it in the Rivya Studio. ${takeUp(task.taskId, input.model)}` },
+  );
+}
+
+export function otherModel(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
+  return failure(
+    FAILURE.InvalidInput,
+    `model: task ${task.taskId} is of model ${task.model}, not ${input.model}. Nothing was paid.`,
+    state,
+    { field: 'model', action: 'Give the model of the task.' },
+  );
+}
+
+/** A cancellation that says what goes on at Rivya, which has no cancel. */
+export function cancelled(cause: TemporalFailure, state: GenerationState): CancelledFailure {
+  const { taskId, model, unanswered } = state;
+  const action =
+    taskId !== null
+      ? `Task ${taskId} goes on at Rivya. ${takeUp(taskId, model)}`
+      : unanswered !== null
+        ? UNRESOLVED_ACTION
+        : 'No task was made.';
+  return new CancelledFailure(`Cancelled. ${action}`, [{ ...known('Cancelled', state), action }], cause);
+}
+
+function takeUp(taskId: string, model: string): string {
+  return `Take it up without paying: rivya-temporal generate --model ${model} --task-id ${taskId}`;
 }

@@ -77,17 +77,17 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
     description:
       'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.',
   };
-  setHandler(resumeSignal, (request?: ResumeInput) => progress.resume(request ?? {}), resume);
+  setHandler(resumeSignal, (request?: ResumeInput) => progress.resume(request), resume);
   setHandler(
     resumeUpdate,
     (request?: ResumeInput) => {
-      progress.resume(request ?? {});
+      progress.resume(request);
       return 'Resumed.';
     },
     {
       ...resume,
       validator: (request?: ResumeInput) => {
-        const problem = progress.resumeProblem(request ?? {});
+        const problem = progress.resumeProblem(request);
         if (problem !== null) throw ApplicationFailure.nonRetryable(problem, FAILURE.InvalidInput);
       },
     },
@@ -105,9 +105,10 @@ function showOf(generation: Generation): Show {
   return (state, milestone) => {
     setCurrentDetails(describeState(state, title));
     if (!milestone) return;
-    const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
+    const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold, unanswered } = state;
     const credits = { reservedCredits, finalCredits };
-    const memo: GenerationMemo = { phase, status, taskId, model, idempotencyKey, bodyDigest: digest, ...credits, hold };
+    const identity = { taskId, model, idempotencyKey, bodyDigest: digest };
+    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, unanswered };
     upsertMemo({ [MEMO_FIELD]: memo });
   };
 }

@@ -6,7 +6,7 @@ import {
   type GenerationResult,
   type ResumeInput,
 } from '../src/contract/index.js';
-import { InvalidInput } from '../src/policy/index.js';
+import { InvalidInput, readResume } from '../src/policy/index.js';
 import { GenerationRun } from './generation.js';
 import type { Progress } from './progress.js';
 import { checkedInput, invalidInput } from './input.js';
@@ -62,26 +62,44 @@ function stepProblem(step: unknown): string | null {
   return null;
 }
 
+/** The held generations that a `rivyaResume` is for, or why there are none. */
+function chosen(request: unknown): Progress[] | string {
+  let resume: ReturnType<typeof readResume>;
+  try {
+    resume = readResume(request);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  const held = [...steps].filter(([, { state }]) => state.hold !== null);
+  const named = held.filter(([name]) => resume.step === null || resume.step === name);
+  if (named.length === 0) return 'No generation is held under this step, so there is nothing to resume.';
+  if (resume.taskId !== null && named.length > 1)
+    return 'step: is missing; several steps are held, and a task belongs to one';
+  const problems = named.map(([, progress]) => progress.resumeProblem(request));
+  const ready = named.filter((_, index) => problems[index] === null).map(([, progress]) => progress);
+  return ready.length > 0 ? ready : (problems[0] ?? 'There is nothing to resume.');
+}
+
 function handleResume(): void {
   const described = {
     description: 'Go on after a hold of a generation: {"step": "…", "taskId": "…", "reason": "…"}, all optional.',
   };
-  const chosen = (request: StepResume): Progress[] =>
-    [...steps].filter(([name]) => request.step === undefined || request.step === name).map(([, progress]) => progress);
-  const apply = (request: StepResume): void => chosen(request).forEach((progress) => progress.resume(request));
-  setHandler(rivyaResumeSignal, (request?: StepResume) => apply(request ?? {}), described);
+  const apply = (request: StepResume | undefined): void => {
+    const ready = chosen(request);
+    if (typeof ready !== 'string') for (const progress of ready) progress.resume(request);
+  };
+  setHandler(rivyaResumeSignal, apply, described);
   setHandler(
     rivyaResumeUpdate,
     (request?: StepResume) => {
-      apply(request ?? {});
+      apply(request);
       return 'Resumed.';
     },
     {
       ...described,
       validator: (request?: StepResume) => {
-        const problems = chosen(request ?? {}).map((progress) => progress.resumeProblem(request ?? {}));
-        if (problems.includes(null)) return;
-        throw ApplicationFailure.nonRetryable(problems[0] ?? 'There is no such step.', FAILURE.InvalidInput);
+        const ready = chosen(request);
+        if (typeof ready === 'string') throw ApplicationFailure.nonRetryable(ready, FAILURE.InvalidInput);
       },
     },
   );

@@ -3,46 +3,46 @@
  * new key while a task may exist under the old one, and never forgets a task ID it has seen.
  */
 import { ApplicationFailure, isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
-import {
-  FAILURE,
-  type Fence,
-  type GenerationResult,
-  type GenerationState,
-  type StoredFile,
-  type SubmitResult,
-  type TaskSnapshot,
+import type {
+  GenerationResult,
+  GenerationState,
+  StoredFile,
+  SubmitResult,
+  TaskSnapshot,
 } from '../src/contract/index.js';
 import {
-  formatDuration,
+  afterSubmit,
   idempotencyKey,
   mayAttemptAgain,
   MIN_WAIT_MS,
-  money,
   needsOperator,
   nextWait,
   TIMEOUTS,
-  UNRESOLVED_ACTION,
   type Generation,
   type KeyUse,
 } from '../src/policy/index.js';
 import { activities } from './activities.js';
-import { callEnd, facts, failure, type CallEnd } from './failure.js';
-import { Progress, type Show } from './progress.js';
+import * as failures from './failure.js';
+import { callEnd, type CallEnd } from './failure.js';
+import { Progress, type Show, type Standing } from './progress.js';
 
 /** What a run hands to the next one when it continues as new. */
 export interface Carried {
-  readonly state: GenerationState;
-  readonly wait: Wait;
-  readonly heldMs: number;
+  readonly standing: Standing;
+  /** Null while nothing was accepted. */
+  readonly wait: Wait | null;
 }
 
-/** An accepted task and what the wait for it needs to remember. */
+/** An accepted task and what the wait for it needs to remember. Times are on the Workflow's clock. */
 interface Wait {
   readonly task: TaskSnapshot;
   readonly firstPostedAt: number;
   readonly reused: boolean;
-  /** When the task was created, on the Workflow's clock. */
   readonly bornAt: number;
+  /** Time that had been spent in holds before the first POST. */
+  readonly heldBeforeMs: number;
+  /** When it was first seen to have succeeded, or null. */
+  readonly succeededAt: number | null;
   /** False until the first status check. */
   readonly checked: boolean;
 }
@@ -53,7 +53,7 @@ export interface Host {
   readonly step: string;
   readonly taskQueue: string;
   readonly show: Show;
-  /** Called between two checks; may continue as new. */
+  /** Called between two calls to the API; may continue as new. */
   readonly checkpoint?: (carried: Carried) => Promise<void>;
 }
 
@@ -79,9 +79,10 @@ export class GenerationRun {
       reservedCredits: null,
       finalCredits: null,
       hold: null,
+      unanswered: null,
       simulated: false,
     };
-    this.progress = new Progress(carried?.state ?? state, carried?.heldMs ?? 0, host.show);
+    this.progress = new Progress(carried?.standing ?? { state, heldMs: 0, lastCheckAt: 0 }, host.show);
   }
 
   get #state(): GenerationState {
@@ -95,89 +96,104 @@ export class GenerationRun {
         if (result !== null) return result;
       }
     } catch (error) {
-      // The wait has ended, the task perhaps not: its ID must be readable without a Worker. Continuing as new is no end.
-      if (error instanceof TemporalFailure) {
-        this.progress.update({ phase: isCancellation(error) ? 'cancelled' : 'failed', nextCheckAt: null }, true);
-      }
-      throw error;
+      // Continuing as new is no end.
+      if (!(error instanceof TemporalFailure)) throw error;
+      const stopped = isCancellation(error);
+      // The wait has ended, the task perhaps not: its ID must be readable without a Worker.
+      this.progress.update({ phase: stopped ? 'cancelled' : 'failed', hold: null, nextCheckAt: null }, true);
+      throw stopped ? failures.cancelled(error, this.#state) : error;
     }
   }
 
   /** One paid attempt; null when its task failed and another attempt is allowed. */
   async #attempt(attempt: number): Promise<GenerationResult | null> {
-    const { maxAttempts, take } = this.#input;
-    const carried = this.#carried?.state.attempt === attempt ? this.#carried.wait : null;
-    const wait = await this.#waitForEnd(carried ?? (await this.#begin(attempt)));
-    const { task } = wait;
-    if (task.status === 'succeeded') return this.#deliver(wait, attempt);
-    const code = task.error?.code ?? null;
-    if (attempt < maxAttempts && mayAttemptAgain(code)) return null;
-    throw failure(
-      FAILURE.GenerationFailed,
-      `Task ${task.taskId} ended failed at Rivya (${code ?? 'no code'}: ${task.error?.message ?? 'no message'}); ${money(this.#state)}.`,
-      this.#state,
-      {
-        code: code ?? 'generation_failed',
-        requestId: task.requestId,
-        action: `To pay for another try, start again with take: ${take + 1} (or a larger options.maxAttempts).`,
-      },
-    );
+    const carried = this.#carried?.standing.state.attempt === attempt ? this.#carried.wait : null;
+    let wait = carried ?? (await this.#begin(attempt));
+    for (let tries = 0; ; tries++) {
+      wait = await this.#waitForEnd(wait);
+      const { task } = wait;
+      if (task.status === 'failed') {
+        if (attempt < this.#input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) return null;
+        throw failures.generationFailed(task, this.#state, this.#input);
+      }
+      try {
+        return this.#result(wait, await this.#store(task), attempt);
+      } catch (error) {
+        // Links that do not work are asked for anew once, then each time a person resumes.
+        const end = failures.unavailable(callEnd(error), task);
+        if (tries === 0) await this.progress.pause(MIN_WAIT_MS);
+        else await this.#hold(end, tries, wait);
+        wait = await this.#refresh(wait);
+      }
+    }
   }
 
   /** Submits the attempt, or takes up the task that the input names. */
   async #begin(attempt: number): Promise<Wait> {
     const { taskId } = this.#input;
     const key = taskId === null ? this.#key(attempt) : null;
-    this.progress.update({ phase: 'submitting', attempt, taskId, idempotencyKey: key, status: null });
+    const fresh = { status: null, reservedCredits: null, finalCredits: null };
+    this.progress.update({ ...fresh, phase: 'submitting', attempt, taskId, idempotencyKey: key });
     const submitted = taskId === null ? await this.#submit(this.#key(attempt)) : await this.#adopt(taskId);
-    this.progress.see(submitted.task, { phase: 'waiting' }, true);
     const { task, reused, sinceFirstPostMs } = submitted;
+    this.progress.see(task, { phase: 'waiting', unanswered: null }, true);
     const now = Date.now();
-    return { task, reused, firstPostedAt: now - sinceFirstPostMs, bornAt: bornAt(task, now), checked: taskId !== null };
+    return {
+      task,
+      reused,
+      firstPostedAt: now - sinceFirstPostMs,
+      bornAt: bornAt(task, now),
+      heldBeforeMs: this.progress.heldMs,
+      succeededAt: task.status === 'succeeded' ? now : null,
+      checked: taskId !== null,
+    };
   }
 
   async #submit(key: string): Promise<SubmitResult> {
     const { body, idempotencyWindowMs, submitDeadlineMs, model, onActionNeeded } = this.#input;
-    let fence: Fence | null = null;
+    let riskAccepted = false;
     for (let tries = 0; ; tries++) {
+      let end: CallEnd;
       try {
         const summary = `submit ${model}, attempt ${this.#state.attempt}`;
         const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
-        return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence });
+        const fence = this.#state.unanswered;
+        return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence, riskAccepted });
       } catch (error) {
-        let end = callEnd(error);
-        fence = end.fence;
-        if (fence === null && end.outOfTime) throw this.#neverAccepted(end);
-        // After an unanswered POST no refusal is the end: a task may exist, and only its ID or a person can tell.
-        if (fence !== null && !needsOperator(end.code)) end = unresolved(end);
-        const { code } = end;
-        const held = code === FAILURE.SubmitUnresolved || needsOperator(code);
-        if (!held || onActionNeeded === 'fail') throw failure(code, end.message, this.#state, facts(end));
-        if (code !== FAILURE.SubmitUnresolved) {
-          await this.progress.hold(code, end, tries);
-          continue;
-        }
-        const found = await this.#resolve(end);
-        if (found !== null) return found;
-        // A named person accepted the risk: the window starts anew, the key and the body stay.
-        fence = null;
+        end = callEnd(error);
       }
+      this.progress.update({ unanswered: end.fence });
+      const unanswered = end.fence !== null;
+      const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
+      if (next === 'neverAccepted') throw failures.neverAccepted(end, this.#state, this.#input);
+      if (next === 'fail') throw failures.callFailed(end, this.#state);
+      const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
+      if (unresolved) end = failures.unresolved(end);
+      else if (unanswered)
+        end = { ...end, message: `${end.message} An earlier submit is unanswered: a task may exist.` };
+      if (onActionNeeded === 'fail') throw failures.callFailed(end, this.#state);
+      const found = await this.#heldSubmit(end, tries);
+      if (found !== null) return found;
+      if (!unresolved) continue;
+      // A named person accepted the risk: the window starts anew, the key and the body stay.
+      riskAccepted = true;
+      this.progress.update({ unanswered: null }, true);
     }
   }
 
-  /** Holds an unresolved submit until a person names its task, or accepts to post again (null). */
-  async #resolve(end: CallEnd): Promise<SubmitResult | null> {
+  /** Holds a submit. Returns the task that a person named, or null to submit (again). */
+  async #heldSubmit(end: CallEnd, tries: number): Promise<SubmitResult | null> {
     let { message } = end;
     for (;;) {
-      const resumed = await this.progress.hold(FAILURE.SubmitUnresolved, { ...end, message }, 0);
-      if (resumed?.taskId === undefined) return null;
+      const resumed = await this.#hold({ ...end, message }, tries, null);
+      if (resumed?.taskId == null) return null;
       try {
         return await this.#adopt(resumed.taskId);
       } catch (error) {
         if (!(error instanceof ApplicationFailure)) throw error;
         // A wrong ID must not end the Workflow: the task that it looks for is still not known.
         message = `${error.message} ${end.message}`;
-        this.progress.update({ taskId: null });
+        this.progress.update({ taskId: null, status: null, reservedCredits: null, finalCredits: null });
       }
     }
   }
@@ -187,12 +203,7 @@ export class GenerationRun {
     this.progress.update({ taskId });
     const task = await this.#check(null);
     if (task.model !== null && task.model !== this.#input.model) {
-      throw failure(
-        FAILURE.InvalidInput,
-        `model: task ${taskId} is of model ${task.model}, not ${this.#input.model}. Nothing was paid.`,
-        this.#state,
-        { field: 'model', action: 'Give the model of the task.' },
-      );
+      throw failures.otherModel(task, this.#state, this.#input);
     }
     return { task, sinceFirstPostMs: 0, reused: true };
   }
@@ -200,34 +211,39 @@ export class GenerationRun {
   /** Waits until the task has ended: `failed`, or `succeeded` with at least one link. */
   async #waitForEnd(begun: Wait): Promise<Wait> {
     let wait = begun;
-    let succeededAt: number | null = null;
     for (;;) {
-      const { task } = wait;
+      const { task, succeededAt } = wait;
       const now = Date.now();
       if (task.status === 'failed' || (task.status === 'succeeded' && task.urls.length > 0)) return wait;
+      const held = this.progress.heldMs - wait.heldBeforeMs;
       if (task.status === 'succeeded') {
-        succeededAt ??= now;
-        if (now - succeededAt > TIMEOUTS.resultGrace) throw this.#resultMissing(task);
-      } else if (wait.checked && now - wait.firstPostedAt - this.progress.heldMs > this.#input.deadlineMs) {
-        throw this.#deadlinePassed(task);
+        if (now - (succeededAt ?? now) > TIMEOUTS.resultGrace) {
+          throw failures.resultMissing(task, this.#state, this.#input);
+        }
+      } else if (wait.checked && now - wait.firstPostedAt - held > this.#input.deadlineMs) {
+        throw failures.deadlinePassed(task, this.#state, this.#input);
       }
-      await this.#host.checkpoint?.({ state: this.#state, wait, heldMs: this.progress.heldMs });
-      await this.progress.pause(
-        nextWait({ ageMs: now - wait.bornAt, kind: task.kind, first: !wait.checked, random: Math.random() }),
-      );
+      await this.#checkpoint(wait);
+      const first = !wait.checked;
+      await this.progress.pause(nextWait({ ageMs: now - wait.bornAt, kind: task.kind, first, random: Math.random() }));
       wait = await this.#refresh(wait);
     }
   }
 
   async #refresh(wait: Wait): Promise<Wait> {
-    const task = await this.#check(wait.bornAt);
-    return { ...wait, task, bornAt: bornAt(task, wait.bornAt), checked: true };
+    const task = await this.#check(wait);
+    const born = bornAt(task, wait.bornAt);
+    // The answer to the submit may have been too short to tell. The API's clock counts whole seconds, so it is generous.
+    const reused = wait.reused || (task.ageMs !== null && born < wait.firstPostedAt - CLOCK_STEP_MS);
+    const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
+    return { ...wait, task, reused, bornAt: born, succeededAt, checked: true };
   }
 
-  /** One status check of our own task (`born` says since when it exists), or of a task that somebody named (null). */
-  async #check(born: number | null): Promise<TaskSnapshot> {
+  /** One status check of our own task, or (null) of a task that somebody named. */
+  async #check(wait: Wait | null): Promise<TaskSnapshot> {
     const taskId = this.#state.taskId as string;
     for (let tries = 0; ; tries++) {
+      let end: CallEnd;
       try {
         const summary = `check ${this.#state.statusChecks + 1} of ${taskId}`;
         const { task, checks } = await activities.check(this.#host.taskQueue, summary).rivyaCheck({ taskId });
@@ -235,35 +251,29 @@ export class GenerationRun {
         this.progress.see(task);
         return task;
       } catch (error) {
-        const end = callEnd(error);
-        this.progress.checked(end.details.attempts ?? 1);
-        const foreign = born === null && !needsOperator(end.code);
-        if (foreign || this.#input.onActionNeeded === 'fail') {
-          throw failure(end.code, end.message, this.#state, facts(end));
-        }
-        const early = born !== null && Date.now() - born < TIMEOUTS.notFoundGrace;
-        if (end.code === 'not_found' && early) await this.progress.pause(MIN_WAIT_MS);
-        else await this.progress.hold(end.code, end, tries);
+        end = callEnd(error);
       }
+      this.progress.checked(end.details.attempts ?? 1);
+      const early = wait !== null && Date.now() - wait.bornAt < TIMEOUTS.notFoundGrace;
+      if (end.code === 'not_found' && early) {
+        await this.progress.pause(MIN_WAIT_MS);
+        continue;
+      }
+      if (wait === null && !needsOperator(end.code)) throw failures.callFailed(end, this.#state);
+      await this.#hold(end, tries, wait);
     }
   }
 
-  /** Stores the files. Links that do not work are asked for anew once, then each time a person resumes. */
-  async #deliver(ended: Wait, attempts: number): Promise<GenerationResult> {
-    let wait = ended;
-    for (let tries = 0; ; tries++) {
-      try {
-        return this.#result(wait, await this.#store(wait.task), attempts);
-      } catch (error) {
-        const end = unavailable(callEnd(error), wait.task);
-        if (tries > 0 && this.#input.onActionNeeded === 'fail') {
-          throw failure(FAILURE.ResultUnavailable, end.message, this.#state, facts(end));
-        }
-        if (tries === 0) await this.progress.pause(MIN_WAIT_MS);
-        else await this.progress.hold(FAILURE.ResultUnavailable, end, tries);
-        wait = await this.#waitForEnd(await this.#refresh(wait));
-      }
-    }
+  /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */
+  async #hold(end: CallEnd, tries: number, wait: Wait | null): ReturnType<Progress['hold']> {
+    if (this.#input.onActionNeeded === 'fail') throw failures.callFailed(end, this.#state);
+    const resumed = await this.progress.hold(end.code, end, tries);
+    if (resumed === null) await this.#checkpoint(wait);
+    return resumed;
+  }
+
+  async #checkpoint(wait: Wait | null): Promise<void> {
+    await this.#host.checkpoint?.({ standing: this.progress.standing, wait });
   }
 
   async #store({ taskId, urls }: TaskSnapshot): Promise<readonly StoredFile[]> {
@@ -297,37 +307,6 @@ export class GenerationRun {
     };
   }
 
-  #neverAccepted(end: CallEnd): Error {
-    return failure(
-      FAILURE.DeadlinePassed,
-      `Rivya accepted nothing within ${formatDuration(this.#input.submitDeadlineMs)} (last: ${end.message}). No task exists and nothing was paid.`,
-      this.#state,
-      { ...facts(end), code: FAILURE.DeadlinePassed, action: 'Start again when the API can be reached.' },
-    );
-  }
-
-  #deadlinePassed({ taskId, status }: TaskSnapshot): Error {
-    return failure(
-      FAILURE.DeadlinePassed,
-      `Task ${taskId} is still ${status} after ${formatDuration(this.#input.deadlineMs)}; ${money(this.#state)}. It goes on at Rivya.`,
-      this.#state,
-      { action: this.#takeUp(taskId) },
-    );
-  }
-
-  #resultMissing({ taskId }: TaskSnapshot): Error {
-    return failure(
-      FAILURE.ResultMissing,
-      `Task ${taskId} has succeeded, but the API gave no link for ${formatDuration(TIMEOUTS.resultGrace)}; ${money(this.#state)}.`,
-      this.#state,
-      { action: `Look for it in the Rivya Studio. ${this.#takeUp(taskId)}` },
-    );
-  }
-
-  #takeUp(taskId: string): string {
-    return `Take it up without paying: rivya-temporal generate --model ${this.#input.model} --task-id ${taskId}`;
-  }
-
   #key(attempt: number): string {
     const { namespace, workflowId } = workflowInfo();
     const { use, step } = this.#host;
@@ -335,22 +314,10 @@ export class GenerationRun {
   }
 }
 
+// The Date header of a reply counts whole seconds.
+const CLOCK_STEP_MS = 1_000;
+
 /** When the task was created, on the Workflow's clock, from the age that the API's own clock gives. */
 function bornAt(task: TaskSnapshot, otherwise: number): number {
   return task.ageMs === null ? otherwise : Date.now() - task.ageMs;
-}
-
-function unresolved(end: CallEnd): CallEnd {
-  return { ...end, code: FAILURE.SubmitUnresolved, details: { ...end.details, action: UNRESOLVED_ACTION } };
-}
-
-function unavailable(end: CallEnd, { taskId }: TaskSnapshot): CallEnd {
-  return {
-    ...end,
-    message: `Task ${taskId} succeeded, but its files could not be stored: ${end.message}`,
-    details: {
-      ...end.details,
-      action: 'Mend the store or the network, then resume: links are asked for again and nothing is paid.',
-    },
-  };
 }

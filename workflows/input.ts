@@ -2,8 +2,9 @@ import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import { FAILURE, type FailureDetails } from '../src/contract/index.js';
 import { formatDuration, InvalidInput, readInput, type Generation, type KeyUse } from '../src/policy/index.js';
 
-// A child that was started without an ID gets a random one, which a reset of its parent would change.
-const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+// A child that was started without an ID gets one from a random UUID (Go appends a number), which a reset of its
+// parent would change.
+const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(_\d+)?$/i;
 
 /** Reads the input in a Workflow and refuses what could pay twice or end too early. Fails before anything is sent. */
 export function checkedInput(input: unknown, use: KeyUse): Generation {

@@ -1,30 +1,48 @@
 import { condition, sleep } from '@temporalio/workflow';
 import { FAILURE, type GenerationState, type ResumeInput, type TaskSnapshot } from '../src/contract/index.js';
-import { formatDuration, holdRecheckDelay, MIN_WAIT_MS, waitSummary } from '../src/policy/index.js';
+import { formatDuration, holdRecheckDelay, MIN_WAIT_MS, readResume, waitSummary } from '../src/policy/index.js';
 import { actionFor, type CallEnd } from './failure.js';
 
 /** Called when the state has changed; `milestone` for changes that must be readable when no Worker runs. */
 export type Show = (state: GenerationState, milestone: boolean) => void;
 
+/** What a run hands on when it continues as new. */
+export interface Standing {
+  readonly state: GenerationState;
+  /** Milliseconds spent in holds, which do not count for the deadline. */
+  readonly heldMs: number;
+  readonly lastCheckAt: number;
+}
+
+type Resume = ReturnType<typeof readResume>;
+
 /** Where a generation stands, and the two ways in which it waits: for the next check, and for a person. */
 export class Progress {
-  state: GenerationState;
-  /** Milliseconds spent in holds, which do not count for the deadline. */
-  heldMs: number;
+  #standing: Standing;
   readonly #show: Show;
   #woken = false;
-  #resume: ResumeInput | null = null;
-  #lastCheckAt = 0;
+  #resume: Resume | null = null;
 
-  constructor(state: GenerationState, heldMs: number, show: Show) {
-    this.state = state;
-    this.heldMs = heldMs;
+  constructor(standing: Standing, show: Show) {
+    this.#standing = standing;
     this.#show = show;
+  }
+
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  get state(): GenerationState {
+    return this.#standing.state;
+  }
+
+  get heldMs(): number {
+    return this.#standing.heldMs;
   }
 
   /** `milestone` also goes into the memo. */
   update(change: Partial<GenerationState>, milestone = false): void {
-    this.state = { ...this.state, ...change };
+    this.#standing = { ...this.#standing, state: { ...this.state, ...change } };
     this.#show(this.state, milestone);
   }
 
@@ -47,7 +65,7 @@ export class Progress {
 
   /** Counts status calls that were made just now. */
   checked(count: number): void {
-    this.#lastCheckAt = Date.now();
+    this.#standing = { ...this.#standing, lastCheckAt: Date.now() };
     this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
   }
 
@@ -61,39 +79,50 @@ export class Progress {
     this.update({ phase: 'waiting', nextCheckAt: new Date(Date.now() + waitMs).toISOString() });
     this.#woken = false;
     await condition(() => this.#woken, waitMs, { summary: waitSummary(waitMs, this.state.statusChecks + 1) });
-    const tooSoon = this.#lastCheckAt + MIN_WAIT_MS - Date.now();
+    const tooSoon = this.#standing.lastCheckAt + MIN_WAIT_MS - Date.now();
     if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
   }
 
-  /** Why `resume` cannot be applied now, or null. */
-  resumeProblem({ taskId, reason }: ResumeInput): string | null {
-    const { hold } = this.state;
+  /** Why `resume` cannot be applied now, or null. Takes whatever a caller in any language sends. */
+  resumeProblem(input: unknown): string | null {
+    const { hold, unanswered } = this.state;
     if (hold === null) return 'This generation holds nothing, so there is nothing to resume.';
-    if (hold.code !== FAILURE.SubmitUnresolved || taskId !== undefined || (reason ?? '').trim() !== '') return null;
-    return 'A task may exist. Give { "taskId": "…" } found in the Rivya Studio, or { "reason": "…" } to post again and accept that it may be paid twice.';
+    if (this.#resume !== null) return 'It is being resumed already.';
+    let resume: Resume;
+    try {
+      resume = readResume(input);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    if (resume.taskId !== null && unanswered === null) {
+      return 'There is no unanswered submit, so a taskId cannot be used. Resume without it.';
+    }
+    if (hold.code === FAILURE.SubmitUnresolved && resume.taskId === null && resume.reason === null) {
+      return 'A task may exist. Give { "taskId": "…" } found in the Rivya Studio, or { "reason": "…" } to post again and accept that it may be paid twice.';
+    }
+    return null;
   }
 
-  resume(input: ResumeInput): void {
-    if (this.resumeProblem(input) === null) this.#resume = input;
+  /** Applies a `resume` that has no problem; any other is ignored. The first one counts. */
+  resume(input: ResumeInput | null | undefined): void {
+    if (this.resumeProblem(input) === null) this.#resume = readResume(input);
   }
 
   /** Waits for a person, or until it is worth trying again by itself. Returns what `resume` said, or null. */
-  async hold(code: string, end: CallEnd, tries: number): Promise<ResumeInput | null> {
+  async hold(code: string, end: CallEnd, tries: number): Promise<Resume | null> {
     const startedAt = Date.now();
     const { phase } = this.state;
     const since = new Date(startedAt).toISOString();
     this.#resume = null;
-    this.update(
-      { phase: 'held', hold: { code, message: end.message, action: actionFor(end), since }, nextCheckAt: null },
-      true,
-    );
+    const hold = { code, message: end.message, action: actionFor(end), since };
+    this.update({ phase: 'held', hold, nextCheckAt: null }, true);
     const resumed = (): boolean => this.#resume !== null;
     try {
       const delay = holdRecheckDelay(code, tries, Math.random());
       if (delay === null) await condition(resumed);
       else await condition(resumed, delay, { summary: `held by ${code}; tried again in ${formatDuration(delay)}` });
     } finally {
-      this.heldMs += Date.now() - startedAt;
+      this.#standing = { ...this.#standing, heldMs: this.heldMs + Date.now() - startedAt };
     }
     this.update({ phase, hold: null }, true);
     return this.#resume;

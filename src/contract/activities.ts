@@ -39,13 +39,15 @@ export interface SubmitInput {
   readonly idempotencyWindowMs: number;
   /** Fence of an earlier Activity for the same key, if its outcome is still unknown. */
   readonly fence: Fence | null;
+  /** True after a person accepted to post again: what other runs left unanswered no longer counts. */
+  readonly riskAccepted: boolean;
 }
 
 export interface SubmitResult {
   readonly task: TaskSnapshot;
   /** Milliseconds from the first POST of this run to this answer. A length of time, because each Worker has its own clock. */
   readonly sinceFirstPostMs: number;
-  /** True when the API created the task before this run's first POST. */
+  /** True when the task existed before this run's first POST, as far as this answer tells. */
   readonly reused: boolean;
 }
 

@@ -1,4 +1,4 @@
-import type { StoredFile } from './activities.js';
+import type { Fence, StoredFile } from './activities.js';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
@@ -94,13 +94,23 @@ export interface GenerationState {
   readonly reservedCredits: number | null;
   readonly finalCredits: number | null;
   readonly hold: Hold | null;
+  /** A submit whose answer is not known: a task may exist. Null once its task or its refusal is known. */
+  readonly unanswered: Fence | null;
   readonly simulated: boolean;
 }
 
 /** What a Workflow keeps in its memo; readable when no Worker runs, and by later runs of the same Workflow ID. */
 export interface GenerationMemo extends Pick<
   GenerationState,
-  'phase' | 'status' | 'taskId' | 'model' | 'idempotencyKey' | 'reservedCredits' | 'finalCredits' | 'hold'
+  | 'phase'
+  | 'status'
+  | 'taskId'
+  | 'model'
+  | 'idempotencyKey'
+  | 'reservedCredits'
+  | 'finalCredits'
+  | 'hold'
+  | 'unanswered'
 > {
   /** Digest of the request body, which tells whether the task is that of the same input. */
   readonly bodyDigest: string;

@@ -1,3 +1,4 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { GenerateMediaInput, JsonValue } from '../contract/index.js';
 import { formatDuration, parseDuration } from './duration.js';
 
@@ -57,10 +58,14 @@ const LATER = new Set(['references', 'options.maxCredits', 'options.store', 'opt
 const CLIENT_REQUEST_ID_LENGTH = 128;
 const MODEL_LENGTH = 128;
 const TASK_ID_LENGTH = 256;
+// A sentence or two; it stays in the history.
+const REASON_LENGTH = 1_000;
 // Each attempt is paid. Ten failures in a row are no accident.
 const MAX_ATTEMPTS = 10;
 // Longer than any published job, short enough that a typing error is seen.
 const LONGEST = 30 * DAY;
+// Temporal takes 2 MB for all inputs of an Activity; the body travels as text in JSON.
+const BODY_BYTES = 1_000_000;
 // Deeper than any documented params; keeps the recursion bounded.
 const PARAMS_DEPTH = 32;
 
@@ -81,7 +86,7 @@ export function readInput(input: unknown): Generation {
   const params = fields['params'] === undefined ? null : record(fields['params'], 'params');
   if (params !== null) json(params, 'params', 0);
   const clientRequestId = text(fields['clientRequestId'], 'clientRequestId', CLIENT_REQUEST_ID_LENGTH);
-  const taskId = text(fields['taskId'], 'taskId', TASK_ID_LENGTH);
+  const taskId = readTaskId(fields['taskId']);
   if (taskId === null && prompt === null && (params === null || Object.keys(params).length === 0)) {
     throw new InvalidInput('prompt', 'is missing, and so are params; give at least one of them');
   }
@@ -94,6 +99,12 @@ export function readInput(input: unknown): Generation {
     throw new InvalidInput('idempotencyKey', 'cannot go with taskId: a task that exists is not submitted again');
   }
   const maxAttempts = integer(options['maxAttempts'], 'options.maxAttempts', MAX_ATTEMPTS) ?? 1;
+  if (taskId !== null && maxAttempts > 1) {
+    throw new InvalidInput(
+      'options.maxAttempts',
+      'must be 1 with taskId: nothing is submitted, so nothing is tried again',
+    );
+  }
   if (ownKey !== null && maxAttempts > 1) {
     throw new InvalidInput(
       'options.maxAttempts',
@@ -105,10 +116,17 @@ export function readInput(input: unknown): Generation {
     throw new InvalidInput('options.onActionNeeded', 'must be "hold" or "fail"');
   }
 
+  const body = requestBody({ model, prompt, params, clientRequestId });
+  if (utf8ToBytes(JSON.stringify(body)).length > BODY_BYTES) {
+    const paramsLength = params === null ? 0 : JSON.stringify(params).length;
+    const field = paramsLength > (prompt ?? '').length ? 'params' : 'prompt';
+    throw new InvalidInput(field, `makes a request of more than ${BODY_BYTES / 1e6} MB, which Temporal does not carry`);
+  }
+
   return {
     model,
     prompt,
-    body: requestBody({ model, prompt, params, clientRequestId }),
+    body,
     ownKey,
     take: integer(fields['take'], 'take', 1_000_000) ?? 1,
     taskId,
@@ -119,6 +137,31 @@ export function readInput(input: unknown): Generation {
     onActionNeeded,
     taskQueue: text(options['taskQueue'], 'options.taskQueue', 255),
   };
+}
+
+/**
+ * Checks the argument of `resume`. Nothing at all is allowed; null counts as left out.
+ * @throws InvalidInput with the name of the wrong field.
+ */
+export function readResume(input: unknown): { taskId: string | null; reason: string | null; step: string | null } {
+  const fields = input == null ? {} : record(input, 'resume');
+  onlyKnown(fields, ['taskId', 'reason', 'step'], '');
+  const resume = {
+    taskId: readTaskId(fields['taskId']),
+    reason: text(fields['reason'], 'reason', REASON_LENGTH),
+    step: text(fields['step'], 'step'),
+  };
+  if (resume.taskId !== null && resume.reason !== null) {
+    throw new InvalidInput('reason', 'cannot go with taskId: either the task was found, or it is posted again');
+  }
+  return resume;
+}
+
+function readTaskId(value: unknown): string | null {
+  const taskId = text(value, 'taskId', TASK_ID_LENGTH);
+  // It becomes a part of a path.
+  if (taskId === '.' || taskId === '..') throw new InvalidInput('taskId', 'is no task ID');
+  return taskId;
 }
 
 /** The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`). */

@@ -1,4 +1,5 @@
-import { errorCodeRow, type ErrorCodeRow } from '../contract/index.js';
+import { errorCodeRow, FAILURE, type ErrorCodeRow } from '../contract/index.js';
+import { needsOperator } from './hold.js';
 
 // Below 1 s the Service takes a whole second anyway, and a delay of 0 ends the retries at once.
 const MIN_DELAY_MS = 1_000;
@@ -57,11 +58,34 @@ export function judgeCheck(failure: CallFailure): Verdict {
 
 /**
  * What a failed submit means. A refusal follows the table. After an unknown outcome only the same request again can
- * tell, so it is repeated, and a conflict then may be our own first POST still running.
+ * tell, so it is repeated. A conflict is repeated where it may come from our own POST that still runs.
  */
-export function judgeSubmit(failure: CallFailure, unknownBefore: boolean): Verdict {
+export function judgeSubmit(failure: CallFailure, conflictMayBeOurs: boolean): Verdict {
   if (failure.outcome === 'unknown') return judge(failure, true);
-  return judge(failure, unknownBefore && failure.code === 'idempotency_conflict');
+  return judge(failure, conflictMayBeOurs && failure.code === 'idempotency_conflict');
+}
+
+/** What a Workflow does when Temporal has stopped repeating a submit. */
+export type AfterSubmit = 'fail' | 'hold' | 'unresolved' | 'neverAccepted';
+
+/**
+ * After an unanswered POST no refusal is the end: a task may exist, and only its ID or a person can tell. Otherwise the
+ * code decides.
+ */
+export function afterSubmit({
+  code,
+  unanswered,
+  outOfTime,
+}: {
+  readonly code: string;
+  readonly unanswered: boolean;
+  /** True when the time for repetitions was over. */
+  readonly outOfTime: boolean;
+}): AfterSubmit {
+  if (code === FAILURE.SubmitUnresolved) return 'unresolved';
+  if (unanswered) return needsOperator(code) && !outOfTime ? 'hold' : 'unresolved';
+  if (outOfTime) return 'neverAccepted';
+  return needsOperator(code) ? 'hold' : 'fail';
 }
 
 function judge(failure: CallFailure, repeatAnyway: boolean): Verdict {

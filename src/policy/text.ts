@@ -47,6 +47,9 @@ export function describeState(state: GenerationState, title: string): string {
     );
   }
   lines.push(`- Attempt: ${state.attempt}`);
+  if (state.unanswered !== null) {
+    lines.push(`- Unanswered submit of ${new Date(state.unanswered.firstPostedAt).toISOString()}: a task may exist`);
+  }
   if (state.taskId !== null) lines.push(`- Task: \`${state.taskId}\`, ${money(state)}`);
   if (state.idempotencyKey !== null) lines.push(`- Idempotency key: \`${state.idempotencyKey}\``);
   lines.push(`- Status checks: ${state.statusChecks}`);

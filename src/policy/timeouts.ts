@@ -23,6 +23,8 @@ export const TIMEOUTS = {
   shutdownGrace: 80 * SECOND,
   /** A killed Worker costs each waiting Workflow this long; the default is 10 s. */
   stickyQueue: 2 * SECOND,
+  /** A conflict at a first submit may be another run's POST still on its way, which ends within `httpSubmit`. */
+  conflictGrace: 90 * SECOND,
   /** A status check so soon after the create may not find the task yet. */
   notFoundGrace: 60 * SECOND,
   /** `succeeded` without a link: the result may trail the status for so long. */

@@ -56,6 +56,11 @@ export class FileStore implements Store {
   async put(url: string, name: string, { signal, onProgress }: PutOptions = {}): Promise<StoredFile> {
     const { body, headers } = await openResult(url, this.#trustedHosts, signal);
     const contentType = headers['content-type']?.toString().split(';')[0]?.trim().toLowerCase() ?? null;
+    // Error pages come with status 200 too. No model makes text.
+    if (contentType !== null && /^text\/|[/+](json|xml|html)$/.test(contentType)) {
+      await body.dump();
+      throw new ResultError(`A result link gave ${contentType} instead of media.`, { retryable: false });
+    }
     const target = path.join(this.#directory, `${name}.${ending(contentType, url)}`);
     const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}.part`);
     const hash = createHash('sha256');

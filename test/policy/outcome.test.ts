@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { ERROR_CODES, errorCodeRow, type ErrorCode } from '../../src/contract/index.js';
-import { holdRecheckDelay, judgeCheck, judgeSubmit, mayAttemptAgain, needsOperator } from '../../src/policy/index.js';
+import {
+  afterSubmit,
+  holdRecheckDelay,
+  judgeCheck,
+  judgeSubmit,
+  mayAttemptAgain,
+  needsOperator,
+} from '../../src/policy/index.js';
 
 const refused = (code: string, httpStatus: number) => ({
   outcome: 'refused' as const,
@@ -65,6 +72,24 @@ describe('an unknown outcome is only ended by an answer', () => {
   });
 
   test('a network failure is named as one', () => expect(judgeCheck(unknown(null, null)).type).toBe('network_error'));
+});
+
+describe('after Temporal stopped repeating a submit', () => {
+  test.each([
+    ['validation_failed', false, false, 'fail'],
+    ['validation_failed', true, false, 'unresolved'],
+    ['insufficient_credits', false, false, 'hold'],
+    ['insufficient_credits', true, false, 'hold'],
+    ['insufficient_credits', true, true, 'unresolved'],
+    ['SubmitUnresolved', true, false, 'unresolved'],
+    ['rate_limited', false, true, 'neverAccepted'],
+    ['network_error', true, true, 'unresolved'],
+    ['timeout', false, true, 'neverAccepted'],
+    ['timeout', true, true, 'unresolved'],
+    ['InputChanged', false, false, 'fail'],
+  ] as const)('%s, unanswered %s, out of time %s: %s', (code, unanswered, outOfTime, next) => {
+    expect(afterSubmit({ code, unanswered, outOfTime })).toBe(next);
+  });
 });
 
 describe('holds', () => {

@@ -9,6 +9,11 @@ export async function twoSteps(first: GenerateMediaInput, second: GenerateMediaI
   return [await generate(first, { step: 'first' }), await generate(second, { step: 'second' })];
 }
 
+/** Two steps at the same time. */
+export async function twoAtOnce(a: GenerateMediaInput, b: GenerateMediaInput): Promise<GenerationResult[]> {
+  return Promise.all([generate(a, { step: 'a' }), generate(b, { step: 'b' })]);
+}
+
 /** The mistake of giving two generations one name. */
 export async function sameStepTwice(input: GenerateMediaInput): Promise<string> {
   const [, second] = await Promise.allSettled([generate(input, { step: 'hero' }), generate(input, { step: 'hero' })]);

@@ -43,8 +43,15 @@ beforeAll(async () => {
         { on: 'create', prompt: 'for a while', do: { kind: 'duration', ms: 8_000 } },
         { on: 'status', prompt: 'shaky status', times: 1, do: { kind: 'error', code: 'internal_error' } },
         { on: 'status', prompt: 'new word', times: 1, do: { kind: 'status', status: 'rendering' } },
+        { on: 'status', prompt: 'early 404, fail', times: 1, do: { kind: 'error', code: 'not_found' } },
         { on: 'status', prompt: 'early 404', times: 1, do: { kind: 'error', code: 'not_found' } },
         { on: 'status', prompt: 'no scope', times: 1, do: { kind: 'error', code: 'api_scope_denied' } },
+        { on: 'create', prompt: 'lost, then broke', times: 1, do: { kind: 'dropAfter' } },
+        { on: 'create', prompt: 'lost, then broke', do: { kind: 'error', code: 'insufficient_credits' } },
+        { on: 'create', prompt: 'reset while posting', times: 1, do: { kind: 'delayAfter', ms: 4_000 } },
+        { on: 'create', prompt: 'not answered', do: { kind: 'dropAfter' } },
+        { on: 'media', prompt: 'then failed', do: { kind: 'reply', status: 403, body: '' } },
+        { on: 'status', prompt: 'then failed', skip: 1, do: { kind: 'status', status: 'failed' } },
         { on: 'media', prompt: 'expired once', times: 1, do: { kind: 'reply', status: 403, body: '' } },
         { on: 'media', prompt: 'dead link', times: 2, do: { kind: 'reply', status: 403, body: '' } },
       ],
@@ -215,6 +222,21 @@ describe.concurrent('paid once', () => {
     expect((await ledgerOf('for a while, reset')).paidTasks).toBe(1);
   });
 
+  test('after a reset while the first POST still runs: its conflict is waited out, one paid task', async () => {
+    const prompt = 'reset while posting';
+    const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: 'reset-posting' });
+    await until(async () => (await ledgerOf(prompt)).paidTasks === 1);
+    await resetToStart(harness.temporal, 'reset-posting');
+    const { taskId } = await handle.result();
+    expect((await ledgerOf(prompt)).keys).toMatchObject([{ tasks: [taskId], charged: 1 }]);
+  });
+
+  test('a completed ID is not taken for the wait for another task', async () => {
+    await run({ model: 'z-image', prompt: 'task A' }, 'same-id');
+    const { taskId } = await run({ model: 'z-image', prompt: 'task B' });
+    await expect(run({ model: 'z-image', taskId }, 'same-id')).rejects.toMatchObject({ code: 'InputChanged' });
+  });
+
   test('a larger take pays again on purpose, the same take never', async () => {
     const input = { model: 'z-image', prompt: 'taken twice' };
     const first = await run(input, 'takes');
@@ -236,13 +258,6 @@ describe.concurrent('paid once', () => {
     const result = await run({ model: 'z-image', prompt: 'own key', idempotencyKey: 'order/4711' });
     expect(result.idempotencyKey).toBe('order/4711');
     expect((await harness.emulator.ledger()).keys['order/4711']!.tasks).toEqual([result.taskId]);
-  });
-
-  test('a key of your own that the API knows with another input: InputChanged, nothing paid', async () => {
-    await run({ model: 'z-image', prompt: 'own key, first', idempotencyKey: 'order/4712' });
-    const error = await failureOf({ model: 'z-image', prompt: 'own key, second', idempotencyKey: 'order/4712' });
-    expect(error).toMatchObject({ code: 'InputChanged', details: { httpStatus: 409 } });
-    expect((await harness.emulator.ledger()).keys['order/4712']).toMatchObject({ posts: 2, charged: 1 });
   });
 
   test('the API key never enters the history', async () => {
@@ -329,12 +344,89 @@ describe.concurrent('never lost', () => {
     });
     await workflow.signal('resume');
     const { tasks, posts } = (await ledgerOf('always lost')).keys[0]!;
+    // Whatever a program in another language sends: nothing of it may wedge the Workflow or post again.
+    for (const junk of [
+      { reason: 5 },
+      { taskId: 5 },
+      { taskId: '..' },
+      { taskId: '' },
+      'x',
+      [1],
+      { colour: 'red' },
+      {},
+    ]) {
+      await workflow.signal('resume', junk);
+      await expect(workflow.executeUpdate('resume', { args: [junk] })).rejects.toMatchObject({
+        cause: expect.anything(),
+      });
+    }
     // A wrong ID does not end the Workflow: it holds again and says why.
     await workflow.signal('resume', { taskId: 'task_mistyped' });
     await until(async () => (await stateOf(handle.workflowId)).hold?.message.includes('task_mistyped') ?? false);
-    await workflow.executeUpdate('resume', { args: [{ taskId: tasks[0] }] });
+    // The first resume counts; null means "not given".
+    await workflow.signal('resume', { taskId: tasks[0], reason: null });
+    await workflow.signal('resume', { reason: 'a second thought, which would pay again' });
     expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
     expect((await ledgerOf('always lost')).keys).toMatchObject([{ posts, tasks: [tasks[0]] }]);
+  });
+
+  test('a refusal after an unanswered submit still says that a task may exist, and takes its ID', async () => {
+    const prompt = 'lost, then broke';
+    const handle = await harness.client.start({ model: 'z-image', prompt });
+    const workflow = harness.temporal.workflow.getHandle(handle.workflowId);
+    await until(async () => (await stateOf(handle.workflowId)).phase === 'held');
+    expect((await stateOf(handle.workflowId)).hold).toMatchObject({
+      code: 'insufficient_credits',
+      message: expect.stringContaining('a task may exist'),
+    });
+    const { tasks, posts } = (await ledgerOf(prompt)).keys[0]!;
+    await workflow.executeUpdate('resume', { args: [{ taskId: tasks[0] }] });
+    expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
+    expect((await ledgerOf(prompt)).keys).toMatchObject([{ posts, tasks: [tasks[0]] }]);
+    expect(memoOf(await handle.describe())).toMatchObject({ unanswered: null });
+  });
+
+  test('a caller who wants no hold is never told that an unanswered submit cost nothing', async () => {
+    const options = { onActionNeeded: 'fail' as const, idempotencyWindow: '1s' };
+    const error = await failureOf({ model: 'z-image', prompt: 'not answered, fail', options });
+    expect(error).toMatchObject({
+      code: 'SubmitUnresolved',
+      message: expect.stringContaining('may have been paid for'),
+    });
+    expect(error.details.fence).toMatchObject({ firstPostedAt: expect.any(Number) });
+  });
+
+  test('a cancel of an unresolved submit says so, and a later start of the same ID does not post blind', async () => {
+    const input = { model: 'z-image', prompt: 'not answered, cancel', options: { idempotencyWindow: '1s' } };
+    const workflowId = 'unanswered';
+    const handle = await harness.client.start(input, { workflowId });
+    await until(async () => (await stateOf(workflowId)).phase === 'held');
+    await harness.temporal.workflow.getHandle(workflowId).cancel();
+    await expect(handle.result()).rejects.toMatchObject({
+      code: 'Cancelled',
+      message: expect.stringContaining('A task may exist'),
+    });
+    expect(memoOf(await handle.describe())).toMatchObject({
+      hold: null,
+      unanswered: { firstPostedAt: expect.any(Number) },
+    });
+    const { posts } = (await ledgerOf(input.prompt)).keys[0]!;
+    const { runId } = await handle.describe();
+    await harness.client.start(input, { workflowId });
+    await until(async () => (await handle.describe()).runId !== runId && (await stateOf(workflowId)).phase === 'held');
+    expect((await stateOf(workflowId)).hold).toMatchObject({ code: 'SubmitUnresolved' });
+    expect((await ledgerOf(input.prompt)).keys).toMatchObject([{ posts, charged: 1 }]);
+    await harness.temporal.workflow.getHandle(workflowId).terminate();
+  });
+
+  test('a task that turns out failed when its links are asked for again is not called succeeded', async () => {
+    const error = await failureOf({ model: 'z-image', prompt: 'then failed' });
+    expect(error).toMatchObject({ code: 'GenerationFailed' });
+  });
+
+  test('a status that is not found at once does not fail a caller who wants no hold', async () => {
+    const options = { onActionNeeded: 'fail' as const };
+    expect(await run({ model: 'z-image', prompt: 'early 404, fail', options })).toMatchObject({ statusChecks: 2 });
   });
 
   test('a code that a person must mend holds a paid task, and resume goes on with it', async () => {
@@ -377,6 +469,9 @@ describe.concurrent('bad input costs nothing', () => {
     ['options.maxAttempts', { model: 'z-image', prompt: 'bad input', options: { maxAttempts: 0 } }],
     ['options.deadline', { model: 'z-image', prompt: 'bad input', options: { deadline: '-1h' } }],
     ['idempotencyKey', { model: 'z-image', taskId: 't', idempotencyKey: 'k' }],
+    ['taskId', { model: 'z-image', taskId: '..' }],
+    // More than Temporal carries from the Workflow to an Activity.
+    ['prompt', { model: 'z-image', prompt: `bad input ${'"'.repeat(700_000)}` }],
   ];
   test.each(cases)('%s: the Workflow fails with InvalidInput that names the field', async (field, input) => {
     const failure = await harness.temporal.workflow
@@ -420,6 +515,34 @@ describe.concurrent('inside your own Workflow', () => {
     });
     expect(new Set(results.map(({ idempotencyKey }) => idempotencyKey)).size).toBe(2);
     expect((await ledgerOf('a step')).paidTasks).toBe(2);
+  });
+
+  test('a task that was found belongs to one step: resume must name it when several are held', async () => {
+    const input = (prompt: string): GenerateMediaInput => ({
+      model: 'z-image',
+      prompt,
+      options: { taskQueue: harness.taskQueue, idempotencyWindow: '1s' },
+    });
+    const handle = await harness.temporal.workflow.start('twoAtOnce', {
+      workflowId: 'two held steps',
+      taskQueue: harness.taskQueue,
+      args: [input('not answered, step a'), input('not answered, step b')],
+    });
+    const held = async (): Promise<number> =>
+      (await handle.describe()).raw.pendingActivities?.length === 0
+        ? (await ledgerOf('not answered, step')).paidTasks
+        : 0;
+    await until(async () => (await held()) === 2);
+    const tasks = await Promise.all(
+      ['a', 'b'].map(async (step) => (await ledgerOf(`not answered, step ${step}`)).keys[0]!.tasks[0]),
+    );
+    const resume = (argument: object): Promise<unknown> => handle.executeUpdate('rivyaResume', { args: [argument] });
+    await expect(resume({ taskId: tasks[0] })).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('step') },
+    });
+    await resume({ step: 'a', taskId: tasks[0] });
+    await resume({ step: 'b', taskId: tasks[1] });
+    expect((await handle.result()).map(({ taskId }: GenerationResult) => taskId)).toEqual(tasks);
   });
 
   test('a step name used twice is a clear error', async () => {

@@ -83,7 +83,7 @@ test('an API that accepts nothing ends after the submit deadline, with nothing p
   const failure: unknown = await run({ model: 'z-image', prompt: 'closed' }).catch(
     (error: { cause: unknown }) => error.cause,
   );
-  expect(failure).toMatchObject({ type: 'DeadlinePassed', message: expect.stringContaining('nothing was paid') });
+  expect(failure).toMatchObject({ type: 'DeadlinePassed', message: expect.stringContaining('paid nothing') });
   // 24 h at up to 10 min a try: no hammering.
   const posts = emulator.requests().filter(({ body }) => body.includes('closed')).length;
   expect(posts).toBeGreaterThan(100);
@@ -98,6 +98,34 @@ test('a submit whose answer is lost until the submit deadline is never called un
   const { keys } = await emulator.ledger();
   const mine = Object.values(keys).filter(({ bodies }) => bodies[0]!.includes('lost for hours'));
   expect(mine).toMatchObject([{ tasks: [expect.anything()], bodies: [expect.anything()] }]);
+});
+
+test('a key of your own that the API knows with another input ends as InputChanged, and costs nothing', async () => {
+  emulator.setFaults([]);
+  const failure: unknown = await run({ model: 'z-image', prompt: 'own key, first', idempotencyKey: 'order/1' })
+    .then(() => run({ model: 'z-image', prompt: 'own key, second', idempotencyKey: 'order/1' }))
+    .catch((error: { cause: unknown }) => error.cause);
+  expect(failure).toMatchObject({ type: 'InputChanged', details: [{ httpStatus: 409 }] });
+  expect((await emulator.ledger()).keys['order/1']).toMatchObject({
+    charged: 1,
+    bodies: [expect.anything(), expect.anything()],
+  });
+});
+
+test('time in a hold before the first POST does not lengthen the deadline', async () => {
+  await emulator.setCredits(undefined, 0);
+  const handle = await env.client.workflow.start('generateMedia', {
+    workflowId: randomUUID(),
+    taskQueue,
+    args: [{ model: 'veo3-1-lite', prompt: 'held first', options: { deadline: '1h' } }],
+  });
+  // The hold tries again by itself; by then there are credits.
+  await env.sleep('2m');
+  await emulator.setCredits(undefined, 1_000);
+  const failure: unknown = await handle.result().catch((error: { cause: unknown }) => error.cause);
+  expect(failure).toMatchObject({ type: 'DeadlinePassed' });
+  const { checks } = Object.values((await emulator.ledger()).tasks).find(({ prompt }) => prompt === 'held first')!;
+  expect(checks.at(-1)! - checks[0]!).toBeLessThan(1.1 * HOUR);
 });
 
 test('a task that succeeds without a link is checked for 5 min, then named', async () => {
