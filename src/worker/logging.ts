@@ -1,4 +1,6 @@
+import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type LogLevel } from '@temporalio/worker';
+import type { FailureDetails } from '../contract/index.js';
 
 // The Worker on `<queue>-api` has Activities only, as it should.
 const EXPECTED = 'No workflows registered, not polling for workflow tasks';
@@ -36,5 +38,8 @@ function textLine({ level, message, meta }: LogEntry): string {
 function readable(meta: LogEntry['meta']): Record<string, unknown> {
   // The task token is long, and useless to a reader.
   const { error, taskToken: _taskToken, ...rest } = (meta ?? {}) as Record<string, unknown>;
-  return error instanceof Error ? { ...rest, error: error.message } : { ...rest, ...(error != null && { error }) };
+  if (!(error instanceof Error)) return { ...rest, ...(error != null && { error }) };
+  const [details] = (error instanceof ApplicationFailure ? error.details : null) ?? [];
+  const { taskId, requestId, idempotencyKey } = (details ?? {}) as Partial<FailureDetails>;
+  return { ...rest, taskId, requestId, idempotencyKey, error: error.message };
 }
