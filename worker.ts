@@ -1,5 +1,6 @@
 /** The process: reads the settings, runs the Workers until SIGTERM or SIGINT, stops cleanly. */
 import { pathToFileURL } from 'node:url';
+import { apiTaskQueue } from './src/contract/index.js';
 import { readSettings, SettingsError, type Settings } from './src/config.js';
 import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
 import { installRuntime } from './src/worker/logging.js';
@@ -27,7 +28,12 @@ export async function runWorker(env: NodeJS.ProcessEnv = process.env, local?: st
     const settings = readSettings(env);
     await checkWorkerSettings(settings);
     installRuntime();
-    const { connection, namespace } = await connectWorker(local);
+    const { connection, namespace, address } = await connectWorker(local);
+    const { taskQueue, roles, baseUrl } = settings;
+    const api = roles.has('api') ? `; calls to ${baseUrl} on ${apiTaskQueue(taskQueue)}` : '';
+    process.stderr.write(
+      `Worker (${[...roles].join(', ')}) at ${address}, namespace ${namespace}, task queue ${taskQueue}${api}\n`,
+    );
     const workers = await startWorkers(settings, { connection, namespace });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void workers.stop());
     await workers.done;

@@ -1,4 +1,4 @@
-import { accessSync, constants } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { keyFile, parseBaseUrl, staticKey, type KeySource } from './api/index.js';
 import { DEFAULT_BASE_URL, DEFAULT_TASK_QUEUE } from './contract/index.js';
@@ -44,7 +44,12 @@ const Environment = z.object({
     .min(1, 'must be at least 1')
     .max(100_000, 'must be at most 100000')
     .default(60),
-  RIVYA_TASK_QUEUE: z.string().max(200, 'must be at most 200 characters').default(DEFAULT_TASK_QUEUE),
+  RIVYA_TASK_QUEUE: z
+    .string()
+    .trim()
+    .min(1, 'is empty')
+    .max(200, 'must be at most 200 characters')
+    .default(DEFAULT_TASK_QUEUE),
   RIVYA_WORKER_ROLES: list
     .pipe(z.array(z.enum(WORKER_ROLES, `must be some of ${WORKER_ROLES.join(',')}`)).min(1, 'names no role'))
     .default([...WORKER_ROLES]),
@@ -80,7 +85,8 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS);
   const { RIVYA_STORE: address } = values;
   const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address, trustedResultHosts));
-  const keys = attempt('RIVYA_API_KEY', () => keySource(values.RIVYA_API_KEY, values.RIVYA_API_KEY_FILE));
+  const keyName = values.RIVYA_API_KEY_FILE === undefined ? 'RIVYA_API_KEY' : 'RIVYA_API_KEY_FILE';
+  const keys = attempt(keyName, () => keySource(values.RIVYA_API_KEY, values.RIVYA_API_KEY_FILE));
   if (problems.length > 0 || baseUrl === undefined || store === undefined || keys === undefined) {
     throw new SettingsError(problems.join('\n'));
   }
@@ -100,13 +106,13 @@ function keySource(key: string | undefined, file: string | undefined): KeySource
   if (key !== undefined && file !== undefined) {
     throw new Error('set only one of RIVYA_API_KEY and RIVYA_API_KEY_FILE, or nobody can tell which key is used');
   }
-  if (file !== undefined) {
-    try {
-      accessSync(file, constants.R_OK);
-    } catch {
-      throw new Error(`RIVYA_API_KEY_FILE: the file ${file} cannot be read`);
-    }
-    return keyFile(file);
+  if (file === undefined) return key === undefined ? null : staticKey(key);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`the file ${file} cannot be read`, { cause: error });
   }
-  return key === undefined ? null : staticKey(key);
+  if (text.trim() === '') throw new Error(`the file ${file} is empty`);
+  return keyFile(file);
 }

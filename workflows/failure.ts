@@ -36,8 +36,10 @@ export function callEnd(error: unknown): CallEnd {
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
+    // The Activity's message ends with the action, for the Pending Activities of the UI; here they go apart.
+    const message = cause.message.replace(` ${details.action}`, '');
     const outOfTime = error.retryState === 'TIMEOUT';
-    return { code: cause.type ?? 'unknown', message: cause.message, details, fence: details.fence ?? null, outOfTime };
+    return { code: cause.type ?? 'unknown', message, details, fence: details.fence ?? null, outOfTime };
   }
   if (cause instanceof TimeoutFailure) {
     // The last acknowledged heartbeat of a submit tells whether a POST is unanswered.
@@ -77,11 +79,9 @@ function failure(
   state: GenerationState,
   more: Partial<FailureDetails> & { action: string },
 ): ApplicationFailure {
-  // An Activity's message names its action already.
-  const text = message.includes(more.action) ? message : `${message} ${more.action}`;
   return ApplicationFailure.create({
     type,
-    message: text,
+    message: `${message} ${more.action}`,
     nonRetryable: true,
     details: [{ ...known(type, state), ...more }],
   });
@@ -96,7 +96,9 @@ function known(code: string, state: GenerationState): Omit<FailureDetails, 'acti
 export function callFailed(end: CallEnd, state: GenerationState): ApplicationFailure {
   const { httpStatus = null, requestId = null } = end.details;
   const fence = end.fence === null ? {} : { fence: end.fence };
-  return failure(end.code, end.message, state, { action: actionFor(end), httpStatus, requestId, ...fence });
+  // This Workflow ends, so nothing is left to resume.
+  const action = actionFor(end).replace('then resume', 'then start again under the same Workflow ID');
+  return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence });
 }
 
 export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {

@@ -114,7 +114,8 @@ export class Progress {
     const { phase } = this.state;
     const since = new Date(startedAt).toISOString();
     this.#resume = null;
-    const hold = { code, message: end.message, action: actionFor(end), since };
+    const { httpStatus = null, requestId = null } = end.details;
+    const hold = { code, message: end.message, action: actionFor(end), httpStatus, requestId, since };
     this.update({ phase: 'held', hold, nextCheckAt: null }, true);
     const resumed = (): boolean => this.#resume !== null;
     try {

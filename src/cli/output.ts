@@ -82,7 +82,7 @@ export class Progress {
 
   #draw(): void {
     this.#clear();
-    const width = (process.stderr.columns ?? 80) - 1;
+    const width = (process.stderr.columns || 80) - 1;
     // A line that wraps would take two rows, and the next update would start one row too low.
     for (const { text } of this.#lines.values()) say([...text].slice(0, width).join(''));
     this.#drawn = this.#lines.size;

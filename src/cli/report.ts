@@ -47,7 +47,8 @@ function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: stri
   if (ending.kind === 'held') {
     const { hold } = ending.state;
     return {
-      ...nothing,
+      httpStatus: hold?.httpStatus ?? null,
+      requestId: hold?.requestId ?? null,
       status: STATUS.held,
       code: hold?.code ?? 'held',
       message: `${workflowId} waits until a person acts: ${withAction(hold?.message ?? 'held', hold?.action ?? null)}\n${resumeHint(workflowId)}\nTake up the wait with: rivya-temporal wait ${quoted(workflowId)}`,

@@ -75,6 +75,8 @@ export interface Hold {
   readonly code: string;
   readonly message: string;
   readonly action: string;
+  readonly httpStatus: number | null;
+  readonly requestId: string | null;
   readonly since: string;
 }
 

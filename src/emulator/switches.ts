@@ -33,7 +33,9 @@ export const SWITCH_VALUES = {
 /** @throws TypeError naming the switch that does not exist or has no such setting. */
 export function withSwitches(current: EmulatorSwitches, changes: Partial<EmulatorSwitches>): EmulatorSwitches {
   for (const [name, value] of Object.entries(changes)) {
-    if (!Object.hasOwn(DEFAULT_SWITCHES, name)) throw new TypeError(`The emulator has no switch "${name}".`);
+    if (!Object.hasOwn(DEFAULT_SWITCHES, name)) {
+      throw new TypeError(`The emulator has no switch "${name}"; it has ${Object.keys(DEFAULT_SWITCHES).join(', ')}.`);
+    }
     const values: readonly unknown[] | undefined = Object.hasOwn(SWITCH_VALUES, name)
       ? SWITCH_VALUES[name as keyof typeof SWITCH_VALUES]
       : undefined;

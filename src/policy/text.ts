@@ -1,10 +1,15 @@
 import type { GenerationState } from '../contract/index.js';
 import { formatDuration } from './duration.js';
 
-/** What is known about the money, from the API's own numbers. */
-export function money(credits: { reservedCredits: number | null; finalCredits: number | null }): string {
+/** What is known about the money, from the API's own numbers. Final credits are 0 until the task has ended. */
+export function money({
+  status,
+  reservedCredits,
+  finalCredits,
+}: Pick<GenerationState, 'status' | 'reservedCredits' | 'finalCredits'>): string {
   const say = (n: number | null): string => (n === null ? 'not reported' : String(n));
-  return `credits reserved: ${say(credits.reservedCredits)}, final: ${say(credits.finalCredits)}`;
+  const ended = status === 'succeeded' || status === 'failed';
+  return `credits reserved: ${say(reservedCredits)}, final: ${ended ? say(finalCredits) : 'not settled yet'}`;
 }
 
 /** What a person does about a submit whose outcome nobody knows. */

@@ -1,4 +1,4 @@
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
 import { SettingsError } from '../config.js';
@@ -6,6 +6,8 @@ import { SettingsError } from '../config.js';
 // A Service that does not answer within this is not there; the SDK's default of 10 s makes a person wait for nothing.
 const CONNECT_TIMEOUT_MS = 5_000;
 const DEFAULT_ADDRESS = 'localhost:7233';
+// gRPC status.
+const NOT_FOUND: number = 5;
 
 export interface TemporalTarget {
   readonly address: string;
@@ -64,9 +66,10 @@ export async function connectClient(local?: string): Promise<{ client: Client } 
       ...target.connectionOptions,
       connectTimeout: CONNECT_TIMEOUT_MS,
     });
+    await requireNamespace(connection.workflowService, target);
     return { client: new Client({ connection, namespace: target.namespace }), ...target };
   } catch (error) {
-    throw new TemporalUnreachable(target.address, error);
+    throw error instanceof SettingsError ? error : new TemporalUnreachable(target.address, error);
   }
 }
 
@@ -79,8 +82,26 @@ export async function connectWorker(local?: string): Promise<{ connection: Nativ
   // Loaded here, because it is native and large: a command that only asks starts without it.
   const { NativeConnection } = await import('@temporalio/worker');
   try {
-    return { connection: await NativeConnection.connect(target.connectionOptions), ...target };
+    const connection = await NativeConnection.connect(target.connectionOptions);
+    await requireNamespace(connection.workflowService, target);
+    return { connection, ...target };
   } catch (error) {
-    throw new TemporalUnreachable(target.address, error);
+    throw error instanceof SettingsError ? error : new TemporalUnreachable(target.address, error);
+  }
+}
+
+/** A namespace that does not exist shows only at the first call, and then not in plain words. */
+async function requireNamespace(
+  service: Pick<Connection['workflowService'], 'describeNamespace'>,
+  { namespace, address }: TemporalTarget,
+): Promise<void> {
+  try {
+    await service.describeNamespace({ namespace });
+  } catch (error) {
+    // Only this answer is certain: a key may lack the right to ask.
+    if (!isGrpcServiceError(error) || error.code !== NOT_FOUND) return;
+    throw new SettingsError(
+      `TEMPORAL_NAMESPACE: there is no namespace "${namespace}" at ${address}. Nothing was started.`,
+    );
   }
 }

@@ -97,7 +97,9 @@ describe.concurrent('generate', () => {
     'on %s leaves the Workflow running, says how to take it up, and wait does',
     async (signal) => {
       const id = `left-${signal}`;
-      const run = new CommandRun(['generate', '--model', 'z-image', '--prompt', 'a fox', '--id', id], { cwd, env });
+      // Long enough that it still runs when a busy machine has started the next command.
+      const prompt = 'a fox [[duration:25s]]';
+      const run = new CommandRun(['generate', '--model', 'z-image', '--prompt', prompt, '--id', id], { cwd, env });
       await run.untilSaid(/task_/);
       run.child.kill(signal);
       expect(await run.status).toBe(130);

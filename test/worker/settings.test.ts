@@ -21,6 +21,8 @@ describe('a wrong setting is a named error at start', () => {
     ['RIVYA_STORE', 'file:'],
     ['RIVYA_UI_URL', 'localhost'],
     ['RIVYA_API_KEY_FILE', '/does/not/exist'],
+    ['RIVYA_API_KEY_FILE', '/dev/null'],
+    ['RIVYA_TASK_QUEUE', ' '],
     ['RIVYA_API_KEY', 'rvya_sk_with space'],
     ['RIVYA_TRUSTED_RESULT_HOSTS', 'http://host/path'],
   ])('%s=%s', (name, value) => {

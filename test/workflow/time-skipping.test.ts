@@ -1,14 +1,14 @@
 /** Hours of waiting in seconds. The test server locks up with several Workflows in flight: one at a time. */
 import { randomUUID } from 'node:crypto';
-import { TestWorkflowEnvironment } from '@temporalio/testing';
+import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { readSettings } from '../../src/config.js';
 import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
 import { nextWait } from '../../src/policy/index.js';
-import { findServerBinary } from '../../src/temporal/embedded/find.js';
 import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
 import { quietRuntime } from '../support/harness.js';
+import { createTimeSkipping } from '../support/time-skipping.js';
 
 const HOUR = 3_600_000;
 const taskQueue = `test-${randomUUID()}`;
@@ -18,8 +18,7 @@ let workers: RunningWorkers;
 
 beforeAll(async () => {
   quietRuntime();
-  const path = await findServerBinary({ kind: 'time-skipping', log: (line) => console.error(line) });
-  env = await TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
+  env = await createTimeSkipping();
   emulator = await startEmulator({
     clock: () => env.currentTimeMs(),
     durations: { video: 10 * HOUR },

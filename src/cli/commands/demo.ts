@@ -67,7 +67,7 @@ async function demo({ keep = false, yes = false }: Options): Promise<number> {
       print(`Everything runs on, so the links work. Temporal UI: ${stack.uiUrl}. Ctrl-C ends it.`);
       await whenAborted(interrupted);
     } else if (stack.embedded) {
-      print('The links work while the server runs: rivya-temporal demo --keep');
+      print('The links work while the server runs: rivya-temporal demo --keep, or npm run demo -- --keep');
     }
     return status;
   } finally {

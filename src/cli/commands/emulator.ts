@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { EmulatorOptions, Fault } from '../../emulator/index.js';
+import { DEFAULT_SWITCHES } from '../../emulator/switches.js';
 import { STATUS, UsageError } from '../errors.js';
 import { collect, examples, PORT, positiveNumber, wholeNumber, type Register } from '../options.js';
 import { print, say } from '../output.js';
@@ -28,6 +29,7 @@ export const registerEmulator: Register = (program, run) => {
     .option('--state-file <file>', 'keep tasks, keys and credits in this file')
     .option('--switch <name=value>', 'answer what the documentation leaves open in another way; repeatable', collect)
     .option('--faults <json|@file>', 'faults on demand, a JSON array')
+    .addHelpText('after', `\nSwitches: ${Object.keys(DEFAULT_SWITCHES).join(', ')}. All of it: docs/emulator.md`)
     .addHelpText(
       'after',
       examples(
