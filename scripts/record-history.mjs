@@ -11,5 +11,9 @@ const file = new URL(`../test/histories/${workflowId}.json`, import.meta.url);
 if (existsSync(file)) throw new Error(`${workflowId}.json is kept already. Record the new shape under another ID.`);
 mkdirSync(new URL('.', file), { recursive: true });
 const { client } = await connectClient();
-writeFileSync(file, `${historyToJSON(await client.workflow.getHandle(workflowId).fetchHistory())}\n`);
+const history = historyToJSON(await client.workflow.getHandle(workflowId).fetchHistory());
+// Names of machines and paths say nothing to a replay.
+const neutral = { identity: 'recorder', stackTrace: '' };
+const clean = JSON.parse(history, (key, value) => (key in neutral ? neutral[key] : value));
+writeFileSync(file, `${JSON.stringify(clean, null, 1)}\n`);
 await client.connection.close();

@@ -7,7 +7,7 @@ import { SettingsError } from '../config.js';
 const CONNECT_TIMEOUT_MS = 5_000;
 const DEFAULT_ADDRESS = 'localhost:7233';
 // gRPC status.
-const NOT_FOUND: number = 5;
+const NOT_FOUND = new Set([5]);
 
 export interface TemporalTarget {
   readonly address: string;
@@ -99,7 +99,7 @@ async function requireNamespace(
     await service.describeNamespace({ namespace });
   } catch (error) {
     // Only this answer is certain: a key may lack the right to ask.
-    if (!isGrpcServiceError(error) || error.code !== NOT_FOUND) return;
+    if (!isGrpcServiceError(error) || !NOT_FOUND.has(error.code)) return;
     throw new SettingsError(
       `TEMPORAL_NAMESPACE: there is no namespace "${namespace}" at ${address}. Nothing was started.`,
     );
