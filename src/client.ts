@@ -6,15 +6,19 @@ import {
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
   WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
   type Client,
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import {
+  CHECK_NOW,
   DEFAULT_TASK_QUEUE,
   FAILURE,
   MEMO_FIELD,
+  RESUME,
   STATE_QUERY,
   WORKFLOW_TYPE,
   type FailureDetails,
@@ -22,6 +26,7 @@ import {
   type GenerationMemo,
   type GenerationResult,
   type GenerationState,
+  type ResumeInput,
 } from './contract/index.js';
 import { InvalidInput, readInput, slug, titleOf, UNRESOLVED_ACTION, type Generation } from './policy/index.js';
 
@@ -29,6 +34,8 @@ import { InvalidInput, readInput, slug, titleOf, UNRESOLVED_ACTION, type Generat
 const WORKFLOW_ID_BYTES = 255;
 // A Worker that runs answers a query within a second; after this the memo is the better answer.
 const QUERY_TIMEOUT_MS = 3_000;
+// An Update needs a Worker; a Signal can wait for one.
+const UPDATE_TIMEOUT_MS = 10_000;
 
 /** A generation that did not end with a result. `details` say what is known of the task and the money. */
 export class GenerationError extends Error {
@@ -193,6 +200,41 @@ export class GenerationHandle {
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw error;
       return memoOf(await this.#handle.describe());
+    }
+  }
+
+  /**
+   * Lets a held generation go on. Where no Worker answers within 10 s, the request waits as a Signal until one does.
+   * @throws GenerationError of code `InvalidInput`, saying why it cannot be resumed.
+   */
+  async resume(input: ResumeInput = {}): Promise<'resumed' | 'sent'> {
+    return (await this.#steer(RESUME, input)) ? 'resumed' : 'sent';
+  }
+
+  /** Has the status checked as soon as the last check is 5 s old. */
+  async checkNow(): Promise<'resumed' | 'sent'> {
+    return (await this.#steer(CHECK_NOW)) ? 'resumed' : 'sent';
+  }
+
+  /** Stops waiting. The API has no cancel: a task that exists goes on at Rivya. */
+  async cancel(): Promise<void> {
+    await this.#handle.cancel();
+  }
+
+  /** True when a Worker has applied it; false when it was left as a Signal. */
+  async #steer(name: string, input: ResumeInput = {}): Promise<boolean> {
+    try {
+      await this.#client.withDeadline(Date.now() + UPDATE_TIMEOUT_MS, () =>
+        this.#handle.executeUpdate(name, { args: [input] }),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) {
+        throw new GenerationError(this.workflowId, FAILURE.InvalidInput, error.cause?.message ?? error.message);
+      }
+      if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)) throw error;
+      await this.#handle.signal(name, input);
+      return false;
     }
   }
 

@@ -122,5 +122,5 @@ function headline({ phase, status, hold }: AnyState): string {
 
 /** How a person lets a held generation go on. */
 export function resumeHint(workflowId: string): string {
-  return `Then send the Signal "resume", in the Temporal UI or with: temporal workflow signal --workflow-id '${workflowId}' --name resume`;
+  return `Go on with: rivya-temporal resume '${workflowId}' (or the Update "resume" in the Temporal UI)`;
 }

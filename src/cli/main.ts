@@ -11,6 +11,7 @@ import { registerGenerate } from './commands/generate.js';
 import { registerList } from './commands/list.js';
 import { registerModels } from './commands/models.js';
 import { registerStatus } from './commands/status.js';
+import { registerSteering } from './commands/steer.js';
 import { registerWait } from './commands/wait.js';
 import { registerWorker } from './commands/worker.js';
 import { judge, STATUS, withAction } from './errors.js';
@@ -44,6 +45,7 @@ for (const register of [
   registerList,
   registerStatus,
   registerWait,
+  registerSteering,
   registerModels,
   registerCredits,
   registerEmulator,

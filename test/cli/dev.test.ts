@@ -112,6 +112,31 @@ describe.concurrent('generate', () => {
     },
   );
 
+  it('resume, check-now and cancel steer it; what cannot be resumed is refused with status 2', async () => {
+    const start = (id: string, prompt: string) =>
+      cli('generate', '--model', 'z-image', '--prompt', prompt, '--id', id, '--no-wait');
+    await start('steered', 'x [[stuck]]');
+    expect(await cli('resume', 'steered')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('holds nothing'),
+    });
+    expect(await cli('check-now', 'steered')).toMatchObject({ status: 0, stdout: expect.stringContaining('5 s') });
+    const cancelled = await cli('cancel', 'steered');
+    expect(cancelled).toMatchObject({ status: 0, stdout: expect.stringMatching(/Task task_\w+ goes on at Rivya/) });
+    const waited = await cli('wait', 'steered', '--json');
+    expect(waited.status).toBe(1);
+    expect(JSON.parse(waited.stdout)).toMatchObject({
+      error: { code: 'Cancelled' },
+      taskId: expect.stringMatching(/^task_/),
+    });
+
+    await cli('generate', '--model', 'z-image', '--prompt', 'x [[code:insufficient_credits:1]]', '--id', 'mended');
+    expect(await cli('resume', 'mended', '--task-id', 'task_x')).toMatchObject({ status: 2 });
+    expect(await cli('resume', 'mended')).toMatchObject({ status: 0 });
+    expect(await cli('wait', 'mended')).toMatchObject({ status: 0 });
+    expect(await cli('resume', 'nobody')).toMatchObject({ status: 2 });
+  });
+
   it('with --no-wait starts only; status and list show it', async () => {
     const started = await cli(
       'generate',
