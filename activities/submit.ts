@@ -21,6 +21,9 @@ import { callFailure } from './failure.js';
 import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
 import { recall } from './recall.js';
 
+// A proxy may repeat a reply once; three times the same request ID is a stored reply, which hammering will not change.
+const STORED_ERROR_TIMES = 3;
+
 /**
  * Submits one generation. Each attempt makes at most one POST, and none unless the Service has acknowledged the fence:
  * an attempt that was timed out meanwhile cannot post behind the back of the next one.
@@ -62,10 +65,12 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
       throw invalidInput(input, error);
     }
     if (!(error instanceof RivyaApiError)) throw unexpected(input, error, posted ?? unanswered);
-    const refused = error.outcome === 'refused';
     // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
-    if (refused) await putBack(unanswered);
-    const open = refused ? unanswered : posted;
+    const open = error.outcome === 'refused' ? unanswered : withError(posted, error);
+    await putBack(open);
+    if (open?.error !== undefined && open.error.times >= STORED_ERROR_TIMES) {
+      throw unresolved(input, open, `the API gives one and the same error (${open.error.requestId}) again and again`);
+    }
     // Both times are the Service's own. Another run's POST that was under way has ended after this.
     const age = info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs;
     const conflictMayBeOurs = unanswered !== null || age < TIMEOUTS.conflictGrace;
@@ -103,6 +108,13 @@ function recalled(taskId: string, dependencies: ActivityDependencies): SubmitRes
     requestId: null,
   };
   return { task: withKind(task, dependencies), sinceFirstPostMs: 0, reused: true };
+}
+
+/** The fence after an error reply: the same request ID again means that the API has stored it under the key. */
+function withError(fence: Fence | null, { requestId }: RivyaApiError): Fence | null {
+  if (fence === null || requestId === null) return fence;
+  const times = fence.error?.requestId === requestId ? fence.error.times + 1 : 1;
+  return { ...fence, error: { requestId, times } };
 }
 
 /** Where this is not acknowledged, the fence stays: the next attempt then believes that a task may exist. */

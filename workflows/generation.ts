@@ -72,8 +72,9 @@ export class GenerationRun {
       status: null,
       model: input.model,
       taskId: input.taskId,
-      idempotencyKey: input.taskId === null ? this.#key(1) : null,
+      idempotencyKey: input.taskId === null ? this.#key(1, 0) : null,
       attempt: 1,
+      spentKeys: 0,
       statusChecks: 0,
       nextCheckAt: null,
       reservedCredits: null,
@@ -131,10 +132,12 @@ export class GenerationRun {
   /** Submits the attempt, or takes up the task that the input names. */
   async #begin(attempt: number): Promise<Wait> {
     const { taskId } = this.#input;
-    const key = taskId === null ? this.#key(attempt) : null;
+    // A run that continued as new in a hold goes on with the key that it had come to.
+    const spentKeys = attempt === this.#state.attempt ? this.#state.spentKeys : 0;
+    const key = taskId === null ? this.#key(attempt, spentKeys) : null;
     const fresh = { status: null, reservedCredits: null, finalCredits: null };
-    this.progress.update({ ...fresh, phase: 'submitting', attempt, taskId, idempotencyKey: key });
-    const submitted = taskId === null ? await this.#submit(this.#key(attempt)) : await this.#adopt(taskId);
+    this.progress.update({ ...fresh, phase: 'submitting', attempt, spentKeys, taskId, idempotencyKey: key });
+    const submitted = taskId === null ? await this.#submit(attempt) : await this.#adopt(taskId);
     const { task, reused, sinceFirstPostMs } = submitted;
     this.progress.see(task, { phase: 'waiting', unanswered: null }, true);
     const now = Date.now();
@@ -149,13 +152,15 @@ export class GenerationRun {
     };
   }
 
-  async #submit(key: string): Promise<SubmitResult> {
+  async #submit(attempt: number): Promise<SubmitResult> {
     const { body, idempotencyWindowMs, submitDeadlineMs, model, onActionNeeded } = this.#input;
     let riskAccepted = false;
+    let refusedBy: string | null = null;
     for (let tries = 0; ; tries++) {
+      const key = this.#key(attempt, this.#state.spentKeys);
       let end: CallEnd;
       try {
-        const summary = `submit ${model}, attempt ${this.#state.attempt}`;
+        const summary = `submit ${model}, attempt ${attempt}`;
         const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
         const fence = this.#state.unanswered;
         return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence, riskAccepted });
@@ -167,6 +172,16 @@ export class GenerationRun {
       const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
       if (next === 'neverAccepted') throw failures.neverAccepted(end, this.#state, this.#input);
       if (next === 'fail') throw failures.callFailed(end, this.#state);
+      const { requestId = null } = end.details;
+      if (!unanswered && requestId !== null && requestId === refusedBy && this.#input.ownKey === null) {
+        // The very refusal of the last try: the API has stored it under this key and will never say anything else. No
+        // POST of this key was ever unanswered, so no task can exist under it.
+        const spentKeys = this.#state.spentKeys + 1;
+        this.progress.update({ spentKeys, idempotencyKey: this.#key(attempt, spentKeys) }, true);
+        refusedBy = null;
+        continue;
+      }
+      refusedBy = unanswered ? null : requestId;
       const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
       if (unresolved) end = failures.unresolved(end);
       else if (unanswered)
@@ -307,10 +322,12 @@ export class GenerationRun {
     };
   }
 
-  #key(attempt: number): string {
+  #key(attempt: number, spent: number): string {
     const { namespace, workflowId } = workflowInfo();
     const { use, step } = this.#host;
-    return this.#input.ownKey ?? idempotencyKey({ use, namespace, workflowId, step, take: this.#input.take, attempt });
+    return (
+      this.#input.ownKey ?? idempotencyKey({ use, namespace, workflowId, step, take: this.#input.take, attempt, spent })
+    );
   }
 }
 

@@ -29,6 +29,8 @@ export interface Fence {
   readonly firstPostedAt: number;
   /** Short digest of the API key that the POST carried (never the key). */
   readonly fingerprint: string;
+  /** The last error reply and how often in a row it came with this `requestId`: the same one again is a stored one. */
+  readonly error?: { readonly requestId: string; readonly times: number };
 }
 
 export interface SubmitInput {

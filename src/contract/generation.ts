@@ -91,6 +91,8 @@ export interface GenerationState {
   readonly taskId: string | null;
   readonly idempotencyKey: string | null;
   readonly attempt: number;
+  /** Keys of this attempt that the API answers with a stored refusal for ever; each cost nothing. */
+  readonly spentKeys: number;
   readonly statusChecks: number;
   readonly nextCheckAt: string | null;
   readonly reservedCredits: number | null;

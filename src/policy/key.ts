@@ -14,6 +14,8 @@ export interface KeyParts {
   readonly take: number;
   /** Number of the paid attempt, from 1. */
   readonly attempt: number;
+  /** Keys of this attempt that the API has answered with a stored refusal, and nothing else. Default 0. */
+  readonly spent?: number;
 }
 
 // The limits of the Idempotency-Key header are not published. 64 characters of [A-Za-z0-9._-] pass everywhere.
@@ -35,6 +37,8 @@ export function idempotencyKey(parts: KeyParts): string {
     parts.step,
     String(parts.take),
     String(parts.attempt),
+    // Left out at 0, so that the first key of an attempt is what it was before this field existed.
+    ...(parts.spent ? [`spent-${parts.spent}`] : []),
   ];
   // Each field carries its length, so no two lists of fields give the same text.
   const text = fields.map((field) => `${utf8ToBytes(field).length}:${field}`).join('');

@@ -16,6 +16,7 @@ const parts: fc.Arbitrary<KeyParts> = fc.record({
   step: fc.string({ unit: 'grapheme', maxLength: 12 }),
   take: fc.integer({ min: 1, max: 30 }),
   attempt: fc.integer({ min: 1, max: 10 }),
+  spent: fc.integer({ min: 0, max: 3 }),
 });
 
 describe('the same input gives the same key and the same bytes in every release', () => {
@@ -40,6 +41,7 @@ describe('no two generations share a key', () => {
         for (const b of [
           { ...a, take: a.take + 1 },
           { ...a, attempt: a.attempt + 1 },
+          { ...a, spent: (a.spent ?? 0) + 1 },
           { ...a, step: a.step + text },
           { ...a, namespace: a.namespace + text },
           { ...a, workflowId: a.workflowId + text },
