@@ -1,20 +1,13 @@
 /** A hold that lasts for days. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startDevServer, type EmbeddedServer } from '../../src/temporal/embedded/server.js';
 import { startHarness, type Harness } from '../support/harness.js';
 
-let server: EmbeddedServer;
 let harness: Harness;
 beforeAll(async () => {
-  server = await startDevServer({
-    log: () => undefined,
-    ui: false,
-    port: 0,
-    // A real server asks for a new run after 4,096 events: half a day of a key that is tried each minute.
-    dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': '20' },
-  });
+  // A real server asks for a new run after 4,096 events: half a day of a key that is tried each minute.
+  const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '20' };
   harness = await startHarness({
-    address: server.address,
+    dynamicConfig,
     emulator: {
       faults: [
         { on: 'status', prompt: 'checked', times: 2, do: { kind: 'error', code: 'api_key_revoked' } },
@@ -23,10 +16,7 @@ beforeAll(async () => {
     },
   });
 });
-afterAll(async () => {
-  await harness[Symbol.asyncDispose]();
-  await server.stop();
-});
+afterAll(() => harness[Symbol.asyncDispose]());
 
 test('continues as new, with its task, and is paid once', async () => {
   const prompts = ['checked', 'submitted'];

@@ -8,6 +8,7 @@ import { inject } from 'vitest';
 import { GenerationClient } from '../../src/client.js';
 import { readSettings, type Settings } from '../../src/config.js';
 import { startEmulator, type Emulator, type EmulatorOptions } from '../../src/emulator/index.js';
+import { startDevServer } from '../../src/temporal/embedded/server.js';
 import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
 
 let installed = false;
@@ -29,19 +30,27 @@ export interface Harness extends AsyncDisposable {
   startWorkers(): Promise<RunningWorkers>;
 }
 
-/** An emulator, a task queue of its own and running Workers on the shared Temporal server (or the one at `address`). */
+/**
+ * An emulator, a task queue of its own and running Workers on the shared Temporal server, or on one of its own where
+ * `dynamicConfig` is given.
+ */
 export async function startHarness({
   emulator: emulatorOptions,
   env = {},
-  address = inject('temporalAddress'),
+  dynamicConfig,
   workers = true,
 }: {
   emulator?: EmulatorOptions;
   env?: NodeJS.ProcessEnv;
-  address?: string;
+  dynamicConfig?: Readonly<Record<string, string>>;
   workers?: boolean;
 } = {}): Promise<Harness> {
   quietRuntime();
+  const server =
+    dynamicConfig === undefined
+      ? null
+      : await startDevServer({ log: () => undefined, ui: false, port: 0, dynamicConfig });
+  const address = server?.address ?? inject('temporalAddress');
   const output = await mkdtemp(path.join(tmpdir(), 'rivya-output-'));
   // Jobs end within a second, so a generation is done at its first check.
   const emulator = await startEmulator({ durations: { image: 800, audio: 800, video: 800 }, ...emulatorOptions });
@@ -81,6 +90,7 @@ export async function startHarness({
       await emulator.close();
       await Promise.all(running.map((workers_) => workers_.stop()));
       await Promise.all([temporal.connection.close(), connection.close()]);
+      await server?.stop();
       await rm(output, { recursive: true });
     },
   };

@@ -1,24 +1,14 @@
 /** A server that asks for a new run after a few checks, as a real one does after some hundred. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { memoOf } from '../../src/client.js';
-import { startDevServer, type EmbeddedServer } from '../../src/temporal/embedded/server.js';
 import { startHarness, type Harness } from '../support/harness.js';
 
-let server: EmbeddedServer;
 let harness: Harness;
 beforeAll(async () => {
-  server = await startDevServer({
-    log: () => undefined,
-    ui: false,
-    port: 0,
-    dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': '25' },
-  });
-  harness = await startHarness({ address: server.address, emulator: { durations: { image: 14_000 } } });
+  const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
+  harness = await startHarness({ dynamicConfig, emulator: { durations: { image: 14_000 } } });
 });
-afterAll(async () => {
-  await harness[Symbol.asyncDispose]();
-  await server.stop();
-});
+afterAll(() => harness[Symbol.asyncDispose]());
 
 test('a wait that continues as new keeps task, counts, deadline and memo, and pays once', async () => {
   const handle = await harness.client.start({ model: 'z-image', prompt: 'long' }, { workflowId: 'continued' });
