@@ -5,6 +5,17 @@ import { MEMO_FIELD, type Fence, type GenerationMemo } from '../src/contract/ind
 // gRPC: the time-skipping test server has no visibility; a Cloud key may lack the right to list.
 const CANNOT_LIST = new Set([7 /* PERMISSION_DENIED */, 12 /* UNIMPLEMENTED */]);
 
+const EMPTY = {
+  idempotencyKey: null,
+  taskId: null,
+  bodyDigest: '',
+  unanswered: null,
+  riskAccepted: false,
+  earlier: [],
+};
+
+type Remembered = Pick<GenerationMemo, keyof typeof EMPTY>;
+
 /** What other runs of this Workflow ID know of a key. */
 export interface Recalled {
   /** Null when none of them got a task. */
@@ -26,12 +37,16 @@ export async function recall(idempotencyKey: string): Promise<Recalled | null> {
   const query = workflowExecution === undefined ? null : queryFor(workflowExecution.workflowId);
   if (workflowExecution === undefined || query === null) return null;
   const { workflowId, runId } = workflowExecution;
-  const known: { memo: GenerationMemo; startedAt: number }[] = [];
+  const known: { memo: Remembered; startedAt: number }[] = [];
   try {
     for await (const run of client.workflow.list({ query })) {
       if (run.workflowId !== workflowId || run.runId === runId) continue;
-      const memo = run.memo?.[MEMO_FIELD] as GenerationMemo | undefined;
-      if (memo?.idempotencyKey === idempotencyKey) known.push({ memo, startedAt: run.startTime.getTime() });
+      const written = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
+      if (written === undefined) continue;
+      // A run of an earlier version did not write every field.
+      const memo = { ...EMPTY, ...written };
+      const keys = [memo.idempotencyKey, ...memo.earlier.map((task) => task.idempotencyKey)];
+      if (keys.includes(idempotencyKey)) known.push({ memo, startedAt: run.startTime.getTime() });
     }
   } catch (error) {
     const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
@@ -39,11 +54,24 @@ export async function recall(idempotencyKey: string): Promise<Recalled | null> {
     log.warn('earlier runs cannot be listed, so a task of theirs is not looked up', { reason: reason.details });
     return null;
   }
-  const [newest, ...older] = known.toSorted((a, b) => b.startedAt - a.startedAt).map(({ memo }) => memo);
+  // A run that never came to an answer knows nothing, however new it is.
+  const telling = known
+    .filter(({ memo }) => memo.unanswered !== null || memo.riskAccepted || taskOf(memo, idempotencyKey) !== null)
+    .toSorted((a, b) => b.startedAt - a.startedAt)
+    .map(({ memo }) => memo);
+  const [newest] = telling;
   if (newest === undefined) return null;
-  const withTask = [newest, ...older].find(({ taskId }) => taskId !== null);
+  const withTask = telling.find((memo) => taskOf(memo, idempotencyKey) !== null);
   const { bodyDigest } = withTask ?? newest;
-  return { taskId: withTask?.taskId ?? null, bodyDigest, unanswered: newest.unanswered };
+  const taskId = withTask === undefined ? null : taskOf(withTask, idempotencyKey);
+  // An earlier attempt's key was answered, whatever the later one left open.
+  const unanswered = newest.idempotencyKey === idempotencyKey ? newest.unanswered : null;
+  return { taskId, bodyDigest, unanswered };
+}
+
+function taskOf(memo: Remembered, idempotencyKey: string): string | null {
+  if (memo.idempotencyKey === idempotencyKey && memo.taskId !== null) return memo.taskId;
+  return memo.earlier.find((task) => task.idempotencyKey === idempotencyKey)?.taskId ?? null;
 }
 
 /**

@@ -2,6 +2,7 @@ import { activityInfo, log } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import {
   FAILURE,
+  UNKNOWN_FINGERPRINT,
   type FailureDetails,
   type Fence,
   type SubmitInput,
@@ -36,14 +37,15 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
   let posted: Fence | null = null;
 
   try {
+    const known = await whileBeating(unanswered, () => recall(input.idempotencyKey));
+    if (known !== null && known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
+    if (typeof known?.taskId === 'string') return recalled(known.taskId, dependencies);
+    if (!input.riskAccepted) unanswered ??= known?.unanswered ?? null;
+
     const key = await keys.current();
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
-    const known = await recall(input.idempotencyKey);
-    if (known !== null && known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
-    if (typeof known?.taskId === 'string') return recalled(known.taskId, dependencies);
-    if (!input.riskAccepted) unanswered ??= known?.unanswered ?? null;
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
 
     const fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint };
@@ -59,7 +61,8 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     const reused = task.ageMs !== null && task.ageMs > sinceFirstPostMs;
     return { task: withKind(task, dependencies), sinceFirstPostMs, reused };
   } catch (error) {
-    if (error instanceof ApplicationFailure || error instanceof CancelledFailure) throw error;
+    if (error instanceof CancelledFailure) throw new CancelledFailure(error.message, [{ fence: unanswered }]);
+    if (error instanceof ApplicationFailure) throw error;
     if (error instanceof InvalidRequest) {
       await putBack(unanswered);
       throw invalidInput(input, error);
@@ -132,14 +135,14 @@ function refuseBlindRepeat(input: SubmitInput, unanswered: Fence, fingerprint: s
       `its answer is still unknown after ${window}, and the API may have forgotten the key`,
     );
   }
-  if (unanswered.fingerprint !== fingerprint) {
+  if (unanswered.fingerprint !== fingerprint && unanswered.fingerprint !== UNKNOWN_FINGERPRINT) {
     throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
   }
 }
 
 function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationFailure {
   return ApplicationFailure.nonRetryable(
-    `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}. A task may exist and may have been paid for.`,
+    `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
     FAILURE.SubmitUnresolved,
     {
       ...unknownFacts(input),

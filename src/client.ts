@@ -28,7 +28,7 @@ import {
   type GenerationState,
   type ResumeInput,
 } from './contract/index.js';
-import { InvalidInput, readInput, slug, titleOf, UNRESOLVED_ACTION, type Generation } from './policy/index.js';
+import { InvalidInput, readInput, slug, titleOf, UNRESOLVED_ENDED, type Generation } from './policy/index.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -140,13 +140,17 @@ interface Latest {
 /** Refuses to take a run for what it is not. A run that failed is started anew, so only its body counts. */
 function refuseOther(workflowId: string, { status, input }: Latest, wanted: Generation): void {
   const attaches = status === 'RUNNING' || status === 'COMPLETED';
+  // A wait for a task that somebody named has paid for nothing, so once it has ended it binds nobody.
+  if (!attaches && input.taskId !== null) return;
   // A larger take after the end is a new generation.
   if (wanted.take > input.take && status !== 'RUNNING') return;
   const take = `is at take ${input.take}${status === 'RUNNING' ? ' and still runs. Wait for it' : '. Ask for it'}, or for a larger take`;
   if (wanted.take !== input.take && (attaches || wanted.take < input.take)) throw other(workflowId, take);
   // A task that is taken up needs no prompt; what names it is its ID.
   const adopts = wanted.taskId !== null || (attaches && input.taskId !== null);
-  const same = adopts ? !attaches || wanted.taskId === input.taskId : wanted.body === input.body;
+  const same = adopts
+    ? !attaches || wanted.taskId === input.taskId
+    : wanted.body === input.body && wanted.ownKey === input.ownKey;
   if (same) return;
   const body =
     'belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID';
@@ -261,7 +265,7 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
     taskId !== null
       ? `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`
       : (memo?.unanswered ?? null) !== null
-        ? UNRESOLVED_ACTION
+        ? UNRESOLVED_ENDED
         : 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found by its key.';
   return new GenerationError(workflowId, how, `The Workflow has ended: ${how}. ${next}`, {
     taskId,

@@ -13,7 +13,14 @@ import {
   type GenerationState,
   type TaskSnapshot,
 } from '../src/contract/index.js';
-import { formatDuration, money, TIMEOUTS, UNRESOLVED_ACTION, type Generation } from '../src/policy/index.js';
+import {
+  formatDuration,
+  money,
+  TIMEOUTS,
+  UNRESOLVED_ACTION,
+  UNRESOLVED_ENDED,
+  type Generation,
+} from '../src/policy/index.js';
 
 /** What an Activity ended with, once Temporal stopped repeating it. */
 export interface CallEnd {
@@ -31,23 +38,46 @@ export interface CallEnd {
 export function callEnd(error: unknown): CallEnd {
   if (!(error instanceof ActivityFailure)) throw error;
   // The last attempt failed for a reason of its own, but nobody wants another one.
-  if (error.retryState === 'CANCEL_REQUESTED')
+  if (wasCancelled(error)) {
     throw new CancelledFailure('Cancelled while a call was repeated', [], error);
+  }
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
     // The Activity's message ends with the action, for the Pending Activities of the UI; here they go apart.
-    const message = cause.message.replace(` ${details.action}`, '');
+    const tail = ` ${details.action ?? ''}`;
+    const message = cause.message.endsWith(tail) ? cause.message.slice(0, -tail.length) : cause.message;
     const outOfTime = error.retryState === 'TIMEOUT';
     return { code: cause.type ?? 'unknown', message, details, fence: details.fence ?? null, outOfTime };
   }
   if (cause instanceof TimeoutFailure) {
     // The last acknowledged heartbeat of a submit tells whether a POST is unanswered.
-    const beat = cause.lastHeartbeatDetails as Partial<Fence> | null | undefined;
-    const fence = typeof beat?.firstPostedAt === 'number' ? (beat as Fence) : null;
+    const fence = asFence(cause.lastHeartbeatDetails);
     return { code: 'timeout', message: cause.message, details: {}, fence, outOfTime: true };
   }
   throw error;
+}
+
+/** True where a call failed by itself, and was not repeated because the Workflow was cancelled meanwhile. */
+export function wasCancelled(error: unknown): boolean {
+  return error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED';
+}
+
+/**
+ * What a cancelled submit left behind: the fence, null when no POST is unanswered, or undefined when the Service ended
+ * it between two attempts and nobody can tell.
+ */
+export function fenceOfCancelled(error: unknown): Fence | null | undefined {
+  const cause = error instanceof ActivityFailure ? error.cause : undefined;
+  if (!(cause instanceof ApplicationFailure) && !(cause instanceof CancelledFailure)) return undefined;
+  const details: unknown = cause.details?.[0];
+  // Ours are objects. The Service, which ends an Activity between two attempts, gives a word of its own.
+  if (typeof details !== 'object' || details === null) return undefined;
+  return (details as Partial<FailureDetails>).fence ?? null;
+}
+
+function asFence(beat: unknown): Fence | null {
+  return typeof (beat as Partial<Fence> | null | undefined)?.firstPostedAt === 'number' ? (beat as Fence) : null;
 }
 
 /** The action for a code: what the API said for this call, else the table's. */
@@ -81,7 +111,7 @@ function failure(
 ): ApplicationFailure {
   return ApplicationFailure.create({
     type,
-    message: `${message} ${more.action}`,
+    message: `${sentence(message)} ${more.action}`,
     nonRetryable: true,
     details: [{ ...known(type, state), ...more }],
   });
@@ -97,7 +127,10 @@ export function callFailed(end: CallEnd, state: GenerationState): ApplicationFai
   const { httpStatus = null, requestId = null } = end.details;
   const fence = end.fence === null ? {} : { fence: end.fence };
   // This Workflow ends, so nothing is left to resume.
-  const action = actionFor(end).replace('then resume', 'then start again under the same Workflow ID');
+  const action =
+    end.code === FAILURE.SubmitUnresolved
+      ? UNRESOLVED_ENDED
+      : actionFor(end).replace('then resume', 'then start again under the same Workflow ID');
   return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence });
 }
 
@@ -146,7 +179,7 @@ export function resultMissing(task: TaskSnapshot, state: GenerationState, input:
 export function otherModel(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
   return failure(
     FAILURE.InvalidInput,
-    `model: task ${task.taskId} is of model ${task.model}, not ${input.model}. Nothing was paid.`,
+    `model: task ${task.taskId} is of model ${task.model}, not ${input.model}, so it is not taken up.`,
     state,
     { field: 'model', action: 'Give the model of the task.' },
   );
@@ -159,11 +192,15 @@ export function cancelled(cause: TemporalFailure, state: GenerationState): Cance
     taskId !== null
       ? `Task ${taskId} goes on at Rivya. ${takeUp(taskId, model)}`
       : unanswered !== null
-        ? UNRESOLVED_ACTION
+        ? UNRESOLVED_ENDED
         : 'No task was made.';
   return new CancelledFailure(`Cancelled. ${action}`, [{ ...known('Cancelled', state), action }], cause);
 }
 
 function takeUp(taskId: string, model: string): string {
   return `Take it up without paying: rivya-temporal generate --model ${model} --task-id ${taskId}`;
+}
+
+function sentence(text: string): string {
+  return /[.!?…)]$/.test(text) ? text : `${text}.`;
 }

@@ -105,10 +105,11 @@ function showOf(generation: Generation): Show {
   return (state, milestone) => {
     setCurrentDetails(describeState(state, title));
     if (!milestone) return;
-    const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold, unanswered } = state;
+    const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
+    const { unanswered, riskAccepted, earlier } = state;
     const credits = { reservedCredits, finalCredits };
     const identity = { taskId, model, idempotencyKey, bodyDigest: digest };
-    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, unanswered };
+    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, unanswered, riskAccepted, earlier };
     upsertMemo({ [MEMO_FIELD]: memo });
   };
 }

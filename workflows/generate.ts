@@ -49,7 +49,13 @@ export async function generate(input: GenerateMediaInput, { step }: GenerateOpti
   });
   if (steps.size === 0) handleResume();
   steps.set(step, run.progress);
-  return run.run();
+  try {
+    return await run.run();
+  } catch (error) {
+    // What has failed may be run again under its name: another name would be another key, and paid again.
+    steps.delete(step);
+    throw error;
+  }
 }
 
 function stepProblem(step: unknown): string | null {
@@ -68,13 +74,13 @@ function chosen(request: unknown): Progress[] | string {
   try {
     resume = readResume(request);
   } catch (error) {
-    return (error as Error).message;
+    return error instanceof InvalidInput ? error.problem : String(error);
   }
   const held = [...steps].filter(([, { state }]) => state.hold !== null);
   const named = held.filter(([name]) => resume.step === null || resume.step === name);
   if (named.length === 0) return 'No generation is held under this step, so there is nothing to resume.';
-  if (resume.taskId !== null && named.length > 1)
-    return 'step: is missing; several steps are held, and a task belongs to one';
+  if ((resume.taskId !== null || resume.reason !== null) && named.length > 1)
+    return 'step: is missing; several steps are held, and a task or a reason belongs to one';
   const problems = named.map(([, progress]) => progress.resumeProblem(request));
   const ready = named.filter((_, index) => problems[index] === null).map(([, progress]) => progress);
   return ready.length > 0 ? ready : (problems[0] ?? 'There is nothing to resume.');

@@ -3,6 +3,7 @@
  * new key while a task may exist under the old one, and never forgets a task ID it has seen.
  */
 import { ApplicationFailure, isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
+import { UNKNOWN_FINGERPRINT } from '../src/contract/names.js';
 import type {
   GenerationResult,
   GenerationState,
@@ -81,9 +82,12 @@ export class GenerationRun {
       finalCredits: null,
       hold: null,
       unanswered: null,
+      riskAccepted: false,
+      earlier: [],
       simulated: false,
     };
-    this.progress = new Progress(carried?.standing ?? { state, heldMs: 0, lastCheckAt: 0 }, host.show);
+    const standing: Standing = { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null };
+    this.progress = new Progress(carried?.standing ?? standing, host.show);
   }
 
   get #state(): GenerationState {
@@ -92,6 +96,8 @@ export class GenerationRun {
 
   async run(): Promise<GenerationResult> {
     try {
+      // A new run starts without a memo.
+      if (this.#carried !== undefined) this.progress.update({}, true);
       for (let { attempt } = this.#state; ; attempt++) {
         const result = await this.#attempt(attempt);
         if (result !== null) return result;
@@ -114,7 +120,12 @@ export class GenerationRun {
       wait = await this.#waitForEnd(wait);
       const { task } = wait;
       if (task.status === 'failed') {
-        if (attempt < this.#input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) return null;
+        if (attempt < this.#input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) {
+          const { idempotencyKey: key, earlier } = this.#state;
+          if (key !== null)
+            this.progress.update({ earlier: [...earlier, { idempotencyKey: key, taskId: task.taskId }] });
+          return null;
+        }
         throw failures.generationFailed(task, this.#state, this.#input);
       }
       try {
@@ -139,14 +150,15 @@ export class GenerationRun {
     this.progress.update({ ...fresh, phase: 'submitting', attempt, spentKeys, taskId, idempotencyKey: key });
     const submitted = taskId === null ? await this.#submit(attempt) : await this.#adopt(taskId);
     const { task, reused, sinceFirstPostMs } = submitted;
-    this.progress.see(task, { phase: 'waiting', unanswered: null }, true);
+    const heldBeforeMs = this.progress.answered();
+    this.progress.see(task, { phase: 'waiting', unanswered: null, riskAccepted: false }, true);
     const now = Date.now();
     return {
       task,
       reused,
       firstPostedAt: now - sinceFirstPostMs,
       bornAt: bornAt(task, now),
-      heldBeforeMs: this.progress.heldMs,
+      heldBeforeMs,
       succeededAt: task.status === 'succeeded' ? now : null,
       checked: taskId !== null,
     };
@@ -154,20 +166,28 @@ export class GenerationRun {
 
   async #submit(attempt: number): Promise<SubmitResult> {
     const { body, idempotencyWindowMs, submitDeadlineMs, model, onActionNeeded } = this.#input;
-    let riskAccepted = false;
     let refusedBy: string | null = null;
     for (let tries = 0; ; tries++) {
       const key = this.#key(attempt, this.#state.spentKeys);
+      const startedAt = Date.now();
       let end: CallEnd;
       try {
         const summary = `submit ${model}, attempt ${attempt}`;
         const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
-        const fence = this.#state.unanswered;
+        const { unanswered: fence, riskAccepted } = this.#state;
         return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence, riskAccepted });
       } catch (error) {
+        if (isCancellation(error) || failures.wasCancelled(error)) {
+          // Between two attempts nobody can tell what the last one left; so a task may exist.
+          const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT };
+          const fence = failures.fenceOfCancelled(error);
+          this.progress.unanswered(fence === undefined ? (this.#state.unanswered ?? unknown) : fence);
+        }
         end = callEnd(error);
       }
-      this.progress.update({ unanswered: end.fence });
+      this.progress.unanswered(end.fence);
+      // A refusal never takes away what an earlier POST left unanswered.
+      end = { ...end, fence: this.#state.unanswered };
       const unanswered = end.fence !== null;
       const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
       if (next === 'neverAccepted') throw failures.neverAccepted(end, this.#state, this.#input);
@@ -191,8 +211,8 @@ export class GenerationRun {
       if (found !== null) return found;
       if (!unresolved) continue;
       // A named person accepted the risk: the window starts anew, the key and the body stay.
-      riskAccepted = true;
-      this.progress.update({ unanswered: null }, true);
+      this.progress.answered();
+      this.progress.update({ unanswered: null, riskAccepted: true }, true);
     }
   }
 
@@ -208,15 +228,13 @@ export class GenerationRun {
         if (!(error instanceof ApplicationFailure)) throw error;
         // A wrong ID must not end the Workflow: the task that it looks for is still not known.
         message = `${error.message} ${end.message}`;
-        this.progress.update({ taskId: null, status: null, reservedCredits: null, finalCredits: null });
       }
     }
   }
 
   /** Takes up a task that was created elsewhere. It must be of the model that was asked for. */
   async #adopt(taskId: string): Promise<SubmitResult> {
-    this.progress.update({ taskId });
-    const task = await this.#check(null);
+    const task = await this.#check(taskId, null);
     if (task.model !== null && task.model !== this.#input.model) {
       throw failures.otherModel(task, this.#state, this.#input);
     }
@@ -246,7 +264,8 @@ export class GenerationRun {
   }
 
   async #refresh(wait: Wait): Promise<Wait> {
-    const task = await this.#check(wait);
+    const task = await this.#check(wait.task.taskId, wait);
+    this.progress.see(task);
     const born = bornAt(task, wait.bornAt);
     // The answer to the submit may have been too short to tell. The API's clock counts whole seconds, so it is generous.
     const reused = wait.reused || (task.ageMs !== null && born < wait.firstPostedAt - CLOCK_STEP_MS);
@@ -255,15 +274,13 @@ export class GenerationRun {
   }
 
   /** One status check of our own task, or (null) of a task that somebody named. */
-  async #check(wait: Wait | null): Promise<TaskSnapshot> {
-    const taskId = this.#state.taskId as string;
+  async #check(taskId: string, wait: Wait | null): Promise<TaskSnapshot> {
     for (let tries = 0; ; tries++) {
       let end: CallEnd;
       try {
         const summary = `check ${this.#state.statusChecks + 1} of ${taskId}`;
         const { task, checks } = await activities.check(this.#host.taskQueue, summary).rivyaCheck({ taskId });
         this.progress.checked(checks);
-        this.progress.see(task);
         return task;
       } catch (error) {
         end = callEnd(error);

@@ -1,6 +1,19 @@
 import { condition, sleep } from '@temporalio/workflow';
-import { FAILURE, type GenerationState, type ResumeInput, type TaskSnapshot } from '../src/contract/index.js';
-import { formatDuration, holdRecheckDelay, MIN_WAIT_MS, readResume, waitSummary } from '../src/policy/index.js';
+import {
+  FAILURE,
+  type Fence,
+  type GenerationState,
+  type ResumeInput,
+  type TaskSnapshot,
+} from '../src/contract/index.js';
+import {
+  formatDuration,
+  holdRecheckDelay,
+  InvalidInput,
+  MIN_WAIT_MS,
+  readResume,
+  waitSummary,
+} from '../src/policy/index.js';
 import { actionFor, type CallEnd } from './failure.js';
 
 /** Called when the state has changed; `milestone` for changes that must be readable when no Worker runs. */
@@ -12,6 +25,8 @@ export interface Standing {
   /** Milliseconds spent in holds, which do not count for the deadline. */
   readonly heldMs: number;
   readonly lastCheckAt: number;
+  /** `heldMs` when the first unanswered POST was seen, or null. */
+  readonly heldAtPostMs: number | null;
 }
 
 type Resume = ReturnType<typeof readResume>;
@@ -63,6 +78,20 @@ export class Progress {
     );
   }
 
+  /** Takes over what a submit left unanswered. Only a task or a person takes it away again. */
+  unanswered(fence: Fence | null): void {
+    if (fence === null) return;
+    this.#standing = { ...this.#standing, heldAtPostMs: this.#standing.heldAtPostMs ?? this.heldMs };
+    this.update({ unanswered: fence });
+  }
+
+  /** The submit has an answer. Returns the time that had been spent in holds before its first POST. */
+  answered(): number {
+    const heldBeforeMs = this.#standing.heldAtPostMs ?? this.heldMs;
+    this.#standing = { ...this.#standing, heldAtPostMs: null };
+    return heldBeforeMs;
+  }
+
   /** Counts status calls that were made just now. */
   checked(count: number): void {
     this.#standing = { ...this.#standing, lastCheckAt: Date.now() };
@@ -92,7 +121,7 @@ export class Progress {
     try {
       resume = readResume(input);
     } catch (error) {
-      return (error as Error).message;
+      return error instanceof InvalidInput ? error.problem : String(error);
     }
     if (resume.taskId !== null && unanswered === null) {
       return 'There is no unanswered submit, so a taskId cannot be used. Resume without it.';

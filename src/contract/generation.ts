@@ -100,6 +100,10 @@ export interface GenerationState {
   readonly hold: Hold | null;
   /** A submit whose answer is not known: a task may exist. Null once its task or its refusal is known. */
   readonly unanswered: Fence | null;
+  /** True after a person accepted to post again although a task may exist. */
+  readonly riskAccepted: boolean;
+  /** Tasks of the attempts before this one, which failed. */
+  readonly earlier: readonly { readonly idempotencyKey: string; readonly taskId: string }[];
   readonly simulated: boolean;
 }
 
@@ -115,6 +119,8 @@ export interface GenerationMemo extends Pick<
   | 'finalCredits'
   | 'hold'
   | 'unanswered'
+  | 'riskAccepted'
+  | 'earlier'
 > {
   /** Digest of the request body, which tells whether the task is that of the same input. */
   readonly bodyDigest: string;

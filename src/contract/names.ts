@@ -16,6 +16,9 @@ export const RESUME = 'resume';
 /** Memo field in which a Workflow keeps what must be readable when no Worker runs. */
 export const MEMO_FIELD = 'rivya';
 
+/** Fingerprint of a POST that nobody could ask for its key any more; it matches every key. */
+export const UNKNOWN_FINGERPRINT = 'unknown';
+
 /** Where the Rivya API lives, and the response header by which the emulator says that nothing is real. */
 export const DEFAULT_BASE_URL = 'https://rivya.ai';
 export const SIMULATED_HEADER = 'x-rivya-simulated';

@@ -9,9 +9,12 @@ const DAY = 24 * HOUR;
 export class InvalidInput extends Error {
   override readonly name = 'InvalidInput';
   readonly field: string;
+  /** Field and problem, without a word about money. */
+  readonly problem: string;
   constructor(field: string, problem: string) {
     super(`${field}: ${problem}. Nothing was sent to the API and nothing was paid.`);
     this.field = field;
+    this.problem = `${field}: ${problem}.`;
   }
 }
 

@@ -16,6 +16,10 @@ export function money({
 export const UNRESOLVED_ACTION =
   'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.';
 
+/** The same, where the Workflow has ended. */
+export const UNRESOLVED_ENDED =
+  'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, start again with its taskId; if not, start again under the same Workflow ID, which asks under the same key or holds.';
+
 // The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
 const TITLE_LENGTH = 80;
 

@@ -66,8 +66,10 @@ export class FileStore implements Store {
     const hash = createHash('sha256');
     let bytes = 0;
     let reportedAt = 0;
+    let head = '';
     const count = new Transform({
       transform(chunk: Buffer, _encoding, done) {
+        if (bytes === 0) head = chunk.subarray(0, 64).toString('latin1');
         bytes += chunk.length;
         hash.update(chunk);
         if (Date.now() - reportedAt >= PROGRESS_MS) {
@@ -83,6 +85,9 @@ export class FileStore implements Store {
       const expected = Number(headers['content-length'] ?? Number.NaN);
       if (bytes === 0 || (!Number.isNaN(expected) && expected !== bytes)) {
         throw new ResultError(`A result arrived with ${bytes} of ${expected || 'some'} bytes.`, { retryable: true });
+      }
+      if (/^\s*[<{]/.test(head)) {
+        throw new ResultError('A result link gave a page or a message instead of media.', { retryable: false });
       }
       await flush(temporary);
       await rename(temporary, target);

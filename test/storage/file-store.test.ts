@@ -56,6 +56,7 @@ describe('a stored file', () => {
     ['empty', (_q, r) => void r.end(), { retryable: true }],
     ['expired', (_q, r) => void r.writeHead(403).end('no'), { retryable: false, httpStatus: 403 }],
     ['a page', (_q, r) => void r.setHeader('content-type', 'text/html').end('<h1>Sign in'), { retryable: false }],
+    ['a page that names no type', (_q, r) => void r.end('\n<html>Sign in'), { retryable: false }],
     ['gone', (_q, r) => void r.writeHead(410).end(), { retryable: false, httpStatus: 410 }],
     ['broken for now', (_q, r) => void r.writeHead(503).end(), { retryable: true, httpStatus: 503 }],
     ['redirected for ever', (q, r) => void r.writeHead(302, { location: `${q.url}x` }).end(), { retryable: true }],

@@ -233,6 +233,8 @@ describe.concurrent('paid once', () => {
 
   test('a completed ID is not taken for the wait for another task', async () => {
     await run({ model: 'z-image', prompt: 'task A' }, 'same-id');
+    const ownKey = run({ model: 'z-image', prompt: 'task A', idempotencyKey: 'another/key' }, 'same-id');
+    await expect(ownKey).rejects.toMatchObject({ code: 'InputChanged' });
     const { taskId } = await run({ model: 'z-image', prompt: 'task B' });
     await expect(run({ model: 'z-image', taskId }, 'same-id')).rejects.toMatchObject({ code: 'InputChanged' });
   });
@@ -411,12 +413,28 @@ describe.concurrent('never lost', () => {
       unanswered: { firstPostedAt: expect.any(Number) },
     });
     const { posts } = (await ledgerOf(input.prompt)).keys[0]!;
+    // A run that is cancelled before it comes to anything knows nothing, and must not hide what the first one knows.
+    await harness.client.start(input, { workflowId });
+    await harness.temporal.workflow.getHandle(workflowId).cancel();
+    await handle.result().catch(() => undefined);
     const { runId } = await handle.describe();
     await harness.client.start(input, { workflowId });
     await until(async () => (await handle.describe()).runId !== runId && (await stateOf(workflowId)).phase === 'held');
     expect((await stateOf(workflowId)).hold).toMatchObject({ code: 'SubmitUnresolved' });
     expect((await ledgerOf(input.prompt)).keys).toMatchObject([{ posts, charged: 1 }]);
     await harness.temporal.workflow.getHandle(workflowId).terminate();
+  });
+
+  test('a cancel while an unanswered submit is repeated never says that no task was made', async () => {
+    const prompt = 'not answered, repeated';
+    const handle = await harness.client.start({ model: 'z-image', prompt });
+    await until(async () => ((await ledgerOf(prompt)).keys[0]?.posts ?? 0) >= 2);
+    await harness.temporal.workflow.getHandle(handle.workflowId).cancel();
+    await expect(handle.result()).rejects.toMatchObject({
+      code: 'Cancelled',
+      message: expect.stringContaining('A task may exist'),
+    });
+    expect(memoOf(await handle.describe())?.unanswered).toMatchObject({ firstPostedAt: expect.any(Number) });
   });
 
   test('a task that turns out failed when its links are asked for again is not called succeeded', async () => {

@@ -1,5 +1,6 @@
 /** An API that has forgotten every idempotency key: only what Temporal remembers keeps a generation from being paid again. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memoOf } from '../../src/client.js';
 import type { GenerationState } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
@@ -7,7 +8,13 @@ import { until } from '../support/until.js';
 
 let harness: Harness;
 beforeAll(async () => {
-  harness = await startHarness({ emulator: { switches: { keyLifetimeMs: 1 }, durations: { image: 8_000 } } });
+  harness = await startHarness({
+    emulator: {
+      switches: { keyLifetimeMs: 1 },
+      durations: { image: 8_000 },
+      faults: [{ on: 'create', prompt: 'fails first', times: 1, do: { kind: 'fail' } }],
+    },
+  });
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
@@ -58,6 +65,18 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await execute('first input');
     await expect(execute('second input')).rejects.toMatchObject({ cause: { type: 'InputChanged' } });
     expect(await paidTasksOf('second input')).toBe(0);
+  });
+
+  test('also the task of an earlier attempt, which failed', async () => {
+    const prompt = 'fails first';
+    const workflowId = 'forgotten-attempts';
+    const input = { model: 'z-image', prompt, options: { maxAttempts: 2 } };
+    const handle = await harness.client.start(input, { workflowId });
+    await until(async () => (await paidTasksOf(prompt)) === 2);
+    await until(async () => memoOf(await handle.describe())?.earlier.length === 1);
+    await resetToStart(harness.temporal, workflowId);
+    expect(await handle.result()).toMatchObject({ attempts: 2, reused: true });
+    expect(await paidTasksOf(prompt)).toBe(2);
   });
 
   test('and a larger take is still paid on purpose', async () => {
