@@ -27,7 +27,7 @@ export class TemporalUnreachable extends Error {
 
 /** The address that Temporal's own settings name (`TEMPORAL_ADDRESS`, a profile of the config file), or null. */
 export function configuredAddress(): string | null {
-  return readConfig().connectionOptions.address ?? null;
+  return readConfig().connectionOptions.address || null;
 }
 
 function readConfig(): ReturnType<typeof loadClientConnectConfig> {
@@ -40,7 +40,8 @@ function readConfig(): ReturnType<typeof loadClientConnectConfig> {
 
 function load(local?: string): ReturnType<typeof loadClientConnectConfig> & TemporalTarget {
   const config = readConfig();
-  const named = config.connectionOptions.address;
+  // A variable that is set but empty counts as not set.
+  const named = config.connectionOptions.address || undefined;
   // A namespace, key or certificate without an address belongs to no server of this machine.
   if (named === undefined && local !== undefined) {
     return { connectionOptions: { address: local }, address: local, namespace: 'default' };
