@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import type { FailureDetails, Fence } from '../src/contract/index.js';
+import { NOTHING_KNOWN, type FailureDetails, type Fence } from '../src/contract/index.js';
 import type { CallFailure, Verdict } from '../src/policy/index.js';
 
 /** What the failure of a call carries into the Workflow and into the Pending Activities of the UI. */
@@ -15,13 +15,12 @@ export interface CallFacts {
 
 export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFacts): ApplicationFailure {
   const details: FailureDetails = {
+    ...NOTHING_KNOWN,
     code: verdict.type,
     httpStatus: error.httpStatus,
     requestId: error.requestId,
     taskId: facts.taskId ?? null,
     idempotencyKey: facts.idempotencyKey ?? null,
-    reservedCredits: null,
-    finalCredits: null,
     action: verdict.row.action,
     attempts: facts.attempt,
     ...(facts.fence && { fence: facts.fence }),

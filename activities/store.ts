@@ -2,6 +2,7 @@ import { Context, heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import {
   FAILURE,
+  NOTHING_KNOWN,
   type FailureDetails,
   type StoredFile,
   type StoreInput,
@@ -41,12 +42,9 @@ export async function rivyaStore(
       details: [
         {
           code: FAILURE.ResultUnavailable,
+          ...NOTHING_KNOWN,
           httpStatus: error.httpStatus,
-          requestId: null,
           taskId: input.taskId,
-          idempotencyKey: null,
-          reservedCredits: null,
-          finalCredits: null,
           action: 'The task is paid and its result is at Rivya: nothing is lost.',
         } satisfies FailureDetails,
       ],

@@ -2,11 +2,13 @@ import { activityInfo, log } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import {
   FAILURE,
+  NOTHING_KNOWN,
   UNKNOWN_FINGERPRINT,
   type FailureDetails,
   type Fence,
   type SubmitInput,
   type SubmitResult,
+  type TaskSnapshot,
 } from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import {
@@ -39,7 +41,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
   try {
     const known = await whileBeating(unanswered, () => recall(input.idempotencyKey));
     if (known !== null && known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
-    if (typeof known?.taskId === 'string') return recalled(known.taskId, dependencies);
+    if (typeof known?.taskId === 'string') return recalled(known.taskId);
     if (!input.riskAccepted) unanswered ??= known?.unanswered ?? null;
 
     const key = await keys.current();
@@ -90,27 +92,24 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
 }
 
 /** A task that an earlier run got. All else about it comes with the first check. */
-function recalled(taskId: string, dependencies: ActivityDependencies): SubmitResult {
+function recalled(taskId: string): SubmitResult {
   log.info('recalled', { taskId });
-  const nothing = {
+  const task: TaskSnapshot = {
+    taskId,
+    status: 'unknown',
     model: null,
+    kind: null,
     reservedCredits: null,
     finalCredits: null,
     createdAt: null,
     updatedAt: null,
     ageMs: null,
-  };
-  const task = {
-    ...nothing,
-    taskId,
-    status: 'unknown',
-    kind: null,
     urls: [],
     error: null,
     simulated: false,
     requestId: null,
   };
-  return { task: withKind(task, dependencies), sinceFirstPostMs: 0, reused: true };
+  return { task, sinceFirstPostMs: 0, reused: true };
 }
 
 /** The fence after an error reply: the same request ID again means that the API has stored it under the key. */
@@ -145,7 +144,8 @@ function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationF
     `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
     FAILURE.SubmitUnresolved,
     {
-      ...unknownFacts(input),
+      ...NOTHING_KNOWN,
+      idempotencyKey: input.idempotencyKey,
       code: FAILURE.SubmitUnresolved,
       action: UNRESOLVED_ACTION,
       fence,
@@ -158,7 +158,8 @@ function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFai
     'This idempotency key belongs to a generation with another input. Nothing was paid by this call.',
     FAILURE.InputChanged,
     {
-      ...unknownFacts(input),
+      ...NOTHING_KNOWN,
+      idempotencyKey: input.idempotencyKey,
       code: FAILURE.InputChanged,
       httpStatus: error?.httpStatus ?? null,
       requestId: error?.requestId ?? null,
@@ -170,7 +171,8 @@ function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFai
 
 function invalidInput(input: SubmitInput, { message, field }: InvalidRequest): ApplicationFailure {
   return ApplicationFailure.nonRetryable(message, FAILURE.InvalidInput, {
-    ...unknownFacts(input),
+    ...NOTHING_KNOWN,
+    idempotencyKey: input.idempotencyKey,
     code: FAILURE.InvalidInput,
     field,
     action: 'Correct the field and start again.',
@@ -181,22 +183,12 @@ function invalidInput(input: SubmitInput, { message, field }: InvalidRequest): A
 function unexpected(input: SubmitInput, error: unknown, fence: Fence | null): ApplicationFailure {
   const code = error instanceof Error ? error.name : 'Error';
   const details: FailureDetails = {
-    ...unknownFacts(input),
+    ...NOTHING_KNOWN,
+    idempotencyKey: input.idempotencyKey,
     code,
     action: 'Nothing to do: the submit is repeated.',
     ...(fence && { fence }),
   };
   const message = error instanceof Error ? error.message : String(error);
   return ApplicationFailure.create({ type: code, message, details: [details] });
-}
-
-function unknownFacts(input: SubmitInput): Omit<FailureDetails, 'code' | 'action'> {
-  return {
-    httpStatus: null,
-    requestId: null,
-    taskId: null,
-    idempotencyKey: input.idempotencyKey,
-    reservedCredits: null,
-    finalCredits: null,
-  };
 }

@@ -8,6 +8,7 @@ import {
 import {
   errorCodeRow,
   FAILURE,
+  NOTHING_KNOWN,
   type FailureDetails,
   type Fence,
   type GenerationState,
@@ -119,7 +120,7 @@ function failure(
 
 function known(code: string, state: GenerationState): Omit<FailureDetails, 'action'> {
   const { taskId, idempotencyKey, reservedCredits, finalCredits } = state;
-  return { code, httpStatus: null, requestId: null, taskId, idempotencyKey, reservedCredits, finalCredits };
+  return { ...NOTHING_KNOWN, code, taskId, idempotencyKey, reservedCredits, finalCredits };
 }
 
 /** The failure for a call that nothing will mend. */

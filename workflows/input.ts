@@ -1,5 +1,5 @@
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
-import { FAILURE, type FailureDetails } from '../src/contract/index.js';
+import { FAILURE, NOTHING_KNOWN, type FailureDetails } from '../src/contract/index.js';
 import { formatDuration, InvalidInput, readInput, type Generation, type KeyUse } from '../src/policy/index.js';
 
 // A child that was started without an ID gets one from a random UUID (Go appends a number), which a reset of its
@@ -46,13 +46,8 @@ export function checkedInput(input: unknown, use: KeyUse): Generation {
 /** The Workflow failure for a wrong input. */
 export function invalidInput(error: InvalidInput): ApplicationFailure {
   const details: FailureDetails = {
+    ...NOTHING_KNOWN,
     code: FAILURE.InvalidInput,
-    httpStatus: null,
-    requestId: null,
-    taskId: null,
-    idempotencyKey: null,
-    reservedCredits: null,
-    finalCredits: null,
     field: error.field,
     action: 'Correct the field and start again.',
   };

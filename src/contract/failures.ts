@@ -33,3 +33,13 @@ export interface FailureDetails {
   /** Present while a POST under this key has no known answer, so that no later attempt forgets it. */
   readonly fence?: Fence;
 }
+
+/** `FailureDetails` of which no fact is known yet; spread it and add what is. */
+export const NOTHING_KNOWN = {
+  httpStatus: null,
+  requestId: null,
+  taskId: null,
+  idempotencyKey: null,
+  reservedCredits: null,
+  finalCredits: null,
+} as const satisfies Omit<FailureDetails, 'code' | 'action'>;

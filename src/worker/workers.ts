@@ -60,7 +60,8 @@ export async function startWorkers(
   }
   if (roles.has('api')) {
     if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
-    const api = createRivyaClient({ baseUrl: settings.baseUrl, keys });
+    const timeouts = { post: TIMEOUTS.httpSubmit, get: TIMEOUTS.httpCheck };
+    const api = createRivyaClient({ baseUrl: settings.baseUrl, keys, timeouts });
     closers.push(() => api.close());
     const kinds = modelKinds(api);
     kinds.refresh();
