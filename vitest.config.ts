@@ -8,9 +8,11 @@ export default defineConfig({
     pool: 'forks',
     // Two cores: a third file only makes the waits of the others longer.
     maxWorkers: 3,
+    // Tests that run at the same time mostly wait for timers; five at once, the default, would wait in a row.
+    maxConcurrency: 20,
     globalSetup: ['test/temporal/global-setup.ts', 'test/support/bundle-setup.ts'],
     // A Workflow test waits 2 to 3 s before its first check, and holds and retries add to that.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

@@ -1,5 +1,6 @@
 /** The process: reads the settings, runs the Workers until SIGTERM or SIGINT, stops cleanly. */
 import { pathToFileURL } from 'node:url';
+import type { OnStep } from './activities/index.js';
 import { apiTaskQueue } from './src/contract/index.js';
 import { readSettings, SettingsError, type Settings } from './src/config.js';
 import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
@@ -13,7 +14,8 @@ export async function checkWorkerSettings(settings: Settings): Promise<void> {
       'RIVYA_API_KEY: a Worker with the api role needs a key. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE, or take "api" out of RIVYA_WORKER_ROLES.',
     );
   }
-  if (!settings.roles.has('results')) return;
+  // Both keep something in it: results, and receipts of what was paid.
+  if (!settings.roles.has('results') && !settings.roles.has('api')) return;
   await settings.store?.probe().catch((error: Error) => {
     throw new SettingsError(`RIVYA_STORE: ${error.message}`);
   });
@@ -22,8 +24,13 @@ export async function checkWorkerSettings(settings: Settings): Promise<void> {
 /**
  * Runs the Workers until a signal. Returns the exit status.
  * @param local - Server of this machine, used where Temporal's settings name no address.
+ * @param onStep - For tests of faults: called around each side effect of the Activities.
  */
-export async function runWorker(env: NodeJS.ProcessEnv = process.env, local?: string): Promise<number> {
+export async function runWorker(
+  env: NodeJS.ProcessEnv = process.env,
+  local?: string,
+  onStep?: OnStep,
+): Promise<number> {
   try {
     const settings = readSettings(env);
     await checkWorkerSettings(settings);
@@ -34,7 +41,7 @@ export async function runWorker(env: NodeJS.ProcessEnv = process.env, local?: st
     process.stderr.write(
       `Worker (${[...roles].join(', ')}) at ${address}, namespace ${namespace}, task queue ${taskQueue}${api}\n`,
     );
-    const workers = await startWorkers(settings, { connection, namespace });
+    const workers = await startWorkers(settings, { connection, namespace, ...(onStep && { onStep }) });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void workers.stop());
     await workers.done;
     await connection.close();

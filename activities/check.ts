@@ -1,19 +1,39 @@
-import { activityInfo, log } from '@temporalio/activity';
+import { activityInfo, log, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { FAILURE, type CheckInput, type CheckResult } from '../src/contract/index.js';
-import { judgeCheck, MIN_WAIT_MS, retryDelay } from '../src/policy/index.js';
-import { withKind, type ActivityDependencies } from './context.js';
+import { earlyBy, judgeCheck, MIN_WAIT_MS, retryDelay } from '../src/policy/index.js';
+import { noted, step, withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
-import { whileBeating } from './heartbeat.js';
+import { Lease } from './heartbeat.js';
+import { otherOwner, taken } from './owner.js';
+
+const ENDED = new Set(['succeeded', 'failed']);
 
 /** Asks for the status of a task. Each attempt is one GET; what can pass is repeated for as long as it takes. */
-export async function rivyaCheck({ taskId }: CheckInput, dependencies: ActivityDependencies): Promise<CheckResult> {
-  const { attempt } = activityInfo();
+export async function rivyaCheck(
+  { taskId, firstKey = null, claimedFor }: CheckInput,
+  dependencies: ActivityDependencies,
+): Promise<CheckResult> {
+  const { api, receipts, onStep } = dependencies;
+  const { attempt, currentAttemptScheduledTimestampMs: dueAt } = activityInfo();
+  if (attempt > 1) await sleep(earlyBy({ dueAt, now: Date.now(), minMs: MIN_WAIT_MS }));
+  const lease = new Lease(dueAt);
+  // A Worker that stood still may begin what was given to another one meanwhile, so it asks first.
+  if (!lease.held()) await lease.renew(undefined);
   try {
-    const { task } = await whileBeating(undefined, () => dependencies.api.retrieveGeneration(taskId));
+    const { task } = await lease.keep(undefined, async () => {
+      const other = claimedFor === undefined ? null : await otherOwner(taskId, claimedFor, receipts);
+      if (other !== null) throw taken(taskId, other);
+      const answer = await step(onStep, 'GET', () => api.retrieveGeneration(taskId, () => lease.held()));
+      if (ENDED.has(answer.task.status) && firstKey !== null && receipts !== null) {
+        // The end stands in the history as well, so a store that fails now is no reason to ask again.
+        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(firstKey, answer.task)));
+      }
+      return answer;
+    });
     log.info('checked', { taskId, status: task.status, requestId: task.requestId });
-    return { task: withKind(task, dependencies), checks: attempt };
+    return { task: { ...withKind(task, dependencies), askedAt: dueAt }, checks: attempt };
   } catch (error) {
     // An ID that cannot stand in a path will never work.
     if (error instanceof InvalidRequest) throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput);

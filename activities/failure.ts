@@ -1,3 +1,4 @@
+import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { NOTHING_KNOWN, type FailureDetails, type Fence } from '../src/contract/index.js';
 import type { CallFailure, Verdict } from '../src/policy/index.js';
@@ -13,22 +14,35 @@ export interface CallFacts {
   readonly retryInMs?: number;
 }
 
+/** What every failure of a call says, of which no other fact is known yet. */
+export function nothingKnown(): Omit<FailureDetails, 'code' | 'action'> {
+  const { workflowExecution } = activityInfo();
+  return { ...NOTHING_KNOWN, ...(workflowExecution && { runId: workflowExecution.runId }) };
+}
+
+// What the table says for the refusal would read as if nothing was paid, or ask for a new generation.
+const REPEATED =
+  'A task may exist from an earlier submit. Nothing to do: the same request is repeated until its answer is known.';
+
 export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFacts): ApplicationFailure {
+  // A conflict that is repeated comes from a submit under the same key that may still run.
+  const mayExist = facts.fence != null || error.code === 'idempotency_conflict';
+  const action = verdict.retry && error.outcome === 'refused' && mayExist ? REPEATED : verdict.row.action;
   const details: FailureDetails = {
-    ...NOTHING_KNOWN,
+    ...nothingKnown(),
     code: verdict.type,
     httpStatus: error.httpStatus,
     requestId: error.requestId,
     taskId: facts.taskId ?? null,
     idempotencyKey: facts.idempotencyKey ?? null,
-    action: verdict.row.action,
+    action,
     attempts: facts.attempt,
     ...(facts.fence && { fence: facts.fence }),
   };
   return ApplicationFailure.create({
     type: verdict.type,
     // Pending Activities shows the message alone, so it names the action too.
-    message: `${error.message} ${verdict.row.action}`,
+    message: `${error.message} ${action}`,
     nonRetryable: !verdict.retry,
     details: [details],
     ...(verdict.retry && facts.retryInMs !== undefined && { nextRetryDelay: facts.retryInMs }),

@@ -1,32 +1,69 @@
-import { Context } from '@temporalio/activity';
+import { Context, heartbeat } from '@temporalio/activity';
 import { ActivityCancelledError } from '@temporalio/client';
 import { CancelledFailure } from '@temporalio/common';
 import { TIMEOUTS } from '../src/policy/index.js';
 
 /**
- * Sends a heartbeat that the Service acknowledges. It throws when this attempt has been timed out, paused or
- * cancelled, so it can stand before a POST as a fence.
+ * The right of this attempt to act. The Service starts no other attempt as long as it has heard from this one within the
+ * heartbeat timeout, so an acknowledged beat can stand before a POST as a fence.
  */
-export async function acknowledgedHeartbeat(details: unknown): Promise<void> {
-  const { client, info } = Context.current();
-  try {
-    await client.activity.heartbeat(info.taskToken, details);
-  } catch (error) {
-    if (error instanceof ActivityCancelledError) throw new CancelledFailure('Cancelled before the request was sent');
-    throw error;
+export class Lease {
+  #heardAt: Moment | null;
+
+  /** @param since - When this attempt was due, if that counts as heard: it has begun later. Default: not heard yet. */
+  constructor(since?: number) {
+    this.#heardAt = since === undefined ? null : { clock: since, uptime: performance.now() - (Date.now() - since) };
+  }
+
+  /**
+   * Sends a heartbeat that the Service acknowledges.
+   * @throws where this attempt has been timed out, paused or cancelled.
+   */
+  async renew(details: unknown): Promise<void> {
+    const { client, info } = Context.current();
+    // The SDK counts the heartbeat timeout by itself, and only from beats of its own: without this one it would throw
+    // away an answer that comes later. After a cancel it is the only one that gets through.
+    heartbeat(details);
+    // Counted from before the call: the Service may have heard it then.
+    const sentAt = now();
+    try {
+      await client.activity.heartbeat(info.taskToken, details);
+    } catch (error) {
+      if (error instanceof ActivityCancelledError) throw new CancelledFailure('Cancelled before the request was sent');
+      throw error;
+    }
+    this.#heardAt = sentAt;
+  }
+
+  /** True while no other attempt can have begun: false after this process stood still, or the whole machine slept. */
+  held(): boolean {
+    if (this.#heardAt === null) return false;
+    const { clock, uptime } = now();
+    // One of the two stands still while a machine sleeps; the other can be set.
+    const passed = Math.max(clock - this.#heardAt.clock, uptime - this.#heardAt.uptime);
+    return passed < TIMEOUTS.leaseHeld;
+  }
+
+  /**
+   * Repeats the heartbeat while `work` runs, so that a long request is not taken for a dead Worker. The same details
+   * each time: a beat without them would wipe out the fence.
+   */
+  async keep<T>(details: unknown, work: () => Promise<T>): Promise<T> {
+    // A beat that is refused changes nothing here: a POST under way is never given up.
+    const timer = setInterval(() => void this.renew(details).catch(() => undefined), TIMEOUTS.heartbeatEvery);
+    try {
+      return await work();
+    } finally {
+      clearInterval(timer);
+    }
   }
 }
 
-/**
- * Repeats the heartbeat while `work` runs, so that a long request is not taken for a dead Worker. The same details
- * each time: a beat without them would wipe out the fence.
- */
-export async function whileBeating<T>(details: unknown, work: () => Promise<T>): Promise<T> {
-  // A beat that is refused changes nothing here: a POST under way is never given up.
-  const timer = setInterval(() => void acknowledgedHeartbeat(details).catch(() => undefined), TIMEOUTS.heartbeatEvery);
-  try {
-    return await work();
-  } finally {
-    clearInterval(timer);
-  }
+interface Moment {
+  readonly clock: number;
+  readonly uptime: number;
+}
+
+function now(): Moment {
+  return { clock: Date.now(), uptime: performance.now() };
 }

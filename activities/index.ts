@@ -1,25 +1,27 @@
 import type { RivyaActivities } from '../src/contract/index.js';
 import { rivyaCheck } from './check.js';
-import type { ActivityDependencies } from './context.js';
+import { step, type ActivityDependencies } from './context.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 
-export type { ActivityDependencies } from './context.js';
+export { CUT_OFF, readRun, type PastRun, type PastSubmit } from './history.js';
+export type { ActivityDependencies, OnStep, SideEffect } from './context.js';
 export type { RivyaActivities } from '../src/contract/index.js';
 
 /** Activities that call the API, for Workers on `<queue>-api`. */
 export function createApiActivities(
   dependencies: ActivityDependencies,
 ): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck'> {
+  const { onStep } = dependencies;
   return {
-    rivyaSubmit: (input) => rivyaSubmit(input, dependencies),
-    rivyaCheck: (input) => rivyaCheck(input, dependencies),
+    rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => rivyaSubmit(input, dependencies)),
+    rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => rivyaCheck(input, dependencies)),
   };
 }
 
 /** Activities that move results, for Workers on `<queue>`. */
 export function createResultActivities(
-  dependencies: Pick<ActivityDependencies, 'store'>,
+  dependencies: Pick<ActivityDependencies, 'store' | 'onStep'>,
 ): Pick<RivyaActivities, 'rivyaStore'> {
-  return { rivyaStore: (input) => rivyaStore(input, dependencies) };
+  return { rivyaStore: (input) => step(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)) };
 }

@@ -1,77 +1,177 @@
 import { Context, log } from '@temporalio/activity';
-import { isGrpcServiceError } from '@temporalio/client';
-import { MEMO_FIELD, type Fence, type GenerationMemo } from '../src/contract/index.js';
+import { isGrpcServiceError, type Client, type WorkflowExecutionInfo } from '@temporalio/client';
+import {
+  MEMO_FIELD,
+  UNKNOWN_FINGERPRINT,
+  WORKFLOW_TYPE,
+  type Fence,
+  type GenerationMemo,
+} from '../src/contract/index.js';
+import type { ReceiptHead, Receipts } from '../src/storage/index.js';
+import { CUT_OFF, readRun, type PastSubmit } from './history.js';
 
 // gRPC: the time-skipping test server has no visibility; a Cloud key may lack the right to list.
 const CANNOT_LIST = new Set([7 /* PERMISSION_DENIED */, 12 /* UNIMPLEMENTED */]);
+// Histories are read for such runs, and for Workflows that call `generate`, which have no memo of ours. Half a second
+// each at most; a longer one is a batch whose steps the store and the API have to remember.
+const READABLE_EVENTS = 5_000;
+// The own history is read again at each submit of a step, so it has to be short: one page.
+const OWN_EVENTS = 1_000;
+// Runs of one Workflow ID that are looked at, newest first.
+const RUNS = 100;
 
-const EMPTY = {
-  idempotencyKey: null,
-  taskId: null,
-  bodyDigest: '',
-  unanswered: null,
-  riskAccepted: false,
-  earlier: [],
-};
-
-type Remembered = Pick<GenerationMemo, keyof typeof EMPTY>;
-
-/** What other runs of this Workflow ID know of a key. */
+/** What is known of a key from before this run, or from before Temporal forgot. */
 export interface Recalled {
-  /** Null when none of them got a task. */
+  /** Null when no task is known. */
   readonly taskId: string | null;
-  /** Digest of the request body for which it was used. */
-  readonly bodyDigest: string;
-  /** What the newest of them left unanswered. */
+  /** Under which it was made or submitted. */
+  readonly idempotencyKey: string;
+  /** Digest of the request body for which the key was used; null where an earlier version did not note it. */
+  readonly bodyDigest: string | null;
+  /** A submit without an answer. */
   readonly unanswered: Fence | null;
 }
 
+/** Which attempt is looked for: a stored refusal may have moved it from its first key to another. */
+type Attempt = Pick<ReceiptHead, 'idempotencyKey' | 'firstKey'>;
+
 /**
- * Looks in the memo of the other runs of this Workflow ID for what became of a key; null when they do not know it. It
- * saves what the API may have forgotten: a reset or a second start then posts nothing. A Service that cannot list is no
- * reason to stop, one that does not answer is: the attempt fails and is repeated.
+ * Looks in the receipts, then in the other runs of this Workflow ID, for what became of an attempt; null when nobody
+ * knows it. It saves what the API may have forgotten: a reset or a second start then posts nothing.
  */
-export async function recall(idempotencyKey: string): Promise<Recalled | null> {
+export async function recall(attempt: Attempt, receipts: Receipts | null): Promise<Recalled | null> {
+  const receipt = receipts === null ? null : await fromReceipts(attempt, receipts);
+  if (receipt !== null && receipt.taskId !== null) return receipt;
+  const run = await fromOtherRuns(attempt);
+  if (receipt === null || run === null) return receipt ?? run;
+  if (run.taskId !== null) return run;
+  const { idempotencyKey, bodyDigest } = receipt;
+  return { taskId: null, idempotencyKey, bodyDigest, unanswered: oldest(receipt.unanswered, run.unanswered) };
+}
+
+async function fromReceipts({ firstKey }: Attempt, receipts: Receipts): Promise<Recalled | null> {
+  const { submit, tasks } = await receipts.find(firstKey);
+  const task = tasks.at(-1);
+  const head = task ?? submit;
+  if (head === null || head === undefined) return null;
+  const { idempotencyKey, bodyDigest } = head;
+  const unanswered = submit?.unanswered ?? null;
+  // A submit that was only ever refused binds nobody.
+  if (task === undefined && unanswered === null) return null;
+  return { taskId: task?.taskId ?? null, idempotencyKey, bodyDigest, unanswered };
+}
+
+export function oldest(a: Fence | null, b: Fence | null): Fence | null {
+  if (a === null || b === null) return a ?? b;
+  const [first, other] = a.firstPostedAt <= b.firstPostedAt ? [a, b] : [b, a];
+  // Whoever knows the key of the POST knows more than whoever only knows that there was one.
+  return first.fingerprint === UNKNOWN_FINGERPRINT ? { ...other, firstPostedAt: first.firstPostedAt } : first;
+}
+
+/** What one run knows of a key. */
+interface Memory extends Recalled {
+  readonly startedAt: number;
+}
+
+/**
+ * What the other runs of this Workflow ID know: by their memo or, where that cannot tell, by their history. A Service
+ * that cannot list is no reason to stop, one that does not answer is: the attempt fails and is repeated.
+ */
+async function fromOtherRuns(attempt: Attempt): Promise<Recalled | null> {
   const { client, info } = Context.current();
   const { workflowExecution } = info;
   const query = workflowExecution === undefined ? null : queryFor(workflowExecution.workflowId);
   if (workflowExecution === undefined || query === null) return null;
   const { workflowId, runId } = workflowExecution;
-  const known: { memo: Remembered; startedAt: number }[] = [];
+  const memories: Memory[] = [];
+  // A step that has failed may be run again in one and the same run, which has no memo of ours.
+  if (info.workflowType !== WORKFLOW_TYPE) {
+    const own = await client.workflow.getHandle(workflowId, runId).describe();
+    const memory = own.historyLength > OWN_EVENTS ? null : await fromHistory(client, own, attempt, info.activityId);
+    if (memory !== null) memories.push({ ...memory, startedAt: own.startTime.getTime() });
+  }
   try {
+    let seen = 0;
     for await (const run of client.workflow.list({ query })) {
       if (run.workflowId !== workflowId || run.runId === runId) continue;
-      const written = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
-      if (written === undefined) continue;
-      // A run of an earlier version did not write every field.
-      const memo = { ...EMPTY, ...written };
-      const keys = [memo.idempotencyKey, ...memo.earlier.map((task) => task.idempotencyKey)];
-      if (keys.includes(idempotencyKey)) known.push({ memo, startedAt: run.startTime.getTime() });
+      const memo = fromMemo(run, attempt);
+      const memory = memo?.taskId == null ? ((await fromHistory(client, run, attempt)) ?? memo) : memo;
+      if (memory !== null) memories.push({ ...memory, startedAt: run.startTime.getTime() });
+      seen += 1;
+      if (seen === RUNS) break;
     }
   } catch (error) {
-    const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-    if (!isGrpcServiceError(reason) || !CANNOT_LIST.has(reason.code)) throw error;
-    log.warn('earlier runs cannot be listed, so a task of theirs is not looked up', { reason: reason.details });
-    return null;
+    const reason = cannotList(error);
+    if (reason === null) throw error;
+    log.warn('earlier runs cannot be listed, so a task of theirs is not looked up', { reason });
   }
-  // A run that never came to an answer knows nothing, however new it is.
-  const telling = known
-    .filter(({ memo }) => memo.unanswered !== null || memo.riskAccepted || taskOf(memo, idempotencyKey) !== null)
-    .toSorted((a, b) => b.startedAt - a.startedAt)
-    .map(({ memo }) => memo);
-  const [newest] = telling;
-  if (newest === undefined) return null;
-  const withTask = telling.find((memo) => taskOf(memo, idempotencyKey) !== null);
-  const { bodyDigest } = withTask ?? newest;
-  const taskId = withTask === undefined ? null : taskOf(withTask, idempotencyKey);
-  // An earlier attempt's key was answered, whatever the later one left open.
-  const unanswered = newest.idempotencyKey === idempotencyKey ? newest.unanswered : null;
-  return { taskId, bodyDigest, unanswered };
+  memories.sort((a, b) => b.startedAt - a.startedAt);
+  return memories.find(({ taskId }) => taskId !== null) ?? memories[0] ?? null;
 }
 
-function taskOf(memo: Remembered, idempotencyKey: string): string | null {
-  if (memo.idempotencyKey === idempotencyKey && memo.taskId !== null) return memo.taskId;
-  return memo.earlier.find((task) => task.idempotencyKey === idempotencyKey)?.taskId ?? null;
+/** Why a Service cannot list Workflows at all, or null for any other error. */
+export function cannotList(error: unknown): string | null {
+  const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+  return isGrpcServiceError(reason) && CANNOT_LIST.has(reason.code) ? reason.details : null;
+}
+
+function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Attempt): Recalled | null {
+  const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
+  if (memo === undefined) return null;
+  // A run of an earlier version did not write every field.
+  const { bodyDigest = null, taskId = null, unanswered = null, riskAccepted = false, earlier = [] } = memo;
+  const past = earlier.find((task) => (task.firstKey ?? task.idempotencyKey) === firstKey);
+  if (past !== undefined) return { ...past, bodyDigest, unanswered: null };
+  // A run that never came to an answer knows nothing, however new it is.
+  const same = (memo.firstKey ?? memo.idempotencyKey) === firstKey || memo.idempotencyKey === idempotencyKey;
+  const tells = same && (taskId !== null || unanswered !== null || riskAccepted);
+  return tells ? { taskId, idempotencyKey: memo.idempotencyKey ?? idempotencyKey, bodyDigest, unanswered } : null;
+}
+
+// A closed run does not change any more.
+const readRuns = new Map<string, readonly PastSubmit[]>();
+
+async function fromHistory(
+  client: Client,
+  run: Omit<WorkflowExecutionInfo, 'raw'>,
+  { firstKey }: Attempt,
+  asking?: string,
+): Promise<Recalled | null> {
+  const { runId, status, memo, historyLength } = run;
+  // A run of our own Workflow that saw its end told all in its memo. Another run that still shows as running has just
+  // been ended: the list trails.
+  const listedOpen = status.name === 'RUNNING';
+  if (!listedOpen && memo?.[MEMO_FIELD] !== undefined && !CUT_OFF.has(status.name)) return null;
+  if (historyLength > READABLE_EVENTS) {
+    log.warn('an earlier run is too long to be read, so a task of it is not looked up', { runId, historyLength });
+    return null;
+  }
+  const submits = readRuns.get(runId) ?? (await readRun(client, run, asking)).submits;
+  if (!listedOpen && !readRuns.has(runId)) {
+    if (readRuns.size >= RUNS) readRuns.clear();
+    readRuns.set(runId, submits);
+  }
+  const last = submits.findLast((submit) => submit.firstKey === firstKey);
+  if (last === undefined || (last.task === null && last.open === null)) return null;
+  const { task, bodyDigest, open } = last;
+  return { taskId: task?.taskId ?? null, idempotencyKey: last.idempotencyKey, bodyDigest, unanswered: open };
+}
+
+/**
+ * What earlier attempts of this Activity may have left open, where a reset of the Activity has wiped its heartbeat: the
+ * Service then only tells that there was an attempt.
+ */
+export async function wipedFence(idempotencyKey: string): Promise<Fence | null> {
+  const { client, info } = Context.current();
+  const { workflowExecution, activityId, attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
+  // Only a reset, or a pause before the very first attempt, schedules a first attempt for a second time.
+  const again = attempt === 1 && currentAttemptScheduledTimestampMs !== scheduledTimestampMs;
+  if (workflowExecution === undefined || !again || info.heartbeatDetails !== undefined) return null;
+  const { workflowId, runId } = workflowExecution;
+  const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
+  const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
+  if (pending?.lastAttemptCompleteTime == null) return null;
+  return { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT, idempotencyKey };
 }
 
 /**

@@ -10,12 +10,12 @@ import {
 } from '../src/contract/index.js';
 import { TIMEOUTS } from '../src/policy/index.js';
 import { ResultError, resultName } from '../src/storage/index.js';
-import type { ActivityDependencies } from './context.js';
+import { step, type ActivityDependencies } from './context.js';
 
 /** Streams every result of a task into the store of this Worker. Without a store the results stay links. */
 export async function rivyaStore(
   input: StoreInput,
-  { store }: Pick<ActivityDependencies, 'store'>,
+  { store, onStep }: Pick<ActivityDependencies, 'store' | 'onStep'>,
 ): Promise<StoreResult> {
   if (store === null) return { files: [] };
   const files: StoredFile[] = [];
@@ -24,12 +24,13 @@ export async function rivyaStore(
   const timer = setInterval(() => heartbeat(progress), TIMEOUTS.heartbeatEvery);
   try {
     for (const [index, url] of input.urls.entries()) {
-      const file = await store.put(url, resultName(input, index + 1), {
+      const options = {
         signal: Context.current().cancellationSignal,
-        onProgress: (bytes) => {
+        onProgress: (bytes: number) => {
           progress = { file: index + 1, of: input.urls.length, bytes };
         },
-      });
+      };
+      const file = await step(onStep, 'file', () => store.put(url, resultName(input, index + 1), options));
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);
     }

@@ -1,48 +1,58 @@
 import { activityInfo, log } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import {
-  FAILURE,
-  NOTHING_KNOWN,
   UNKNOWN_FINGERPRINT,
-  type FailureDetails,
   type Fence,
   type SubmitInput,
   type SubmitResult,
   type TaskSnapshot,
 } from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
-import {
-  bodyDigest,
-  formatDuration,
-  judgeSubmit,
-  retryDelay,
-  TIMEOUTS,
-  UNRESOLVED_ACTION,
-} from '../src/policy/index.js';
-import { withKind, type ActivityDependencies } from './context.js';
+import { bodyDigest, formatDuration, isStoredError, judgeSubmit, retryDelay, TIMEOUTS } from '../src/policy/index.js';
+import type { ReceiptHead } from '../src/storage/index.js';
+import { noted, step, withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
-import { acknowledgedHeartbeat, whileBeating } from './heartbeat.js';
-import { recall } from './recall.js';
-
-// A proxy may repeat a reply once; three times the same request ID is a stored reply, which hammering will not change.
-const STORED_ERROR_TIMES = 3;
+import { Lease } from './heartbeat.js';
+import { oldest, recall, wipedFence } from './recall.js';
+import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
 
 /**
  * Submits one generation. Each attempt makes at most one POST, and none unless the Service has acknowledged the fence:
  * an attempt that was timed out meanwhile cannot post behind the back of the next one.
  */
 export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDependencies): Promise<SubmitResult> {
-  const { api, keys } = dependencies;
+  const { api, keys, receipts, onStep } = dependencies;
+  const { idempotencyKey, body } = input;
   const info = activityInfo();
+  const lease = new Lease();
+  const runId = info.workflowExecution?.runId;
+  const beat = (fence: Fence | null): Fence | null => fence && { ...fence, ...(runId !== undefined && { runId }) };
+  const head = headOf(input);
+  const riskReason = input.riskReason ?? null;
   // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
   let unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
   let posted: Fence | null = null;
 
+  // Where this fails, the next attempt believes that a task may exist. An attempt that has lost its lease changes no
+  // receipt: the next one may be posting.
+  const settle = async (fence: Fence | null): Promise<void> => {
+    const renewed = await lease.renew(beat(fence)).then(
+      () => true,
+      // After a cancel no other attempt follows.
+      (error) => error instanceof CancelledFailure,
+    );
+    if (renewed) await noted(() => receipts?.noteSubmit(head, { unanswered: fence, riskReason }));
+  };
+
   try {
-    const known = await whileBeating(unanswered, () => recall(input.idempotencyKey));
-    if (known !== null && known.bodyDigest !== bodyDigest(input.body)) throw inputChanged(input);
-    if (typeof known?.taskId === 'string') return recalled(known.taskId);
-    if (!input.riskAccepted) unanswered ??= known?.unanswered ?? null;
+    unanswered ??= await wipedFence(idempotencyKey);
+    const known = await lease.keep(beat(unanswered), () => recall(head, receipts));
+    if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) throw inputChanged(input);
+    if (typeof known?.taskId === 'string') return recalled(known.taskId, known.idempotencyKey);
+    if (!input.riskAccepted) unanswered = oldest(unanswered, known?.unanswered ?? null);
+    if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
+      throw unresolved(input, unanswered, 'it went out under another key of this attempt');
+    }
 
     const key = await keys.current();
     // Without a key there is nothing to name in the fence, so nothing is posted.
@@ -50,14 +60,19 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     const fingerprint = key.fingerprint();
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
 
-    const fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint };
-    await acknowledgedHeartbeat(fence);
-    posted = fence;
-    const { task } = await whileBeating(fence, () =>
+    const fence: Fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint, idempotencyKey };
+    await step(onStep, 'fence', () => lease.renew(beat(fence)));
+    const { task } = await lease.keep(beat(fence), async () => {
+      const standing = { unanswered: fence, riskReason };
+      if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
+      posted = fence;
       // The very key whose fingerprint the fence carries, also when the key file changes in between.
-      api.createGeneration({ idempotencyKey: input.idempotencyKey, body: input.body, key }),
-    );
+      const request = { idempotencyKey, body, key, maySend: () => lease.held() && inWindow(input, fence) };
+      return step(onStep, 'POST', () => api.createGeneration(request));
+    });
     log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
+    // The task ID is on its way into the history: a store that fails now loses nothing.
+    if (receipts !== null) await noted(() => step(onStep, 'receipt', () => receipts.noteTask(head, task)));
     const sinceFirstPostMs = Math.max(0, Date.now() - fence.firstPostedAt);
     // The API cuts its time to whole seconds, so a new task never looks older than our first POST.
     const reused = task.ageMs !== null && task.ageMs > sinceFirstPostMs;
@@ -66,24 +81,28 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     if (error instanceof CancelledFailure) throw new CancelledFailure(error.message, [{ fence: unanswered }]);
     if (error instanceof ApplicationFailure) throw error;
     if (error instanceof InvalidRequest) {
-      await putBack(unanswered);
-      throw invalidInput(input, error);
+      await settle(unanswered);
+      throw invalidRequest(input, error);
     }
-    if (!(error instanceof RivyaApiError)) throw unexpected(input, error, posted ?? unanswered);
+    if (!(error instanceof RivyaApiError)) {
+      if (posted === null) await settle(unanswered);
+      throw unexpected(input, error, posted ?? unanswered);
+    }
     // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
     const open = error.outcome === 'refused' ? unanswered : withError(posted, error);
-    await putBack(open);
-    if (open?.error !== undefined && open.error.times >= STORED_ERROR_TIMES) {
+    await settle(open);
+    if (open?.error !== undefined && isStoredError(open)) {
       throw unresolved(input, open, `the API gives one and the same error (${open.error.requestId}) again and again`);
     }
     // Both times are the Service's own. Another run's POST that was under way has ended after this.
     const age = info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs;
     const conflictMayBeOurs = unanswered !== null || age < TIMEOUTS.conflictGrace;
-    if (error.code === 'idempotency_conflict' && !conflictMayBeOurs) throw inputChanged(input, error);
+    const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
+    if (conflict && !conflictMayBeOurs) throw inputChanged(input, error);
     const { attempt } = info;
     const { code, retryAfterMs } = error;
     throw callFailure(error, judgeSubmit(error, conflictMayBeOurs), {
-      idempotencyKey: input.idempotencyKey,
+      idempotencyKey,
       fence: open,
       attempt,
       retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
@@ -91,8 +110,21 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
   }
 }
 
+/** What the receipts of this submit say about it. */
+function headOf({ idempotencyKey, body, identity }: SubmitInput): ReceiptHead {
+  const { workflowExecution, namespace } = activityInfo();
+  const { model } = JSON.parse(body) as { model: string };
+  return {
+    ...(identity ?? { step: null, take: 1, attempt: 1, model, labels: {}, firstKey: idempotencyKey }),
+    idempotencyKey,
+    namespace,
+    workflowId: workflowExecution?.workflowId ?? '',
+    bodyDigest: bodyDigest(body),
+  };
+}
+
 /** A task that an earlier run got. All else about it comes with the first check. */
-function recalled(taskId: string): SubmitResult {
+function recalled(taskId: string, idempotencyKey: string): SubmitResult {
   log.info('recalled', { taskId });
   const task: TaskSnapshot = {
     taskId,
@@ -109,7 +141,7 @@ function recalled(taskId: string): SubmitResult {
     simulated: false,
     requestId: null,
   };
-  return { task, sinceFirstPostMs: 0, reused: true };
+  return { task, sinceFirstPostMs: 0, idempotencyKey, reused: true };
 }
 
 /** The fence after an error reply: the same request ID again means that the API has stored it under the key. */
@@ -119,14 +151,9 @@ function withError(fence: Fence | null, { requestId }: RivyaApiError): Fence | n
   return { ...fence, error: { requestId, times } };
 }
 
-/** Where this is not acknowledged, the fence stays: the next attempt then believes that a task may exist. */
-async function putBack(fence: Fence | null): Promise<void> {
-  await acknowledgedHeartbeat(fence).catch(() => undefined);
-}
-
 /** After an unanswered POST, only the same account within the window of the key may be asked again. */
 function refuseBlindRepeat(input: SubmitInput, unanswered: Fence, fingerprint: string): void {
-  if (Date.now() - unanswered.firstPostedAt > input.idempotencyWindowMs) {
+  if (!inWindow(input, unanswered)) {
     const window = formatDuration(input.idempotencyWindowMs);
     throw unresolved(
       input,
@@ -139,56 +166,6 @@ function refuseBlindRepeat(input: SubmitInput, unanswered: Fence, fingerprint: s
   }
 }
 
-function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(
-    `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
-    FAILURE.SubmitUnresolved,
-    {
-      ...NOTHING_KNOWN,
-      idempotencyKey: input.idempotencyKey,
-      code: FAILURE.SubmitUnresolved,
-      action: UNRESOLVED_ACTION,
-      fence,
-    } satisfies FailureDetails,
-  );
-}
-
-function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(
-    'This idempotency key belongs to a generation with another input. Nothing was paid by this call.',
-    FAILURE.InputChanged,
-    {
-      ...NOTHING_KNOWN,
-      idempotencyKey: input.idempotencyKey,
-      code: FAILURE.InputChanged,
-      httpStatus: error?.httpStatus ?? null,
-      requestId: error?.requestId ?? null,
-      action:
-        'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
-    } satisfies FailureDetails,
-  );
-}
-
-function invalidInput(input: SubmitInput, { message, field }: InvalidRequest): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(message, FAILURE.InvalidInput, {
-    ...NOTHING_KNOWN,
-    idempotencyKey: input.idempotencyKey,
-    code: FAILURE.InvalidInput,
-    field,
-    action: 'Correct the field and start again.',
-  } satisfies FailureDetails);
-}
-
-/** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
-function unexpected(input: SubmitInput, error: unknown, fence: Fence | null): ApplicationFailure {
-  const code = error instanceof Error ? error.name : 'Error';
-  const details: FailureDetails = {
-    ...NOTHING_KNOWN,
-    idempotencyKey: input.idempotencyKey,
-    code,
-    action: 'Nothing to do: the submit is repeated.',
-    ...(fence && { fence }),
-  };
-  const message = error instanceof Error ? error.message : String(error);
-  return ApplicationFailure.create({ type: code, message, details: [details] });
+function inWindow({ idempotencyWindowMs }: SubmitInput, { firstPostedAt }: Fence): boolean {
+  return Date.now() - firstPostedAt <= idempotencyWindowMs;
 }

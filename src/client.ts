@@ -123,10 +123,9 @@ export class GenerationClient {
       });
       const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
       const input = await decodeFromPayloadsAtIndex<unknown>(this.#client.options.loadedDataConverter, 0, payloads);
-      return { status: status.name, input: readInput(input) };
+      return latestOf(workflowId, status.name, input);
     } catch (error) {
-      // An input that was refused paid for nothing, so it binds nobody.
-      if (error instanceof WorkflowNotFoundError || error instanceof InvalidInput) return null;
+      if (error instanceof WorkflowNotFoundError) return null;
       throw error;
     }
   }
@@ -135,6 +134,17 @@ export class GenerationClient {
 interface Latest {
   readonly status: WorkflowExecutionDescription['status']['name'];
   readonly input: Generation;
+}
+
+/** The latest run of an ID with its input; null where the input was refused, which paid for nothing and binds nobody. */
+function latestOf(workflowId: string, status: Latest['status'], input: unknown): Latest | null {
+  try {
+    return { status, input: readInput(input) };
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    if (status === 'FAILED') return null;
+    throw other(workflowId, `belongs to a generation that this version cannot compare (${error.problem})`);
+  }
 }
 
 /** Refuses to take a run for what it is not. A run that failed is started anew, so only its body counts. */
@@ -146,11 +156,11 @@ function refuseOther(workflowId: string, { status, input }: Latest, wanted: Gene
   if (wanted.take > input.take && status !== 'RUNNING') return;
   const take = `is at take ${input.take}${status === 'RUNNING' ? ' and still runs. Wait for it' : '. Ask for it'}, or for a larger take`;
   if (wanted.take !== input.take && (attaches || wanted.take < input.take)) throw other(workflowId, take);
-  // A task that is taken up needs no prompt; what names it is its ID.
-  const adopts = wanted.taskId !== null || (attaches && input.taskId !== null);
-  const same = adopts
-    ? !attaches || wanted.taskId === input.taskId
-    : wanted.body === input.body && wanted.ownKey === input.ownKey;
+  // A task that is taken up needs no prompt, and has no key; what names it is its ID.
+  const same =
+    wanted.taskId !== null
+      ? !attaches || wanted.taskId === input.taskId
+      : wanted.body === input.body && (input.taskId !== null || wanted.ownKey === input.ownKey);
   if (same) return;
   const body =
     'belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID';
@@ -236,6 +246,12 @@ export class GenerationHandle {
       if (error instanceof WorkflowUpdateFailedError) {
         throw new GenerationError(this.workflowId, FAILURE.InvalidInput, error.cause?.message ?? error.message);
       }
+      if (error instanceof WorkflowNotFoundError) {
+        // There is such an ID, or this throws: what is not found is a run that could be steered.
+        const { status } = await this.#handle.describe();
+        const message = `Workflow "${this.workflowId}" has ended (${status.name}), so there is nothing to steer.`;
+        throw new GenerationError(this.workflowId, FAILURE.InvalidInput, message);
+      }
       if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)) throw error;
       await this.#handle.signal(name, input);
       return false;
@@ -264,7 +280,7 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
   const next =
     taskId !== null
       ? `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`
-      : (memo?.unanswered ?? null) !== null
+      : (memo?.unanswered ?? null) !== null || memo?.riskAccepted === true
         ? UNRESOLVED_ENDED
         : 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found by its key.';
   return new GenerationError(workflowId, how, `The Workflow has ended: ${how}. ${next}`, {

@@ -54,7 +54,9 @@ export function callEnd(error: unknown): CallEnd {
   if (cause instanceof TimeoutFailure) {
     // The last acknowledged heartbeat of a submit tells whether a POST is unanswered.
     const fence = asFence(cause.lastHeartbeatDetails);
-    return { code: 'timeout', message: cause.message, details: {}, fence, outOfTime: true };
+    const details = fence?.runId === undefined ? {} : { runId: fence.runId };
+    const message = 'The time for this call was over before its outcome was known.';
+    return { code: 'timeout', message, details, fence, outOfTime: true };
   }
   throw error;
 }
@@ -128,10 +130,13 @@ export function callFailed(end: CallEnd, state: GenerationState): ApplicationFai
   const { httpStatus = null, requestId = null } = end.details;
   const fence = end.fence === null ? {} : { fence: end.fence };
   // This Workflow ends, so nothing is left to resume.
-  const action =
+  const next =
     end.code === FAILURE.SubmitUnresolved
       ? UNRESOLVED_ENDED
       : actionFor(end).replace('then resume', 'then start again under the same Workflow ID');
+  // Whoever gave the ID of the task knows how it is taken up.
+  const paid = state.taskId !== null && state.idempotencyKey !== null;
+  const action = paid ? `${next} ${takeUp(state.taskId, state.model)}` : next;
   return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence });
 }
 
@@ -153,18 +158,27 @@ export function neverAccepted(end: CallEnd, state: GenerationState, input: Gener
   const { httpStatus = null, requestId = null } = end.details;
   return failure(
     FAILURE.DeadlinePassed,
-    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message}) This run made no task and paid nothing.`,
+    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskAccepted ? '' : ' This run made no task and paid nothing.'}`,
     state,
-    { httpStatus, requestId, action: 'Start again when the API can be reached.' },
+    {
+      httpStatus,
+      requestId,
+      action: state.riskAccepted ? UNRESOLVED_ENDED : 'Start again when the API can be reached.',
+    },
   );
 }
 
-export function deadlinePassed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
+export function deadlinePassed(
+  { taskId, status }: TaskSnapshot,
+  ageMs: number,
+  state: GenerationState,
+  input: Generation,
+): ApplicationFailure {
   return failure(
     FAILURE.DeadlinePassed,
-    `Task ${task.taskId} is still ${task.status} after ${formatDuration(input.deadlineMs)}; ${money(state)}. It goes on at Rivya.`,
+    `Task ${taskId} is still ${status} at an age of ${formatDuration(ageMs)}, past the deadline of ${formatDuration(input.deadlineMs)}; ${money(state)}. It goes on at Rivya.`,
     state,
-    { action: takeUp(task.taskId, input.model) },
+    { action: takeUp(taskId, input.model), status, ageMs },
   );
 }
 
@@ -188,11 +202,11 @@ export function otherModel(task: TaskSnapshot, state: GenerationState, input: Ge
 
 /** A cancellation that says what goes on at Rivya, which has no cancel. */
 export function cancelled(cause: TemporalFailure, state: GenerationState): CancelledFailure {
-  const { taskId, model, unanswered } = state;
+  const { taskId, model, unanswered, riskAccepted } = state;
   const action =
     taskId !== null
       ? `Task ${taskId} goes on at Rivya. ${takeUp(taskId, model)}`
-      : unanswered !== null
+      : unanswered !== null || riskAccepted
         ? UNRESOLVED_ENDED
         : 'No task was made.';
   return new CancelledFailure(`Cancelled. ${action}`, [{ ...known('Cancelled', state), action }], cause);

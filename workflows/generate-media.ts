@@ -42,7 +42,7 @@ export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
  * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
  */
 export async function generateMedia(input: GenerateMediaInput, carried?: Carried): Promise<GenerationResult> {
-  const generation = checkedInput(input, 'generateMedia');
+  const generation = checkedInput(input);
   const run = new GenerationRun(
     generation,
     {
@@ -106,10 +106,12 @@ function showOf(generation: Generation): Show {
     setCurrentDetails(describeState(state, title));
     if (!milestone) return;
     const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
-    const { unanswered, riskAccepted, earlier } = state;
+    const { unanswered, riskAccepted, riskReason, attempt, firstKey, earlier } = state;
+    const { take, labels } = generation;
     const credits = { reservedCredits, finalCredits };
-    const identity = { taskId, model, idempotencyKey, bodyDigest: digest };
-    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, unanswered, riskAccepted, earlier };
+    const identity = { taskId, model, idempotencyKey, firstKey, bodyDigest: digest, take, attempt, labels };
+    const risk = { unanswered, riskAccepted, riskReason };
+    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, ...risk, earlier };
     upsertMemo({ [MEMO_FIELD]: memo });
   };
 }

@@ -40,7 +40,7 @@ const steps = new Map<string, Progress>();
 export async function generate(input: GenerateMediaInput, { step }: GenerateOptions): Promise<GenerationResult> {
   const problem = stepProblem(step);
   if (problem !== null) throw invalidInput(new InvalidInput('step', problem));
-  const generation = checkedInput(input, 'generate');
+  const generation = checkedInput(input);
   const run = new GenerationRun(generation, {
     use: 'generate',
     step,

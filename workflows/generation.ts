@@ -5,6 +5,7 @@
 import { ApplicationFailure, isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
 import { UNKNOWN_FINGERPRINT } from '../src/contract/names.js';
 import type {
+  GenerationIdentity,
   GenerationResult,
   GenerationState,
   StoredFile,
@@ -14,6 +15,7 @@ import type {
 import {
   afterSubmit,
   idempotencyKey,
+  isStoredError,
   mayAttemptAgain,
   MIN_WAIT_MS,
   needsOperator,
@@ -75,6 +77,7 @@ export class GenerationRun {
       taskId: input.taskId,
       idempotencyKey: input.taskId === null ? this.#key(1, 0) : null,
       attempt: 1,
+      firstKey: input.taskId === null ? this.#key(1, 0) : null,
       spentKeys: 0,
       statusChecks: 0,
       nextCheckAt: null,
@@ -83,6 +86,7 @@ export class GenerationRun {
       hold: null,
       unanswered: null,
       riskAccepted: false,
+      riskReason: null,
       earlier: [],
       simulated: false,
     };
@@ -122,8 +126,10 @@ export class GenerationRun {
       if (task.status === 'failed') {
         if (attempt < this.#input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) {
           const { idempotencyKey: key, earlier } = this.#state;
-          if (key !== null)
-            this.progress.update({ earlier: [...earlier, { idempotencyKey: key, taskId: task.taskId }] });
+          if (key !== null) {
+            const failed = { idempotencyKey: key, firstKey: this.#key(attempt, 0), taskId: task.taskId };
+            this.progress.update({ earlier: [...earlier, failed] });
+          }
           return null;
         }
         throw failures.generationFailed(task, this.#state, this.#input);
@@ -146,12 +152,14 @@ export class GenerationRun {
     // A run that continued as new in a hold goes on with the key that it had come to.
     const spentKeys = attempt === this.#state.attempt ? this.#state.spentKeys : 0;
     const key = taskId === null ? this.#key(attempt, spentKeys) : null;
+    const firstKey = taskId === null ? this.#key(attempt, 0) : null;
     const fresh = { status: null, reservedCredits: null, finalCredits: null };
-    this.progress.update({ ...fresh, phase: 'submitting', attempt, spentKeys, taskId, idempotencyKey: key });
+    this.progress.update({ ...fresh, phase: 'submitting', attempt, firstKey, spentKeys, taskId, idempotencyKey: key });
     const submitted = taskId === null ? await this.#submit(attempt) : await this.#adopt(taskId);
     const { task, reused, sinceFirstPostMs } = submitted;
     const heldBeforeMs = this.progress.answered();
-    this.progress.see(task, { phase: 'waiting', unanswered: null, riskAccepted: false }, true);
+    const madeUnder = { idempotencyKey: submitted.idempotencyKey ?? this.#state.idempotencyKey };
+    this.progress.see(task, { ...madeUnder, phase: 'waiting', unanswered: null, riskAccepted: false }, true);
     const now = Date.now();
     return {
       task,
@@ -174,12 +182,14 @@ export class GenerationRun {
       try {
         const summary = `submit ${model}, attempt ${attempt}`;
         const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
-        const { unanswered: fence, riskAccepted } = this.#state;
-        return await rivyaSubmit({ idempotencyKey: key, body, idempotencyWindowMs, fence, riskAccepted });
+        const { unanswered: fence, riskAccepted, riskReason } = this.#state;
+        const risk = { fence, riskAccepted, riskReason };
+        const identity = this.#identity(attempt);
+        return await rivyaSubmit({ idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk });
       } catch (error) {
         if (isCancellation(error) || failures.wasCancelled(error)) {
           // Between two attempts nobody can tell what the last one left; so a task may exist.
-          const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT };
+          const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT, idempotencyKey: key };
           const fence = failures.fenceOfCancelled(error);
           this.progress.unanswered(fence === undefined ? (this.#state.unanswered ?? unknown) : fence);
         }
@@ -207,23 +217,33 @@ export class GenerationRun {
       else if (unanswered)
         end = { ...end, message: `${end.message} An earlier submit is unanswered: a task may exist.` };
       if (onActionNeeded === 'fail') throw failures.callFailed(end, this.#state);
-      const found = await this.#heldSubmit(end, tries);
+      const ofThisRun = end.details.runId === workflowInfo().runId;
+      if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
+      const { found = null, reason = null } = await this.#heldSubmit(end, tries);
       if (found !== null) return found;
       if (!unresolved) continue;
-      // A named person accepted the risk: the window starts anew, the key and the body stay.
-      this.progress.answered();
-      this.progress.update({ unanswered: null, riskAccepted: true }, true);
+      if (ofThisRun) {
+        // A named person accepted the risk: the window starts anew. Key and body stay, unless an error is stored there.
+        this.progress.answered();
+        const spentKeys = this.#state.spentKeys + (isStoredError(end.fence) ? 1 : 0);
+        const risk = { unanswered: null, riskAccepted: true, riskReason: reason };
+        this.progress.update({ ...risk, spentKeys, idempotencyKey: this.#key(attempt, spentKeys) }, true);
+      } else {
+        // A reset brought this hold back, and maybe the old answer to it: nobody has accepted to pay once more. The
+        // submit is judged again, which finds its task or holds anew.
+        this.progress.update({}, true);
+      }
     }
   }
 
-  /** Holds a submit. Returns the task that a person named, or null to submit (again). */
-  async #heldSubmit(end: CallEnd, tries: number): Promise<SubmitResult | null> {
+  /** Holds a submit. Returns the task that a person named, or why they want it submitted again. */
+  async #heldSubmit(end: CallEnd, tries: number): Promise<{ found?: SubmitResult; reason?: string | null }> {
     let { message } = end;
     for (;;) {
       const resumed = await this.#hold({ ...end, message }, tries, null);
-      if (resumed?.taskId == null) return null;
+      if (resumed?.taskId == null) return { reason: resumed?.reason ?? null };
       try {
-        return await this.#adopt(resumed.taskId);
+        return { found: await this.#adopt(resumed.taskId, this.#state.firstKey ?? undefined) };
       } catch (error) {
         if (!(error instanceof ApplicationFailure)) throw error;
         // A wrong ID must not end the Workflow: the task that it looks for is still not known.
@@ -233,8 +253,8 @@ export class GenerationRun {
   }
 
   /** Takes up a task that was created elsewhere. It must be of the model that was asked for. */
-  async #adopt(taskId: string): Promise<SubmitResult> {
-    const task = await this.#check(taskId, null);
+  async #adopt(taskId: string, claimedFor?: string): Promise<SubmitResult> {
+    const task = await this.#check(taskId, null, claimedFor);
     if (task.model !== null && task.model !== this.#input.model) {
       throw failures.otherModel(task, this.#state, this.#input);
     }
@@ -247,18 +267,21 @@ export class GenerationRun {
     for (;;) {
       const { task, succeededAt } = wait;
       const now = Date.now();
+      // No Worker may have been there since the answer came: it tells how things stood when it was asked for.
+      const asOf = task.askedAt ?? now;
       if (task.status === 'failed' || (task.status === 'succeeded' && task.urls.length > 0)) return wait;
       const held = this.progress.heldMs - wait.heldBeforeMs;
       if (task.status === 'succeeded') {
-        if (now - (succeededAt ?? now) > TIMEOUTS.resultGrace) {
+        if (asOf - (succeededAt ?? asOf) >= TIMEOUTS.resultGrace) {
           throw failures.resultMissing(task, this.#state, this.#input);
         }
-      } else if (wait.checked && now - wait.firstPostedAt - held > this.#input.deadlineMs) {
-        throw failures.deadlinePassed(task, this.#state, this.#input);
+      } else if (wait.checked && asOf - wait.firstPostedAt - held > this.#input.deadlineMs) {
+        throw failures.deadlinePassed(task, Math.max(0, asOf - wait.bornAt), this.#state, this.#input);
       }
       await this.#checkpoint(wait);
       const first = !wait.checked;
-      await this.progress.pause(nextWait({ ageMs: now - wait.bornAt, kind: task.kind, first, random: Math.random() }));
+      const times = { ageMs: now - wait.bornAt, trailingMs: succeededAt === null ? null : now - succeededAt };
+      await this.progress.pause(nextWait({ ...times, kind: task.kind, first, random: Math.random() }));
       wait = await this.#refresh(wait);
     }
   }
@@ -266,7 +289,8 @@ export class GenerationRun {
   async #refresh(wait: Wait): Promise<Wait> {
     const task = await this.#check(wait.task.taskId, wait);
     this.progress.see(task);
-    const born = bornAt(task, wait.bornAt);
+    // A task grows no younger, even where the clocks behind a reply disagree: its checks would never slow down.
+    const born = Math.min(wait.bornAt, bornAt(task, wait.bornAt));
     // The answer to the submit may have been too short to tell. The API's clock counts whole seconds, so it is generous.
     const reused = wait.reused || (task.ageMs !== null && born < wait.firstPostedAt - CLOCK_STEP_MS);
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
@@ -274,12 +298,17 @@ export class GenerationRun {
   }
 
   /** One status check of our own task, or (null) of a task that somebody named. */
-  async #check(taskId: string, wait: Wait | null): Promise<TaskSnapshot> {
+  async #check(taskId: string, wait: Wait | null, claimedFor?: string): Promise<TaskSnapshot> {
     for (let tries = 0; ; tries++) {
+      await this.progress.keepDistance();
       let end: CallEnd;
       try {
         const summary = `check ${this.#state.statusChecks + 1} of ${taskId}`;
-        const { task, checks } = await activities.check(this.#host.taskQueue, summary).rivyaCheck({ taskId });
+        // A task that somebody named is not known to be that of the key until its model was looked at.
+        const firstKey = wait === null ? null : this.#state.firstKey;
+        const { task, checks } = await activities
+          .check(this.#host.taskQueue, summary)
+          .rivyaCheck({ taskId, firstKey, ...(claimedFor !== undefined && { claimedFor }) });
         this.progress.checked(checks);
         return task;
       } catch (error) {
@@ -312,8 +341,8 @@ export class GenerationRun {
     this.progress.update({ phase: 'storing' });
     const { rivyaStore } = activities.store(this.#host.taskQueue, `store ${urls.length} file(s) of ${taskId}`);
     const { workflowId } = workflowInfo();
-    const step = this.#host.step === '' ? null : this.#host.step;
-    const { files } = await rivyaStore({ taskId, urls, workflowId, step, take: this.#input.take });
+    const { step, take } = this.#identity(this.#state.attempt);
+    const { files } = await rivyaStore({ taskId, urls, workflowId, step, take });
     return files;
   }
 
@@ -339,6 +368,12 @@ export class GenerationRun {
     };
   }
 
+  #identity(attempt: number): GenerationIdentity {
+    const { take, model, labels } = this.#input;
+    const step = this.#host.step === '' ? null : this.#host.step;
+    return { step, take, attempt, model, labels, firstKey: this.#key(attempt, 0) };
+  }
+
   #key(attempt: number, spent: number): string {
     const { namespace, workflowId } = workflowInfo();
     const { use, step } = this.#host;
@@ -347,6 +382,9 @@ export class GenerationRun {
     );
   }
 }
+
+const BROUGHT_BACK =
+  'This may have been held before a reset: a reason only has the submit looked at again, and is asked for once more.';
 
 // The Date header of a reply counts whole seconds.
 const CLOCK_STEP_MS = 1_000;

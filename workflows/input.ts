@@ -1,13 +1,13 @@
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import { FAILURE, NOTHING_KNOWN, type FailureDetails } from '../src/contract/index.js';
-import { formatDuration, InvalidInput, readInput, type Generation, type KeyUse } from '../src/policy/index.js';
+import { formatDuration, InvalidInput, readInput, type Generation } from '../src/policy/index.js';
 
 // A child that was started without an ID gets one from a random UUID (Go appends a number), which a reset of its
 // parent would change.
 const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(_\d+)?$/i;
 
 /** Reads the input in a Workflow and refuses what could pay twice or end too early. Fails before anything is sent. */
-export function checkedInput(input: unknown, use: KeyUse): Generation {
+export function checkedInput(input: unknown): Generation {
   try {
     const generation = readInput(input);
     const info = workflowInfo();
@@ -18,7 +18,8 @@ export function checkedInput(input: unknown, use: KeyUse): Generation {
       );
     }
     const keyed = generation.ownKey !== null || generation.taskId !== null;
-    if (use === 'generateMedia' && info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
+    // A step of such a child would be paid again as well: its key holds the child's ID.
+    if (info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
       throw new InvalidInput(
         'workflowId',
         'a child Workflow with a random ID would be paid again after a reset of its parent; start it with an ID of its own, for example `${parentId}/${step}`',

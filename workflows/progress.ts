@@ -1,4 +1,4 @@
-import { condition, sleep } from '@temporalio/workflow';
+import { condition, patched, sleep } from '@temporalio/workflow';
 import {
   FAILURE,
   type Fence,
@@ -27,6 +27,12 @@ export interface Standing {
   readonly lastCheckAt: number;
   /** `heldMs` when the first unanswered POST was seen, or null. */
   readonly heldAtPostMs: number | null;
+  /** The last hold, until a person answers it or its cause has gone. Runs of earlier versions hand on none. */
+  readonly heldSince?: { readonly code: string; readonly since: string } | null;
+}
+
+async function sleepFor(tooSoon: number): Promise<void> {
+  if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
 }
 
 type Resume = ReturnType<typeof readResume>;
@@ -107,9 +113,19 @@ export class Progress {
   async pause(waitMs: number): Promise<void> {
     this.update({ phase: 'waiting', nextCheckAt: new Date(Date.now() + waitMs).toISOString() });
     this.#woken = false;
+    this.#standing = { ...this.#standing, heldSince: null };
     await condition(() => this.#woken, waitMs, { summary: waitSummary(waitMs, this.state.statusChecks + 1) });
-    const tooSoon = this.#standing.lastCheckAt + MIN_WAIT_MS - Date.now();
-    if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
+    await sleepFor(this.#tooSoon());
+  }
+
+  /** Sleeps until a check keeps its distance to the last one, also after a hold that was short. */
+  async keepDistance(): Promise<void> {
+    const tooSoon = this.#tooSoon();
+    if (tooSoon > 0 && patched('distance-after-hold')) await sleepFor(tooSoon);
+  }
+
+  #tooSoon(): number {
+    return this.#standing.lastCheckAt + MIN_WAIT_MS - Date.now();
   }
 
   /** Why `resume` cannot be applied now, or null. Takes whatever a caller in any language sends. */
@@ -141,7 +157,9 @@ export class Progress {
   async hold(code: string, end: CallEnd, tries: number): Promise<Resume | null> {
     const startedAt = Date.now();
     const { phase } = this.state;
-    const since = new Date(startedAt).toISOString();
+    const { heldSince } = this.#standing;
+    // A call that was tried again by itself, in vain, is still held since the first time.
+    const since = heldSince?.code === code ? heldSince.since : new Date(startedAt).toISOString();
     this.#resume = null;
     const { httpStatus = null, requestId = null } = end.details;
     const hold = { code, message: end.message, action: actionFor(end), httpStatus, requestId, since };
@@ -154,6 +172,7 @@ export class Progress {
     } finally {
       this.#standing = { ...this.#standing, heldMs: this.heldMs + Date.now() - startedAt };
     }
+    this.#standing = { ...this.#standing, heldSince: this.#resume === null ? { code, since } : null };
     this.update({ phase, hold: null }, true);
     return this.#resume;
   }

@@ -5,7 +5,15 @@ import { parseBaseUrl } from './address.js';
 import { checkCreateRequest } from './create-request.js';
 import { InvalidRequest, RivyaApiError } from './errors.js';
 import type { KeySource } from './key-source.js';
-import { aboutMoney, readReply, requestIdOf, type Answer, type Reply } from './reply.js';
+import {
+  aboutMoney,
+  printableBody,
+  printableHeaders,
+  readReply,
+  requestIdOf,
+  type Answer,
+  type Reply,
+} from './reply.js';
 import { openPools } from './pools.js';
 import { creditsSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
 import type { Secret } from './secret.js';
@@ -22,6 +30,18 @@ export interface ResponseEvent {
   readonly durationMs: number;
 }
 
+/** One finished exchange as it went over the wire, with the API key taken out. Prompts and result links are in it. */
+export interface Exchange extends ResponseEvent {
+  readonly idempotencyKey: string | null;
+  readonly requestBody: string | null;
+  /** Names in lower case. Empty where no reply arrived. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Null where no whole reply arrived, or one that is not UTF-8. */
+  readonly body: string | null;
+  /** Milliseconds since the epoch, on this machine's clock. */
+  readonly sentAt: number;
+}
+
 export interface RivyaClientOptions {
   /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
   readonly baseUrl?: string;
@@ -34,6 +54,8 @@ export interface RivyaClientOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Called after every exchange, also a failed one. What it throws is ignored. */
   readonly onResponse?: (event: ResponseEvent) => void;
+  /** Called likewise with all that went over the wire; for a record of it, never for a log. */
+  readonly onExchange?: (exchange: Exchange) => void;
 }
 
 export interface CreateGenerationInput {
@@ -44,6 +66,8 @@ export interface CreateGenerationInput {
   /** The key whose fingerprint the caller has recorded. Default: the current key. */
   readonly key?: Secret;
   readonly signal?: AbortSignal;
+  /** Asked when a connection is ready, right before the first byte; where it says no, nothing is sent. */
+  readonly maySend?: () => boolean;
 }
 
 export interface CreditsAnswer {
@@ -66,7 +90,8 @@ export interface ModelsAnswer {
 export interface RivyaClient {
   /** Submits a generation. The one call that costs money. */
   createGeneration(input: CreateGenerationInput): Promise<TaskAnswer>;
-  retrieveGeneration(taskId: string): Promise<TaskAnswer>;
+  /** @param maySend - As of `createGeneration`. */
+  retrieveGeneration(taskId: string, maySend?: () => boolean): Promise<TaskAnswer>;
   /** The public list of models; sends no key. */
   listModels(): Promise<ModelsAnswer>;
   getCredits(): Promise<CreditsAnswer>;
@@ -88,6 +113,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: string;
     readonly signal?: AbortSignal | undefined;
+    readonly maySend?: (() => boolean) | undefined;
   }
 
   async function call<T>(
@@ -98,7 +124,9 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   ): Promise<Answer<T>> {
     const path = `${prefix}${resource}`;
     const startedAt = performance.now();
+    const sentAt = Date.now();
     let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
+    let bytes: Buffer | null = null;
     try {
       const reply = await exchange(own?.[method === 'POST' ? 'post' : 'get'] ?? (options.dispatcher as Dispatcher), {
         method,
@@ -116,8 +144,10 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
         limitMs: method === 'POST' ? timeouts.post : timeouts.get,
         bodyLimitMs: timeouts.body,
         signal: out.signal,
+        maySend: out.maySend,
       });
       head = reply;
+      bytes = reply.body;
       return readReply(reply, { method, path, key: out.key }, schema);
     } catch (error) {
       if (!(error instanceof NoReply)) throw error;
@@ -131,15 +161,24 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     } finally {
       const requestId = head === null ? null : requestIdOf(head, out.key);
       const durationMs = Math.round(performance.now() - startedAt);
-      tell({ method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs });
+      const event = { method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs };
+      tell(options.onResponse, () => event);
+      tell(options.onExchange, () => ({
+        ...event,
+        idempotencyKey: out.headers?.['idempotency-key'] ?? null,
+        requestBody: out.body ?? null,
+        headers: head === null ? {} : printableHeaders(head, out.key),
+        body: bytes === null ? null : printableBody(bytes, out.key),
+        sentAt,
+      }));
       // The next call should find a rotated key; this one is not repeated.
       if (head?.httpStatus === 401 && out.key !== null) await options.keys.refresh().catch(() => null);
     }
   }
 
-  function tell(event: ResponseEvent): void {
+  function tell<Event>(listener: ((event: Event) => void) | undefined, event: () => Event): void {
     try {
-      options.onResponse?.(event);
+      listener?.(event());
     } catch {
       // A log line is never worth the answer to a paid call.
     }
@@ -155,7 +194,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   }
 
   return {
-    async createGeneration({ idempotencyKey, body, key, signal }) {
+    async createGeneration({ idempotencyKey, body, key, signal, maySend }) {
       checkCreateRequest(idempotencyKey, body);
       const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
       return toTaskAnswer(
@@ -164,16 +203,17 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
           headers,
           body,
           signal,
+          maySend,
         }),
       );
     },
 
-    async retrieveGeneration(taskId) {
+    async retrieveGeneration(taskId, maySend) {
       if (!isTaskId(taskId)) throw new InvalidRequest('taskId', 'must be 1 to 256 characters that can stand in a path');
       // A reply about another task, from a cache on the way, must not end the wait for this one.
       const sameTask = taskSchema.refine((task) => task.id === taskId);
       const resource = `/generations/${encodeURIComponent(taskId)}`;
-      return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET') }));
+      return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET'), maySend }));
     },
 
     async listModels() {

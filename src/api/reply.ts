@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { SIMULATED_HEADER } from '../contract/index.js';
 import { RivyaApiError, type Outcome } from './errors.js';
 import { parseHttpDate, parseRetryAfter } from './retry-after.js';
-import { envelopeSchema } from './schemas.js';
+import { envelopeSchema, idSchema } from './schemas.js';
 import { scrub, type Secret } from './secret.js';
 
 /** A whole reply, as it came from the wire. */
@@ -33,7 +33,7 @@ export interface Answer<T> {
 const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-rivya-request-id'];
 
 /** Fields in which the API says something. IDs and links stay as they are: a changed task ID is a lost task. */
-const WORDS = new Set(['message', 'code', 'requestId']);
+const WORDS = new Set(['message', 'code', 'requestId', 'status', 'model']);
 
 /** The value of a header; of a repeated one, the first. */
 function header(reply: Pick<Reply, 'headers'>, name: string): string | null {
@@ -51,6 +51,36 @@ function printable(value: string | null, key: Secret | null, maxLength: number):
 export function requestIdOf(reply: Pick<Reply, 'headers'>, key: Secret | null): string | null {
   const value = REQUEST_ID_HEADERS.map((name) => header(reply, name)).find((id) => id !== null) ?? null;
   return printable(value, key, 128);
+}
+
+/** All headers as single lines, without the key. */
+export function printableHeaders(reply: Pick<Reply, 'headers'>, key: Secret | null): Record<string, string> {
+  const lines = Object.entries(reply.headers).map(([name, value]) => [
+    name,
+    // A page-long header says nothing that a record needs.
+    printable(Array.isArray(value) ? value.join(', ') : (value ?? null), key, 1_000) ?? '',
+  ]);
+  return Object.fromEntries(lines) as Record<string, string>;
+}
+
+/** A body as text without the key, also where JSON writes it in another way; null where it is no UTF-8. */
+export function printableBody(body: Buffer, key: Secret | null): string | null {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    return null;
+  }
+  try {
+    const scrubbed: unknown = JSON.parse(text, (_, field: unknown) =>
+      typeof field === 'string' ? scrub(field, key) : field,
+    );
+    const clean = scrub(JSON.stringify(scrubbed), key);
+    // As it came, unless the key was in it.
+    return clean === JSON.stringify(JSON.parse(text)) ? text : clean;
+  } catch {
+    return scrub(text, key);
+  }
 }
 
 /**
@@ -81,7 +111,7 @@ export function readReply<T>(reply: Reply, call: Call, schema: z.ZodType<T>): An
   const said = printable(error?.message ?? null, call.key, 500)?.replace(/\.$/, '') ?? null;
   const happened =
     error === null
-      ? `HTTP ${httpStatus} with ${json.problem ?? 'a body that is not what the API documents'}`
+      ? `HTTP ${httpStatus} with ${json.problem ?? oddId(json.value, call.key) ?? 'a body that is not what the API documents'}`
       : `HTTP ${httpStatus} ${error.code}${said === null ? '' : `: ${said}`}`;
   throw new RivyaApiError(
     `${call.method} ${call.path}: ${happened}${requestId === null ? '' : ` (requestId ${requestId})`}. ${aboutMoney(call, outcome)}`,
@@ -95,10 +125,19 @@ export function readReply<T>(reply: Reply, call: Call, schema: z.ZodType<T>): An
   );
 }
 
+/** An ID that cannot be used is all that tells a person which task was made. */
+function oddId(value: unknown, key: Secret | null): string | null {
+  const id = printable(idSchema.safeParse(value).data?.id ?? null, key, 256);
+  return id === null ? null : `the task ID ${JSON.stringify(id)}, which cannot be used or is not the one asked for`;
+}
+
 /** Only a refusal in the API's own words is one: anybody on the way can answer with a status. */
 function outcomeOf(httpStatus: number, code: string | null): Outcome {
   if (code === null || code === 'internal_error') return 'unknown';
-  const refused = (httpStatus >= 400 && httpStatus < 500) || (httpStatus === 503 && code === 'public_api_disabled');
+  // 408 says that somebody stopped waiting, not that nothing was done.
+  const refused =
+    (httpStatus >= 400 && httpStatus < 500 && httpStatus !== 408) ||
+    (httpStatus === 503 && code === 'public_api_disabled');
   return refused ? 'refused' : 'unknown';
 }
 

@@ -17,22 +17,45 @@ export function isTaskId(value: string): boolean {
   );
 }
 
+// What is read goes into histories, memos and failures. Temporal carries 2 MB of each, and a Workflow whose result or
+// failure is larger never ends.
+/** Words for a person. */
+const MAX_TEXT_LENGTH = 500;
+/** Servers refuse a longer address, so it leads nowhere. */
+const MAX_LINK_LENGTH = 8_192;
+/** All links of a task: a result holds each of them again in percent-encoding, which is three times as long. */
+const MAX_LINKS_BYTES = 256 * 1024;
+/** What a result says of the file behind a link: path, digest, size. */
+const FILE_BYTES = 500;
+
 // Replies are read leniently: a field that is missing or has another type is null and never spoils the rest.
-const text = z.string().min(1).nullable().catch(null);
+const text = z
+  .string()
+  .min(1)
+  // A cut can halve a character.
+  .transform((value) => value.slice(0, MAX_TEXT_LENGTH).toWellFormed())
+  .nullable()
+  .catch(null);
 const credits = z.number().nonnegative().nullable().catch(null);
 /** ISO 8601 with a zone; without one, the time would be read in the zone of the Worker. */
-const timestamp = z.iso.datetime({ offset: true }).nullable().catch(null);
-const link = z.url({ protocol: /^https?$/ });
+const timestamp = z.iso.datetime({ offset: true }).max(64).nullable().catch(null);
+const link = z.url({ protocol: /^https?$/ }).max(MAX_LINK_LENGTH);
 const texts = z.array(z.unknown()).catch([]).transform(strings);
 
 function strings(values: readonly unknown[]): string[] {
   return values.filter((value): value is string => typeof value === 'string');
 }
 
+/** The first links, as far as a result can carry them. */
+function carried(urls: readonly string[]): string[] {
+  let bytes = 0;
+  return urls.filter((url) => (bytes += Buffer.byteLength(JSON.stringify(url)) + FILE_BYTES) <= MAX_LINKS_BYTES);
+}
+
 const resultSchema = z
   .object({
     primary_url: link.nullable().catch(null),
-    urls: texts.transform((urls) => urls.filter((url) => link.safeParse(url).success)),
+    urls: texts.transform((urls) => carried(urls.filter((url) => link.safeParse(url).success))),
   })
   .nullable()
   .catch(null);
@@ -58,6 +81,9 @@ export const taskSchema = z
   }));
 
 export const creditsSchema = z.object({ current_credits: credits });
+
+/** The ID of a task that could not be read. */
+export const idSchema = z.object({ id: z.string() });
 
 /** The error envelope. The code has the form of an identifier, because it becomes a failure type. */
 export const envelopeSchema = z.object({

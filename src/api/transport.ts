@@ -36,6 +36,8 @@ export interface HttpRequest {
   readonly limitMs: number;
   readonly bodyLimitMs: number;
   readonly signal: AbortSignal | undefined;
+  /** Asked right before the first byte is sent; where it says no, nothing is sent. */
+  readonly maySend?: (() => boolean) | undefined;
 }
 
 /** No whole reply. Made of our own words and an error code, because errors of the HTTP library can hold the request. */
@@ -89,6 +91,10 @@ export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<
       // call that has given up by then, or that was written once before, is stopped here.
       onRequestStart(started) {
         if (settled || controller !== null) return started.abort(new Error('not sent again'));
+        if (request.maySend?.() === false) {
+          fail('it was too late to send it');
+          return started.abort(new Error('not sent'));
+        }
         controller = started;
       },
       onResponseStart(_, httpStatus, headers) {

@@ -1,6 +1,7 @@
 import { createRivyaClient, staticKey, type RivyaClient } from '../api/index.js';
 import { GenerationClient } from '../client.js';
 import { readSettings, type Settings } from '../config.js';
+import { openStore, Receipts, type Store } from '../storage/index.js';
 import { configuredAddress, connectClient, type TemporalTarget } from '../temporal/connect.js';
 import { findSession, type DevSession } from './dev-session.js';
 import type { Client } from '@temporalio/client';
@@ -45,12 +46,38 @@ export async function openTemporal(settings: Settings, taskQueue?: string): Prom
 /** The API by the settings, or the emulator of the `dev` of this machine where they name neither key nor address. */
 export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<{ api: RivyaClient; baseUrl: string }> {
   const settings = readSettings(env);
-  const session = settings.keys === null && !env['RIVYA_BASE_URL'] ? await localSession() : null;
-  if (session?.baseUrl != null) {
+  const emulator = await localEmulator(settings, env);
+  if (emulator !== null) {
     const { EMULATOR_API_KEY } = await import('../emulator/index.js');
-    const { baseUrl } = session;
-    return { api: createRivyaClient({ baseUrl, keys: staticKey(EMULATOR_API_KEY) }), baseUrl };
+    return { api: createRivyaClient({ baseUrl: emulator, keys: staticKey(EMULATOR_API_KEY) }), baseUrl: emulator };
   }
   const { baseUrl } = settings;
   return { api: createRivyaClient({ baseUrl, keys: settings.keys ?? staticKey('') }), baseUrl };
+}
+
+/** The receipts in the store of the settings, or of the `dev` of this machine; null where there is no store. */
+export async function openReceipts(
+  settings: Settings,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ receipts: Receipts; store: Store; baseUrl: string } | null> {
+  const address = settings.store === null ? ((await localSession())?.store ?? null) : null;
+  const store = address === null ? settings.store : openStore(address, settings.trustedResultHosts);
+  if (store === null) return null;
+  const baseUrl = (await localEmulator(settings, env)) ?? settings.baseUrl;
+  return { receipts: new Receipts(store, baseUrl), store, baseUrl };
+}
+
+/** Days for which the namespace keeps closed Workflows, or null where it does not tell. */
+export async function retentionDays({
+  client,
+  namespace,
+}: Pick<Temporal, 'client' | 'namespace'>): Promise<number | null> {
+  // A key may lack the right to ask.
+  const described = await client.workflowService.describeNamespace({ namespace }).catch(() => null);
+  const seconds = described?.config?.workflowExecutionRetentionTtl?.seconds;
+  return seconds == null ? null : Math.round(Number(seconds) / 86_400);
+}
+
+async function localEmulator(settings: Settings, env: NodeJS.ProcessEnv): Promise<string | null> {
+  return settings.keys === null && !env['RIVYA_BASE_URL'] ? ((await localSession())?.baseUrl ?? null) : null;
 }

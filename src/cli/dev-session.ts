@@ -12,6 +12,8 @@ const Session = z.object({
   /** The emulator, or null where the session uses the real API. */
   baseUrl: z.string().nullable(),
   taskQueue: z.string(),
+  /** Address of its store, good in any directory; null where it has none. */
+  store: z.string().nullable().default(null),
 });
 
 /** A `dev` that runs on this machine. */

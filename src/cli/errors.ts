@@ -5,6 +5,7 @@ import { GenerationError } from '../client.js';
 import { SettingsError } from '../config.js';
 import { errorCodeRow, FAILURE } from '../contract/index.js';
 import { InvalidInput } from '../policy/index.js';
+import { StoreUnavailable } from '../storage/index.js';
 import { TemporalUnreachable } from '../temporal/connect.js';
 
 /** Exit statuses, as the documentation promises them. */
@@ -73,7 +74,7 @@ export function judge(error: unknown): Verdict {
       error.code === FAILURE.InvalidInput || error.code === FAILURE.InputChanged ? STATUS.usage : STATUS.failed;
     return verdict(status, { code: error.code, httpStatus, requestId, action });
   }
-  if (error instanceof TemporalUnreachable) return verdict(STATUS.unreachable);
+  if (error instanceof TemporalUnreachable || error instanceof StoreUnavailable) return verdict(STATUS.unreachable);
   if (SERVER_ERRORS.has(code)) {
     const inUse = (error as Error).cause instanceof Error && ((error as Error).cause as Error).name === 'DatabaseInUse';
     return verdict(inUse ? STATUS.usage : STATUS.unreachable);

@@ -2,6 +2,7 @@
 /** The command `rivya-temporal`. Results go to stdout, everything else to stderr. */
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { registerCharges } from './commands/charges.js';
 import { registerCredits } from './commands/credits.js';
 import { registerDemo } from './commands/demo.js';
 import { registerDev } from './commands/dev.js';
@@ -10,6 +11,7 @@ import { registerEmulator } from './commands/emulator.js';
 import { registerGenerate } from './commands/generate.js';
 import { registerList } from './commands/list.js';
 import { registerModels } from './commands/models.js';
+import { registerRecover } from './commands/recover.js';
 import { registerStatus } from './commands/status.js';
 import { registerSteering } from './commands/steer.js';
 import { registerWait } from './commands/wait.js';
@@ -46,6 +48,8 @@ for (const register of [
   registerStatus,
   registerWait,
   registerSteering,
+  registerRecover,
+  registerCharges,
   registerModels,
   registerCredits,
   registerEmulator,

@@ -79,8 +79,9 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
     const server = named === null ? await startDevServer({ ...options.server, log, env: options.env }) : null;
     if (server !== null) closers.push(() => server.stop());
+    // Never closed: the SDK repeats a call that the stopping server broke off, and on a closed channel that is an uncaught
+    // error. The process ends soon after.
     const connected = await connectClient(server?.address);
-    closers.push(() => connected.client.connection.close());
 
     if (named !== null && emulatorUrl !== null) await refuseOthers(connected, settings.taskQueue);
     // Warnings only: the progress on the screen tells the rest.

@@ -16,6 +16,8 @@ export interface TaskSnapshot {
   readonly updatedAt: string | null;
   /** Age of the task in milliseconds, both times from the API's own clock; null where it did not tell. */
   readonly ageMs: number | null;
+  /** When it was asked for, on the Service's clock. Status checks only, and not in histories of older Workers. */
+  readonly askedAt?: number;
   readonly urls: readonly string[];
   readonly error: { readonly code: string | null; readonly message: string | null } | null;
   /** True when the reply came from the emulator: nothing was paid and the media is not real. */
@@ -29,12 +31,31 @@ export interface Fence {
   readonly firstPostedAt: number;
   /** Short digest of the API key that the POST carried (never the key). */
   readonly fingerprint: string;
+  /** The key of the POST, so that another run can tell whose heartbeat it finds. Not in fences of older Workers. */
+  readonly idempotencyKey?: string;
+  /** Run ID of the Workflow run whose heartbeat this is (heartbeats only). */
+  readonly runId?: string;
   /** The last error reply and how often in a row it came with this `requestId`: the same one again is a stored one. */
   readonly error?: { readonly requestId: string; readonly times: number };
 }
 
+/** Which part of a Workflow ID an idempotency key stands for, and what a person calls it. */
+export interface GenerationIdentity {
+  /** Step of a composed Workflow, or null. */
+  readonly step: string | null;
+  readonly take: number;
+  readonly attempt: number;
+  readonly model: string;
+  /** The caller's own labels. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** The first key of the attempt. Others follow it where the API has stored a refusal; one attempt has one task. */
+  readonly firstKey: string;
+}
+
 export interface SubmitInput {
   readonly idempotencyKey: string;
+  /** For the receipt. Not in the histories of Workflows that began before there were receipts. */
+  readonly identity?: GenerationIdentity;
   /** The exact bytes of the request body, as text. */
   readonly body: string;
   /** Milliseconds after `firstPostedAt` during which an unanswered POST may be repeated. */
@@ -43,18 +64,26 @@ export interface SubmitInput {
   readonly fence: Fence | null;
   /** True after a person accepted to post again: what other runs left unanswered no longer counts. */
   readonly riskAccepted: boolean;
+  /** What that person said. */
+  readonly riskReason?: string | null;
 }
 
 export interface SubmitResult {
   readonly task: TaskSnapshot;
   /** Milliseconds from the first POST of this run to this answer. A length of time, because each Worker has its own clock. */
   readonly sinceFirstPostMs: number;
+  /** The key under which a recalled task was made, where it is known. */
+  readonly idempotencyKey?: string;
   /** True when the task existed before this run's first POST, as far as this answer tells. */
   readonly reused: boolean;
 }
 
 export interface CheckInput {
   readonly taskId: string;
+  /** First key of the attempt that made it, for its receipt; null or left out for a task that was taken up by its ID. */
+  readonly firstKey?: string | null;
+  /** First key of the attempt whose unanswered submit a person says has made this task: refused where another generation has it. */
+  readonly claimedFor?: string;
 }
 
 export interface CheckResult {

@@ -28,6 +28,12 @@ export interface FailureDetails {
   readonly action: string;
   /** The input field that is wrong (`InvalidInput` only). */
   readonly field?: string;
+  /** Run ID of the Workflow run that this Activity belongs to. */
+  readonly runId?: string;
+  /** The API's last word on the task (`DeadlinePassed` only). */
+  readonly status?: string;
+  /** How old the task was then, in milliseconds (`DeadlinePassed` only). */
+  readonly ageMs?: number;
   /** Calls that were made before this failure (failures of Activities only). */
   readonly attempts?: number;
   /** Present while a POST under this key has no known answer, so that no later attempt forgets it. */

@@ -40,7 +40,7 @@ export interface GenerateMediaInput extends GenerationRequest {
   readonly take?: number;
   /** Take up the wait for a task that exists; nothing is submitted and nothing is paid. */
   readonly taskId?: string;
-  /** Your own labels; they stay in Temporal. */
+  /** Your own labels, for `charges`: at most 20, names to 64 and texts to 256 characters. They never go to the API. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly options?: GenerationOptions;
 }
@@ -91,6 +91,8 @@ export interface GenerationState {
   readonly taskId: string | null;
   readonly idempotencyKey: string | null;
   readonly attempt: number;
+  /** The first key of this attempt. */
+  readonly firstKey: string | null;
   /** Keys of this attempt that the API answers with a stored refusal for ever; each cost nothing. */
   readonly spentKeys: number;
   readonly statusChecks: number;
@@ -102,8 +104,10 @@ export interface GenerationState {
   readonly unanswered: Fence | null;
   /** True after a person accepted to post again although a task may exist. */
   readonly riskAccepted: boolean;
+  /** What that person said; kept after the task is known. */
+  readonly riskReason: string | null;
   /** Tasks of the attempts before this one, which failed. */
-  readonly earlier: readonly { readonly idempotencyKey: string; readonly taskId: string }[];
+  readonly earlier: readonly { readonly idempotencyKey: string; readonly firstKey?: string; readonly taskId: string }[];
   readonly simulated: boolean;
 }
 
@@ -120,8 +124,13 @@ export interface GenerationMemo extends Pick<
   | 'hold'
   | 'unanswered'
   | 'riskAccepted'
+  | 'riskReason'
+  | 'attempt'
+  | 'firstKey'
   | 'earlier'
 > {
+  readonly take: number;
+  readonly labels: Readonly<Record<string, string>>;
   /** Digest of the request body, which tells whether the task is that of the same input. */
   readonly bodyDigest: string;
 }

@@ -6,7 +6,7 @@ import { parseJson } from './validate.js';
 export interface AdminCalls {
   /** Who paid for what, now. */
   ledger(): Promise<Ledger>;
-  /** Every request that arrived since the start or the last `reset()`, admin paths left out. */
+  /** The latest 10,000 requests that arrived since the start or the last `reset()`, admin paths left out. */
   requests(): readonly RecordedRequest[];
   /** Replaces all faults and starts their counts anew. @throws TypeError for a fault that is not one. */
   setFaults(faults: readonly Fault[]): void;

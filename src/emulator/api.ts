@@ -41,7 +41,7 @@ export class Api {
   /** The task as it is; `statusWord`, if given, is shown instead of its own status. */
   status(call: Call, taskId: string, statusWord: string | null): Reply {
     const { account = DEFAULT_ACCOUNT } = this.#authorize(call, 'generations:read');
-    const task = this.#state.tasks.get(taskId);
+    const task = this.#state.task(taskId);
     if (task === undefined || task.account !== account) throw new Refusal('not_found');
     const body = taskBody(task, call.now, this.#settings.switches, call.baseUrl);
     return json(200, statusWord === null ? body : { ...body, status: statusWord, result: null, error: null });
@@ -51,7 +51,7 @@ export class Api {
     const holder = this.#authorize(call, 'generations:create');
     const stored = await this.idempotency.begin(call, holder);
     if (stored !== undefined) {
-      const task = stored.taskId === null ? undefined : this.#state.tasks.get(stored.taskId);
+      const task = stored.taskId === null ? undefined : this.#state.task(stored.taskId);
       const asItIs = this.#settings.switches.replay === 'current' && task !== undefined;
       return json(stored.status, asItIs ? this.#createBody(task, call) : JSON.parse(stored.body));
     }
@@ -76,10 +76,11 @@ export class Api {
     const credits = this.#state.credits(account, call.now);
     if (credits < model.credits) throw new Refusal('insufficient_credits');
     const { speed, durations } = this.#settings;
-    const { outcome, durationMs = durations[model.category as MediaKind] } = call.shape;
+    const { outcome, durationMs = durations[model.category as MediaKind], id } = call.shape;
     const duration = durationMs / speed;
     const task: Task = {
-      id: `task_${randomBytes(10).toString('hex')}`,
+      // Two tasks under one ID would look like one in the ledger.
+      id: id === undefined || this.#state.task(id) !== undefined ? `task_${randomBytes(10).toString('hex')}` : id,
       account,
       model: model.id,
       prompt,
@@ -134,7 +135,7 @@ export class Api {
 
   /** The task whose media may be fetched now. */
   finishedTask(taskId: string, now: number): Task {
-    const task = this.#state.tasks.get(taskId);
+    const task = this.#state.task(taskId);
     if (task === undefined || statusAt(task, now) !== 'succeeded') throw new Refusal('not_found');
     return task;
   }

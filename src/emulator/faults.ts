@@ -6,6 +6,7 @@ export interface TaskShape {
   readonly outcome?: 'failed' | 'stuck';
   /** Milliseconds at speed 1. */
   readonly durationMs?: number;
+  readonly id?: string;
 }
 
 export interface PickedFault {
@@ -21,51 +22,68 @@ export interface FaultSubject {
   readonly id: string;
 }
 
-/** How much each fault was used. A fault with `skip` and `times` depends on how often it matched before. */
+/** A fault with the name under which its uses are counted. */
+interface Counted {
+  readonly fault: Fault;
+  readonly place: number;
+  readonly name: string;
+}
+
+/** Picks what goes wrong. A fault with `skip` and `times` depends on how often it was used before. */
 export class Faults {
-  #faults: readonly Fault[] = [];
-  #uses = new Map<Fault | string, number>();
+  /** By idempotency key, because there may be one for each of ten thousand; undefined: for any. */
+  #faults = new Map<string | undefined, Counted[]>();
+  readonly #countUse: (name: string) => number;
+
+  /** @param countUse - Counts a use and returns how often that fault was used before. */
+  constructor(countUse: (name: string) => number) {
+    this.#countUse = countUse;
+  }
 
   /** @throws TypeError for a fault that is not one, so that a slip does not pass as "no fault". */
   set(faults: readonly Fault[]): void {
     for (const fault of faults) checkFault(fault);
-    // Copies, because the same object given again starts its count anew.
-    this.#faults = faults.map((fault) => ({ ...fault }));
-    this.#uses = new Map();
+    this.#faults = new Map();
+    for (const [place, fault] of faults.entries()) {
+      const counted: Counted = { fault: { ...fault }, place, name: `${place} ${JSON.stringify(fault)}` };
+      const sameKey = this.#faults.get(fault.key);
+      if (sameKey === undefined) this.#faults.set(fault.key, [counted]);
+      else sameKey.push(counted);
+    }
   }
 
   pick(on: FaultTarget, subject: FaultSubject): PickedFault {
     const shapes: TaskShape[] = [];
     let action: FaultAction | null = null;
-    const matching = this.#faults.filter(
-      (fault) =>
-        (fault.prompt === undefined || subject.prompt.includes(fault.prompt)) &&
-        (fault.key === undefined || fault.key === subject.key),
-    );
-    const directives = promptFaults(subject.prompt);
-    for (const fault of [...matching, ...directives]) {
+    const forKey = subject.key === null ? [] : (this.#faults.get(subject.key) ?? []);
+    const matching = [...forKey, ...(this.#faults.get(undefined) ?? [])]
+      .filter(({ fault }) => fault.prompt === undefined || subject.prompt.includes(fault.prompt))
+      .toSorted((a, b) => a.place - b.place);
+    const directives = promptFaults(subject.prompt).map((fault, index) => ({
+      fault,
+      name: `${on} ${index} ${subject.id}`,
+    }));
+    for (const { fault, name } of [...matching, ...directives]) {
       if (fault.on !== on) continue;
       const shaping = shapeOf(fault.do);
       if (shaping === null && action !== null) continue;
-      const index = directives.indexOf(fault);
-      if (!this.#isDue(fault, index < 0 ? fault : `${on} ${index} ${subject.id}`)) continue;
+      if (!this.#isDue(fault, name)) continue;
       if (shaping === null) action = fault.do;
       else shapes.unshift(shaping); // The first that matches has the last word.
     }
     return { shape: Object.assign({}, ...shapes) as TaskShape, action };
   }
 
-  #isDue(fault: Fault, counter: Fault | string): boolean {
-    const used = this.#uses.get(counter) ?? 0;
-    this.#uses.set(counter, used + 1);
-    const skip = fault.skip ?? 0;
-    return used >= skip && used < skip + (fault.times ?? Infinity);
+  #isDue({ skip = 0, times = Infinity }: Fault, name: string): boolean {
+    const used = this.#countUse(name);
+    return used >= skip && used < skip + times;
   }
 }
 
 function shapeOf(action: FaultAction): TaskShape | null {
   if (action.kind === 'fail') return { outcome: 'failed' };
   if (action.kind === 'stuck') return { outcome: 'stuck' };
+  if (action.kind === 'id') return { id: action.id };
   return action.kind === 'duration' ? { durationMs: action.ms } : null;
 }
 
@@ -133,6 +151,7 @@ const ACTIONS: { readonly [Kind in FaultAction['kind']]: readonly string[] } = {
   fail: [],
   stuck: [],
   duration: ['ms'],
+  id: ['id'],
   status: ['status'],
 };
 
@@ -147,6 +166,9 @@ function checkFault(fault: Fault): void {
   const missing = ACTIONS[action.kind].find((name) => !Object.hasOwn(action, name));
   if (missing !== undefined) throw problem(`"do.${missing}" is missing`);
   if ('code' in action && !Object.hasOwn(ERROR_CODES, action.code)) throw problem('"do.code" is not documented');
+  if ('encoding' in action && action.encoding !== 'utf8' && action.encoding !== 'base64') {
+    throw problem('"do.encoding" is neither utf8 nor base64');
+  }
   if (shapeOf(action) !== null && fault.on !== 'create') throw problem(`"${action.kind}" belongs to "create"`);
   if (action.kind === 'status' && fault.on !== 'status') throw problem('"status" belongs to "status"');
 }

@@ -63,8 +63,8 @@ export class Idempotency {
       taskId,
       at: call.now,
     };
-    const others = (this.#state.replies.get(key) ?? []).filter((other) => other.apiKey !== stored.apiKey);
-    this.#state.replies.set(key, [...others, stored]);
+    const others = this.#state.replies(key).filter((other) => other.apiKey !== stored.apiKey);
+    this.#state.setReplies(key, [...others, stored]);
   }
 
   /** Stores a refusal or a 500, if the switches say that the API does. What an earlier call was answered stays. */
@@ -80,10 +80,12 @@ export class Idempotency {
   #recall(call: Call, holder: EmulatorKey): StoredReply | undefined {
     const { keyScope, keyLifetimeMs } = this.#settings.switches;
     const [apiKey, account] = [sha256(holder.key), holder.account ?? DEFAULT_ACCOUNT];
-    const stored = this.#state.replies.get(call.idempotencyKey ?? '') ?? [];
-    return stored.find(
-      (one) =>
-        call.now - one.at < keyLifetimeMs && (keyScope === 'apiKey' ? one.apiKey === apiKey : one.account === account),
-    );
+    return this.#state
+      .replies(call.idempotencyKey ?? '')
+      .find(
+        (one) =>
+          call.now - one.at < keyLifetimeMs &&
+          (keyScope === 'apiKey' ? one.apiKey === apiKey : one.account === account),
+      );
   }
 }

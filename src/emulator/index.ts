@@ -70,22 +70,26 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     rateLimitPerMinute: options.rateLimitPerMinute ?? DEFAULT_RATE_LIMIT,
   };
   const state = new State(options.credits ?? DEFAULT_CREDITS, options.stateFile);
-  const faults = new Faults();
+  const faults = new Faults((fault) => state.countUse(fault));
   const api = new Api(state, settings);
   const accountOf = (key: EmulatorKey | undefined): string => key?.account ?? DEFAULT_ACCOUNT;
 
   const begin = (): void => {
     faults.set(options.faults ?? []);
     for (const seed of options.seedTasks ?? []) {
-      if (!state.tasks.has(seed.id)) state.addTask(seededTask(seed, accountOf(keys[0])));
+      if (state.task(seed.id) === undefined) state.addTask(seededTask(seed, accountOf(keys[0])));
     }
   };
   begin();
+  state.save();
 
   const calls: AdminCalls = {
     ledger: async () => state.ledger(settings.keys.map(accountOf), await clock()),
     requests: () => http.requests.map((request) => ({ ...request })),
-    setFaults: (next) => faults.set(next),
+    setFaults: (next) => {
+      faults.set(next);
+      state.forgetUses();
+    },
     setSwitches: (changes) => {
       settings.switches = withSwitches(settings.switches, changes);
     },
@@ -116,5 +120,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   const { port } = http.server.address() as AddressInfo;
   // A wildcard address is for listening; callers on this machine use loopback.
   const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
-  return { ...calls, url: `http://${reachable}:${port}`, apiKey: keys[0]?.key ?? '', close: () => http.close() };
+  const close = async (): Promise<void> => {
+    await http.close();
+    state.close();
+  };
+  return { ...calls, url: `http://${reachable}:${port}`, apiKey: keys[0]?.key ?? '', close };
 }

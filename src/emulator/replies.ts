@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { ERROR_CODES, type ErrorCode } from '../contract/index.js';
+import type { RawReply } from './types.js';
 
 /** A reply before it is sent. `Date` and the mark of the emulator are added on sending. */
 export interface Reply {
@@ -31,6 +32,11 @@ export function json(status: number, value: unknown): Reply {
 
 export function text(status: number, body: string, headers: Readonly<Record<string, string>> = {}): Reply {
   return { status, headers, body: Buffer.from(body) };
+}
+
+/** Exactly these bytes. */
+export function rawReply({ status, body, encoding = 'utf8', headers = {} }: RawReply): Reply {
+  return { status, headers, body: Buffer.from(body, encoding) };
 }
 
 /** The error envelope of the page "API Errors and Limits", with a new `requestId`. */

@@ -6,7 +6,7 @@ import type { Api } from './api.js';
 import type { Call } from './call.js';
 import type { Faults, FaultSubject, PickedFault } from './faults.js';
 import { mediaReply } from './media.js';
-import { json, Refusal, refusalReply, text, type Reply } from './replies.js';
+import { json, rawReply, Refusal, refusalReply, text, type Reply } from './replies.js';
 import { routeOf, type Route } from './routes.js';
 import type { State } from './state.js';
 import type { EmulatorSwitches, RecordedRequest } from './types.js';
@@ -25,6 +25,8 @@ export interface ServerParts {
 const OUTAGE_RETRY_MS = 5000;
 /** Largest request body. The API's own limit is not published; its longest prompt has 20,000 characters. */
 const MAX_BODY_BYTES = 1_048_576;
+/** So many requests are remembered: more than any test makes, and a few megabytes. */
+const MAX_REQUESTS = 10_000;
 /** Only faults break connections here: an idle one is kept longer than any client's pause between calls. */
 const KEEP_ALIVE_MS = 65_000;
 
@@ -42,6 +44,7 @@ type Recorded = { -readonly [Name in keyof RecordedRequest]: RecordedRequest[Nam
 
 /** The HTTP side: reads a request, picks its faults, sends the reply or breaks it. */
 export class HttpServer {
+  /** The latest ones. */
   readonly requests: Recorded[] = [];
   readonly server: Server;
   readonly #parts: ServerParts;
@@ -76,11 +79,9 @@ export class HttpServer {
     const idempotencyKey = header(request, 'idempotency-key') ?? null;
     const record: Recorded = { method, path, idempotencyKey, body: body.toString(), at: now, status: null };
     this.requests.push(record);
+    if (this.requests.length > MAX_REQUESTS) this.requests.shift();
     const route = routeOf(method, path);
-    const task = route?.taskId === undefined ? undefined : state.tasks.get(route.taskId);
-    if (route?.on === 'create' && idempotencyKey !== null) state.countPost(idempotencyKey, record.body);
-    if (route?.on === 'status') task?.checks.push(now);
-
+    const task = route?.taskId === undefined ? undefined : state.task(route.taskId);
     const prompt = task?.prompt ?? promptOf(record.body);
     const subject: FaultSubject = {
       prompt,
@@ -88,6 +89,12 @@ export class HttpServer {
       id: task?.id ?? idempotencyKey ?? prompt,
     };
     const fault = route === null ? { shape: {}, action: null } : this.#parts.faults.pick(route.on, subject);
+    if (route?.on === 'create' && idempotencyKey !== null) {
+      state.countPost(idempotencyKey, record.body, fault.action !== null);
+    }
+    if (route?.on === 'status' && task !== undefined) state.countCheck(task, now);
+    // At once, so that the ledger knows of a request whose work a kill cuts off.
+    state.save();
     const call = this.#call(request, body, idempotencyKey, now, fault);
     try {
       await this.#exchange(response, record, route, call, fault);
@@ -126,24 +133,22 @@ export class HttpServer {
     call: Call,
     { action }: PickedFault,
   ): Promise<void> {
-    const { state } = this.#parts;
-    const changing = route?.on === 'create' || route?.on === 'status';
-    if (action?.kind === 'hang' || action?.kind === 'dropBefore') {
-      if (changing) state.save();
-      if (action.kind === 'dropBefore') response.destroy();
-      return; // A request that hangs keeps its connection until close().
+    if (action?.kind === 'hang') return; // It keeps its connection until close().
+    if (action?.kind === 'dropBefore') {
+      response.destroy();
+      return;
     }
     let reply: Reply;
-    if (action?.kind === 'reply') reply = text(action.status, action.body, action.headers);
+    if (action?.kind === 'reply') reply = rawReply(action);
     else if (action?.kind === 'redirect') reply = text(307, '', { location: action.location });
     else if (action?.kind === 'error') reply = this.#faultReply(action, route, call);
     else {
       const word = action?.kind === 'status' ? action.status : null;
       reply = await this.#work(route, call, word);
       if (action?.kind === 'errorAfter') reply = this.#faultReply(action, route, call);
-      if (action?.kind === 'replyAfter') reply = text(action.status, action.body, action.headers);
+      if (action?.kind === 'replyAfter') reply = rawReply(action);
     }
-    if (changing) state.save();
+    this.#parts.state.save();
     if (action?.kind === 'delayAfter') {
       await this.#delay(action.ms);
       await call.refreshNow();

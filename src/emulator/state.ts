@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { Journal, type Put } from './journal.js';
 import { finalCredits, statusAt, type Task } from './tasks.js';
 import type { Ledger, LedgerKey, LedgerTask } from './types.js';
 
@@ -23,80 +23,110 @@ export interface StoredReply {
 
 interface Posts {
   posts: number;
+  faulted: number;
   readonly bodies: string[];
 }
 
-interface StateFile {
-  readonly version: 1;
-  readonly tasks: readonly Task[];
-  readonly replies: readonly (readonly [string, StoredReply[]])[];
-  readonly posts: readonly (readonly [string, Posts])[];
-  readonly credits: readonly (readonly [string, number])[];
-}
-
-/** Tasks, stored replies and credits, in memory and, if asked for, in a file. */
+/** Tasks, stored replies, credits and what arrived, in memory and, if asked for, in a file. */
 export class State {
-  readonly tasks = new Map<string, Task>();
+  readonly #tasks = new Map<string, Task>();
   /** By idempotency key; one entry for each API key or account that used it. */
-  readonly replies = new Map<string, StoredReply[]>();
+  readonly #replies = new Map<string, readonly StoredReply[]>();
   readonly #posts = new Map<string, Posts>();
   readonly #credits = new Map<string, number>();
+  readonly #uses = new Map<string, number>();
+  readonly #tables: Readonly<Record<string, Map<string, unknown>>> = {
+    tasks: this.#tasks,
+    replies: this.#replies,
+    posts: this.#posts,
+    credits: this.#credits,
+    uses: this.#uses,
+  };
   /** Tasks that will fail and are not refunded yet. */
   readonly #toRefund = new Set<Task>();
-  readonly #file: string | undefined;
+  readonly #journal: Journal | null;
   readonly #creditsAtStart: number;
 
   constructor(creditsAtStart: number, file: string | undefined) {
     this.#creditsAtStart = creditsAtStart;
-    this.#file = file;
-    if (file !== undefined && existsSync(file)) this.#load(file);
+    this.#journal = file === undefined ? null : new Journal(file);
+    for (const [table, key, value] of this.#journal?.read() ?? []) this.#tables[table]?.set(key, value);
+    for (const task of this.#tasks.values()) this.#expectRefund(task);
+    this.#compact();
   }
 
-  #load(file: string): void {
-    let kept: StateFile;
-    try {
-      kept = JSON.parse(readFileSync(file, 'utf8')) as StateFile;
-      if (kept.version !== 1) throw new Error('its version is not 1');
-      for (const task of kept.tasks) this.addTask(task);
-      for (const [key, replies] of kept.replies) this.replies.set(key, replies);
-      for (const [key, posts] of kept.posts) this.#posts.set(key, posts);
-      for (const [account, credits] of kept.credits) this.#credits.set(account, credits);
-    } catch (cause) {
-      // Starting empty would forget idempotency keys and so make tasks twice.
-      throw new Error(`The emulator's state file ${file} cannot be read; delete it to start anew.`, { cause });
-    }
-  }
-
-  /** Writes the file whole or not at all: a reader, or a start after a kill, never meets half of it. */
+  /** Writes what has changed; to be called before the reply that tells of it leaves. */
   save(): void {
-    if (this.#file === undefined) return;
-    const kept: StateFile = {
-      version: 1,
-      tasks: [...this.tasks.values()],
-      replies: [...this.replies],
-      posts: [...this.#posts],
-      credits: [...this.#credits],
-    };
-    const temporary = `${this.#file}.tmp`;
-    writeFileSync(temporary, JSON.stringify(kept));
-    renameSync(temporary, this.#file);
+    this.#journal?.save();
+  }
+
+  close(): void {
+    this.#journal?.close();
+  }
+
+  #compact(): void {
+    const puts = Object.entries(this.#tables).flatMap(([table, rows]) =>
+      [...rows].map(([key, value]): Put => [table, key, value]),
+    );
+    this.#journal?.rewrite(puts);
   }
 
   clear(): void {
-    for (const part of [this.tasks, this.replies, this.#posts, this.#credits, this.#toRefund]) part.clear();
+    for (const table of Object.values(this.#tables)) table.clear();
+    this.#toRefund.clear();
+    this.#compact();
+  }
+
+  task(id: string): Task | undefined {
+    return this.#tasks.get(id);
   }
 
   addTask(task: Task): void {
-    this.tasks.set(task.id, task);
+    this.#tasks.set(task.id, task);
+    this.#journal?.put('tasks', task.id, task);
+    this.#expectRefund(task);
+  }
+
+  #expectRefund(task: Task): void {
     if (task.charged && task.outcome === 'failed' && !task.refunded) this.#toRefund.add(task);
   }
 
+  replies(key: string): readonly StoredReply[] {
+    return this.#replies.get(key) ?? [];
+  }
+
+  setReplies(key: string, replies: readonly StoredReply[]): void {
+    this.#replies.set(key, replies);
+    this.#journal?.put('replies', key, replies);
+  }
+
   /** Counts a POST that arrived, whatever becomes of it. */
-  countPost(key: string, body: string): void {
-    const posts = this.#posts.get(key) ?? { posts: 0, bodies: [] };
+  countPost(key: string, body: string, faulted: boolean): void {
+    const posts = this.#posts.get(key) ?? { posts: 0, faulted: 0, bodies: [] };
     posts.posts += 1;
+    if (faulted) posts.faulted += 1;
     if (!posts.bodies.includes(body)) posts.bodies.push(body);
     this.#posts.set(key, posts);
+    this.#journal?.put('posts', key, posts);
+  }
+
+  /** Counts a GET of a task that arrived, whatever becomes of it. */
+  countCheck(task: Task, now: number): void {
+    task.checks.push(now);
+    this.#journal?.put('tasks', task.id, task);
+  }
+
+  /** Counts the use of a fault and returns how often it was used before. */
+  countUse(fault: string): number {
+    const used = this.#uses.get(fault) ?? 0;
+    this.#uses.set(fault, used + 1);
+    this.#journal?.put('uses', fault, used + 1);
+    return used;
+  }
+
+  forgetUses(): void {
+    this.#uses.clear();
+    this.#compact();
   }
 
   /** Balance of an account, after the refunds that are due. */
@@ -105,7 +135,8 @@ export class State {
       if (statusAt(task, now) !== 'failed') continue;
       this.#toRefund.delete(task);
       task.refunded = true;
-      this.#credits.set(task.account, this.#balance(task.account) + task.reserved);
+      this.#journal?.put('tasks', task.id, task);
+      this.#setBalance(task.account, this.#balance(task.account) + task.reserved);
     }
     return this.#balance(account);
   }
@@ -114,23 +145,30 @@ export class State {
     return this.#credits.get(account) ?? this.#creditsAtStart;
   }
 
+  #setBalance(account: string, credits: number): void {
+    this.#credits.set(account, credits);
+    this.#journal?.put('credits', account, credits);
+  }
+
   setCredits(account: string, credits: number, now: number): void {
     this.credits(account, now); // Refunds that are due belong to the old balance.
-    this.#credits.set(account, credits);
+    this.#setBalance(account, credits);
   }
 
   ledger(accounts: readonly string[], now: number): Ledger {
     const tasks: Record<string, LedgerTask> = {};
-    const paid = [...this.tasks.values()].filter((task) => task.charged);
-    for (const task of this.tasks.values()) {
+    const paid = [...this.#tasks.values()].filter((task) => task.charged);
+    for (const task of this.#tasks.values()) {
       const { account, model, prompt, key, reserved, checks } = task;
       const shown = { status: statusAt(task, now), account, model, prompt, key, reserved };
       tasks[task.id] = { ...shown, final: finalCredits(task, now), checks: [...checks] };
     }
-    const keys = [...this.#posts].map(([key, { posts, bodies }]): [string, LedgerKey] => {
-      const own = paid.filter((task) => task.key === key);
+    const paidBy = new Map<string | null, Task[]>();
+    for (const task of paid) paidBy.set(task.key, [...(paidBy.get(task.key) ?? []), task]);
+    const keys = [...this.#posts].map(([key, { posts, faulted, bodies }]): [string, LedgerKey] => {
+      const own = paidBy.get(key) ?? [];
       const charged = own.reduce((sum, task) => sum + task.reserved, 0);
-      return [key, { tasks: own.map((task) => task.id), posts, bodies: [...bodies], charged }];
+      return [key, { tasks: own.map((task) => task.id), posts, faulted, bodies: [...bodies], charged }];
     });
     const known = new Set([...accounts, ...this.#credits.keys()]);
     return {

@@ -50,7 +50,7 @@ export function mediaExtension(model: string): string {
 
 function result(task: Task, switches: EmulatorSwitches, baseUrl: string): object {
   if (switches.urls === 'none') return { primary_url: null, urls: [] };
-  const urls = task.urls ?? [`${baseUrl}/media/${task.id}/1.${mediaExtension(task.model)}`];
+  const urls = task.urls ?? [`${baseUrl}/media/${encodeURIComponent(task.id)}/1.${mediaExtension(task.model)}`];
   return switches.urls === 'missing' ? { primary_url: urls[0] } : { primary_url: urls[0], urls };
 }
 

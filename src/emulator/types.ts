@@ -57,9 +57,11 @@ export interface EmulatorSwitches {
 
 export type FaultTarget = 'create' | 'status' | 'models' | 'credits' | 'media';
 
-interface RawReply {
+export interface RawReply {
   readonly status: number;
   readonly body: string;
+  /** `base64` for bytes that no text can hold. Default: the body is text, sent as UTF-8. */
+  readonly encoding?: 'utf8' | 'base64';
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -87,6 +89,8 @@ export type FaultAction =
   | { readonly kind: 'stuck' }
   /** `create`: the task takes so long, in milliseconds at speed 1. */
   | { readonly kind: 'duration'; readonly ms: number }
+  /** `create`: the task gets this ID, unless another one has it. */
+  | { readonly kind: 'id'; readonly id: string }
   /** `status`: the task is shown with this status word, without result and error. */
   | { readonly kind: 'status'; readonly status: string };
 
@@ -136,7 +140,7 @@ export interface EmulatorOptions {
   readonly credits?: number;
   /** Calls in each minute of the clock, per API key. Default 600. */
   readonly rateLimitPerMinute?: number;
-  /** Tasks, idempotency keys and credits are kept in this file: written before each reply that changed them, read at the start. */
+  /** All but switches, keys and rate windows is kept in this file: written before each reply that tells of it, read at the start. */
   readonly stateFile?: string;
   readonly switches?: Partial<EmulatorSwitches>;
   readonly faults?: readonly Fault[];
@@ -160,6 +164,8 @@ export interface LedgerKey {
   readonly tasks: readonly string[];
   /** POSTs that arrived with it, whatever became of them. */
   readonly posts: number;
+  /** Those of them that a fault hit. */
+  readonly faulted: number;
   /** The different bodies that came with it. */
   readonly bodies: readonly string[];
   /** Credits taken at create; refunds are not subtracted. */

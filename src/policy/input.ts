@@ -33,6 +33,7 @@ export interface Generation {
   readonly idempotencyWindowMs: number;
   readonly onActionNeeded: 'hold' | 'fail';
   readonly taskQueue: string | null;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 const FIELDS = [
@@ -63,6 +64,10 @@ const MODEL_LENGTH = 128;
 const TASK_ID_LENGTH = 256;
 // A sentence or two; it stays in the history.
 const REASON_LENGTH = 1_000;
+// Labels stand in the memo and in every receipt, so they stay small: 20 of them are 10 kB at most.
+const LABELS = 20;
+const LABEL_NAME_LENGTH = 64;
+const LABEL_LENGTH = 256;
 // Each attempt is paid. Ten failures in a row are no accident.
 const MAX_ATTEMPTS = 10;
 // Longer than any published job, short enough that a typing error is seen.
@@ -81,7 +86,6 @@ export function readInput(input: unknown): Generation {
   onlyKnown(fields, FIELDS, '');
   const options = fields['options'] === undefined ? {} : record(fields['options'], 'options');
   onlyKnown(options, OPTIONS, 'options.');
-  labels(fields['labels']);
 
   const model = text(fields['model'], 'model', MODEL_LENGTH);
   if (model === null) throw new InvalidInput('model', 'is missing; name a public model ID, for example "z-image"');
@@ -139,6 +143,7 @@ export function readInput(input: unknown): Generation {
     idempotencyWindowMs: duration(options['idempotencyWindow'], 'options.idempotencyWindow') ?? 12 * HOUR,
     onActionNeeded,
     taskQueue: text(options['taskQueue'], 'options.taskQueue', 255),
+    labels: labels(fields['labels']),
   };
 }
 
@@ -232,11 +237,16 @@ function duration(value: unknown, field: string): number | null {
   return ms;
 }
 
-function labels(value: unknown): void {
-  if (value === undefined) return;
-  for (const [name, label] of Object.entries(record(value, 'labels'))) {
-    if (typeof label !== 'string') throw new InvalidInput(`labels.${name}`, 'must be a string');
-  }
+function labels(value: unknown): Record<string, string> {
+  const given = Object.entries(value === undefined ? {} : record(value, 'labels'));
+  if (given.length > LABELS) throw new InvalidInput('labels', `has more than ${LABELS} entries`);
+  const read = given.map(([name, label]) => {
+    const field = `labels.${name}`;
+    if (name.length > LABEL_NAME_LENGTH)
+      throw new InvalidInput('labels', `has a name above ${LABEL_NAME_LENGTH} characters`);
+    return [name, text(label, field, LABEL_LENGTH) ?? ''] as const;
+  });
+  return Object.fromEntries(read);
 }
 
 /** Refuses what would not arrive as it was written. */

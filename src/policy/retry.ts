@@ -1,4 +1,4 @@
-import { errorCodeRow, FAILURE, type ErrorCodeRow } from '../contract/index.js';
+import { errorCodeRow, FAILURE, type ErrorCode, type ErrorCodeRow, type Fence } from '../contract/index.js';
 import { needsOperator } from './hold.js';
 
 // Below 1 s the Service takes a whole second anyway, and a delay of 0 ends the retries at once.
@@ -44,6 +44,16 @@ export function retryDelay({ attempt, code, retryAfterMs, random, minMs = MIN_DE
   return Math.round(Math.min(MAX_DELAY_MS, Math.max(minMs, MIN_DELAY_MS, jittered, asked)));
 }
 
+/**
+ * Milliseconds that a repetition still has to wait when the Service hands it out before its time, as it may after a
+ * restart: at most `minMs`, which is what the last attempt's call needs as distance. A time further away than any delay
+ * comes from another clock, such as that of a test server that skips time.
+ */
+export function earlyBy({ dueAt, now, minMs }: { dueAt: number; now: number; minMs: number }): number {
+  const early = dueAt - now;
+  return early > 0 && early <= MAX_DELAY_MS ? Math.min(early, minMs) : 0;
+}
+
 export interface Verdict {
   /** Failure type: the code, or the HTTP status, or `network_error` where no reply arrived. */
   readonly type: string;
@@ -51,9 +61,16 @@ export interface Verdict {
   readonly row: ErrorCodeRow;
 }
 
-/** What a failed status check means. A check changes nothing, so every outcome that can pass is repeated. */
+const CHECK_REFUSED =
+  'The task is not affected and nothing more is paid. Look for it in the Rivya Studio, update rivya-temporal or ask Rivya support with the requestId, then resume.';
+
+/** What a failed status check means. A check changes nothing, so all but a refusal in the API's own words is repeated. */
 export function judgeCheck(failure: CallFailure): Verdict {
-  return judge(failure, failure.httpStatus === null || (failure.code === null && failure.outcome === 'unknown'));
+  const verdict = judge(failure, failure.outcome === 'unknown');
+  const { row, type } = verdict;
+  // The table speaks to somebody who submits. Whoever asks for a task must not be sent to submit it again.
+  const refused = row.actor === 'caller' && type !== ('not_found' satisfies ErrorCode);
+  return refused ? { ...verdict, row: { ...row, action: CHECK_REFUSED } } : verdict;
 }
 
 /**
@@ -63,6 +80,14 @@ export function judgeCheck(failure: CallFailure): Verdict {
 export function judgeSubmit(failure: CallFailure, conflictMayBeOurs: boolean): Verdict {
   if (failure.outcome === 'unknown') return judge(failure, true);
   return judge(failure, conflictMayBeOurs && failure.code === 'idempotency_conflict');
+}
+
+// A proxy may repeat a reply once; three times the same request ID is a stored reply, which hammering will not change.
+const STORED_ERROR_TIMES = 3;
+
+/** True where the API has stored an error under the key, which is all that it will ever be answered. */
+export function isStoredError(fence: Fence | null): boolean {
+  return (fence?.error?.times ?? 0) >= STORED_ERROR_TIMES;
 }
 
 /** What a Workflow does when Temporal has stopped repeating a submit. */

@@ -1,4 +1,5 @@
 import type { MediaKind } from '../contract/index.js';
+import { TIMEOUTS } from './timeouts.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -31,6 +32,8 @@ const SHARE_OF_AGE = 0.05;
 // A person who waits for an hour still sees the end within a minute; after that 5 minutes are nothing.
 const CAP_FIRST_HOUR_MS = 60 * SECOND;
 const CAP_LATER_MS = 5 * MINUTE;
+// A fifth of the time that a result may trail, so that an old task is asked a few times too.
+const TRAILING_MS = TIMEOUTS.resultGrace / 5;
 // Jobs submitted together drift apart instead of asking together for hours.
 const JITTER = 0.1;
 
@@ -40,18 +43,22 @@ export interface WaitInput {
   readonly kind: MediaKind | null;
   /** True before the first check of a task that was submitted just now. */
   readonly first: boolean;
+  /** How long ago the task was first seen to have succeeded without a link; left out while it has not. */
+  readonly trailingMs?: number | null;
   /** From 0 to 1. In a Workflow `Math.random()` is deterministic. */
   readonly random: number;
 }
 
 /**
  * Milliseconds until the next status check: 2 to 3 s before the first, then never less than 5 s. Jitter makes a wait
- * up to 10 % shorter, so the caps hold. An unknown kind waits like a video.
+ * up to 10 % shorter, so the caps hold. An unknown kind waits like a video. A result that trails its status is looked for
+ * a few times, the last time when its grace is over.
  */
-export function nextWait({ ageMs, kind, first, random }: WaitInput): number {
+export function nextWait({ ageMs, kind, first, trailingMs = null, random }: WaitInput): number {
   if (first) return Math.round(FIRST_WAIT_MS + FIRST_SPREAD_MS * random);
   const band = BANDS[kind ?? 'video'].find(({ untilMs }) => ageMs < untilMs);
   const cap = ageMs < HOUR ? CAP_FIRST_HOUR_MS : CAP_LATER_MS;
   const every = band?.everyMs ?? Math.min(ageMs * SHARE_OF_AGE, cap);
-  return Math.max(MIN_WAIT_MS, Math.round(every * (1 - JITTER * random)));
+  const trailing = trailingMs === null ? Infinity : Math.min(TRAILING_MS, TIMEOUTS.resultGrace - trailingMs);
+  return Math.max(MIN_WAIT_MS, Math.round(Math.min(every * (1 - JITTER * random), trailing)));
 }

@@ -13,6 +13,8 @@ export const TIMEOUTS = {
   checkStartToClose: 30 * SECOND,
   /** Submit and check: a killed Worker is noticed after this, not after the whole attempt. */
   heartbeat: 15 * SECOND,
+  /** Below `heartbeat` by what an acknowledgement may take: after this another attempt may have begun. */
+  leaseHeld: 12 * SECOND,
   /** Beats per heartbeat timeout: two may be lost. */
   heartbeatEvery: 5 * SECOND,
   /** Downloads have no total limit; one that moves nothing for this long is dead. */

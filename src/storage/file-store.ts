@@ -1,13 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { StoredFile } from '../contract/index.js';
 import { openResult, reason } from './download.js';
-import { ResultError, StoreSettingError, type PutOptions, type Store } from './store.js';
+import { ResultError, StoreSettingError, StoreUnavailable, type PutOptions, type Store } from './store.js';
 
 const ENDINGS: Readonly<Record<string, string>> = {
   'image/png': 'png',
@@ -27,8 +27,9 @@ const ENDINGS: Readonly<Record<string, string>> = {
 // Codes by which a file system says that a person has to act; everything else is tried again.
 const STORE_CODES = new Set(['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
 const PROGRESS_MS = 1_000;
+const PART = '.part';
 
-/** Results in a local directory. A file appears under its name only when it is whole. */
+/** Results and receipts in a local directory. A file appears under its name only when it is whole. */
 export class FileStore implements Store {
   readonly address: string;
   readonly #directory: string;
@@ -62,7 +63,7 @@ export class FileStore implements Store {
       throw new ResultError(`A result link gave ${contentType} instead of media.`, { retryable: false });
     }
     const target = path.join(this.#directory, `${name}.${ending(contentType, url)}`);
-    const temporary = path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}.part`);
+    const temporary = besides(target);
     const hash = createHash('sha256');
     let bytes = 0;
     let reportedAt = 0;
@@ -105,6 +106,40 @@ export class FileStore implements Store {
     };
   }
 
+  async write(name: string, text: string): Promise<void> {
+    const target = path.join(this.#directory, name);
+    const temporary = besides(target);
+    try {
+      await mkdir(path.dirname(target), { recursive: true });
+      await writeFile(temporary, text, { flag: 'wx' });
+      await flush(temporary);
+      await rename(temporary, target);
+      await flushFolder(path.dirname(target));
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => undefined);
+      throw new StoreUnavailable(`The store ${this.address} cannot be written (${reason(error)}).`);
+    }
+  }
+
+  async read(name: string): Promise<string | null> {
+    return this.#orNone(null, () => readFile(path.join(this.#directory, name), 'utf8'));
+  }
+
+  async list(folder: string): Promise<readonly string[]> {
+    const names = await this.#orNone([], () => readdir(path.join(this.#directory, folder)));
+    // A file that is being written, or that a killed process left behind.
+    return names.filter((name) => !name.endsWith(PART));
+  }
+
+  async #orNone<T>(none: T, look: () => Promise<T>): Promise<T> {
+    try {
+      return await look();
+    } catch (error) {
+      if (reason(error) === 'ENOENT') return none;
+      throw new StoreUnavailable(`The store ${this.address} cannot be read (${reason(error)}).`);
+    }
+  }
+
   #explain(error: unknown, signal?: AbortSignal): unknown {
     if (error instanceof ResultError || signal?.aborted) return error;
     const code = reason(error);
@@ -112,6 +147,22 @@ export class FileStore implements Store {
       return new ResultError(`The store ${this.address} cannot be written (${code}).`, { retryable: false });
     }
     return new ResultError(`A result broke off while it was stored (${code}).`, { retryable: true });
+  }
+}
+
+/** A name for a file that is not whole yet. */
+function besides(target: string): string {
+  return path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}${PART}`);
+}
+
+/** Makes a new name last through a power cut, where the system lets a folder be opened (Windows does not). */
+async function flushFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => null);
+  if (handle === null) return;
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }
 

@@ -3,7 +3,8 @@ import { StoreSettingError, type Store } from './store.js';
 
 export { FileStore } from './file-store.js';
 export { resultName } from './names.js';
-export { ResultError, StoreSettingError, type PutOptions, type Store } from './store.js';
+export { Receipts, type KeyReceipts, type ReceiptHead, type SubmitReceipt, type TaskReceipt } from './receipts.js';
+export { ResultError, StoreSettingError, StoreUnavailable, type PutOptions, type Store } from './store.js';
 
 /**
  * The store for an address: `file:<directory>`, absolute or relative to the working directory.

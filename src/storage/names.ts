@@ -17,7 +17,7 @@ export function resultName(
 }
 
 /** A text as one safe name on any file system. A text that has to be changed gets a digest, so no two meet. */
-function safeName(text: string): string {
+export function safeName(text: string): string {
   const safe = text
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/^[.-]+|[.]+$/g, '')

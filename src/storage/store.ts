@@ -6,12 +6,18 @@ export interface PutOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
-/** Where results are kept. */
+/** Where results and receipts are kept. */
 export interface Store {
   /** The address as a person gave it. */
   readonly address: string;
   /** Streams what a URL serves to a name below the store; whole or not at all. The same name is replaced. */
   put(url: string, name: string, options?: PutOptions): Promise<StoredFile>;
+  /** Keeps a text under a name; whole or not at all, and on the disk when this returns. The same name is replaced. */
+  write(name: string, text: string): Promise<void>;
+  /** The text under a name, or null when there is none. */
+  read(name: string): Promise<string | null>;
+  /** The names right below a folder, files and folders alike, in no order; none when there is no such folder. */
+  list(folder: string): Promise<readonly string[]>;
   /** Throws when nothing could be written now. */
   probe(): Promise<void>;
 }
@@ -27,6 +33,11 @@ export class ResultError extends Error {
     this.httpStatus = httpStatus;
     this.retryable = retryable;
   }
+}
+
+/** The store cannot be read or written just now. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
 }
 
 /** The address of a store is wrong, or it cannot be written. */

@@ -1,9 +1,10 @@
 import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
-import { createApiActivities, createResultActivities } from '../../activities/index.js';
+import { createApiActivities, createResultActivities, type OnStep } from '../../activities/index.js';
 import { createRivyaClient } from '../api/index.js';
 import type { Settings } from '../config.js';
-import { apiTaskQueue } from '../contract/index.js';
+import { apiTaskQueue, type MediaKind } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
+import { Receipts } from '../storage/index.js';
 import { workflowCode } from './bundle.js';
 import { modelKinds } from './model-kinds.js';
 import { activitiesPerSecond } from './rate.js';
@@ -28,11 +29,14 @@ export async function startWorkers(
     connection,
     namespace,
     workflows = workflowCode(),
+    onStep,
   }: {
     connection: NativeConnection;
     namespace: string;
     /** The Workflow code to run; default: this package's bundle. */
     workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
+    /** For tests of faults: called around each side effect of the Activities. */
+    onStep?: OnStep;
   },
 ): Promise<RunningWorkers> {
   const { roles, store, taskQueue, keys } = settings;
@@ -41,6 +45,7 @@ export async function startWorkers(
     namespace,
     shutdownGraceTime: TIMEOUTS.shutdownGrace,
   } satisfies Partial<WorkerOptions>;
+  const hooks = onStep === undefined ? {} : { onStep };
   const workers: Worker[] = [];
   const closers: (() => Promise<void>)[] = [];
 
@@ -54,7 +59,7 @@ export async function startWorkers(
           maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
           stickyQueueScheduleToStartTimeout: TIMEOUTS.stickyQueue,
         }),
-        ...(roles.has('results') && { activities: { ...createResultActivities({ store }) } }),
+        ...(roles.has('results') && { activities: { ...createResultActivities({ store, ...hooks }) } }),
       }),
     );
   }
@@ -65,11 +70,13 @@ export async function startWorkers(
     closers.push(() => api.close());
     const kinds = modelKinds(api);
     kinds.refresh();
+    const receipts = store === null ? null : new Receipts(store, settings.baseUrl);
+    const kindOf = (model: string | null): MediaKind | null => kinds.kindOf(model);
     workers.push(
       await Worker.create({
         ...common,
         taskQueue: apiTaskQueue(taskQueue),
-        activities: { ...createApiActivities({ api, keys, store, kindOf: (model) => kinds.kindOf(model) }) },
+        activities: { ...createApiActivities({ api, keys, store, receipts, kindOf, ...hooks }) },
         // Never leave this out: the last Worker that polls sets the limit for all.
         maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
       }),

@@ -264,6 +264,14 @@ describe('a reply that is not the API speaking leaves the outcome unknown', () =
   });
 });
 
+describe('an ID that cannot be used is told, because a task was made (P2)', () => {
+  it.each(['..', 'x'.repeat(300), 'a\nb'])('%j', async (id) => {
+    const [client] = await answering(json(201, { ...TASK, id }));
+    const said = JSON.stringify(id.replace('\n', ' ').slice(0, 256));
+    expect((await failure(create(client))).message).toContain(`HTTP 201 with the task ID ${said}`);
+  });
+});
+
 describe('the key stays out of everything (P6)', () => {
   it.each([
     ['message', json(400, envelope('validation_failed', `bad header Bearer ${API_KEY}`))],
@@ -283,10 +291,15 @@ describe('the key stays out of everything (P6)', () => {
     ['redirect', reply(302, '', { Location: `https://x.example/?key=${encodeURIComponent(API_KEY)}` })],
   ])('%s that echoes it', async (_, bytes) => {
     const events: unknown[] = [];
-    const [client] = await answering(bytes, { onResponse: (event) => events.push(event) });
+    const listen = (event: unknown): unknown => events.push(event);
+    const [client] = await answering(bytes, { onResponse: listen, onExchange: listen });
     await failure(create(client)); // throws by itself when the key shows
-    expect(JSON.stringify(events)).not.toContain(API_KEY);
-    expect(events).toHaveLength(1);
+    expect(events).toHaveLength(2);
+    const shown = JSON.stringify(events);
+    for (const text of [shown, shown.replaceAll('\\\\u005f', '_')]) {
+      expect(text).not.toContain(API_KEY);
+      expect(text).not.toContain(encodeURIComponent(API_KEY));
+    }
   });
 
   it('a failed task that echoes it', async () => {
@@ -327,6 +340,34 @@ describe('after a 401', () => {
     expect((await failure(create(client))).code).toBe('api_key_revoked');
     expect(wire.requests).toHaveLength(2);
     expect((await create(client)).task.taskId).toBe('task_1');
+  });
+});
+
+describe('onExchange', () => {
+  it('is told of all that went over the wire as it was, and what it throws changes nothing', async () => {
+    const events: unknown[] = [];
+    const text = '{ "id":"task_1",  "status":"queued" }';
+    const [client] = await answering(reply(201, text, { 'X-Some': 'thing' }), {
+      onExchange: (event) => {
+        events.push(event);
+        throw new Error('disk is full');
+      },
+    });
+    expect((await create(client)).task.taskId).toBe('task_1');
+    expect(events).toEqual([
+      {
+        method: 'POST',
+        path: '/api/v1/generations',
+        httpStatus: 201,
+        requestId: null,
+        durationMs: expect.any(Number),
+        idempotencyKey: 'key-1',
+        requestBody: BODY,
+        headers: { 'content-length': String(text.length), 'x-some': 'thing' },
+        body: text,
+        sentAt: expect.any(Number),
+      },
+    ]);
   });
 });
 

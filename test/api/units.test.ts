@@ -99,6 +99,35 @@ describe('Secret', () => {
     );
     expect(scrub('old rvya_sk_live_1234, yes', null)).toBe('old [redacted], yes');
   });
+
+  it('is taken out in the forms that servers and libraries make of it, and in pieces of 12 characters', () => {
+    const value = `S3c"r\\3t'(.*)+[^a]$&$1|{2}<b>%41/~`;
+    const secret = new Secret(value);
+    for (const [form, rest = ''] of [
+      [value.slice(0, 12), '…'],
+      [value.slice(-12)],
+      [encodeURIComponent(value).toLowerCase().replace('s3c', 'S3c')],
+      [JSON.stringify(value).slice(1, -1)],
+      ['S3c&quot;r\\3t&#39;(.*)+[^a]$&amp;$1|{2}&lt;b&gt;%41/~'],
+    ]) {
+      expect(scrub(`sent: ${form}${rest}`, secret)).toBe(`sent: [redacted]${rest}`);
+    }
+    for (const text of [value, `Bearer ${value}`, `user:${value}`]) {
+      for (const encoding of ['base64', 'base64url'] as const) {
+        const said = scrub(Buffer.from(text).toString(encoding), secret);
+        expect(said).toContain('[redacted]');
+        // The bytes before it stay, and at most two letters of the key beside them.
+        const left = Buffer.from(said.split('[redacted]')[0]!, encoding).toString();
+        expect(left.length).toBeLessThanOrEqual(text.length - value.length + 2);
+      }
+    }
+    expect(scrub('its start S3c"r\\3t alone tells little', secret)).toContain('S3c"r\\3t alone');
+  });
+
+  it('that is short is taken out whole, and a shorter one is none', () => {
+    expect(scrub('with k$1.*x+Z, and k$1.*x+', new Secret('k$1.*x+Z'))).toBe('with [redacted], and k$1.*x+');
+    expect(scrub('a valid key', new Secret('valid'))).toBe('a valid key');
+  });
 });
 
 describe('key sources', () => {
@@ -286,6 +315,30 @@ describe('what comes back', () => {
       message: null,
     });
     expect(taskSchema.parse({ id: 't', status: 'failed', error: 'boom' }).error).toBeNull();
+  });
+
+  it.each([
+    ['words', { model: 'x'.repeat(1e6) }],
+    ['an error', { error: { code: '🦊'.repeat(2e5), message: 'x'.repeat(1e5) } }],
+    ['a status', { status: 'x'.repeat(1e6) }],
+    ['a time', { created_at: `2026-05-10T00:00:00.${'0'.repeat(1e6)}Z` }],
+    ['a link', { result: { primary_url: `https://media.example/${'x'.repeat(1e6)}` } }],
+    ['links', { result: { urls: Array.from({ length: 1e5 }, (_, n) => `http://a/${n}`) } }],
+    [
+      'links of wide characters',
+      { result: { urls: Array.from({ length: 100 }, () => `http://a/${'狐'.repeat(3e3)}`) } },
+    ],
+  ])('a task with %s as long as a reply is cut to what a history can carry (P2: nothing stands still)', (_, fields) => {
+    const task = taskSchema.parse({ id: 'task_1', ...fields });
+    expect(task.id).toBe('task_1');
+    expect(Buffer.byteLength(JSON.stringify(task))).toBeLessThan(300_000);
+    expect(task.urls.length).toBeLessThan(600);
+    expect(task.error?.code?.isWellFormed()).not.toBe(false);
+  });
+
+  it('signed links, and many files, are not cut', () => {
+    const urls = Array.from({ length: 60 }, (_, n) => `https://media.example/${n}?signature=${'x'.repeat(3_000)}`);
+    expect(taskSchema.parse({ id: 'task_1', result: { urls } }).urls).toEqual(urls);
   });
 
   it('a time without a zone is dropped, because it would be read in the zone of the Worker', () => {

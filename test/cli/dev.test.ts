@@ -165,6 +165,15 @@ it.each(['wait', 'status'])('%s ends with status 2 for an ID that does not exist
   expect(status).toBe(2);
 });
 
+it('charges finds the store of dev', async () => {
+  const { stdout, status } = await cli('charges', '--json');
+  expect(JSON.parse(stdout)).toMatchObject({
+    source: 'store',
+    generations: expect.arrayContaining([expect.objectContaining({ workflowId: 'json' })]),
+  });
+  expect(status).toBe(0);
+});
+
 it('doctor finds everything in order, and the health check is silent', async () => {
   const { status, stdout } = await cli('doctor', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ ok: true });

@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import type { Emulator, Fault } from '../../src/emulator/index.js';
 import { ask, CAT, check, create, credits, emulatorFor, TestClock, until } from './helpers.js';
@@ -11,7 +12,7 @@ test('a reply that is dropped after the work leaves one paid task, and a replay 
   const ledger = await emulator.ledger();
   expect(ledger.paidTasks).toBe(1);
   expect(ledger.keys).toStrictEqual({
-    k: { tasks: [body.id], posts: 3, bodies: [JSON.stringify(CAT)], charged: 1 },
+    k: { tasks: [body.id], posts: 3, faulted: 2, bodies: [JSON.stringify(CAT)], charged: 1 },
   });
   expect(ledger.credits).toStrictEqual({ acct_emulator: 999 });
   expect(emulator.requests().map((request) => request.status)).toStrictEqual([null, null, 201]);
@@ -67,6 +68,24 @@ test('raw replies, redirects and truncated bodies arrive as they were asked for'
   const redirect = await create(emulator, 'redirect');
   expect([redirect.status, redirect.headers.get('location')]).toStrictEqual([307, 'https://elsewhere.example/']);
   await expect(create(emulator, 'truncated')).rejects.toThrow('terminated');
+  expect((await emulator.ledger()).paidTasks).toBe(2);
+});
+
+test('a raw reply can be bytes that are no text', async () => {
+  const bytes = gzipSync('{}');
+  const encoded = { body: bytes.toString('base64'), encoding: 'base64' } as const;
+  const emulator = await emulatorFor({
+    faults: [{ on: 'models', do: { kind: 'reply', status: 200, ...encoded, headers: { 'Content-Encoding': 'gzip' } } }],
+  });
+  // The reader unpacks it, so every byte arrived.
+  expect((await ask(emulator, '/api/v1/models')).text).toBe('{}');
+});
+
+test('a task can get an odd ID, and two never share one', async () => {
+  const emulator = await emulatorFor({ faults: [{ on: 'create', do: { kind: 'id', id: 'a/b' } }] });
+  expect((await create(emulator, 'k')).body.id).toBe('a/b');
+  expect((await create(emulator, 'other')).body.id).toMatch(/^task_/);
+  expect((await check(emulator, 'a%2Fb')).body.id).toBe('a/b');
   expect((await emulator.ledger()).paidTasks).toBe(2);
 });
 
@@ -187,6 +206,7 @@ test.each([
   ['code', { on: 'create', do: { kind: 'error', code: 'oops' } }],
   ['field of the fault', { on: 'create', promt: 'x', do: { kind: 'hang' } }],
   ['field of the action', { on: 'create', do: { kind: 'delayAfter' } }],
+  ['encoding', { on: 'create', do: { kind: 'reply', status: 200, body: '', encoding: 'base46' } }],
   ['place', { on: 'status', do: { kind: 'fail' } }],
 ])('a fault with a wrong %s is an error, not a fault that never happens', async (_, fault) => {
   const emulator = await emulatorFor();

@@ -13,7 +13,7 @@ test('a repeated create gives the same task and charges once; without a key each
   expect(ledger.withoutKey).toStrictEqual([one.body.id, two.body.id]);
   expect(ledger.credits).toStrictEqual({ acct_emulator: 997 });
   expect(ledger.keys).toStrictEqual({
-    k: { tasks: [first.body.id], posts: 2, bodies: [JSON.stringify(CAT)], charged: 1 },
+    k: { tasks: [first.body.id], posts: 2, faulted: 0, bodies: [JSON.stringify(CAT)], charged: 1 },
   });
 });
 

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { startEmulator } from '../../src/emulator/index.js';
-import { ask, CAT, check, create, credits, emulatorFor, TestClock } from './helpers.js';
+import { ask, CAT, check, create, credits, emulatorFor, TestClock, until } from './helpers.js';
 
 async function stateFile(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'emulator-'));
@@ -44,6 +44,62 @@ test('the file is written before a reply that is then lost', async () => {
   expect((await other.ledger()).keys['k']).toMatchObject({ posts: 1, charged: 1 });
 });
 
+test('a POST is in the file before its work begins', async () => {
+  const file = await stateFile();
+  const emulator = await emulatorFor({
+    stateFile: file,
+    faults: [{ on: 'create', do: { kind: 'delayBefore', ms: 60_000 } }],
+  });
+  create(emulator, 'k').catch(() => undefined);
+  await until(() => emulator.requests().length === 1);
+  const other = await emulatorFor({ stateFile: file });
+  expect((await other.ledger()).keys['k']).toMatchObject({ posts: 1, faulted: 1, charged: 0 });
+});
+
+test('a fault goes on counting after a restart, and anew when faults are set', async () => {
+  const fault = { on: 'create', times: 2, do: { kind: 'error', code: 'rate_limited' } } as const;
+  const options = { stateFile: await stateFile(), faults: [fault] };
+  const prompt = '[[code:internal_error:1]]';
+  const statusIn = async (key: string): Promise<number> => {
+    const emulator = await emulatorFor(options);
+    return (await create(emulator, key, { ...CAT, prompt })).status;
+  };
+  // Those of the settings count together, those of a prompt for each key.
+  expect([await statusIn('k'), await statusIn('k'), await statusIn('k'), await statusIn('k')]).toEqual([
+    429, 429, 500, 201,
+  ]);
+  const emulator = await emulatorFor(options);
+  emulator.setFaults([fault]);
+  expect((await create(emulator, 'k')).status).toBe(429);
+});
+
+test('wherever a kill cuts the file off, charge, task and stored reply are there together', async () => {
+  const file = await stateFile();
+  const emulator = await emulatorFor({ stateFile: file, credits: 10 });
+  const { length } = await readFile(file);
+  await create(emulator, 'k');
+  const whole = await readFile(file);
+  for (let cut = length; cut <= whole.length; cut += 7) {
+    await writeFile(file, whole.subarray(0, cut));
+    const restarted = await startEmulator({ stateFile: file, credits: 10 });
+    expect((await create(restarted, 'k')).status).toBe(201);
+    expect(await restarted.ledger()).toMatchObject({ paidTasks: 1, credits: { acct_emulator: 9 } });
+    await restarted.close();
+  }
+});
+
+test('a change costs the same however much there is already', async () => {
+  const file = await stateFile();
+  const emulator = await emulatorFor({ stateFile: file });
+  const growth: number[] = [];
+  for (let n = 100; n < 200; n++) {
+    const { length } = await readFile(file);
+    await create(emulator, `k${n}`);
+    growth.push((await readFile(file)).length - length);
+  }
+  expect(Math.max(...growth)).toBeLessThan(Math.min(...growth) * 1.2);
+});
+
 test('the state file holds no API key', async () => {
   const file = await stateFile();
   const emulator = await emulatorFor({ stateFile: file });
@@ -51,19 +107,20 @@ test('the state file holds no API key', async () => {
   expect(await readFile(file, 'utf8')).not.toContain(emulator.apiKey);
 });
 
-test('half a file of a write that was cut off is passed over', async () => {
+test('half a line of a write that was cut off is passed over, and so is half a file', async () => {
   const file = await stateFile();
   const before = await startEmulator({ stateFile: file });
   await create(before, 'k');
   await before.close();
-  await writeFile(`${file}.tmp`, '{"version":1,"tas');
+  await appendFile(file, '[["tasks","task_x",{"id":"task_');
+  await writeFile(`${file}.tmp`, '{"version":2}\n[["tas');
   const after = await emulatorFor({ stateFile: file });
   expect((await after.ledger()).paidTasks).toBe(1);
   await create(after, 'k2');
   expect((await after.ledger()).paidTasks).toBe(2);
 });
 
-test.each(['{"version":1,"tas', '', '{"version":2}'])(
+test.each(['{"vers', '', '{"version":3}\n', '{"version":2}\n[["tasks","t"\n[["tasks","t",{}]]\n'])(
   'a state file %j is an error, not an empty start',
   async (text) => {
     const file = await stateFile();

@@ -1,11 +1,11 @@
 /** Worker processes that are really killed. The judge is the ledger: paid tasks per generation. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerationState } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
+import { kill, spawnWorker } from '../support/worker-process.js';
 
 let harness: Harness;
 let worker: ChildProcess | undefined;
@@ -24,31 +24,12 @@ beforeAll(async () => {
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 afterEach(async () => {
-  if (worker?.exitCode === null && worker.signalCode === null) {
-    worker.kill('SIGKILL');
-    await once(worker, 'exit');
-  }
+  if (worker !== undefined) await kill(worker);
 });
 
 function startWorker(): ChildProcess {
-  worker = spawn(process.execPath, [fileURLToPath(new URL('../../dist/worker.js', import.meta.url))], {
-    stdio: 'ignore',
-    env: {
-      ...process.env,
-      TEMPORAL_ADDRESS: inject('temporalAddress'),
-      RIVYA_API_KEY: harness.emulator.apiKey,
-      RIVYA_BASE_URL: harness.emulator.url,
-      RIVYA_TASK_QUEUE: harness.taskQueue,
-      RIVYA_STORE: `file:${harness.output}`,
-      RIVYA_TRUSTED_RESULT_HOSTS: new URL(harness.emulator.url).host,
-    },
-  });
+  worker = spawnWorker(harness);
   return worker;
-}
-
-async function kill(process: ChildProcess): Promise<void> {
-  process.kill('SIGKILL');
-  await once(process, 'exit');
 }
 
 async function tasksOf(prompt: string): Promise<{ tasks: readonly string[]; bodies: readonly string[] }> {

@@ -88,8 +88,8 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
     ],
   },
   'src/storage': {
-    allowed: ['./local.js', '../contract/index.js', 'undici', 'node:fs/promises'],
-    refused: ['@temporalio/activity', 'zod', '../policy/key.js', '../api/index.js', '../cli/main.js', '../config.js'],
+    allowed: ['./local.js', '../contract/index.js', 'undici', 'zod', 'node:fs/promises'],
+    refused: ['@temporalio/activity', '../policy/key.js', '../api/index.js', '../cli/main.js', '../config.js'],
   },
   'src/emulator': {
     allowed: ['./state.js', '../contract/index.js', 'node:http'],

@@ -53,6 +53,39 @@ describe('the retry decisions of the API page', () => {
   });
 });
 
+describe('a status check', () => {
+  test.each([
+    ['validation_failed', 200],
+    ['api_key_revoked', 500],
+    ['brand_new', 302],
+    [null, 404],
+    [null, null],
+  ])('is repeated after anything but a refusal in the words of the API (code %s, status %s)', (code, status) => {
+    expect(judgeCheck(unknown(code, status)).retry).toBe(true);
+  });
+
+  test.each(['api_key_missing', 'api_key_invalid'])('that was not sent for want of a key (%s) holds', (code) => {
+    expect(judgeCheck({ ...refused(code, 0), httpStatus: null })).toMatchObject({ type: code, retry: false });
+  });
+
+  test.each([
+    ['brand_new', 418],
+    ['validation_failed', 400],
+    ['idempotency_conflict', 409],
+  ])('that is refused with %s never sends anybody to submit again', (code, status) => {
+    const { retry, row } = judgeCheck(refused(code, status));
+    expect(retry).toBe(false);
+    expect(row.action).toContain('nothing more is paid');
+    expect(row.action).not.toMatch(/start|another|take:/);
+    // At a submit the table has the last word.
+    expect(judgeSubmit(refused(code, status), false).row.action).toMatch(/start/);
+  });
+
+  test('that found no connection is repeated', () => {
+    expect(judgeCheck({ ...refused('', 0), code: null, httpStatus: null }).retry).toBe(true);
+  });
+});
+
 describe('an unknown outcome is only ended by an answer', () => {
   test.each([
     [null, null],

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { nextWait, retryDelay } from '../../src/policy/index.js';
+import { earlyBy, nextWait, retryDelay } from '../../src/policy/index.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -27,6 +27,19 @@ describe('the API is never polled faster than its page advises', () => {
         const wait = nextWait({ ageMs, kind: k, first: false, random: r });
         expect(wait).toBeLessThanOrEqual(ageMs < HOUR ? MINUTE : 5 * MINUTE);
         expect(wait).toBeLessThanOrEqual(Math.max(15 * SECOND, ageMs * 0.05 + 1));
+      }),
+    );
+  });
+
+  test('a result that trails its status is looked for at least four times in its 5 min, and never after', () => {
+    fc.assert(
+      fc.property(age, kind, random, (ageMs, k, r) => {
+        let [trailingMs, checks] = [0, 0];
+        for (; trailingMs < 5 * MINUTE; checks++) {
+          trailingMs += nextWait({ ageMs: ageMs + trailingMs, kind: k, first: false, trailingMs, random: r });
+        }
+        expect(checks).toBeGreaterThanOrEqual(4);
+        expect(trailingMs).toBeLessThan(5 * MINUTE + 5 * SECOND);
       }),
     );
   });
@@ -73,4 +86,9 @@ describe('a repeated call never hammers and never stops', () => {
     expect(delay(1, 'rate_limited')).toBe(3_750);
     expect(delay(50, null)).toBe(450 * SECOND);
   });
+});
+
+test('a repetition waits for its time, but never by a clock that is not ours', () => {
+  const at = (dueAt: number): number => earlyBy({ dueAt, now: 1_000_000, minMs: 5_000 });
+  expect([999_000, 1_000_000, 1_003_000, 1_600_000, 1_600_001].map(at)).toEqual([0, 0, 3_000, 5_000, 0]);
 });

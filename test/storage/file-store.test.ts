@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FileStore, openStore, ResultError, resultName, StoreSettingError } from '../../src/storage/index.js';
+import { until } from '../support/until.js';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -67,6 +68,21 @@ describe('a stored file', () => {
     expect(error).toBeInstanceOf(ResultError);
     expect(error).toMatchObject(expected);
     expect(await filesIn(directory)).toEqual([]);
+  });
+
+  test('appears under its name when it is whole, and not before', async () => {
+    let finish = (): void => undefined;
+    const url = await serve((_request, response) => {
+      response.setHeader('content-type', 'image/png').write('first half,');
+      finish = () => void response.end(' second half');
+    });
+    const { store, directory } = await newStore(url);
+    const stored = store.put(`${url}/a.png`, 'job/1');
+    await until(async () => (await filesIn(directory)).length > 0);
+    expect(await filesIn(directory)).not.toContain('1.png');
+    finish();
+    await stored;
+    expect(await filesIn(directory)).toEqual(['1.png']);
   });
 
   test('plain HTTP is refused unless the host is trusted, also behind a redirect', async () => {

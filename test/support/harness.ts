@@ -19,6 +19,8 @@ export function quietRuntime(): void {
 }
 
 export interface Harness extends AsyncDisposable {
+  /** `host:port` of its Temporal server. */
+  readonly address: string;
   readonly emulator: Emulator;
   readonly temporal: Client;
   readonly client: GenerationClient;
@@ -27,7 +29,14 @@ export interface Harness extends AsyncDisposable {
   readonly output: string;
   readonly settings: Settings;
   readonly connection: NativeConnection;
-  startWorkers(): Promise<RunningWorkers>;
+  /** Starts Workers of these roles (default all) with this Workflow bundle (default: of the sources) and this API key. */
+  startWorkers(change?: WorkersChange): Promise<RunningWorkers>;
+}
+
+interface WorkersChange {
+  readonly roles?: Settings['roles'];
+  readonly bundle?: string;
+  readonly apiKey?: string;
 }
 
 /**
@@ -67,17 +76,20 @@ export async function startHarness({
   const connection = await NativeConnection.connect({ address });
   const temporal = new Client({ connection: await Connection.connect({ address }) });
   const running: RunningWorkers[] = [];
-  const start = async (): Promise<RunningWorkers> => {
-    const started = await startWorkers(settings, {
-      connection,
-      namespace: 'default',
-      workflows: { workflowBundle: { codePath: inject('bundle') } },
-    });
+  const start = async ({
+    roles = settings.roles,
+    bundle = inject('bundle'),
+    apiKey,
+  }: WorkersChange = {}): Promise<RunningWorkers> => {
+    const workflows = { workflowBundle: { codePath: bundle } };
+    const { keys } = apiKey === undefined ? settings : readSettings({ RIVYA_API_KEY: apiKey });
+    const started = await startWorkers({ ...settings, roles, keys }, { connection, namespace: 'default', workflows });
     running.push(started);
     return started;
   };
   if (workers) await start();
   return {
+    address,
     emulator,
     temporal,
     client: new GenerationClient(temporal, { taskQueue }),

@@ -1,6 +1,6 @@
 /** What a user's own Workflow module looks like: ours re-exported, theirs beside it. */
-import { ApplicationFailure } from '@temporalio/workflow';
-import { generate, type GenerateMediaInput, type GenerationResult } from '../../workflows/index.js';
+import { ApplicationFailure, executeChild, sleep } from '@temporalio/workflow';
+import { generate, generateMedia, type GenerateMediaInput, type GenerationResult } from '../../workflows/index.js';
 
 export * from '../../workflows/index.js';
 
@@ -20,4 +20,25 @@ export async function sameStepTwice(input: GenerateMediaInput): Promise<string> 
   if (second.status === 'fulfilled') return 'accepted';
   const { reason } = second as { reason: unknown };
   return reason instanceof ApplicationFailure ? `${reason.type}: ${reason.message}` : String(reason);
+}
+
+/** The same mistake, with a Workflow that calls `generate`. */
+export async function stepsInChildWithRandomId(input: GenerateMediaInput): Promise<GenerationResult[]> {
+  return executeChild(twoSteps, { args: [input, input] });
+}
+
+/** The mistake of leaving the ID of a child to the SDK. */
+export async function childWithRandomId(input: GenerateMediaInput): Promise<GenerationResult> {
+  return executeChild(generateMedia, { args: [input] });
+}
+
+/** A step that has failed is run again under its name, as `generate` allows. */
+export async function retriedStep(input: GenerateMediaInput, pauseMs: number): Promise<GenerationResult> {
+  const step = { step: 'again' };
+  try {
+    return await generate(input, step);
+  } catch {
+    await sleep(pauseMs);
+    return generate(input, step);
+  }
 }

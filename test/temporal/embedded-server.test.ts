@@ -202,7 +202,7 @@ describe.skipIf(process.platform === 'win32')('the server and the program that s
   test('Ctrl-C reaches the parent only: the server lives until the parent stops it', async () => {
     const { parent, exited, pid, printed } = await startParent('wait');
     process.kill(-Number(parent.pid), 'SIGINT');
-    await expect.poll(printed).toContain('interrupted');
+    await expect.poll(printed, { timeout: 30_000 }).toContain('interrupted');
     // A server that had got the signal ends within a second; give it two.
     const until = Date.now() + 2_000;
     while (isAlive(pid) && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import type { WorkflowFailedError } from '@temporalio/client';
-import type { ApplicationFailure, TemporalFailure } from '@temporalio/common';
+import type { WorkflowFailedError, WorkflowStartOptions } from '@temporalio/client';
+import type { ApplicationFailure } from '@temporalio/common';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memoOf, type GenerationError } from '../../src/client.js';
@@ -33,9 +33,11 @@ beforeAll(async () => {
           times: 1,
           do: { kind: 'replyAfter', status: 502, body: '<h1>Bad gateway' },
         },
-        { on: 'create', prompt: 'busy first', times: 1, do: { kind: 'error', code: 'rate_limited', retryAfter: '2' } },
+        // Longer than the first back-off of our own, which is at most 5 s.
+        { on: 'create', prompt: 'busy first', times: 1, do: { kind: 'error', code: 'rate_limited', retryAfter: '6' } },
         { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
         { on: 'create', prompt: 'slow answer', do: { kind: 'delayAfter', ms: 3_000 } },
+        { on: 'create', prompt: 'answered late', do: { kind: 'delayAfter', ms: 2_000 } },
         { on: 'create', prompt: 'always lost', do: { kind: 'dropAfter' } },
         { on: 'create', prompt: 'fails once', times: 1, do: { kind: 'fail' } },
         { on: 'create', prompt: 'always fails', do: { kind: 'fail' } },
@@ -76,6 +78,13 @@ async function ledgerOf(prompt: string): Promise<{ keys: LedgerKey[]; paidTasks:
   const { keys } = await harness.emulator.ledger();
   const mine = Object.values(keys).filter(({ bodies }) => bodies.some((body) => body.includes(prompt)));
   return { keys: mine, paidTasks: mine.reduce((sum, { tasks }) => sum + tasks.length, 0) };
+}
+
+/** The shortest time between two checks of a task, in milliseconds. */
+async function closestChecks(taskId: string): Promise<number> {
+  const { checks } = (await harness.emulator.ledger()).tasks[taskId]!;
+  expect(checks.length).toBeGreaterThan(1);
+  return Math.min(...checks.slice(1).map((at, index) => at - checks[index]!));
 }
 
 async function stateOf(workflowId: string): Promise<GenerationState> {
@@ -163,7 +172,7 @@ describe.concurrent('paid once', () => {
     await run({ model: 'z-image', prompt: 'busy first' });
     const posts = harness.emulator.requests().filter(({ body }) => body.includes('busy first'));
     expect(posts).toHaveLength(2);
-    expect(posts[1]!.at - posts[0]!.at).toBeGreaterThanOrEqual(2_000);
+    expect(posts[1]!.at - posts[0]!.at).toBeGreaterThanOrEqual(6_000);
   });
 
   test('under one Workflow ID: a second start attaches, and after the end gives the same result', async () => {
@@ -181,6 +190,22 @@ describe.concurrent('paid once', () => {
       message: expect.stringContaining('larger take'),
     });
     expect((await ledgerOf('the other input')).keys).toEqual([]);
+  });
+
+  test('under one Workflow ID: a running one with an input of another version is not attached to unseen', async () => {
+    const workflowId = 'of another version';
+    const newer = { model: 'z-image', prompt: 'newer', futureField: true };
+    // Nobody polls this queue, so it stays running.
+    const newest = await harness.temporal.workflow.start('generateMedia', {
+      workflowId,
+      taskQueue: 'nobody',
+      args: [newer],
+    });
+    await expect(harness.client.start({ model: 'z-image', prompt: 'newer' }, { workflowId })).rejects.toMatchObject({
+      code: 'InputChanged',
+      message: expect.stringContaining('futureField'),
+    });
+    await newest.terminate();
   });
 
   test('when another program starts the same ID with another input: InputChanged, never the other result', async () => {
@@ -285,10 +310,20 @@ describe.concurrent('never lost', () => {
     const input = { model: 'z-image', prompt: 'for a while, deadline', options: { deadline: '1s' } };
     const error = await failureOf(input);
     expect(error).toMatchObject({ code: 'DeadlinePassed', message: expect.stringContaining('--task-id') });
-    const { taskId } = error.details;
+    const { taskId, status, ageMs, reservedCredits } = error.details;
+    expect({ status, reservedCredits }).toEqual({
+      status: expect.stringMatching(/queued|processing/),
+      reservedCredits: 1,
+    });
+    expect(ageMs).toBeGreaterThan(1_000);
     const result = await run({ model: 'z-image', taskId: taskId! });
     expect(result).toMatchObject({ taskId, reused: true, idempotencyKey: null, status: 'succeeded' });
     expect((await ledgerOf('for a while, deadline')).keys[0]).toMatchObject({ posts: 1 });
+  });
+
+  test('a deadline that passes while nobody looks ends no job that has finished', async () => {
+    const options = { deadline: '1s' };
+    expect(await run({ model: 'z-image', prompt: 'answered late', options })).toMatchObject({ status: 'succeeded' });
   });
 
   test('a task of another model, or of nobody, is not taken up', async () => {
@@ -459,6 +494,7 @@ describe.concurrent('never lost', () => {
       'already completed',
     );
     expect((await ledgerOf('no scope')).paidTasks).toBe(1);
+    expect(await closestChecks(held.taskId!)).toBeGreaterThanOrEqual(5_000);
   });
 
   test('a result link that has expired is asked for anew, without a person', async () => {
@@ -473,6 +509,7 @@ describe.concurrent('never lost', () => {
     const result = await handle.result();
     expect(result.files).toHaveLength(1);
     expect((await ledgerOf('dead link')).paidTasks).toBe(1);
+    expect(await closestChecks(result.taskId)).toBeGreaterThanOrEqual(5_000);
   });
 });
 
@@ -504,18 +541,34 @@ describe.concurrent('bad input costs nothing', () => {
     expect(harness.emulator.requests().filter(({ body }) => body.includes('bad input'))).toEqual([]);
   });
 
-  test('a run timeout shorter than the deadline, and a cron schedule, are refused before the POST', async () => {
-    const start = (workflowId: string, more: object): Promise<unknown> =>
-      harness.temporal.workflow
-        .execute('generateMedia', {
-          workflowId,
-          taskQueue: harness.taskQueue,
-          args: [{ model: 'z-image', prompt: 'bad input' }],
-          ...more,
-        })
-        .catch((error: WorkflowFailedError) => (error.cause as TemporalFailure).message);
-    expect(await start('short run', { workflowRunTimeout: '1h' })).toContain('runTimeout');
-    expect(await start('short execution', { workflowExecutionTimeout: '1h' })).toContain('executionTimeout');
+  /** The last event of a Workflow that is started in a way which would lose a paid task or pay twice. */
+  async function refusalOf(type: string, workflowId: string, options: Partial<WorkflowStartOptions>): Promise<string> {
+    const prompt = `bad start of ${workflowId}`;
+    const { workflow } = harness.temporal;
+    // A cron Workflow goes on with its next run, however this one ended.
+    const start = { args: [{ model: 'z-image', prompt }], followRuns: false, ...options };
+    const handle = await workflow.start(type, { workflowId, taskQueue: harness.taskQueue, ...start });
+    await handle.result().catch(() => undefined);
+    const { events } = await workflow.getHandle(workflowId, handle.firstExecutionRunId).fetchHistory();
+    expect(harness.emulator.requests().filter(({ body }) => body.includes(prompt))).toEqual([]);
+    return JSON.stringify(events!.at(-1));
+  }
+
+  test('a run timeout shorter than the deadline is refused before the POST', async () => {
+    expect(await refusalOf('generateMedia', 'short run', { workflowRunTimeout: '1h' })).toContain('runTimeout');
+    expect(await refusalOf('generateMedia', 'short execution', { workflowExecutionTimeout: '1h' })).toContain(
+      'executionTimeout',
+    );
+  });
+
+  test('a cron Workflow is refused before the POST, with the advice to use a Schedule', async () => {
+    expect(await refusalOf('generateMedia', 'cron', { cronSchedule: '@every 1s' })).toContain('Temporal Schedule');
+    await harness.temporal.workflow.getHandle('cron').terminate();
+  });
+
+  test('a child with a random ID is refused before the POST: a reset of its parent would pay again', async () => {
+    expect(await refusalOf('childWithRandomId', 'parent', {})).toContain('an ID of its own');
+    expect(await refusalOf('stepsInChildWithRandomId', 'grandparent', {})).toContain('an ID of its own');
   });
 });
 

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerationState } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { resetToStart } from '../support/reset.js';
+import { stateOf as stateOfHandle } from '../support/state.js';
 import { until } from '../support/until.js';
 
 let harness: Harness;
@@ -10,14 +12,22 @@ beforeAll(async () => {
     emulator: {
       credits: 0,
       switches: { storeRefusals: true, storeServerErrors: true },
-      faults: [{ on: 'create', prompt: 'broken', times: 1, do: { kind: 'errorAfter', code: 'internal_error' } }],
+      faults: [
+        { on: 'create', prompt: 'broken', times: 1, do: { kind: 'errorAfter', code: 'internal_error' } },
+        { on: 'create', prompt: 'dead', times: 1, do: { kind: 'error', code: 'internal_error' } },
+        { on: 'create', prompt: 'own', times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
+      ],
     },
   });
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
-const stateOf = async (workflowId: string): Promise<GenerationState> =>
-  (await harness.client.handle(workflowId).state()) as GenerationState;
+const stateOf = (workflowId: string): Promise<GenerationState> => stateOfHandle(harness.client.handle(workflowId));
+
+async function heldFor(workflowId: string, code: string): Promise<GenerationState> {
+  await until(async () => (await stateOf(workflowId)).hold?.code === code);
+  return stateOf(workflowId);
+}
 
 // One after the other: the first starts without credits, the second needs what it leaves.
 describe('paid once', () => {
@@ -46,5 +56,45 @@ describe('paid once', () => {
     expect({ tasks: tasks.length, posts }).toEqual({ tasks: 1, posts: 3 });
     await handle.resume({ taskId: tasks[0]! });
     expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
+  });
+
+  test('after a reset: the task is there, although the first key was spent', async () => {
+    const { paidTasks, keys } = await harness.emulator.ledger();
+    const { taskId, idempotencyKey } = await harness.client.handle('poor').result();
+    await resetToStart(harness.temporal, 'poor');
+    const result = await harness.client.handle('poor').result();
+    expect(result).toMatchObject({ taskId, idempotencyKey, reused: true });
+    const after = await harness.emulator.ledger();
+    expect({ paidTasks: after.paidTasks, keys: Object.keys(after.keys) }).toEqual({
+      paidTasks,
+      keys: Object.keys(keys),
+    });
+  });
+});
+
+describe.concurrent('not hammered', () => {
+  test('when a stored error has made no task: it holds after three, and an accepted risk goes on under another key', async () => {
+    const prompt = 'dead';
+    const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: prompt });
+    const { idempotencyKey: first } = await heldFor(prompt, 'SubmitUnresolved');
+    expect((await harness.emulator.ledger()).keys[first!]).toMatchObject({ posts: 3, tasks: [] });
+    await handle.resume({ reason: 'nothing in the Studio; Ada' });
+    const { taskId, idempotencyKey } = await handle.result();
+    const { keys } = await harness.emulator.ledger();
+    expect(keys[first!]).toMatchObject({ posts: 3, tasks: [] });
+    expect(keys[idempotencyKey!]).toMatchObject({ posts: 1, tasks: [taskId] });
+  });
+
+  test('when the refusal is stored under a key of your own, which is never varied: one POST for each resume', async () => {
+    const input = { model: 'z-image', prompt: 'own', idempotencyKey: 'own/1' };
+    const handle = await harness.client.start(input, { workflowId: 'own' });
+    for (const posts of [1, 2, 3]) {
+      await until(async () => (await harness.emulator.ledger()).keys['own/1']?.posts === posts);
+      await heldFor('own', 'insufficient_credits');
+      expect((await harness.emulator.ledger()).keys['own/1']).toMatchObject({ posts, tasks: [] });
+      if (posts < 3) await handle.resume();
+    }
+    expect((await stateOf('own')).idempotencyKey).toBe('own/1');
+    await harness.temporal.workflow.getHandle('own').terminate();
   });
 });

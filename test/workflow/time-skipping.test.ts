@@ -1,5 +1,7 @@
 /** Hours of waiting in seconds. The test server locks up with several Workflows in flight: one at a time. */
 import { randomUUID } from 'node:crypto';
+import type { WorkflowFailedError } from '@temporalio/client';
+import type { ApplicationFailure } from '@temporalio/common';
 import type { TestWorkflowEnvironment } from '@temporalio/testing';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { readSettings } from '../../src/config.js';
@@ -44,6 +46,12 @@ afterAll(async () => {
 
 const run = (input: GenerateMediaInput): Promise<GenerationResult> =>
   env.client.workflow.execute('generateMedia', { workflowId: randomUUID(), taskQueue, args: [input] });
+
+const failureOf = (input: GenerateMediaInput): Promise<ApplicationFailure> =>
+  run(input).then(
+    () => expect.fail('it succeeded'),
+    (error: WorkflowFailedError) => error.cause as ApplicationFailure,
+  );
 
 /** Status checks of a video of this length by the schedule alone, each wait made as long or short as jitter can. */
 function checksOf(durationMs: number, random: number): number {
@@ -127,11 +135,74 @@ test('time in a hold before the first POST does not lengthen the deadline', asyn
   expect(checks.at(-1)! - checks[0]!).toBeLessThan(1.1 * HOUR);
 });
 
-test('a task that succeeds without a link is checked for 5 min, then named', async () => {
-  emulator.setFaults([]);
-  emulator.setSwitches({ urls: 'none' });
-  const failure: unknown = await run({ model: 'z-image', prompt: 'no link' }).catch(
-    (error: { cause: unknown }) => error.cause,
-  );
-  expect(failure).toMatchObject({ type: 'ResultMissing', details: [{ taskId: expect.stringMatching(/^task_/) }] });
+test('a task that is not found any more holds with its ID, and is delivered when it is found again', async () => {
+  emulator.setFaults([
+    { on: 'create', do: { kind: 'duration', ms: HOUR / 2 } },
+    { on: 'status', skip: 10, times: 3, do: { kind: 'error', code: 'not_found' } },
+  ]);
+  const before = (await emulator.ledger()).paidTasks;
+  const result = await run({ model: 'veo3-1-lite', prompt: 'lost for a while' });
+  const { checks } = (await emulator.ledger()).tasks[result.taskId]!;
+  // Held for 5, 10 and 20 min: nobody hammers for a task that is not there.
+  const missed = checks.slice(11, 14).map((at, index) => at - checks[10 + index]!);
+  for (const [index, minutes] of [5, 10, 20].entries()) {
+    expect(missed[index]!).toBeGreaterThanOrEqual(minutes * 60_000);
+  }
+  expect((await emulator.ledger()).paidTasks).toBe(before + 1);
 });
+
+test('a caller who wants no hold learns which task was not found, and how its wait is taken up', async () => {
+  emulator.setFaults([{ on: 'status', skip: 10, do: { kind: 'error', code: 'not_found' } }]);
+  const input: GenerateMediaInput = {
+    model: 'veo3-1-lite',
+    prompt: 'lost for good',
+    options: { onActionNeeded: 'fail' },
+  };
+  const failure = await failureOf(input);
+  const [taskId] = Object.entries((await emulator.ledger()).tasks).find(([, { prompt }]) => prompt === input.prompt)!;
+  expect(failure).toMatchObject({ type: 'not_found', details: [{ taskId, httpStatus: 404 }] });
+  expect(failure.message).toContain(`--task-id ${taskId}`);
+});
+
+test.each([7, -7])('an API whose clock is wrong by %i hours changes nothing', async (hours) => {
+  emulator.setFaults([{ on: 'create', do: { kind: 'duration', ms: HOUR / 3 } }]);
+  emulator.setSwitches({ clockOffsetMs: hours * HOUR });
+  const result = await run({ model: 'veo3-1-lite', prompt: `clock ${hours}` });
+  expect(result.reused).toBe(false);
+  expect(result.statusChecks).toBeGreaterThanOrEqual(checksOf(HOUR / 3, 0));
+  expect(result.statusChecks).toBeLessThanOrEqual(checksOf(HOUR / 3, 1) + 2);
+});
+
+test('where the clocks behind a reply disagree, checks still slow down', async () => {
+  const reply = { id: 'task_of_tomorrow', status: 'processing', created_at: '2999-01-01T00:00:00Z' };
+  emulator.setSwitches({ clockOffsetMs: 0 });
+  emulator.setFaults([
+    { on: 'create', do: { kind: 'duration', ms: HOUR / 2 } },
+    { on: 'create', do: { kind: 'id', id: reply.id } },
+    { on: 'status', times: 60, do: { kind: 'reply', status: 200, body: JSON.stringify(reply) } },
+  ]);
+  const result = await run({ model: 'veo3-1-lite', prompt: 'made tomorrow' });
+  expect(result.taskId).toBe(reply.id);
+  expect(result.statusChecks).toBeLessThanOrEqual(checksOf(HOUR / 2, 1) + 2);
+});
+
+// An old task is asked every 5 min, but not for a result that trails its status.
+test.each([0, 10])(
+  'a task of %i hours that succeeds without a link is checked for 5 min, then named',
+  async (hours) => {
+    const id = `task_without_link_${hours}`;
+    const born = new Date((await env.currentTimeMs()) - hours * HOUR).toISOString();
+    const body = JSON.stringify({ id, status: 'succeeded', created_at: born, result: { primary_url: null, urls: [] } });
+    emulator.setFaults([
+      { on: 'create', do: { kind: 'id', id } },
+      { on: 'status', do: { kind: 'reply', status: 200, body } },
+    ]);
+    const failure = await failureOf({ model: 'z-image', prompt: id });
+    expect(failure).toMatchObject({ type: 'ResultMissing', details: [{ taskId: id }] });
+    expect(failure.message).toContain(`--task-id ${id}`);
+    const { checks } = (await emulator.ledger()).tasks[id]!;
+    expect(checks.length).toBeGreaterThanOrEqual(6);
+    // The test server's clock creeps while a check runs.
+    expect(checks.at(-1)! - checks[0]!).toBeLessThanOrEqual(5.2 * 60_000);
+  },
+);

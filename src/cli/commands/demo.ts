@@ -1,13 +1,13 @@
-import { createInterface } from 'node:readline/promises';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { GenerationClient, newWorkflowId } from '../../client.js';
 import { readSettings } from '../../config.js';
 import type { GenerateMediaInput } from '../../contract/index.js';
 import { configuredAddress } from '../../temporal/connect.js';
+import { confirmSpending } from '../confirm.js';
 import { hasKey, openApi } from '../context.js';
 import { dataDirectory } from '../dev-session.js';
-import { STATUS, UsageError } from '../errors.js';
+import { STATUS } from '../errors.js';
 import { follow, type Ending } from '../follow.js';
 import { workflowLink } from '../links.js';
 import { examples, type Register } from '../options.js';
@@ -44,8 +44,10 @@ async function demo({ keep = false, yes = false }: Options): Promise<number> {
   const settings = readSettings();
   const real = hasKey();
   const interrupted = interruption();
-  if (real && !yes && !(await maySpend(settings.baseUrl, interrupted))) return STATUS.usage;
+  const agreed = !real || yes || (await maySpend(settings.baseUrl, interrupted));
+  if (!agreed) say('Nothing was spent.');
   if (interrupted.aborted) return STATUS.interrupted;
+  if (!agreed) return STATUS.usage;
 
   // Loaded here, because it brings the native Worker: other commands start without it.
   const { startStack } = await import('../stack.js');
@@ -137,22 +139,5 @@ async function maySpend(baseUrl: string, interrupted: AbortSignal): Promise<bool
   for (const { model } of REQUESTS) say(`  ${model}: from ${prices.get(model) ?? 'an unknown number of'} credits`);
   const temporal = configuredAddress();
   if (temporal !== null) say(`They run on the Temporal Service at ${temporal}.`);
-  if (!process.stdin.isTTY) {
-    throw new UsageError(
-      'There is no terminal to ask on. Nothing was spent. Give --yes to spend, or unset RIVYA_API_KEY to simulate.',
-    );
-  }
-  const prompt = createInterface({ input: process.stdin, output: process.stderr });
-  prompt.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-  try {
-    const answer = await prompt.question('Spend them? [y/N] ', { signal: interrupted });
-    if (/^y(es)?$/i.test(answer.trim())) return true;
-    say('Nothing was spent.');
-  } catch {
-    say('\nNothing was spent.');
-    return interrupted.aborted;
-  } finally {
-    prompt.close();
-  }
-  return false;
+  return confirmSpending('Spend them? [y/N] ', 'Give --yes to spend, or unset RIVYA_API_KEY to simulate.', interrupted);
 }

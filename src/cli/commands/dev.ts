@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { configuredAddress } from '../../temporal/connect.js';
 import { hasKey } from '../context.js';
 import { dataDirectory, findSession, publishSession, withdrawSession } from '../dev-session.js';
@@ -76,6 +77,7 @@ async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: 
         uiUrl: stack.uiUrl,
         baseUrl: emulatorUrl,
         taskQueue: settings.taskQueue,
+        store: settings.store === null ? null : anywhere(settings.store.address),
       };
       if (!(await publishSession(directory, session))) throw runs('');
     }
@@ -93,4 +95,9 @@ async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: 
     await stack.stop();
   }
   return STATUS.done;
+}
+
+/** The address of a store for commands that run in another directory. */
+function anywhere(address: string): string {
+  return /^file:(?!\/\/)/.test(address) ? pathToFileURL(path.resolve(address.slice('file:'.length))).href : address;
 }

@@ -1,6 +1,6 @@
 import { memoOf } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { WORKFLOW_TYPE } from '../../contract/index.js';
+import { WORKFLOW_TYPE, type GenerationMemo } from '../../contract/index.js';
 import { formatDuration } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
@@ -41,6 +41,7 @@ async function list({ limit, running, json }: Options): Promise<number> {
       phase: memo?.phase ?? null,
       taskId: memo?.taskId ?? null,
       model: memo?.model ?? null,
+      status: memo?.status ?? null,
       reservedCredits: memo?.reservedCredits ?? null,
       finalCredits: memo?.finalCredits ?? null,
       startedAt: startTime.toISOString(),
@@ -68,8 +69,10 @@ async function list({ limit, running, json }: Options): Promise<number> {
   return STATUS.done;
 }
 
-// `final_credits` may stay 0 until the task has ended.
-function credits(one: { workflowStatus: string; reservedCredits: number | null; finalCredits: number | null }): string {
-  const { workflowStatus, reservedCredits, finalCredits } = one;
-  return String((workflowStatus === 'RUNNING' ? reservedCredits : (finalCredits ?? reservedCredits)) ?? '-');
+// `final_credits` may stay 0 until the task has ended, and a Workflow can end before its task.
+function credits({ status, reservedCredits, finalCredits }: Seen): string {
+  const ended = status === 'succeeded' || status === 'failed';
+  return String((ended ? (finalCredits ?? reservedCredits) : reservedCredits) ?? '-');
 }
+
+type Seen = Pick<GenerationMemo, 'status' | 'reservedCredits' | 'finalCredits'>;

@@ -1,4 +1,4 @@
-/** The README says what is true: it is checked against the code it speaks of. */
+/** README and guarantees say what is true: they are checked against the code they speak of. */
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ERROR_CODES, FAILURE, type ErrorCode } from '../../src/contract/index.js';
@@ -6,6 +6,7 @@ import { ERROR_CODES, FAILURE, type ErrorCode } from '../../src/contract/index.j
 const root = new URL('../../', import.meta.url);
 // Tables are padded for people.
 const readme = readFileSync(new URL('README.md', root), 'utf8').replace(/ +/g, ' ');
+const guarantees = readFileSync(new URL('docs/guarantees.md', root), 'utf8');
 const rows = readme.split('\n').filter((line) => line.startsWith('| '));
 
 describe('the table of error codes', () => {
@@ -31,17 +32,32 @@ describe('each promise names a proof that exists', () => {
   const table = readme.slice(readme.indexOf('## Promises'), readme.indexOf('## Settings'));
   const promises = table.split('\n').filter((line) => line.startsWith('| ') && !/^\| (promise|---)/.test(line));
   test('there are promises', () => expect(promises.length).toBeGreaterThan(5));
-  test.each(promises)('%s', (line) => {
-    const proof = line.split('|')[2]!;
-    const files = [...proof.matchAll(/`([^`]+)`/g)].map(([, name]) =>
-      name === 'generate-media.test.ts' ? 'test/workflow/generate-media.test.ts' : name!,
-    );
-    expect(files).not.toEqual([]);
-    for (const file of files) expect(existsSync(new URL(file, root)), file).toBe(true);
-    const code = files.filter((file) => file.endsWith('.ts')).map((file) => readFileSync(new URL(file, root), 'utf8'));
-    for (const [, title] of proof.matchAll(/"([^"]+)"/g)) expect(code.join('\n')).toContain(title);
+  test.each(promises)('%s', (line) => expect(notFound(line.split('|')[2]!)).toEqual([]));
+});
+
+describe('each guarantee names proofs that exist', () => {
+  const proofs = guarantees.split('\n').filter((line) => line.startsWith('- `test/'));
+  test('there are proofs', () => expect(proofs.length).toBeGreaterThan(15));
+  test.each(proofs)('%s', (line) => expect(notFound(line)).toEqual([]));
+  test('and each promise has one', () => {
+    const sections = guarantees.split('\n## ').slice(1);
+    const silent = sections.filter((section) => !section.includes('Proof:'));
+    expect(silent).toEqual([]);
   });
 });
+
+/** What a proof names and nobody finds. It is one or more files in backticks, and titles of their tests in quotes. */
+function notFound(proof: string): string[] {
+  const files = [...proof.matchAll(/`([^`]+)`/g)].map(([, name]) =>
+    name === 'generate-media.test.ts' ? 'test/workflow/generate-media.test.ts' : name!,
+  );
+  if (files.length === 0) return ['a file'];
+  const lost = files.filter((file) => !existsSync(new URL(file, root)));
+  if (lost.length > 0) return lost;
+  const tests = files.filter((file) => file.endsWith('.ts'));
+  const code = tests.map((file) => readFileSync(new URL(file, root), 'utf8')).join('\n');
+  return [...proof.matchAll(/"([^"]+)"/g)].flatMap(([, title]) => (code.includes(title!) ? [] : [title!]));
+}
 
 test('settings: every variable that is read is documented', () => {
   const config = readFileSync(new URL('src/config.ts', root), 'utf8');

@@ -1,0 +1,116 @@
+import type { Client, WorkflowExecutionInfo, WorkflowHandle } from '@temporalio/client';
+import type { LoadedDataConverter } from '@temporalio/common';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import type {
+  FailureDetails,
+  Fence,
+  RivyaActivities,
+  SubmitInput,
+  SubmitResult,
+  TaskSnapshot,
+} from '../src/contract/index.js';
+import { bodyDigest } from '../src/policy/index.js';
+
+const SUBMIT: keyof RivyaActivities = 'rivyaSubmit';
+
+/** Ends that a Workflow does not see coming, so its memo does not tell what a submit under way had left. */
+export const CUT_OFF: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
+
+type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
+type Payloads = Parameters<typeof decodeFromPayloadsAtIndex>[2];
+
+/** A submit in the history of a closed run. */
+export interface PastSubmit {
+  readonly idempotencyKey: string;
+  readonly firstKey: string;
+  readonly bodyDigest: string;
+  /** Null when it got none. */
+  readonly task: TaskSnapshot | null;
+  /** What it left unanswered, as far as it had told the Service. */
+  readonly open: Fence | null;
+}
+
+/** What the history of a closed run tells that its memo does not. */
+export interface PastRun {
+  /** First argument of the Workflow. */
+  readonly input: unknown;
+  /** Type of the failure with which it ended, or null. */
+  readonly failure: string | null;
+  /** In order, with what came of each, whether the Workflow lived to read it or not. */
+  readonly submits: readonly PastSubmit[];
+}
+
+/** Reads the history of a closed run. */
+export async function readRun(
+  client: Client,
+  { workflowId, runId }: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>,
+  /** The Activity that asks, which is no past. */
+  asking?: string,
+): Promise<PastRun> {
+  const handle = client.workflow.getHandle(workflowId, runId);
+  const { loadedDataConverter } = client.options;
+  const { events = [] } = (await handle.fetchHistory()) as { events?: Event[] };
+  const submits: PastSubmit[] = [];
+  for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
+    if (scheduled?.activityType?.name !== SUBMIT || scheduled.activityId === asking) continue;
+    const input = await decode<SubmitInput>(loadedDataConverter, scheduled.input?.payloads);
+    if (input === null) continue;
+    const { idempotencyKey, identity, body, fence } = input;
+    const firstKey = identity?.firstKey ?? idempotencyKey;
+    const end = events.find((event) => String(scheduledBy(event)) === String(eventId));
+    const outcome =
+      end === undefined
+        ? await underWay(handle, scheduled.activityId, loadedDataConverter)
+        : await outcomeOf(end, loadedDataConverter);
+    // A refusal never takes away what an earlier submit left unanswered.
+    const open = outcome.task === null ? (outcome.open ?? fence) : null;
+    submits.push({ idempotencyKey, firstKey, bodyDigest: bodyDigest(body), task: outcome.task, open });
+  }
+  const input = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
+  const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
+  return { input: await decode(loadedDataConverter, input), failure, submits };
+}
+
+async function outcomeOf(end: Event, converter: LoadedDataConverter): Promise<Pick<PastSubmit, 'task' | 'open'>> {
+  const completed = end.activityTaskCompletedEventAttributes;
+  const failed = end.activityTaskFailedEventAttributes?.failure?.applicationFailureInfo;
+  const timedOut = end.activityTaskTimedOutEventAttributes?.failure;
+  // One that ran out of time tells of its last attempt in the cause.
+  const last = timedOut?.cause?.applicationFailureInfo;
+  const cancelled = end.activityTaskCanceledEventAttributes?.details;
+  const result = await decode<SubmitResult>(converter, completed?.result?.payloads);
+  const details = await decode<Partial<FailureDetails>>(
+    converter,
+    (failed ?? last)?.details?.payloads ?? cancelled?.payloads,
+  );
+  const beat = await decode<Fence>(converter, timedOut?.timeoutFailureInfo?.lastHeartbeatDetails?.payloads);
+  return { task: result?.task ?? null, open: details?.fence ?? beat };
+}
+
+/** What a submit that never came to an end had told: the Service keeps its heartbeat, although nobody waits for it. */
+async function underWay(
+  handle: WorkflowHandle,
+  activityId: string | null | undefined,
+  converter: LoadedDataConverter,
+): Promise<Pick<PastSubmit, 'task' | 'open'>> {
+  const { raw } = await handle.describe();
+  const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
+  return { task: null, open: await decode<Fence>(converter, pending?.heartbeatDetails?.payloads) };
+}
+
+async function decode<T extends object>(converter: LoadedDataConverter, payloads: Payloads): Promise<T | null> {
+  if (payloads == null || payloads.length === 0) return null;
+  const value = await decodeFromPayloadsAtIndex<unknown>(converter, 0, payloads);
+  // The Service puts words of its own in some of these places.
+  return typeof value === 'object' && value !== null ? (value as T) : null;
+}
+
+/** The event that scheduled the Activity which ends here. */
+function scheduledBy(event: Event): unknown {
+  const ended =
+    event.activityTaskCompletedEventAttributes ??
+    event.activityTaskFailedEventAttributes ??
+    event.activityTaskTimedOutEventAttributes ??
+    event.activityTaskCanceledEventAttributes;
+  return ended?.scheduledEventId ?? null;
+}

@@ -1,0 +1,58 @@
+import { ApplicationFailure } from '@temporalio/common';
+import { FAILURE, type FailureDetails, type Fence, type SubmitInput } from '../src/contract/index.js';
+import type { InvalidRequest, RivyaApiError } from '../src/api/index.js';
+import { UNRESOLVED_ACTION } from '../src/policy/index.js';
+import { nothingKnown } from './failure.js';
+
+/** A submit that must not be repeated blind: a task may exist. */
+export function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationFailure {
+  return fail(
+    FAILURE.SubmitUnresolved,
+    `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
+    {
+      idempotencyKey: input.idempotencyKey,
+      action: UNRESOLVED_ACTION,
+      fence,
+    },
+  );
+}
+
+export function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFailure {
+  const { httpStatus = null, requestId = null } = error ?? {};
+  return fail(
+    FAILURE.InputChanged,
+    'This idempotency key belongs to a generation with another input. Nothing was paid by this call.',
+    {
+      idempotencyKey: input.idempotencyKey,
+      httpStatus,
+      requestId,
+      action:
+        'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
+    },
+  );
+}
+
+export function invalidRequest(input: SubmitInput, { message, field }: InvalidRequest): ApplicationFailure {
+  const { idempotencyKey } = input;
+  return fail(FAILURE.InvalidInput, message, { idempotencyKey, field, action: 'Correct the field and start again.' });
+}
+
+/** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
+export function unexpected(input: SubmitInput, error: unknown, fence: Fence | null): ApplicationFailure {
+  const type = error instanceof Error ? error.name : 'Error';
+  const said = error instanceof Error ? error.message : String(error);
+  const { idempotencyKey } = input;
+  const action =
+    fence === null
+      ? 'Nothing was posted. Mend this if it lasts; the submit is repeated by itself.'
+      : 'A task may exist. Mend this if it lasts; the submit is repeated under the same key by itself.';
+  // Pending Activities shows the message alone.
+  const message = `${said} ${action}`;
+  const details: FailureDetails = { ...nothingKnown(), code: type, idempotencyKey, action, ...(fence && { fence }) };
+  return ApplicationFailure.create({ type, message, details: [details] });
+}
+
+function fail(code: string, message: string, more: Partial<FailureDetails> & { action: string }): ApplicationFailure {
+  const details: FailureDetails = { ...nothingKnown(), code, ...more };
+  return ApplicationFailure.nonRetryable(message, code, details);
+}

@@ -1,0 +1,218 @@
+/** What was paid, from what receipts or memos say of each idempotency key. Pure. */
+
+/** A task that was created at Rivya. */
+export interface PaidTask {
+  readonly taskId: string;
+  readonly status: string;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  /** ISO 8601: by the API's clock, or when this side first knew of it. */
+  readonly createdAt: string;
+  /** True when the emulator made it; null where the source does not tell. */
+  readonly simulated: boolean | null;
+}
+
+/** What one source says of one idempotency key. */
+export interface KeyRecord {
+  readonly namespace: string;
+  readonly workflowId: string;
+  readonly step: string | null;
+  readonly take: number;
+  readonly attempt: number;
+  readonly model: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null for a task that was taken up by its ID. */
+  readonly idempotencyKey: string | null;
+  readonly tasks: readonly PaidTask[];
+  /** ISO 8601: since when a submit has no answer, or null. */
+  readonly unansweredSince: string | null;
+  /** Why a person had it posted again although a task might exist, or null. */
+  readonly riskReason: string | null;
+}
+
+export type FlagCode = 'paidTwice' | 'failedButCharged' | 'mayBePaid' | 'riskAccepted' | 'severalAttempts';
+
+/** What a person should look at. */
+export interface Flag {
+  readonly code: FlagCode;
+  readonly message: string;
+}
+
+/** A task of a generation, with the key and the attempt that made it. */
+export interface ChargedTask extends PaidTask, Pick<KeyRecord, 'idempotencyKey' | 'attempt'> {
+  /** True when it has ended, so that its final credits are final. */
+  readonly settled: boolean;
+}
+
+/** A logical generation and all that was paid for it. */
+export interface Charge extends Pick<KeyRecord, 'namespace' | 'workflowId' | 'step' | 'take' | 'model' | 'labels'> {
+  readonly idempotencyKeys: readonly string[];
+  /** Oldest first. */
+  readonly tasks: readonly ChargedTask[];
+  readonly unansweredSince: string | null;
+  readonly flags: readonly Flag[];
+}
+
+/** Sums over different tasks: one that two generations share counts once. */
+export interface Totals {
+  readonly generations: number;
+  readonly tasks: number;
+  readonly reservedCredits: number;
+  /** Of the tasks that have ended. */
+  readonly finalCredits: number;
+  /** Tasks that have not ended, as far as is known: their final credits are not settled. */
+  readonly unsettledTasks: number;
+  /** Ended tasks whose final credits are not known. */
+  readonly unknownCredits: number;
+}
+
+/**
+ * The logical generations of these records for which something was or may be paid, newest first.
+ * @param others - What another source says of their tasks.
+ */
+export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTask[] = []): Charge[] {
+  const known = bestOf([...records.flatMap(({ tasks }) => tasks), ...others]);
+  const generations = groupBy(records, ({ namespace, workflowId, step, take }) =>
+    JSON.stringify([namespace, workflowId, step, take]),
+  );
+  return [...generations.values()]
+    .map((own) => chargeOf(own, known))
+    .filter(({ tasks, flags }) => tasks.length > 0 || flags.length > 0)
+    .toSorted((a, b) => (timesOf(b).at(-1) ?? '').localeCompare(timesOf(a).at(-1) ?? ''));
+}
+
+/** When its tasks were made and its open submit was sent, oldest first. */
+export function timesOf({ tasks, unansweredSince }: Charge): string[] {
+  const open = unansweredSince === null ? [] : [unansweredSince];
+  return [...tasks.map(({ createdAt }) => createdAt), ...open].toSorted();
+}
+
+export function totalsOf(charges: readonly Charge[]): Totals {
+  const tasks = [...new Map(charges.flatMap((charge) => charge.tasks).map((task) => [task.taskId, task])).values()];
+  const settled = tasks.filter((task) => task.settled);
+  const sum = (numbers: readonly (number | null)[]): number =>
+    numbers.reduce<number>((all, one) => all + (one ?? 0), 0);
+  return {
+    generations: charges.length,
+    tasks: tasks.length,
+    reservedCredits: sum(tasks.map(({ reservedCredits }) => reservedCredits)),
+    finalCredits: sum(settled.map(({ finalCredits }) => finalCredits)),
+    unsettledTasks: tasks.length - settled.length,
+    unknownCredits: settled.filter(({ finalCredits }) => finalCredits === null).length,
+  };
+}
+
+/** Sums by the value of one label, in the order of the values; null for generations without it. */
+export function groupsOf(charges: readonly Charge[], label: string): (Totals & { readonly value: string | null })[] {
+  const groups = groupBy(charges, ({ labels }) => (Object.hasOwn(labels, label) ? (labels[label] ?? null) : null));
+  return [...groups]
+    .map(([value, own]) => ({ value, ...totalsOf(own) }))
+    .toSorted((a, b) => (a.value ?? '').localeCompare(b.value ?? ''));
+}
+
+/** What is known best of each task: its end before what came earlier, a number before none. */
+function bestOf(tasks: readonly PaidTask[]): ReadonlyMap<string, PaidTask> {
+  const best = new Map<string, PaidTask>();
+  for (const task of tasks) {
+    const other = best.get(task.taskId);
+    const [first, second] =
+      other === undefined || (isSettled(task) && !isSettled(other)) ? [task, other] : [other, task];
+    best.set(task.taskId, {
+      ...first,
+      reservedCredits: first.reservedCredits ?? second?.reservedCredits ?? null,
+      // Until a task has ended the API may say 0, which is no price.
+      finalCredits: first.finalCredits ?? (second !== undefined && isSettled(second) ? second.finalCredits : null),
+      // A run that took it up began later.
+      createdAt: [first, second ?? first].map(({ createdAt }) => createdAt).toSorted()[0] ?? first.createdAt,
+      simulated: first.simulated ?? second?.simulated ?? null,
+    });
+  }
+  return best;
+}
+
+function isSettled({ status }: Pick<PaidTask, 'status'>): boolean {
+  return status === 'succeeded' || status === 'failed';
+}
+
+function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>): Charge {
+  // A task that was taken up by its ID belongs to the key that made it, if that is one of these.
+  const keyedFirst = records.toSorted((a, b) => Number(a.idempotencyKey === null) - Number(b.idempotencyKey === null));
+  const found = new Map<string, ChargedTask>();
+  for (const { idempotencyKey, attempt, tasks } of keyedFirst) {
+    for (const made of tasks) {
+      const task = known.get(made.taskId) ?? made;
+      const charged = { ...task, idempotencyKey, attempt, settled: isSettled(task) };
+      if (!found.has(made.taskId)) found.set(made.taskId, charged);
+    }
+  }
+  const tasks = [...found.values()].toSorted((a, b) => a.createdAt.localeCompare(b.createdAt));
+  const answered = new Set(tasks.map(({ idempotencyKey }) => idempotencyKey));
+  const open = records.filter(({ idempotencyKey }) => !answered.has(idempotencyKey));
+  const unansweredSince = open.flatMap((one) => one.unansweredSince ?? []).toSorted()[0] ?? null;
+  const reasons = [...new Set(records.flatMap(({ riskReason }) => riskReason ?? []))];
+  const [{ namespace, workflowId, step, take, model, labels }] = keyedFirst as [KeyRecord];
+  return {
+    namespace,
+    workflowId,
+    step,
+    take,
+    model,
+    labels,
+    idempotencyKeys: [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))],
+    tasks,
+    unansweredSince,
+    flags: [...flagsOfTasks(tasks), ...flagsOfSubmits(unansweredSince, reasons)],
+  };
+}
+
+function flagsOfTasks(tasks: readonly ChargedTask[]): Flag[] {
+  const flags: Flag[] = [];
+  const attempts = groupBy(
+    tasks.filter(({ idempotencyKey }) => idempotencyKey !== null),
+    ({ attempt }) => attempt,
+  );
+  for (const [attempt, made] of attempts) {
+    if (made.length < 2) continue;
+    const message = `Attempt ${attempt} was paid ${made.length} times: ${list(made)}. Only one was asked for; show the task IDs to Rivya.`;
+    flags.push({ code: 'paidTwice', message });
+  }
+  const charged = tasks.filter(({ status, finalCredits }) => status === 'failed' && (finalCredits ?? 0) > 0);
+  for (const { taskId, finalCredits } of charged) {
+    const message = `Task ${taskId} failed and cost ${finalCredits} credits all the same; ask Rivya for them.`;
+    flags.push({ code: 'failedButCharged', message });
+  }
+  if (attempts.size > 1) {
+    const of = (attempt: number, made: readonly ChargedTask[]): string => `attempt ${attempt}: ${list(made)}`;
+    const each = [...attempts].map(([attempt, made]) => of(attempt, made)).join('; ');
+    flags.push({ code: 'severalAttempts', message: `maxAttempts allowed ${attempts.size} paid attempts: ${each}.` });
+  }
+  return flags;
+}
+
+function flagsOfSubmits(unansweredSince: string | null, reasons: readonly string[]): Flag[] {
+  const flags: Flag[] = [];
+  if (unansweredSince !== null) {
+    const message = `The submit of ${unansweredSince} has no answer: a task may exist and be paid for. Look for it in the Rivya Studio.`;
+    flags.push({ code: 'mayBePaid', message });
+  }
+  for (const reason of reasons) {
+    const message = `It was posted again after a submit without an answer, which may have been paid too. The reason given: ${reason}`;
+    flags.push({ code: 'riskAccepted', message });
+  }
+  return flags;
+}
+
+function list(tasks: readonly ChargedTask[]): string {
+  return tasks.map(({ taskId, status }) => `${taskId} (${status})`).join(', ');
+}
+
+function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
+  const groups = new Map<K, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return groups;
+}

@@ -1,0 +1,145 @@
+import { InvalidArgumentError, Option } from 'commander';
+import { readSettings, type Settings } from '../../config.js';
+import { parseDuration } from '../../policy/index.js';
+import { TemporalUnreachable } from '../../temporal/connect.js';
+import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type PaidTask } from '../charges.js';
+import { csvOfGroups, csvOfTasks, remarks, rowsOfGroups, rowsOfTasks } from '../charges-report.js';
+import { recordsOfReceipts, recordsOfTemporal } from '../charges-sources.js';
+import { openReceipts, openTemporal, retentionDays } from '../context.js';
+import { csv } from '../csv.js';
+import { STATUS, UsageError } from '../errors.js';
+import { examples, type Register } from '../options.js';
+import { print, printJson, say, table } from '../output.js';
+
+type Source = 'store' | 'temporal';
+
+interface Options {
+  readonly since?: string;
+  readonly from?: Source;
+  readonly groupBy?: string;
+  readonly json?: boolean;
+  readonly csv?: boolean;
+}
+
+/** What a source says, and about what. */
+interface Audit {
+  readonly source: Source;
+  readonly charges: readonly Charge[];
+  /** ISO 8601, or null where nothing is known. */
+  readonly oldest: string | null;
+  /** What it covers, in sentences. */
+  readonly covers: readonly string[];
+}
+
+export const registerCharges: Register = (program, run) => {
+  program
+    .command('charges')
+    .description('Show what was paid, for each generation: keys, attempts, tasks, credits, and what looks wrong.')
+    .option('--since <date|duration>', 'only generations that were paid since, for example 2026-11-01 or 7d', since)
+    .addOption(
+      new Option('--from <source>', 'what to read (default: the store, if there is one)').choices([
+        'store',
+        'temporal',
+      ]),
+    )
+    .option('--group-by <label.name>', 'sums by the value of a label', labelName)
+    .option('--json', 'print one JSON document')
+    .addOption(new Option('--csv', 'print CSV: a line for each task').conflicts('json'))
+    .addHelpText(
+      'after',
+      `${examples('charges --since 7d', 'charges --since 2026-11-01 --csv > november.csv', 'charges --group-by label.team')}
+
+Exit status: 1 when something was paid twice, so that a scheduled job can raise an alarm.`,
+    )
+    .action((options: Options) => run(() => charges(options)));
+};
+
+async function charges({ since: from, from: asked, groupBy, json, csv: asCsv }: Options): Promise<number> {
+  const settings = readSettings();
+  const store = await openReceipts(settings);
+  if (asked === 'store' && store === null)
+    throw new UsageError('--from store: there is no store here. Set RIVYA_STORE.');
+  const audit =
+    asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings);
+  // One whose time nobody knows is better seen once more than missed.
+  const shown = audit.charges.filter((charge) => from === undefined || (timesOf(charge).at(-1) ?? from) >= from);
+  const totals = totalsOf(shown);
+  const groups = groupBy === undefined ? null : groupsOf(shown, groupBy);
+  const notes = [...audit.covers, ...remarks(totals, shown)];
+  if (json) {
+    const { source, oldest } = audit;
+    const start = from !== undefined && from > (oldest ?? '') ? from : oldest;
+    const period = { from: start, to: new Date().toISOString() };
+    printJson({ source, period, notes, totals, ...(groups && { label: groupBy, groups }), generations: shown });
+  } else if (asCsv) {
+    process.stdout.write(csv(groups === null ? csvOfTasks(shown) : csvOfGroups(groupBy ?? '', groups)));
+    for (const note of notes) say(note);
+  } else {
+    if (groups !== null) for (const line of table(rowsOfGroups(groupBy ?? '', groups))) print(line);
+    else if (shown.length > 0) for (const line of table(rowsOfTasks(shown))) print(line);
+    for (const { workflowId, flags } of shown) for (const { message } of flags) print(`! ${workflowId}: ${message}`);
+    for (const note of notes) print(note);
+  }
+  return shown.some(({ flags }) => flags.some(({ code }) => code === 'paidTwice')) ? STATUS.failed : STATUS.done;
+}
+
+async function fromStore(
+  settings: Settings,
+  { receipts, store, baseUrl }: NonNullable<Awaited<ReturnType<typeof openReceipts>>>,
+): Promise<Audit> {
+  const records = await recordsOfReceipts(receipts);
+  let found = chargesOf(records);
+  // Whoever took up a task by its ID did not know its key, so its receipt does not tell how it ended.
+  if (totalsOf(found).unsettledTasks > 0) found = chargesOf(records, await tasksOfTemporal(settings));
+  const oldest = found.flatMap(timesOf).toSorted()[0] ?? null;
+  return {
+    source: 'store',
+    charges: found,
+    oldest,
+    covers: [
+      `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`,
+    ],
+  };
+}
+
+async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
+  try {
+    const { records } = await recordsOfTemporal(await openTemporal(settings));
+    return records.flatMap(({ tasks }) => tasks);
+  } catch (error) {
+    // The receipts stand without it, and the totals say what is not settled.
+    if (error instanceof TemporalUnreachable) return [];
+    throw error;
+  }
+}
+
+async function fromTemporal(settings: Settings): Promise<Audit> {
+  const temporal = await openTemporal(settings);
+  const [{ records, oldest }, days] = await Promise.all([recordsOfTemporal(temporal), retentionDays(temporal)]);
+  const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
+  return {
+    source: 'temporal',
+    charges: chargesOf(records),
+    oldest,
+    covers: [
+      `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
+      'Steps of your own Workflows, and the credits of failed earlier attempts, are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
+    ],
+  };
+}
+
+/** `2026-11-01`, a whole time, or how long ago, as ISO 8601. */
+function since(text: string): string {
+  const ago = parseDuration(text);
+  const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  const time = new Date(ago === null ? date : Date.now() - ago);
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError('It must be a date like 2026-11-01, or a duration like 7d.');
+  return time.toISOString();
+}
+
+function labelName(text: string): string {
+  const name = /^label\.(.+)$/.exec(text)?.[1];
+  if (name === undefined) throw new InvalidArgumentError('It must be label.<name>, for example label.team.');
+  return name;
+}

@@ -1,0 +1,161 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { readSettings } from '../../config.js';
+import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
+import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
+import { openReceipts, openTemporal, type Temporal } from '../context.js';
+import { endedRuns, leftOpen, type Found } from '../ended.js';
+import { judge, STATUS, UsageError } from '../errors.js';
+import { examples, wholeNumber, type Register } from '../options.js';
+import { print, printJson, say, table } from '../output.js';
+
+interface Options {
+  readonly query?: string;
+  readonly limit: number;
+  readonly yes?: boolean;
+  readonly json?: boolean;
+}
+
+// Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
+const LIMIT = 1_000;
+const MAX_LIMIT = 100_000;
+
+type Outcome = 'wouldTakeUp' | 'takenUp' | 'leftAlone' | 'unanswered';
+
+interface Reported extends Found {
+  readonly outcome: Outcome;
+  readonly says: string;
+}
+
+/** A generation that could not be looked at or taken up. */
+interface Failed {
+  readonly workflowId: string;
+  readonly taskId: string | null;
+  readonly message: string;
+}
+
+interface Report extends Required<Pick<Options, 'limit' | 'yes'>> {
+  readonly generations: readonly Reported[];
+  readonly errors: readonly Failed[];
+  /** False where the limit may have left some out. */
+  readonly complete: boolean;
+}
+
+export const registerRecover: Register = (program, run) => {
+  program
+    .command('recover')
+    .description('Find generations that ended and left a paid task behind, and wait for it again. Never pays.')
+    .option('--query <visibility query>', 'only these, for example: CloseTime > "2026-11-01T00:00:00Z"')
+    .option('--limit <n>', 'tasks at most', wholeNumber(1, MAX_LIMIT), LIMIT)
+    .option('--yes', 'do it; without it only says what would be done')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('recover', `recover --query "WorkflowId STARTS_WITH 'night-'" --yes`))
+    .action((options: Options) => run(() => recover(options)));
+};
+
+async function recover({ query, limit, yes = false, json = false }: Options): Promise<number> {
+  if (query?.trim() === '') throw new UsageError('--query: is empty. Nothing was started.');
+  const settings = readSettings();
+  const temporal = await openTemporal(settings);
+  const receipts = (await openReceipts(settings))?.receipts ?? null;
+  const generations: Reported[] = [];
+  const errors: Failed[] = [];
+  let tasks = 0;
+  for (const [workflowId, runs] of await endedRuns(temporal, query)) {
+    if (tasks === limit) break;
+    let taskId: string | null = null;
+    try {
+      const found = await leftOpen(temporal, workflowId, runs, receipts);
+      if (found === null) continue;
+      if (found.open.kind === 'task') {
+        ({ taskId } = found.open);
+        tasks++;
+      }
+      generations.push(await act(temporal, found, yes));
+    } catch (error) {
+      // One that cannot be read or started is no reason to leave the others.
+      errors.push({ workflowId, taskId, message: judge(error).message });
+    }
+  }
+  const complete = tasks < limit;
+  if (json) printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors });
+  else show(generations);
+  tell({ generations, errors, complete, yes, limit });
+  return errors.length === 0 ? STATUS.done : STATUS.failed;
+}
+
+async function act(temporal: Temporal, found: Found, yes: boolean): Promise<Reported> {
+  const { workflowId, open } = found;
+  if (open.kind === 'unanswered') return { ...found, outcome: 'unanswered', says: UNRESOLVED_ENDED };
+  const input = withTask(found.input, open.taskId);
+  const generation = readInput(input);
+  if (!yes) return { ...found, outcome: 'wouldTakeUp', says: 'would be taken up' };
+  try {
+    await temporal.client.workflow.start(WORKFLOW_TYPE, {
+      workflowId,
+      taskQueue: found.taskQueue,
+      args: [input],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
+      staticSummary: titleOf(generation),
+    });
+    return { ...found, outcome: 'takenUp', says: 'taken up' };
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+    return { ...found, outcome: 'leftAlone', says: 'left alone: somebody else started it meanwhile' };
+  }
+}
+
+/** The same input, waiting for a task instead of submitting: nothing in it can lead to a POST. */
+function withTask({ idempotencyKey: _key, ...input }: GenerateMediaInput, taskId: string): GenerateMediaInput {
+  // Other languages send null for what is not given.
+  const { maxAttempts: _attempts, ...options } = input.options ?? {};
+  return { ...input, taskId, options };
+}
+
+function toJson({ workflowId, ended, open, outcome }: Reported): object {
+  const task = open.kind === 'task' ? open : null;
+  return {
+    workflowId,
+    ended,
+    outcome,
+    taskId: task?.taskId ?? null,
+    model: task?.model ?? null,
+    status: task?.status ?? null,
+    reservedCredits: task?.reservedCredits ?? null,
+    idempotencyKey: open.kind === 'unanswered' ? open.idempotencyKey : null,
+    action: open.kind === 'unanswered' ? UNRESOLVED_ENDED : null,
+  };
+}
+
+function show(generations: readonly Reported[]): void {
+  const tasks = generations.flatMap(({ workflowId, ended, open, says }) =>
+    open.kind === 'task'
+      ? [[workflowId, ended, open.taskId, open.status, String(open.reservedCredits ?? '-'), says]]
+      : [],
+  );
+  const head = ['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', ''];
+  if (tasks.length > 0) for (const line of table([head, ...tasks])) print(line);
+  const unanswered = generations.flatMap(({ workflowId, ended, open }) =>
+    open.kind === 'unanswered' ? [[workflowId, ended, open.idempotencyKey ?? '-']] : [],
+  );
+  if (unanswered.length === 0) return;
+  if (tasks.length > 0) print('');
+  print(`Submits that nobody answered, which this command leaves alone. ${UNRESOLVED_ENDED}`);
+  for (const line of table([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...unanswered])) print(line);
+}
+
+/** What came of it, on stderr. */
+function tell({ generations, errors, complete, yes, limit }: Report): void {
+  const count = (outcome: Outcome): number => generations.filter((one) => one.outcome === outcome).length;
+  if (generations.length === 0 && errors.length === 0) say('Nothing to recover: no generation left a task behind.');
+  if (count('wouldTakeUp') > 0) {
+    say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
+  }
+  if (count('takenUp') > 0) {
+    say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --running');
+  }
+  if (!complete) say(`There may be more than ${limit}: ${yes ? 'run it again' : 'give a larger --limit'}.`);
+  for (const { workflowId, taskId, message } of errors) {
+    say(`${workflowId}${taskId === null ? '' : ` (task ${taskId})`} was left as it is: ${message}`);
+  }
+}

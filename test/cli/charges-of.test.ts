@@ -1,0 +1,148 @@
+/** What is paid is counted once, and what looks wrong is named. */
+import { describe, expect, test } from 'vitest';
+import { chargesOf, groupsOf, totalsOf, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
+import { csv } from '../../src/cli/csv.js';
+
+function task(taskId: string, change: Partial<PaidTask> = {}): PaidTask {
+  const credits = { reservedCredits: 2, finalCredits: 2 };
+  return {
+    taskId,
+    status: 'succeeded',
+    ...credits,
+    createdAt: '2026-11-02T00:00:00.000Z',
+    simulated: false,
+    ...change,
+  };
+}
+function record(change: Partial<KeyRecord> = {}): KeyRecord {
+  return {
+    namespace: 'default',
+    workflowId: 'fox',
+    step: null,
+    take: 1,
+    attempt: 1,
+    model: 'z-image',
+    labels: {},
+    idempotencyKey: 'key-1',
+    tasks: [],
+    unansweredSince: null,
+    riskReason: null,
+    ...change,
+  };
+}
+const failed = { status: 'failed', finalCredits: 0 };
+const flagsOf = (...records: KeyRecord[]): string[] =>
+  chargesOf(records).flatMap(({ flags }) => flags.map(({ code }) => code));
+
+describe('flags', () => {
+  test.each<[string, KeyRecord[], string[]]>([
+    ['nothing wrong with one task', [record({ tasks: [task('a')] })], []],
+    ['two tasks under one key', [record({ tasks: [task('a'), task('b')] })], ['paidTwice']],
+    [
+      'two tasks under one key, told by two runs',
+      [record({ tasks: [task('a')] }), record({ tasks: [task('b')] })],
+      ['paidTwice'],
+    ],
+    [
+      'two tasks of one attempt under two keys',
+      [record({ tasks: [task('a')] }), record({ idempotencyKey: 'key-1b', tasks: [task('b')] })],
+      ['paidTwice'],
+    ],
+    [
+      'a second attempt is no double payment',
+      [record({ tasks: [task('a', failed)] }), record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] })],
+      ['severalAttempts'],
+    ],
+    ['a failed task that cost credits', [record({ tasks: [task('a', { status: 'failed' })] })], ['failedButCharged']],
+    ['the same task told twice is one', [record({ tasks: [task('a')] }), record({ tasks: [task('a')] })], []],
+    [
+      'a task that was taken up under the ID that made it is one',
+      [record({ idempotencyKey: null, tasks: [task('a')] }), record({ tasks: [task('a')] })],
+      [],
+    ],
+    ['a submit without an answer', [record({ unansweredSince: '2026-11-01T00:00:00.000Z' })], ['mayBePaid']],
+    [
+      'a submit that found its task in another run',
+      [record({ unansweredSince: '2026-11-01T00:00:00.000Z' }), record({ tasks: [task('a')] })],
+      [],
+    ],
+    ['a risk that was accepted', [record({ tasks: [task('a')], riskReason: 'not in the Studio' })], ['riskAccepted']],
+    ['two steps are two generations', ['a', 'b'].map((step) => record({ step, tasks: [task(step)] })), []],
+    ['two takes are two generations', [1, 2].map((take) => record({ take, tasks: [task(`${take}`)] })), []],
+  ])('%s', (_, records, flags) => expect(flagsOf(...records)).toEqual(flags));
+
+  test('name the tasks, and the reason that was given', () => {
+    const charges = chargesOf([record({ tasks: [task('a'), task('b')], riskReason: 'not in the Studio' })]);
+    const text = charges[0]!.flags.map(({ message }) => message).join(' ');
+    for (const word of ['a (succeeded)', 'b (succeeded)', 'not in the Studio']) expect(text).toContain(word);
+  });
+});
+
+describe('sums', () => {
+  test('a key of which only refusals are known paid nothing', () => expect(chargesOf([record()])).toEqual([]));
+
+  test('a task that two generations share counts once', () => {
+    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, tasks: [task('a')] }));
+    expect(totalsOf(chargesOf(shared))).toMatchObject({ generations: 2, tasks: 1, finalCredits: 2 });
+  });
+
+  test('final credits count when the task has ended, and are not known as 0', () => {
+    const tasks = [
+      task('ended', { finalCredits: 3 }),
+      task('running', { status: 'processing', finalCredits: 0 }),
+      task('silent', { finalCredits: null }),
+    ];
+    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, tasks: [one] })));
+    const sums = { tasks: 3, reservedCredits: 6, finalCredits: 3, unsettledTasks: 1, unknownCredits: 1 };
+    expect(totalsOf(charges)).toMatchObject(sums);
+  });
+
+  test.each([true, false])('the end of a task is taken from whoever knows it (first: %s)', (first) => {
+    const running = task('a', { status: 'queued', finalCredits: 0, createdAt: '2026-11-01T00:00:00.000Z' });
+    const ended = task('a', { reservedCredits: null, simulated: null });
+    const records = [running, ended].map((one) => record({ tasks: [one] }));
+    const [charge] = chargesOf(first ? records : records.toReversed());
+    expect(charge?.tasks).toMatchObject([
+      { settled: true, reservedCredits: 2, finalCredits: 2, simulated: false, createdAt: running.createdAt },
+    ]);
+    const [settled] = chargesOf([record({ tasks: [running] })], [ended]);
+    expect(settled?.tasks).toMatchObject([{ settled: true, finalCredits: 2 }]);
+  });
+
+  test('by label, also where it is missing or named like a property of every object', () => {
+    const labels = [{ team: 'a' }, { team: 'a' }, { team: 'b' }, {}];
+    const charges = chargesOf(
+      labels.map((own, n) => record({ workflowId: `${n}`, labels: own, tasks: [task(`${n}`)] })),
+    );
+    const sums = groupsOf(charges, 'team').map(({ value, tasks, finalCredits }) => [value, tasks, finalCredits]);
+    expect(sums).toEqual([
+      [null, 1, 2],
+      ['a', 2, 4],
+      ['b', 1, 2],
+    ]);
+    expect(groupsOf(charges, 'constructor').map(({ value }) => value)).toEqual([null]);
+  });
+
+  test('newest first', () => {
+    const made = ['1', '3', '2'].map((day) =>
+      record({ workflowId: day, tasks: [task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` })] }),
+    );
+    expect(chargesOf(made).map(({ workflowId }) => workflowId)).toEqual(['3', '2', '1']);
+  });
+});
+
+describe('CSV', () => {
+  test('quotes what needs it and ends each line with CRLF (RFC 4180)', () => {
+    const rows = [
+      ['a,b', 'say "hi"', 'two\nlines'],
+      [1, null, true],
+    ];
+    expect(csv(rows)).toBe('"a,b","say ""hi""","two\nlines"\r\n1,,true\r\n');
+  });
+
+  test.each(['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1'])('%j is no formula in a spreadsheet', (text) => {
+    expect(csv([[text]]).replace(/^"/, '')).toMatch(/^'/);
+  });
+
+  test('a number stays a number', () => expect(csv([[-1]])).toBe('-1\r\n'));
+});

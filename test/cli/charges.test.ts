@@ -1,0 +1,244 @@
+/** `charges` against what the emulator's ledger says was really paid. */
+import { cpSync, mkdtempSync, renameSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Charge, Totals } from '../../src/cli/charges.js';
+import { memoOf } from '../../src/client.js';
+import type { GenerateMediaInput } from '../../src/contract/index.js';
+import type { Fault } from '../../src/emulator/index.js';
+import { safeName } from '../../src/storage/names.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { until } from '../support/until.js';
+import { runCommand, type Finished } from './command.js';
+
+const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-charges-'));
+// The list of a Service cannot find it, so only receipts keep it from being paid again.
+const DOUBLED = '"doubled"';
+const FAULTS: Fault[] = [
+  { on: 'create', prompt: 'second attempt', times: 1, do: { kind: 'fail' } },
+  { on: 'create', prompt: 'still running', do: { kind: 'stuck' } },
+  { on: 'create', prompt: 'never answered', do: { kind: 'dropAfter' } },
+  { on: 'create', prompt: 'cut off', do: { kind: 'delayAfter', ms: 60_000 } },
+  { on: 'create', prompt: 'posted again', times: 2, do: { kind: 'dropAfter' } },
+];
+// It takes 8 s; the rest is for a busy machine.
+const SETUP_MS = 180_000;
+const tasks = new Map<string, string>();
+let harness: Harness;
+
+interface Document {
+  readonly source: string;
+  readonly period: { readonly from: string; readonly to: string };
+  readonly notes: readonly string[];
+  readonly totals: Totals;
+  readonly generations: readonly Charge[];
+}
+
+beforeAll(async () => {
+  harness = await startHarness({
+    // Of its own, because the command is about all Workflows of a namespace.
+    dynamicConfig: {},
+    emulator: {
+      switches: { keyLifetimeMs: 1 },
+      faults: [{ on: 'status', prompt: 'taken up', do: { kind: 'status', status: 'processing' } }],
+    },
+  });
+  // Its end is told by a reply that the emulator would not make: failed, and charged all the same.
+  await Promise.all([start('charged'), start('taken up')]);
+  await taskOf('taken up');
+  await terminate('taken up');
+  const ended = {
+    id: await taskOf('charged'),
+    status: 'failed',
+    model: 'z-image',
+    reserved_credits: 1,
+    final_credits: 1,
+  };
+  const body = JSON.stringify(ended);
+  harness.emulator.setFaults([
+    ...FAULTS,
+    { on: 'status', prompt: 'charged', do: { kind: 'reply', status: 200, body } },
+  ]);
+  await Promise.all([
+    (async () => {
+      await start('plain', { labels: { team: '=cmd()' } });
+      await finish('plain');
+      await start('plain', { take: 2, labels: { team: 'blue' } });
+      await finish('plain');
+    })(),
+    start('second attempt', { labels: { team: 'blue' }, options: { maxAttempts: 2 } }).then(() =>
+      finish('second attempt'),
+    ),
+    start('still running').then(() => taskOf('still running')),
+    start('taken up', { taskId: tasks.get('taken up')! }).then(() => finish('taken up')),
+    (async () => {
+      await start('never answered');
+      await until(() => postsOf('never answered') > 0, SETUP_MS);
+      await harness.client.handle('never answered').cancel();
+    })(),
+    (async () => {
+      await start('cut off');
+      await until(() => postsOf('cut off') > 0, SETUP_MS);
+      await terminate('cut off');
+    })(),
+    (async () => {
+      await start('posted again', { options: { idempotencyWindow: '1s' } });
+      const handle = harness.client.handle('posted again');
+      // Each lost reply holds it, unless the machine is quick enough to post again within the window.
+      await until(async () => {
+        const held = (await memo('posted again'))?.hold?.code === 'SubmitUnresolved';
+        if (held) await handle.resume({ reason: 'not in the Studio' }).catch(() => undefined);
+        return (await memo('posted again'))?.taskId != null;
+      }, SETUP_MS);
+      await finish('posted again');
+    })(),
+    doubleCharge(),
+    harness.temporal.workflow.execute('twoSteps', {
+      workflowId: 'poster',
+      taskQueue: harness.taskQueue,
+      args: ['sketch', 'print'].map((prompt) => ({ ...inputOf(prompt), options: { taskQueue: harness.taskQueue } })),
+    }),
+    harness.client
+      .handle('charged')
+      .result()
+      .catch(() => undefined),
+  ]);
+  await until(async () => (await harness.temporal.workflow.count("ExecutionStatus = 'Running'")).count === 1, SETUP_MS);
+}, SETUP_MS);
+afterAll(() => harness[Symbol.asyncDispose]());
+
+function inputOf(prompt: string, more: Partial<GenerateMediaInput> = {}): GenerateMediaInput {
+  return { model: 'z-image', prompt, ...more };
+}
+
+/** By name, as any program may: our client would refuse some of what is to be counted here. */
+async function start(workflowId: string, more: Partial<GenerateMediaInput> = {}): Promise<void> {
+  const { taskQueue } = harness;
+  const args = [inputOf(workflowId, more)];
+  await harness.temporal.workflow.start('generateMedia', { workflowId, taskQueue, args });
+}
+
+async function finish(workflowId: string): Promise<void> {
+  await harness.client.handle(workflowId).result();
+}
+
+async function terminate(workflowId: string): Promise<void> {
+  await harness.temporal.workflow.getHandle(workflowId).terminate('test');
+}
+
+async function memo(workflowId: string): Promise<ReturnType<typeof memoOf>> {
+  return memoOf(await harness.client.handle(workflowId).describe());
+}
+
+async function taskOf(workflowId: string): Promise<string> {
+  await until(async () => (await memo(workflowId))?.taskId != null, SETUP_MS);
+  const taskId = (await memo(workflowId))?.taskId ?? '';
+  tasks.set(workflowId, taskId);
+  return taskId;
+}
+
+/** A store that was emptied, and put back from a backup after the same generation was paid once more. */
+async function doubleCharge(): Promise<void> {
+  await start(DOUBLED);
+  await finish(DOUBLED);
+  const key = (await memo(DOUBLED))?.idempotencyKey ?? '';
+  const host = safeName(new URL(harness.emulator.url).host);
+  const receipts = path.join(harness.output, '.rivya', 'receipts', host, safeName(key));
+  const backup = path.join(cwd, 'backup');
+  renameSync(receipts, backup);
+  await start(DOUBLED);
+  await finish(DOUBLED);
+  cpSync(backup, receipts, { recursive: true, force: false });
+}
+
+function postsOf(prompt: string): number {
+  return harness.emulator.requests().filter(({ method, body }) => method === 'POST' && body.includes(prompt)).length;
+}
+
+function charges(...args: string[]): Promise<Finished> {
+  const env = {
+    TEMPORAL_ADDRESS: harness.address,
+    RIVYA_STORE: `file:${harness.output}`,
+    RIVYA_BASE_URL: harness.emulator.url,
+    XDG_DATA_HOME: cwd,
+  };
+  return runCommand(['charges', ...args], { cwd, env });
+}
+
+async function read(...args: string[]): Promise<Document & { status: number | null; of: (id: string) => Charge[] }> {
+  const { stdout, status } = await charges('--json', ...args);
+  const document = JSON.parse(stdout) as Document;
+  return { ...document, status, of: (id) => document.generations.filter(({ workflowId }) => workflowId === id) };
+}
+
+function flagsOf(charge: Charge | undefined): string[] {
+  return charge?.flags.map(({ code }) => code) ?? [];
+}
+
+describe.concurrent.each(['store', 'temporal'])('charges --from %s', { timeout: SETUP_MS }, (source) => {
+  test('tells every paid task of the ledger that has an answer, and flags what is wrong', async () => {
+    const { of, status, totals, notes, period, ...found } = await read('--from', source);
+    expect(found.source).toBe(source);
+    expect(of('plain').map(({ take }) => take)).toEqual([2, 1]);
+    expect(of('plain').map((charge) => charge.tasks)).toMatchObject([[{ finalCredits: 1 }], [{ finalCredits: 1 }]]);
+    expect(flagsOf(of('second attempt')[0])).toEqual(['severalAttempts']);
+    expect(of('second attempt')[0]?.tasks).toMatchObject([
+      { attempt: 1, status: 'failed' },
+      { attempt: 2, status: 'succeeded' },
+    ]);
+    expect(of('still running')[0]?.tasks).toMatchObject([{ settled: false, reservedCredits: 1 }]);
+    expect(of('taken up')[0]?.tasks).toMatchObject([
+      { taskId: tasks.get('taken up'), settled: true, finalCredits: 1, idempotencyKey: expect.any(String) },
+    ]);
+    expect(flagsOf(of('charged')[0])).toEqual(['failedButCharged']);
+    for (const id of ['never answered', 'cut off']) expect(flagsOf(of(id)[0]), id).toEqual(['mayBePaid']);
+    expect(of('posted again')[0]?.flags).toMatchObject([
+      { code: 'riskAccepted', message: expect.stringContaining('not in the Studio') },
+    ]);
+    expect(flagsOf(of(DOUBLED)[0])).toEqual(['paidTwice']);
+    expect(status).toBe(1);
+
+    const ledger = await harness.emulator.ledger();
+    const steps = source === 'store' ? ['sketch', 'print'] : [];
+    const answered = ['plain', 'second attempt', 'still running', 'taken up', 'charged', DOUBLED, ...steps];
+    const paid = Object.entries(ledger.tasks).filter(([, { prompt }]) => answered.includes(prompt ?? ''));
+    const told = found.generations
+      .filter(({ workflowId }) => workflowId !== 'posted again')
+      .flatMap((one) => one.tasks);
+    expect(told.map(({ taskId }) => taskId).toSorted()).toEqual(paid.map(([taskId]) => taskId).toSorted());
+    expect(totals).toMatchObject({ tasks: paid.length + 1, unsettledTasks: 1 });
+
+    expect(of('poster').map(({ step }) => step)).toEqual(source === 'store' ? ['second', 'first'] : []);
+    expect(notes.join(' ')).toMatch(source === 'store' ? /receipts in file:.*oldest is of/ : /kept for 1 days.*Steps/);
+    expect(Date.parse(period.from)).toBeLessThan(Date.parse(period.to));
+  });
+});
+
+describe.concurrent('charges', { timeout: SETUP_MS }, () => {
+  test('reads the store where there is one; people see the tasks, the flags and what is covered', async () => {
+    const { stdout, status } = await charges();
+    expect(stdout).toMatch(/^plain take 2 +z-image +1 +task_\w+ +succeeded +1 +1 /m);
+    expect(stdout).toMatch(/^poster step first /m);
+    expect(stdout).toMatch(/^! "doubled": Attempt 1 was paid 2 times: task_\w+ \(succeeded\), task_\w+/m);
+    expect(stdout).toMatch(/^From the receipts in file:/m);
+    expect(stdout).toMatch(/Not settled: the final credits of 1 task /);
+    expect(status).toBe(1);
+  });
+
+  test('as CSV has a line for each task and no formula', async () => {
+    const { stdout, stderr } = await charges('--csv', '--since', '1d');
+    const lines = stdout.trimEnd().split('\r\n');
+    expect(lines[0]).toMatch(/^namespace,workflowId,step,take,model,attempt,idempotencyKey,taskId,status,/);
+    expect(lines.filter((line) => line.includes('second attempt'))).toHaveLength(2);
+    expect(lines.find((line) => line.includes('never answered'))).toMatch(/,mayBePaid,/);
+    expect(stderr).toContain('From the receipts');
+    const groups = await charges('--csv', '--group-by', 'label.team');
+    expect(groups.stdout).toMatch(/^team,generations,tasks,.*\r\n,9,.*\r\n'=cmd\(\),1,1,1,1,0,0\r\nblue,2,3,/);
+  });
+
+  test('--since leaves out what was paid before', async () => {
+    const later = new Date(Date.now() + 3_600_000).toISOString();
+    expect(await read('--since', later)).toMatchObject({ status: 0, generations: [], totals: { tasks: 0 } });
+  });
+});

@@ -1,0 +1,146 @@
+/** Whatever bytes come back, an Activity ends with a task or with a failure that says what is known, and one call is made. */
+import type { Client } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { msToNumber } from '@temporalio/common/lib/time.js';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import * as fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createApiActivities, type RivyaActivities } from '../../activities/index.js';
+import { staticKey, type RivyaClient } from '../../src/api/index.js';
+import type { FailureDetails, Fence } from '../../src/contract/index.js';
+import { API_KEY, BODY, clientFor, envelope, serve, type Wire } from '../api/wire.js';
+import { framedAs, isRefusal, runs, SEED, taskIdOf, wireReply, type WireReply } from './replies.js';
+
+// A reply that never ends is cut off by the client; half a second is enough where nothing is slow but the machine.
+const TIMEOUTS = { connect: 20_000, post: 20_000, get: 20_000, body: 20_000 };
+
+let wire: Wire;
+let api: RivyaClient;
+let activities: Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck'>;
+let next: WireReply;
+const keys = staticKey(API_KEY);
+
+beforeAll(async () => {
+  wire = await serve((socket) => {
+    const { bytes, end } = next;
+    if (end === 'destroy') socket.write(bytes, () => socket.destroy());
+    else if (end === 'end') socket.end(bytes);
+    else socket.write(bytes);
+  });
+  api = clientFor(wire.url, { timeouts: TIMEOUTS, keys });
+  activities = createApiActivities({ api, keys, store: null, receipts: null, kindOf: () => null });
+});
+afterAll(async () => {
+  await api.close();
+  await wire.close();
+});
+
+interface Outcome {
+  readonly value: { readonly task: { readonly taskId: string } } | null;
+  readonly error: unknown;
+  /** What the Service was told of the submit last. */
+  readonly beat: Fence | null | undefined;
+}
+
+/** Runs one attempt against this reply. */
+async function attempt(
+  reply: WireReply,
+  info: { attempt: number; ageMs: number; fence: Fence | null },
+  call: () => Promise<NonNullable<Outcome['value']>>,
+): Promise<Outcome> {
+  next = reply;
+  wire.requests.length = 0;
+  let beat: Outcome['beat'];
+  const client = {
+    withAbortSignal: (_: unknown, work: () => Promise<unknown>) => work(),
+    activity: { heartbeat: (_: unknown, details: Fence | null) => Promise.resolve(void (beat = details)) },
+    workflow: { list: () => (async function* () {})() },
+  } as unknown as Client;
+  const times = { scheduledTimestampMs: Date.now() - info.ageMs, currentAttemptScheduledTimestampMs: Date.now() };
+  const env = new MockActivityEnvironment(
+    { ...times, workflowType: 'generateMedia', attempt: info.attempt, heartbeatDetails: info.fence },
+    { client, logger: new DefaultLogger('ERROR') },
+  );
+  const [value, error] = await env.run<[], NonNullable<Outcome['value']>, typeof call>(call).then(
+    (result) => [result, null] as const,
+    (reason: unknown) => [null, reason] as const,
+  );
+  return { value, error, beat };
+}
+
+/** The failure in the form in which it goes into the history. */
+function failureOf(error: unknown): { failure: ApplicationFailure; details: FailureDetails; delayMs: number } {
+  expect(error).toBeInstanceOf(ApplicationFailure);
+  const failure = error as ApplicationFailure;
+  const [details] = failure.details as [FailureDetails];
+  expect(details.code).toBe(failure.type);
+  expect(details.action).not.toBe('');
+  const shown = `${failure.message}${failure.stack}${JSON.stringify(details)}`;
+  expect(shown).not.toContain(API_KEY);
+  expect(shown.length).toBeLessThan(10_000);
+  return { failure, details, delayMs: failure.nextRetryDelay === undefined ? NaN : msToNumber(failure.nextRetryDelay) };
+}
+
+/** What earlier runs found. */
+const FOUND: readonly WireReply[] = [
+  // A conflict that the API did not mean as one.
+  framedAs({ status: 500, headers: {}, body: Buffer.from(JSON.stringify(envelope('idempotency_conflict'))) }),
+];
+
+const tries = fc.record({ attempt: fc.integer({ min: 1, max: 1e6 }), ageMs: fc.constantFrom(0, 200_000) });
+
+test('a submit posts once and says refused only where the API said so itself', { timeout: 120_000 }, async () => {
+  const fingerprint = (await keys.current())!.fingerprint();
+  await fc.assert(
+    fc.asyncProperty(wireReply('task_1'), tries, fc.boolean(), async (reply, { attempt: n, ageMs }, unanswered) => {
+      const fence = unanswered ? { firstPostedAt: Date.now() - 1_000, fingerprint } : null;
+      const input = { idempotencyKey: 'key-1', body: BODY, idempotencyWindowMs: 1e9, fence: null, riskAccepted: false };
+      const outcome = await attempt(reply, { attempt: n, ageMs, fence }, () => activities.rivyaSubmit(input));
+      expect(wire.requests.map(({ body }) => body)).toEqual([BODY]);
+      expect(wire.requests[0]!.head).toContain('idempotency-key: key-1\r\n');
+      if (outcome.value !== null) {
+        expect(outcome.value.task.taskId).toBe(taskIdOf(reply.said));
+        expect(outcome.beat).toMatchObject({ firstPostedAt: expect.any(Number) });
+        return;
+      }
+      const { failure, details, delayMs } = failureOf(outcome.error);
+      const open = unanswered || !isRefusal(reply.said);
+      // What may have made a task stays known: to the next attempt, and to the Workflow.
+      for (const told of [outcome.beat, details.fence]) {
+        if (open) expect(told).toMatchObject({ fingerprint, ...fence });
+        else expect(told ?? null).toBeNull();
+      }
+      if (failure.nonRetryable === true) expect(isRefusal(reply.said)).toBe(true);
+      else expect(delayMs >= 1_000 && delayMs <= 600_000, `next try after ${delayMs} ms`).toBe(true);
+      expect(failure.message.includes('cost nothing') || failure.type === 'InputChanged').toBe(isRefusal(reply.said));
+    }),
+    { seed: SEED, numRuns: runs(400), examples: FOUND.map((reply) => [reply, { attempt: 9, ageMs: 200_000 }, false]) },
+  );
+});
+
+test(
+  'a status check asks once, knows its task, and comes again after 5 s to 10 min',
+  { timeout: 120_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(wireReply('task_1'), tries, async (reply, { attempt: n, ageMs }) => {
+        const outcome = await attempt(reply, { attempt: n, ageMs, fence: null }, () =>
+          activities.rivyaCheck({ taskId: 'task_1' }),
+        );
+        expect(wire.requests.map(({ head }) => head.split('\r\n')[0])).toEqual([
+          'GET /api/v1/generations/task_1 HTTP/1.1',
+        ]);
+        if (outcome.value !== null) {
+          expect([outcome.value.task.taskId, taskIdOf(reply.said)]).toEqual(['task_1', 'task_1']);
+          return;
+        }
+        const { failure, details, delayMs } = failureOf(outcome.error);
+        expect(details.taskId).toBe('task_1');
+        if (failure.nonRetryable === true) expect(isRefusal(reply.said)).toBe(true);
+        else expect(delayMs >= 5_000 && delayMs <= 600_000, `next try after ${delayMs} ms`).toBe(true);
+      }),
+      { seed: SEED, numRuns: runs(400) },
+    );
+  },
+);

@@ -1,0 +1,181 @@
+// npm run sabotage [-- <name>...]: do the tests notice? Each sabotage is applied to a copy of the working tree, where the
+// test that it names must turn red. Before that, all these tests must be green without any.
+import { spawn } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { SABOTAGES } from './sabotages.mjs';
+
+const ROOT = path.resolve(import.meta.dirname, '../..');
+// What is made from the sources, or is no part of them. Git is not asked: an unpacked archive has none.
+const LEFT_OUT = new Set(['.git', 'node_modules', 'dist', 'output', '.tmp', 'secrets']);
+// The tests mostly wait, so three at a time keep two cores busy.
+const LANES = 3;
+// Long after a test has reached its own limit (60 s) and its Workers have given up (80 s).
+const LIMIT_MS = 240_000;
+// All tests at once, on a busy machine.
+const GREEN_LIMIT_MS = 600_000;
+// What a test fails with that has found what it looks for: an assertion, a generation that did not come out as
+// promised, or a wait or a whole test beyond its limit. Anything else is broken code.
+const RED = /^(AssertionError|GenerationError|Error: (Property failed|Still not true|Test timed out))/;
+
+const place = mkdtempSync(path.join(tmpdir(), 'rivya-sabotage-'));
+const running = new Set();
+process.on('exit', () => {
+  for (const pid of running) endGroup(pid);
+  rmSync(place, { recursive: true, force: true });
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
+
+// Each run starts a Temporal server of its own (1 s): tests use fixed Workflow IDs, which would meet on a shared one.
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(RIVYA|TEMPORAL|VITEST)_/.test(name) || /^(TEMPORAL_CLI_PATH|RIVYA_NO_DOWNLOAD)$/.test(name),
+  ),
+);
+
+function endGroup(pid) {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** Runs a Node program and ends whatever it leaves behind. */
+function run(cwd, limitMs, ...args) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child.pid);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk));
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      endGroup(child.pid);
+    }, limitMs);
+    child.on('exit', () => endGroup(child.pid));
+    child.on('close', (status) => {
+      clearTimeout(timer);
+      running.delete(child.pid);
+      resolve({ status, output, late });
+    });
+  });
+}
+
+/** Runs these tests and no others, and tells what ran, or why that is not known. */
+async function runTests(cwd, limitMs, tests) {
+  const files = [...new Set(tests.map(({ file }) => file))];
+  const names = tests.map(({ name }) => name.replaceAll(' > ', ' ').replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'));
+  const pattern = `^\\s*(${names.join('|')})$`;
+  const config = ['--config', 'test/sabotage/vitest.config.ts'];
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', ...config, '--testNamePattern', pattern, ...files];
+  const { output, late } = await run(cwd, limitMs, ...vitest);
+  const report = path.join(cwd, 'report.json');
+  if (late) return { problem: `the tests did not end within ${limitMs / 1_000} s:\n${output}` };
+  if (!existsSync(report)) return { problem: `no test ran:\n${output}` };
+  return JSON.parse(readFileSync(report, 'utf8'));
+}
+
+function copyTo(name, from) {
+  const copy = path.join(place, name);
+  cpSync(from, copy, {
+    recursive: true,
+    filter: (source) => !LEFT_OUT.has(path.relative(from, source)),
+  });
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'), 'junction');
+  return copy;
+}
+
+/** The file as the sabotage makes it, or null where it no longer fits. */
+function sabotaged(copy, { file, replace: [from, to] }) {
+  const target = path.join(copy, file);
+  const parts = existsSync(target) ? readFileSync(target, 'utf8').split(from) : [];
+  return parts.length === 2 ? parts.join(to) : null;
+}
+
+/** What went wrong, or null where every test is there and green. */
+async function greenWithout(copy, sabotages) {
+  const tests = sabotages.map(({ test }) => test);
+  const { ran = [], broken = [], problem } = await runTests(copy, GREEN_LIMIT_MS, tests);
+  if (problem !== undefined) return problem;
+  const bad = tests.flatMap(({ file, name }) => {
+    const found = ran.filter((test) => test.file === file && test.name === name);
+    if (found.length !== 1) return `  ${file}: ${found.length} tests ran with the name "${name}"`;
+    return found[0].green ? [] : `  ${file}: "${name}" is red: ${found[0].why}`;
+  });
+  return bad.length === 0 ? null : [...new Set(bad), ...broken].join('\n');
+}
+
+/** How the test notices the sabotage; throws where it does not. */
+async function noticed(clean, sabotage) {
+  const { name, file, test } = sabotage;
+  const copy = copyTo(name, clean);
+  try {
+    writeFileSync(path.join(copy, file), sabotaged(copy, sabotage));
+    const unused = ['--noUnusedLocals', 'false', '--noUnusedParameters', 'false'];
+    const compiled = await run(copy, LIMIT_MS, 'node_modules/typescript/bin/tsc', '--noEmit', ...unused);
+    if (compiled.status !== 0) throw new Error(`it does not compile, so a red test says nothing:\n${compiled.output}`);
+    const { ran = [], broken = [], problem } = await runTests(copy, LIMIT_MS, [test]);
+    if (problem !== undefined) throw new Error(problem);
+    const [only, ...others] = ran;
+    if (only?.name !== test.name || others.length > 0) {
+      const names = ran.map((each) => each.name).join(', ') || 'nothing';
+      throw new Error(`"${test.name}" should have run, but ${names} did. ${broken.join('\n')}`);
+    }
+    if (only.green) throw new Error(`NOBODY NOTICES: ${test.file}: "${test.name}" is still green`);
+    if (!RED.test(only.why)) throw new Error(`"${test.name}" is red for another reason: ${only.why}`);
+    return only.why;
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+const seconds = (since) => `${Math.round((performance.now() - since) / 1_000)} s`;
+
+const names = process.argv.slice(2);
+const unknown = names.filter((name) => !SABOTAGES.some((sabotage) => sabotage.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `There is no sabotage ${unknown.join(', ')}. There are:\n  ${SABOTAGES.map((s) => s.name).join('\n  ')}`,
+  );
+  process.exit(2);
+}
+const chosen = SABOTAGES.filter(({ name }) => names.length === 0 || names.includes(name));
+const started = performance.now();
+const clean = copyTo('clean', ROOT);
+
+const unfit = chosen.filter((sabotage) => sabotaged(clean, sabotage) === null);
+if (unfit.length > 0) {
+  for (const { name, file, replace } of unfit) {
+    console.error(`${name}: ${file} does not have this text exactly once:\n    ${replace[0]}`);
+  }
+  console.error('The code has changed. Adapt test/sabotage/sabotages.mjs, so that the same promise is broken again.');
+  process.exit(1);
+}
+
+const red = await greenWithout(clean, chosen);
+if (red !== null) {
+  console.error(`Not green without any sabotage, so nothing can be proven:\n${red}`);
+  process.exit(1);
+}
+console.log(`${chosen.length} sabotages fit, and their tests are green without them (${seconds(started)})`);
+
+const waiting = [...chosen];
+let failed = 0;
+await Promise.all(
+  Array.from({ length: LANES }, async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const since = performance.now();
+      try {
+        const why = await noticed(clean, next);
+        console.log(`noticed  ${next.name} (${seconds(since)}): ${why}`);
+      } catch (error) {
+        failed += 1;
+        console.error(`FAILED   ${next.name} (${seconds(since)}): ${next.breaks}\n  ${error.message}`);
+      }
+    }
+  }),
+);
+console.log(`${chosen.length - failed} of ${chosen.length} sabotages are noticed (${seconds(started)})`);
+process.exit(failed === 0 ? 0 : 1);

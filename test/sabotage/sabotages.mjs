@@ -1,0 +1,522 @@
+/**
+ * Faults that could slip into the code, each with the promise that it breaks and the test that must notice it,
+ * by its full name as vitest prints it. `replace` is a text that occurs once in `file`, and what the fault makes of it;
+ * the result must still compile.
+ */
+
+const GENERATE_MEDIA = 'test/workflow/generate-media.test.ts';
+const RECALL = 'test/workflow/recall.test.ts';
+const SUBMIT = 'test/activities/submit.test.ts';
+const TRANSPORT = 'test/api/transport.test.ts';
+const REPLIES = 'test/api/replies.test.ts';
+const SCHEDULE = 'test/policy/schedule.test.ts';
+
+export const SABOTAGES = [
+  // The key.
+  {
+    name: 'no-idempotency-key',
+    breaks: 'Every submit carries its idempotency key.',
+    file: 'src/api/client.ts',
+    replace: [", 'idempotency-key': idempotencyKey }", ' }'],
+    test: {
+      file: REPLIES,
+      name: 'a request > carries exactly the given bytes, the idempotency key and the API key, once',
+    },
+  },
+  {
+    name: 'random-key',
+    breaks: 'Every attempt of a submit carries the same key.',
+    file: 'activities/submit.ts',
+    replace: [
+      'const request = { idempotencyKey,',
+      'const request = { idempotencyKey: `${idempotencyKey}${Math.random()}`,',
+    ],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'paid once > when the answer to the submit is not known (lost twice): same key, same bytes, one paid task',
+    },
+  },
+  {
+    name: 'run-id-in-key',
+    breaks: 'Every run of a Workflow ID comes to the same key.',
+    file: 'workflows/generation.ts',
+    replace: [
+      'const { namespace, workflowId } = workflowInfo();',
+      'const { namespace, runId: workflowId } = workflowInfo();',
+    ],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'paid once > after a reset to the first Workflow Task: the same task, marked as reused; the waiter follows',
+    },
+  },
+  {
+    name: 'one-attempt-more',
+    breaks: 'No more attempts are paid than maxAttempts allows.',
+    file: 'workflows/generation.ts',
+    replace: ['attempt < this.#input.maxAttempts', 'attempt <= this.#input.maxAttempts'],
+    test: { file: GENERATE_MEDIA, name: 'never lost > a failed task names itself, the credits and take' },
+  },
+
+  // One POST for each attempt, and only while the attempt may act.
+  {
+    name: 'client-repeats',
+    breaks: 'The HTTP client repeats nothing by itself.',
+    file: 'src/api/client.ts',
+    replace: [
+      'async function call<T>(',
+      'const call = <T>(...of: Parameters<typeof once<T>>) => once<T>(...of).catch(() => once<T>(...of));\n  async function once<T>(',
+    ],
+    test: {
+      file: TRANSPORT,
+      name: 'once a byte was sent, a failure leaves the outcome unknown, and nothing is sent twice (P1) > a close without a reply',
+    },
+  },
+  {
+    name: 'paid-call-on-kept-connection',
+    breaks: 'A paid call opens a connection of its own.',
+    file: 'src/api/pools.ts',
+    replace: ['post: openPool(baseUrl, connectMs, env, tls, 0)', 'post: openPool(baseUrl, connectMs, env, tls, 1)'],
+    test: {
+      file: TRANSPORT,
+      name: 'a kept connection > is never used for a paid call, whose outcome a late close would hide',
+    },
+  },
+  {
+    name: 'no-fence',
+    breaks: 'Nothing is posted when the Service refuses the fence.',
+    file: 'activities/heartbeat.ts',
+    replace: [
+      'await client.activity.heartbeat(info.taskToken, details);',
+      'Context.current().heartbeat([client, info, details]);',
+    ],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts nothing > where the Service does not acknowledge the fence: the next attempt may have begun',
+    },
+  },
+  {
+    name: 'fence-not-awaited',
+    breaks: 'Nothing is posted before the Service has acknowledged the fence.',
+    file: 'activities/heartbeat.ts',
+    replace: ['await client.activity.heartbeat(', 'void client.activity.heartbeat('],
+    test: { file: SUBMIT, name: 'an attempt posts nothing > before the Service has acknowledged the fence' },
+  },
+  {
+    name: 'lease-not-checked',
+    breaks: 'A Worker that was stopped after its fence posts nothing when it wakes up.',
+    file: 'activities/submit.ts',
+    replace: ['() => lease.held() && inWindow(input, fence)', '() => inWindow(input, fence)'],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts nothing > after a process that stood still for longer than its fence holds',
+    },
+  },
+  {
+    name: 'may-send-ignored',
+    breaks: 'The HTTP client asks once more right before the first byte.',
+    file: 'src/api/transport.ts',
+    replace: ['if (request.maySend?.() === false)', 'if (request.limitMs < 0)'],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts nothing > after a machine that slept for longer than its fence holds',
+    },
+  },
+  {
+    name: 'cancel-aborts-the-post',
+    breaks: 'A cancel never aborts a POST under way.',
+    file: 'activities/submit.ts',
+    replace: [
+      'const request = { idempotencyKey,',
+      "const request = { signal: (await import('@temporalio/activity')).cancellationSignal(), idempotencyKey,",
+    ],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts once and tells the task > also where it is cancelled during the POST',
+    },
+  },
+  {
+    name: 'cancel-does-not-wait',
+    breaks: 'A cancelled Workflow waits for the answer of a POST under way.',
+    file: 'workflows/activities.ts',
+    replace: ["'WAIT_CANCELLATION_COMPLETED'", "'TRY_CANCEL'"],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'never lost > a cancel during the POST lets it end, and the memo keeps the task ID',
+    },
+  },
+  {
+    name: 'late-answer-thrown-away',
+    breaks: 'An answer that takes half a minute is taken.',
+    file: 'activities/heartbeat.ts',
+    replace: ['    heartbeat(details);', '    void heartbeat;'],
+    test: {
+      file: 'test/full/slow-answer.test.ts',
+      name: 'an answer that comes after half a minute > is taken: one POST, one paid task',
+    },
+  },
+
+  // The window and the account of an unanswered POST.
+  {
+    name: 'no-window',
+    breaks: 'An unanswered POST is not repeated after the idempotency window.',
+    file: 'activities/submit.ts',
+    replace: ['return Date.now() - firstPostedAt <= idempotencyWindowMs;', 'return true;'],
+    test: { file: SUBMIT, name: 'an attempt posts nothing > after the window of an unanswered POST' },
+  },
+  {
+    name: 'window-not-checked-last',
+    breaks: 'The window is checked right before the POST.',
+    file: 'activities/submit.ts',
+    replace: ['() => lease.held() && inWindow(input, fence)', '() => lease.held()'],
+    test: { file: SUBMIT, name: 'an attempt posts nothing > where that window ends right before the POST' },
+  },
+  {
+    name: 'window-restarts',
+    breaks: 'The window counts from the first POST, not from the last.',
+    file: 'activities/submit.ts',
+    replace: ['const fence: Fence = unanswered ?? {', 'const fence: Fence = {'],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts once and tells the task > inside the window of an unanswered POST, whose time stays',
+    },
+  },
+  {
+    name: 'fingerprint-not-compared',
+    breaks: 'An unanswered POST is not repeated under the API key of another account.',
+    file: 'activities/submit.ts',
+    replace: ['unanswered.fingerprint !== fingerprint &&', 'unanswered.fingerprint === fingerprint &&'],
+    test: { file: SUBMIT, name: 'an attempt posts nothing > under another API key than that of an unanswered POST' },
+  },
+  {
+    name: 'wiped-heartbeat-believed',
+    breaks: 'A reset of the Activity that wipes its heartbeat does not wipe out that a POST may be unanswered.',
+    file: 'activities/submit.ts',
+    replace: ['unanswered ??= await wipedFence(idempotencyKey);', 'void wipedFence;'],
+    test: {
+      file: 'test/workflow/unknown.test.ts',
+      name: 'the window > is not passed by a reset of the Activity that also wipes its heartbeat',
+    },
+  },
+
+  // Known and unknown outcomes.
+  {
+    name: 'broken-connection-is-refusal',
+    breaks: 'A connection that breaks after the first byte leaves the outcome unknown.',
+    file: 'src/api/client.ts',
+    replace: ["const outcome = error.sent ? 'unknown' : 'refused';", "const outcome = 'refused';"],
+    test: {
+      file: TRANSPORT,
+      name: 'once a byte was sent, a failure leaves the outcome unknown, and nothing is sent twice (P1) > a close without a reply',
+    },
+  },
+  {
+    name: 'server-error-is-refusal',
+    breaks: 'A 5xx leaves the outcome unknown, whatever its code says.',
+    file: 'src/api/reply.ts',
+    replace: [
+      "return refused ? 'refused' : 'unknown';",
+      "return refused || httpStatus >= 500 ? 'refused' : 'unknown';",
+    ],
+    test: {
+      file: REPLIES,
+      name: 'every documented code (P1: only a certain refusal is called one) > HTTP 503 with brand_new_code is unknown',
+    },
+  },
+  {
+    name: 'html-is-refusal',
+    breaks: "Only the API's own envelope is a refusal: a page from a proxy is none.",
+    file: 'src/api/reply.ts',
+    replace: ["if (code === null || code === 'internal_error')", "if (code === 'internal_error')"],
+    test: { file: REPLIES, name: 'a reply that is not the API speaking leaves the outcome unknown > 402 with HTML' },
+  },
+  {
+    name: 'refusal-clears-unknown',
+    breaks: 'A refusal after an unanswered POST does not end the doubt.',
+    file: 'activities/submit.ts',
+    replace: ["error.outcome === 'refused' ? unanswered :", "error.outcome === 'refused' ? null :"],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'never lost > a refusal after an unanswered submit still says that a task may exist, and takes its ID',
+    },
+  },
+  {
+    name: 'refusal-stays-unanswered',
+    breaks: 'After a known refusal nothing is unanswered: a key that is rotated then holds nobody.',
+    file: 'activities/submit.ts',
+    replace: ['await settle(open);', 'void settle;'],
+    test: { file: 'test/workflow/receipts.test.ts', name: 'a receipt > of a refusal leaves nothing unanswered' },
+  },
+  {
+    name: 'early-conflict-is-final',
+    breaks: 'A conflict may come from our own POST that still runs, so it is waited out.',
+    file: 'activities/submit.ts',
+    replace: ['unanswered !== null || age < TIMEOUTS.conflictGrace', 'unanswered !== null || age < 0'],
+    test: {
+      file: SUBMIT,
+      name: 'a conflict at the first POST is repeated for 90 s, in which another run may be posting; then the input has changed',
+    },
+  },
+
+  // Recall.
+  {
+    name: 'no-recall-from-other-runs',
+    breaks: 'Other runs of the Workflow ID are asked for the task before anything is posted.',
+    file: 'activities/recall.ts',
+    replace: ['query === null) return null;', 'query !== undefined) return null;'],
+    test: {
+      file: RECALL,
+      name: 'without a store > paid once although the API forgot the key > after terminate and a second start',
+    },
+  },
+  {
+    name: 'no-recall-from-history',
+    breaks: 'The history of another run is asked, where its memo cannot tell.',
+    file: 'activities/recall.ts',
+    replace: ['if (historyLength > READABLE_EVENTS) {', 'if (historyLength > 0) {'],
+    test: {
+      file: RECALL,
+      name: 'without a store > paid once although the API forgot the key > a step of your own Workflow, after terminate and a second start',
+    },
+  },
+  {
+    name: 'no-recall-from-receipts',
+    breaks: 'The receipts are asked for the task before anything is posted.',
+    file: 'activities/recall.ts',
+    replace: ['const task = tasks.at(-1);', 'const task = tasks.slice(0, 0).at(-1);'],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts nothing > where a receipt knows the task, although neither Temporal nor the API remembers',
+    },
+  },
+  {
+    name: 'digest-not-compared',
+    breaks: 'A recalled task is of the same request body.',
+    file: 'activities/submit.ts',
+    replace: ['known.bodyDigest !== head.bodyDigest', "known.bodyDigest === ''"],
+    test: {
+      file: RECALL,
+      name: 'without a store > paid once although the API forgot the key > and another input under the same ID never gets the result of the first',
+    },
+  },
+  {
+    name: 'no-receipt-before-the-post',
+    breaks: 'A receipt is written before the POST.',
+    file: 'activities/submit.ts',
+    replace: [
+      "if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));",
+      'void standing;',
+    ],
+    test: { file: SUBMIT, name: 'an attempt posts nothing > where its receipt cannot be written' },
+  },
+  {
+    name: 'task-lost-with-its-receipt',
+    breaks: 'A task is told although its receipt cannot be written.',
+    file: 'activities/submit.ts',
+    replace: [
+      "await noted(() => step(onStep, 'receipt', () => receipts.noteTask(head, task)))",
+      "await step(onStep, 'receipt', () => receipts.noteTask(head, task))",
+    ],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts once and tells the task > also where the receipt of the task cannot be written',
+    },
+  },
+
+  // What a person decides.
+  {
+    name: 'bare-resume-posts-again',
+    breaks: 'After SubmitUnresolved, only a reason or a task ID resumes.',
+    file: 'workflows/progress.ts',
+    replace: [
+      'hold.code === FAILURE.SubmitUnresolved && resume.taskId',
+      'hold.code === FAILURE.DeadlinePassed && resume.taskId',
+    ],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'never lost > an unanswered submit outside the window holds, and goes on with the task that was found',
+    },
+  },
+  {
+    name: 'old-answer-counts-after-reset',
+    breaks: 'What a person accepted before a reset is not accepted again by it.',
+    file: 'workflows/generation.ts',
+    replace: [
+      'const ofThisRun = end.details.runId === workflowInfo().runId;',
+      "const ofThisRun = workflowInfo().runId !== '';",
+    ],
+    test: {
+      file: 'test/workflow/reset-hold.test.ts',
+      name: 'an old answer to a hold > given by Update, does not pay again after a reset',
+    },
+  },
+  {
+    name: 'other-input-attaches',
+    breaks: 'Another input under the same Workflow ID needs a larger take.',
+    file: 'src/client.ts',
+    replace: ['if (same) return;', 'if (same !== null) return;'],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'paid once > under one Workflow ID: another input is refused by name, never charged',
+    },
+  },
+  {
+    name: 'any-task-is-taken-up',
+    breaks: 'A task that somebody names must be of the model that was asked for.',
+    file: 'workflows/generation.ts',
+    replace: ['if (task.model !== null && task.model !== this.#input.model)', "if (task.model === '')"],
+    test: { file: GENERATE_MEDIA, name: 'never lost > a task of another model, or of nobody, is not taken up' },
+  },
+  {
+    name: 'cron-accepted',
+    breaks: 'A cron Workflow, whose runs share one key, is refused.',
+    file: 'workflows/input.ts',
+    replace: ["info.cronSchedule !== ''", "info.cronSchedule === ''"],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'bad input costs nothing > a cron Workflow is refused before the POST, with the advice to use a Schedule',
+    },
+  },
+  {
+    name: 'random-child-accepted',
+    breaks: 'A child with a random ID, which a reset of its parent pays again, is refused.',
+    file: 'workflows/input.ts',
+    replace: ['RANDOM_ID.test(info.workflowId)', "info.workflowId === ''"],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'bad input costs nothing > a child with a random ID is refused before the POST: a reset of its parent would pay again',
+    },
+  },
+
+  // Waiting.
+  {
+    name: 'poll-every-second',
+    breaks: 'Two status checks of a task are at least 5 s apart.',
+    file: 'src/policy/schedule.ts',
+    replace: ['return Math.max(MIN_WAIT_MS, ', 'return Math.min(SECOND, '],
+    test: {
+      file: SCHEDULE,
+      name: 'the API is never polled faster than its page advises > first check after 2 to 3 s, then never two closer than 5 s',
+    },
+  },
+  {
+    name: 'check-now-at-once',
+    breaks: 'checkNow comes no closer than 5 s to the last check.',
+    file: 'workflows/progress.ts',
+    replace: ['if (tooSoon > 0)', 'if (tooSoon > MIN_WAIT_MS)'],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'one generation > never comes closer than 5 s to the last check, also when it is woken',
+    },
+  },
+  {
+    name: 'deadline-without-an-answer',
+    breaks: 'A deadline passes only on an answer to a status check.',
+    file: 'workflows/generation.ts',
+    replace: ['} else if (wait.checked && asOf', '} else if (asOf'],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'never lost > a deadline that passes while nobody looks ends no job that has finished',
+    },
+  },
+  {
+    name: 'deadline-on-an-old-answer',
+    breaks: 'A deadline passes only on an answer that was asked for after it.',
+    file: 'workflows/generation.ts',
+    replace: ['const asOf = task.askedAt ?? now;', 'const asOf = now;'],
+    test: {
+      file: 'test/full/weekend.test.ts',
+      name: 'a job that finished while the deadline passed is delivered > when the last answer came before the deadline, and no Worker was there to read it',
+    },
+  },
+  {
+    name: 'no-rate-limit',
+    breaks: 'Every Worker that calls the API sends the limit, which the Service enforces over all of them.',
+    file: 'src/worker/workers.ts',
+    replace: ['maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),', ''],
+    test: {
+      file: 'test/worker/rate.test.ts',
+      name: 'the Workers that call the API tell the Service the limit of the settings',
+    },
+  },
+  {
+    name: 'retry-after-ignored',
+    breaks: 'A call is repeated no earlier than the API asked.',
+    file: 'activities/submit.ts',
+    replace: [
+      'const { code, retryAfterMs } = error;',
+      'const { code, retryAfterMs } = { ...error, retryAfterMs: null };',
+    ],
+    test: { file: GENERATE_MEDIA, name: 'paid once > when the API is busy: repeated no earlier than it asked' },
+  },
+  {
+    name: 'delay-of-nothing',
+    breaks: 'A Retry-After of 0 makes no hot loop.',
+    file: 'src/policy/retry.ts',
+    replace: ['Math.max(minMs, MIN_DELAY_MS, jittered, asked)', 'retryAfterMs === null ? jittered : asked'],
+    test: {
+      file: SCHEDULE,
+      name: 'a repeated call never hammers and never stops > every delay is from 1 s to 10 min, whatever the API asks for',
+    },
+  },
+
+  // Secrets.
+  {
+    name: 'key-in-a-log-line',
+    breaks: 'The API key is in no log line.',
+    file: 'activities/submit.ts',
+    replace: ["log.info('submitted', {", "log.info('submitted', { key: key.reveal(),"],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts once and tells the task > and its log lines name the task, never the API key',
+    },
+  },
+  {
+    name: 'key-echoed',
+    breaks: 'An API key that the API repeats is taken out of what it says.',
+    file: 'src/api/reply.ts',
+    replace: [
+      "typeof field === 'string' && WORDS.has(name) ? scrub(field, key) : field",
+      'WORDS.has(name) ? field : field',
+    ],
+    test: { file: REPLIES, name: 'the key stays out of everything (P6) > a failed task that echoes it' },
+  },
+  {
+    name: 'key-in-an-error',
+    breaks: 'An API key that comes back in a header is in no error.',
+    file: 'src/api/reply.ts',
+    replace: ["value === null ? '' : scrub(value, key).replace(", "value === null ? '' : value.replace("],
+    test: { file: REPLIES, name: 'the key stays out of everything (P6) > request ID header that echoes it' },
+  },
+  {
+    name: 'key-shown-by-its-type',
+    breaks: 'The type of the API key prints itself as [redacted].',
+    file: 'src/api/secret.ts',
+    replace: ['toJSON(): string {\n    return REDACTED;', 'toJSON(): string {\n    return this.#value;'],
+    test: { file: 'test/api/units.test.ts', name: 'Secret > shows itself in no form but reveal()' },
+  },
+
+  // Results and money.
+  {
+    name: 'partial-file',
+    breaks: 'A file has its final name only when it is whole.',
+    file: 'src/storage/file-store.ts',
+    replace: ['const temporary = besides(target);\n    const hash', 'const temporary = target;\n    const hash'],
+    test: {
+      file: 'test/storage/file-store.test.ts',
+      name: 'a stored file > appears under its name when it is whole, and not before',
+    },
+  },
+  {
+    name: 'credits-invented',
+    breaks: 'Credits that the API does not tell are unknown, not 0.',
+    file: 'src/api/schemas.ts',
+    replace: [
+      'const credits = z.number().nonnegative().nullable().catch(null);',
+      'const credits = z.number().nonnegative().nullable().catch(0);',
+    ],
+    test: {
+      file: 'test/api/units.test.ts',
+      name: 'what comes back > credits {"current_credits":"many"} are unknown, not an error',
+    },
+  },
+];

@@ -1,0 +1,125 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { TaskSnapshot } from '../../src/contract/index.js';
+import { FileStore, Receipts, type KeyReceipts, type ReceiptHead } from '../../src/storage/index.js';
+
+let directory: string;
+let receipts: Receipts;
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'rivya-receipts-'));
+  receipts = new Receipts(new FileStore(`file:${directory}`), 'https://rivya.ai');
+});
+afterEach(() => rm(directory, { recursive: true }));
+
+const head: ReceiptHead = {
+  idempotencyKey: 'fox-1-abc',
+  namespace: 'default',
+  workflowId: 'fox-1',
+  step: null,
+  take: 1,
+  attempt: 1,
+  model: 'z-image',
+  labels: { team: 'ads' },
+  firstKey: 'fox-1-abc',
+  bodyDigest: 'd1',
+};
+const task = (change: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
+  taskId: 'task_1',
+  status: 'queued',
+  model: 'z-image',
+  kind: 'image',
+  reservedCredits: 1,
+  finalCredits: 0,
+  createdAt: '2026-11-01T00:00:00.000Z',
+  updatedAt: null,
+  ageMs: 0,
+  urls: [],
+  error: null,
+  simulated: false,
+  requestId: null,
+  ...change,
+});
+const fence = { firstPostedAt: 1_000, fingerprint: 'f', idempotencyKey: 'fox-1-abc' };
+const files = async (): Promise<string[]> =>
+  (await readdir(directory, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name));
+
+describe('a receipt', () => {
+  test('of an unanswered submit says since when, until its task is known', async () => {
+    expect(await receipts.find(head.idempotencyKey)).toEqual({ submit: null, tasks: [] });
+    await receipts.noteSubmit(head, { unanswered: fence, riskReason: null });
+    expect((await receipts.find(head.idempotencyKey)).submit).toMatchObject({ ...head, unanswered: fence });
+    await receipts.noteTask(head, task());
+    const known = await receipts.find(head.idempotencyKey);
+    expect(known.submit?.unanswered).toBeNull();
+    expect(known.tasks).toMatchObject([{ ...head, taskId: 'task_1', reservedCredits: 1 }]);
+  });
+
+  test('of a task learns how it ended, and a short answer takes nothing away', async () => {
+    await receipts.noteTask(head, task());
+    const [{ at } = { at: '' }] = (await receipts.find(head.idempotencyKey)).tasks;
+    await receipts.noteEnd(head.idempotencyKey, task({ status: 'succeeded', reservedCredits: null, finalCredits: 1 }));
+    expect((await receipts.find(head.idempotencyKey)).tasks).toMatchObject([
+      { status: 'succeeded', reservedCredits: 1, finalCredits: 1, createdAt: '2026-11-01T00:00:00.000Z', at },
+    ]);
+  });
+
+  test('of an end is not made up where nothing is known of the key', async () => {
+    await receipts.noteEnd('another-key', task({ status: 'succeeded' }));
+    expect(await files()).toEqual([]);
+  });
+
+  test('shows a second task under one key, whatever the API calls it', async () => {
+    for (const taskId of ['task_1', '../../task', 'task/2', 'TASK_1']) await receipts.noteTask(head, task({ taskId }));
+    const { tasks } = await receipts.find(head.idempotencyKey);
+    expect(tasks.map(({ taskId }) => taskId).toSorted()).toEqual(['../../task', 'TASK_1', 'task/2', 'task_1']);
+    const roots = ['receipts', 'tasks'].map((kind) => path.join(directory, '.rivya', kind, 'rivya.ai') + path.sep);
+    expect((await files()).filter((file) => !roots.some((root) => file.startsWith(root)))).toEqual([]);
+  });
+
+  test('of one API is not known to another, so a task of the emulator is never taken for a real one', async () => {
+    await receipts.noteTask(head, task());
+    const other = new Receipts(new FileStore(`file:${directory}`), 'http://127.0.0.1:8080');
+    expect((await other.find(head.idempotencyKey)).tasks).toEqual([]);
+  });
+
+  test('that cannot be read stops the submit: it may know a task', async () => {
+    await receipts.noteTask(head, task());
+    const file = (await files()).find((name) => name.includes('task-')) ?? '';
+    const whole = await readFile(file, 'utf8');
+    for (const damaged of ['', whole.slice(0, 40), '{}', whole.replace('"version": 1', '"version": 2')]) {
+      await writeFile(file, damaged);
+      await expect(receipts.find(head.idempotencyKey)).rejects.toMatchObject({
+        name: 'StoreUnavailable',
+        message: expect.stringContaining('nothing is submitted'),
+      });
+    }
+  });
+
+  test('that was half written when the process died is passed over', async () => {
+    await receipts.noteSubmit(head, { unanswered: fence, riskReason: null });
+    const [file = ''] = await files();
+    await writeFile(path.join(path.dirname(file), '.task-task_1.json.0.part'), '{');
+    expect((await receipts.find(head.idempotencyKey)).tasks).toEqual([]);
+  });
+
+  test('is read although a file manager has left a file of its own among them', async () => {
+    await receipts.noteTask(head, task());
+    await writeFile(path.join(directory, '.rivya', 'receipts', 'rivya.ai', '.DS_Store'), 'x');
+    const all: KeyReceipts[] = [];
+    for await (const known of receipts.all()) all.push(known);
+    expect(all).toMatchObject([{ tasks: [{ taskId: 'task_1' }] }]);
+  });
+
+  test('of every key is found', async () => {
+    for (const name of ['a', 'B', 'b', 'order/4711']) {
+      await receipts.noteTask({ ...head, idempotencyKey: name, firstKey: name }, task());
+    }
+    const all: KeyReceipts[] = [];
+    for await (const known of receipts.all()) all.push(known);
+    expect(all.map(({ tasks }) => tasks[0]!.idempotencyKey).toSorted()).toEqual(['B', 'a', 'b', 'order/4711']);
+  });
+});

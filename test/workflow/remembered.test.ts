@@ -1,0 +1,299 @@
+/** What one part of a generation has left behind binds every later one, and its words about money. */
+import { temporal } from '@temporalio/proto';
+import { Worker } from '@temporalio/worker';
+import { afterAll, beforeAll, describe, expect, test, vi, type MockInstance } from 'vitest';
+import { recordsOfReceipts } from '../../src/cli/charges-sources.js';
+import { chargesOf } from '../../src/cli/charges.js';
+import { memoOf, type GenerationHandle } from '../../src/client.js';
+import type { GenerationResult, TaskSnapshot } from '../../src/contract/index.js';
+import { Receipts } from '../../src/storage/index.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { stateOf } from '../support/state.js';
+import { until } from '../support/until.js';
+
+const { WORKFLOW_EXECUTION_STATUS_RUNNING } = temporal.api.enums.v1.WorkflowExecutionStatus;
+const { PENDING_ACTIVITY_STATE_SCHEDULED } = temporal.api.enums.v1.PendingActivityState;
+
+// The API still knows a key while the window is open, and has forgotten it when a step is run again.
+const WINDOW_MS = 4_000;
+const KEY_LIFETIME_MS = 7_000;
+const PAUSE_MS = 6_000;
+
+async function tasksOf({ emulator }: Harness, prompt: string): Promise<string[]> {
+  const { tasks } = await emulator.ledger();
+  return Object.keys(tasks).filter((taskId) => tasks[taskId]!.prompt === prompt);
+}
+
+async function held(handle: GenerationHandle, code: string): Promise<void> {
+  await until(async () => (await stateOf(handle)).hold?.code === code);
+}
+
+async function messageOf(handle: GenerationHandle): Promise<string> {
+  return handle.result().then(
+    () => 'succeeded',
+    (error: Error) => error.message,
+  );
+}
+
+async function between(handle: GenerationHandle): Promise<boolean> {
+  const [submit] = (await handle.describe()).raw.pendingActivities ?? [];
+  return submit?.state === PENDING_ACTIVITY_STATE_SCHEDULED && (submit.attempt ?? 0) > 1;
+}
+
+function pauseSubmit({ temporal: client }: Harness, workflowId: string): Promise<unknown> {
+  const execution = { workflowId };
+  return client.workflowService.pauseActivity({ namespace: 'default', execution, type: 'rivyaSubmit' });
+}
+
+describe.concurrent('where only Temporal remembers', () => {
+  let harness: Harness;
+  let reads: MockInstance<Harness['connection']['workflowService']['getWorkflowExecutionHistory']>;
+  // Workflow IDs whose runs the list shows as running for ever.
+  const trailing = new Set<string>();
+  beforeAll(async () => {
+    harness = await startHarness({
+      env: { RIVYA_STORE: '' },
+      emulator: {
+        switches: { keyLifetimeMs: KEY_LIFETIME_MS },
+        faults: [
+          { on: 'create', prompt: 'unanswered', do: { kind: 'dropAfter' } },
+          { on: 'create', prompt: 'long', do: { kind: 'duration', ms: 8_000 } },
+          { on: 'create', prompt: 'broke', times: 1, do: { kind: 'dropAfter' } },
+          { on: 'create', prompt: 'broke', do: { kind: 'error', code: 'insufficient_credits' } },
+          { on: 'create', prompt: 'off', times: 1, do: { kind: 'dropAfter' } },
+          { on: 'create', prompt: 'off', do: { kind: 'error', code: 'public_api_disabled' } },
+          { on: 'create', prompt: 'two takes', skip: 1, times: 1, do: { kind: 'dropAfter' } },
+          { on: 'create', prompt: 'two takes', skip: 1, do: { kind: 'error', code: 'validation_failed' } },
+        ],
+      },
+    });
+    const { workflowService } = harness.connection;
+    reads = vi.spyOn(workflowService, 'getWorkflowExecutionHistory');
+    const list = workflowService.listWorkflowExecutions.bind(workflowService);
+    vi.spyOn(workflowService, 'listWorkflowExecutions').mockImplementation(async (request) => {
+      const answer = await list(request);
+      for (const run of answer.executions) {
+        if (trailing.has(run.execution?.workflowId ?? '')) run.status = WORKFLOW_EXECUTION_STATUS_RUNNING;
+      }
+      return answer;
+    });
+  });
+  afterAll(() => harness[Symbol.asyncDispose]());
+
+  const retriedStep = (prompt: string, options: object): Promise<GenerationResult> => {
+    const { taskQueue } = harness;
+    const input = { model: 'z-image', prompt, options: { taskQueue, ...options } };
+    const workflowId = `${prompt} ${taskQueue}`;
+    return harness.temporal.workflow.execute('retriedStep', { workflowId, taskQueue, args: [input, PAUSE_MS] });
+  };
+
+  test('a step that failed without an answer is not paid again when it is run again in the same run', async () => {
+    const prompt = 'an unanswered step';
+    const run = retriedStep(prompt, { idempotencyWindow: WINDOW_MS, onActionNeeded: 'fail' });
+    await expect(run).rejects.toMatchObject({ cause: { type: 'SubmitUnresolved' } });
+    expect(await tasksOf(harness, prompt)).toHaveLength(1);
+  });
+
+  test('a step whose deadline passed gets its own task when it is run again in the same run', async () => {
+    const prompt = 'a long step';
+    const end = await retriedStep(prompt, { deadline: '1s' }).then(
+      ({ taskId }) => taskId,
+      (error: Error) => error.message,
+    );
+    expect(await tasksOf(harness, prompt)).toEqual([end]);
+  });
+
+  test('an unanswered submit of a run that the list still shows as running is not posted again', async () => {
+    const prompt = 'unanswered, then terminated';
+    const input = { model: 'z-image', prompt, options: { idempotencyWindow: WINDOW_MS } };
+    const { workflowId } = await harness.client.start(input);
+    await until(async () => (await tasksOf(harness, prompt)).length > 0);
+    await pauseSubmit(harness, workflowId);
+    const pausedAt = Date.now();
+    await until(() => Date.now() > pausedAt + KEY_LIFETIME_MS);
+    const tasks = await tasksOf(harness, prompt);
+    trailing.add(workflowId);
+    await harness.temporal.workflow.getHandle(workflowId).terminate();
+    const again = await harness.client.start(input, { workflowId });
+    const posted = async (): Promise<boolean> => (await tasksOf(harness, prompt)).length > tasks.length;
+    await until(async () => (await stateOf(again)).hold?.code === 'SubmitUnresolved' || (await posted()));
+    expect(await tasksOf(harness, prompt)).toEqual(tasks);
+  });
+
+  test('after an accepted risk, a cancel does not say that no task was made', async () => {
+    const prompt = 'broke';
+    const options = { idempotencyWindow: WINDOW_MS };
+    const handle = await harness.client.start({ model: 'z-image', prompt, options });
+    await held(handle, 'insufficient_credits');
+    const { firstPostedAt } = (await stateOf(handle)).unanswered!;
+    await until(() => Date.now() > firstPostedAt + WINDOW_MS);
+    await handle.resume();
+    await held(handle, 'SubmitUnresolved');
+    await handle.resume({ reason: 'the Studio shows nothing' });
+    await held(handle, 'insufficient_credits');
+    expect(memoOf(await handle.describe())).toMatchObject({ riskAccepted: true });
+    await handle.cancel();
+    expect(await messageOf(handle)).toContain('may have been paid for');
+    expect(await tasksOf(harness, prompt)).toHaveLength(1);
+  });
+
+  test('after an accepted risk, a passed submit deadline does not say that nothing was paid', async () => {
+    const prompt = 'off';
+    const options = { idempotencyWindow: WINDOW_MS, submitDeadline: '8s' };
+    const handle = await harness.client.start({ model: 'z-image', prompt, options });
+    await held(handle, 'SubmitUnresolved');
+    await handle.resume({ reason: 'the Studio shows nothing' });
+    const message = await messageOf(handle);
+    expect(message).toContain('Rivya accepted nothing within 8 s');
+    expect(message).toContain('may have been paid for');
+    expect(message).not.toContain('paid nothing');
+    expect(await tasksOf(harness, prompt)).toHaveLength(1);
+  });
+
+  test('the task of one take is refused as that of the next, and the right one is taken', async () => {
+    const prompt = 'two takes';
+    const input = { model: 'z-image', prompt };
+    const first = await harness.client.start(input);
+    const { workflowId } = first;
+    const { taskId } = await first.result();
+    const handle = await harness.client.start({ ...input, take: 2 }, { workflowId });
+    await held(handle, 'SubmitUnresolved');
+    await handle.resume({ taskId });
+    const refused = async (): Promise<boolean> =>
+      (await stateOf(handle)).hold?.message.includes(`belongs to Workflow "${workflowId}"`) ?? false;
+    await until(async () => (await refused()) || (await stateOf(handle)).phase === 'succeeded');
+    expect((await stateOf(handle)).phase).toBe('held');
+    const own = (await tasksOf(harness, prompt)).find((other) => other !== taskId);
+    await handle.resume({ taskId: own! });
+    expect(await handle.result()).toMatchObject({ taskId: own });
+  });
+
+  test('the history of an ended run is read once for all steps of the next', async () => {
+    const { taskQueue } = harness;
+    const workflowId = `read once ${taskQueue}`;
+    const input = (prompt: string) => ({ model: 'z-image', prompt, options: { taskQueue } });
+    const args = [input('read once, first'), input('read once, second')];
+    const start = () => harness.temporal.workflow.start('twoSteps', { workflowId, taskQueue, args });
+    const { firstExecutionRunId: ended, ...first } = await start();
+    await until(async () => (await tasksOf(harness, 'read once, first')).length === 1);
+    await first.terminate();
+    // A run that is listed as running is not remembered.
+    const query = `WorkflowId = '${workflowId}' AND ExecutionStatus = 'Terminated'`;
+    await until(async () => (await harness.temporal.workflow.count(query)).count === 1);
+    // Its own steps read it too.
+    const earlier = reads.mock.calls.length;
+    await (await start()).result();
+    const later = reads.mock.calls.slice(earlier);
+    expect(later.filter(([request]) => request.execution?.runId === ended)).toHaveLength(1);
+  });
+});
+
+const SECOND = 'rvya_sk_second';
+
+/** Submits are worked on and never answered; Workers have the key of the first account unless told otherwise. */
+async function startUnanswered(): Promise<Harness> {
+  return startHarness({
+    workers: false,
+    emulator: {
+      keys: [
+        { key: 'rvya_sk_first', account: 'first' },
+        { key: SECOND, account: 'second' },
+      ],
+      faults: [{ on: 'create', do: { kind: 'dropAfter' } }],
+    },
+  });
+}
+
+/** What came of it under the key of another account. */
+async function outcome(
+  harness: Harness,
+  handle: GenerationHandle,
+): Promise<{ code: string | undefined; paid: number }> {
+  const paid = async (): Promise<number> => (await harness.emulator.ledger()).paidTasks;
+  await until(async () => (await stateOf(handle)).hold !== null || (await paid()) > 1);
+  return { code: (await stateOf(handle)).hold?.code, paid: await paid() };
+}
+
+describe.concurrent('a receipt', () => {
+  const input = { model: 'z-image', prompt: 'unanswered' };
+
+  test('says after a cancel between two attempts whose submit it was, so another account does not pay', async () => {
+    await using harness = await startUnanswered();
+    const first = await harness.startWorkers();
+    const handle = await harness.client.start(input);
+    await until(() => between(handle));
+    await handle.cancel();
+    expect(await messageOf(handle)).toContain('may have been paid for');
+    await first.stop();
+    await harness.startWorkers({ apiKey: SECOND });
+    const again = await harness.client.start(input, { workflowId: handle.workflowId });
+    expect(await outcome(harness, again)).toEqual({ code: 'SubmitUnresolved', paid: 1 });
+  });
+
+  test('says after a reset of the Activity whose submit it was, so another account does not pay', async () => {
+    await using harness = await startUnanswered();
+    const first = await harness.startWorkers();
+    const handle = await harness.client.start(input);
+    await until(() => between(handle));
+    await pauseSubmit(harness, handle.workflowId);
+    await first.stop();
+    await harness.temporal.workflowService.resetActivity({
+      namespace: 'default',
+      execution: { workflowId: handle.workflowId },
+      type: 'rivyaSubmit',
+      resetHeartbeat: true,
+    });
+    await harness.startWorkers({ apiKey: SECOND });
+    expect(await outcome(harness, handle)).toEqual({ code: 'SubmitUnresolved', paid: 1 });
+  });
+
+  test('of a POST that was refused after a cancel leaves nothing open', async () => {
+    const faults = [{ on: 'create' as const, do: { kind: 'delayBefore' as const, ms: 4_000 } }];
+    await using harness = await startHarness({ emulator: { credits: 0, faults } });
+    const handle = await harness.client.start(input);
+    await until(() => harness.emulator.requests().some(({ method }) => method === 'POST'));
+    await handle.cancel();
+    await messageOf(handle);
+    const records = await recordsOfReceipts(new Receipts(harness.settings.store!, harness.emulator.url));
+    expect(chargesOf(records).flatMap(({ flags }) => flags)).toEqual([]);
+  });
+});
+
+test.concurrent('a link that trails is waited for also when a success of Friday is read on Monday', async () => {
+  await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+  await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+  const task: TaskSnapshot = {
+    taskId: 'task_friday',
+    status: 'succeeded',
+    model: 'z-image',
+    kind: 'image',
+    reservedCredits: 1,
+    finalCredits: 1,
+    createdAt: null,
+    updatedAt: null,
+    ageMs: null,
+    urls: [],
+    error: null,
+    simulated: true,
+    requestId: null,
+  };
+  let checks = 0;
+  // No real API can be asked on Friday and read on Monday within a test.
+  const api = await Worker.create({
+    connection: harness.connection,
+    taskQueue: `${harness.taskQueue}-api`,
+    activities: {
+      rivyaSubmit: async () => ({ task: { ...task, status: 'queued' }, sinceFirstPostMs: 0, reused: false }),
+      rivyaCheck: async () => {
+        checks += 1;
+        const askedAt = checks === 1 ? Date.now() - 60 * 3_600_000 : Date.now();
+        const urls = checks > 2 ? [`${harness.emulator.url}/media/a.png`] : [];
+        return { task: { ...task, askedAt, urls }, checks: 1 };
+      },
+    },
+  });
+  const { status } = await api.runUntil(async () =>
+    (await harness.client.start({ model: 'z-image', prompt: 'a weekend' })).result(),
+  );
+  expect(status).toBe('succeeded');
+});
