@@ -10,14 +10,24 @@ beforeAll(async () => {
   harness = await startHarness({
     emulator: {
       faults: [
-        { on: 'create', prompt: 'late reply', times: 1, do: { kind: 'delayAfter', ms: TIMEOUTS.httpSubmit + TOO_LATE_MS } },
+        {
+          on: 'create',
+          prompt: 'late reply',
+          times: 1,
+          do: { kind: 'delayAfter', ms: TIMEOUTS.httpSubmit + TOO_LATE_MS },
+        },
         {
           on: 'create',
           prompt: 'late work',
           times: 1,
           do: { kind: 'delayBefore', ms: TIMEOUTS.httpSubmit + TOO_LATE_MS },
         },
-        { on: 'status', prompt: 'late check', times: 1, do: { kind: 'delayAfter', ms: TIMEOUTS.httpCheck + TOO_LATE_MS } },
+        {
+          on: 'status',
+          prompt: 'late check',
+          times: 1,
+          do: { kind: 'delayAfter', ms: TIMEOUTS.httpCheck + TOO_LATE_MS },
+        },
       ],
     },
   });
