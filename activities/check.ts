@@ -26,9 +26,10 @@ export async function rivyaCheck(
       const other = claimedFor === undefined ? null : await otherOwner(taskId, claimedFor, receipts);
       if (other !== null) throw taken(taskId, other);
       const answer = await step(onStep, 'GET', () => api.retrieveGeneration(taskId, () => lease.held()));
-      if (ENDED.has(answer.task.status) && firstKey !== null && receipts !== null) {
+      const noteFor = firstKey ?? claimedFor;
+      if (ENDED.has(answer.task.status) && noteFor !== undefined && receipts !== null) {
         // The end stands in the history as well, so a store that fails now is no reason to ask again.
-        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(firstKey, answer.task)));
+        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(noteFor, answer.task)));
       }
       return answer;
     });

@@ -112,6 +112,14 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/**
+ * Codes of tasks that ended `failed`: true where the same input may well succeed when it is paid for again. Any other
+ * code is taken for wrong input, which never does. The API page shows `generation_failed` alone.
+ */
+export const TASK_ERRORS = { generation_failed: true, internal_error: true, validation_failed: false } as const;
+
+export type TaskError = keyof typeof TASK_ERRORS;
+
 /** HTTP statuses that are worth a repetition when the code is not in the table (or there is none). */
 const RETRIED_STATUSES = new Set([408, 425, 429]);
 

@@ -1,4 +1,4 @@
-import { errorCodeRow, FAILURE, type ErrorCode } from '../contract/index.js';
+import { errorCodeRow, FAILURE, TASK_ERRORS, type ErrorCode, type TaskError } from '../contract/index.js';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -26,10 +26,7 @@ export function needsOperator(code: string): boolean {
   return errorCodeRow(code, null).actor === 'operator';
 }
 
-// A task that ended with one of these may well succeed when it is paid for again; wrong input never does.
-const REPEATABLE = new Set<string | null>(['generation_failed', 'internal_error', null]);
-
-/** True where another paid attempt may follow a failed task (`maxAttempts` above 1). */
+/** True where another paid attempt may follow a failed task (`maxAttempts` above 1). A failure without a code may pass. */
 export function mayAttemptAgain(errorCode: string | null): boolean {
-  return REPEATABLE.has(errorCode);
+  return errorCode === null || (Object.hasOwn(TASK_ERRORS, errorCode) && TASK_ERRORS[errorCode as TaskError]);
 }

@@ -125,12 +125,14 @@ export class Receipts {
     await this.#noteTask(head, task, find(tasks, task));
   }
 
-  /** Notes how a task ended, where there is a receipt under its key. */
+  /** Notes how a task ended, where there is a receipt under its key for its model: a person may have named a wrong one. */
   async noteEnd(firstKey: string, task: TaskSnapshot): Promise<void> {
     const { submit, tasks } = await this.find(firstKey);
     const known = find(tasks, task);
     const head = known ?? submit;
-    if (head !== null) await this.#noteTask(head, task, known);
+    if (head === null) return;
+    if (known === undefined && task.model !== null && task.model !== head.model) return;
+    await this.#noteTask(head, task, known);
   }
 
   async #noteTask(head: ReceiptHead, task: TaskSnapshot, known: TaskReceipt | undefined): Promise<void> {

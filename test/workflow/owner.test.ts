@@ -1,6 +1,7 @@
 /** A person who looks for a lost task in the Rivya Studio may find that of another generation. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerationState } from '../../src/contract/index.js';
+import { Receipts } from '../../src/storage/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 
@@ -35,5 +36,15 @@ describe.each([
     await handle.resume({ taskId: own! });
     expect(await handle.result()).toMatchObject({ taskId: own, reused: true });
     expect((await harness.emulator.ledger()).paidTasks).toBe(2);
+    const { store } = harness.settings;
+    if (store === null) return;
+    // It had ended by then, so no later check notes it.
+    const { submit, tasks } = await new Receipts(store, harness.emulator.url).find(
+      Object.entries(keys).find(([, { tasks }]) => tasks.includes(own!))![0],
+    );
+    expect({ unanswered: submit?.unanswered, tasks }).toMatchObject({
+      unanswered: null,
+      tasks: [{ taskId: own, status: 'succeeded' }],
+    });
   });
 });
