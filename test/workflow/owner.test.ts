@@ -40,7 +40,7 @@ describe.each([
     if (store === null) return;
     // It had ended by then, so no later check notes it.
     const { submit, tasks } = await new Receipts(store, harness.emulator.url).find(
-      Object.entries(keys).find(([, { tasks }]) => tasks.includes(own!))![0],
+      Object.entries(keys).find(([, posted]) => posted.tasks.includes(own!))![0],
     );
     expect({ unanswered: submit?.unanswered, tasks }).toMatchObject({
       unanswered: null,
