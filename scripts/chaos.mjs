@@ -1,4 +1,4 @@
-// npm run chaos -- [--jobs N] [--seed S] [--kill-every SECONDS] [--in-flight N]: see test/chaos.
+// npm run chaos -- [--jobs N] [--seed S] [--kill-every SECONDS] [--in-flight N] [--faults N]: see test/chaos.
 import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -10,6 +10,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     'kill-every': { type: 'string', default: '10' },
     'in-flight': { type: 'string', default: '100' },
+    faults: { type: 'string', default: '1' },
   },
 });
 const settings = Object.entries(values).map(([name, value]) => {

@@ -6,6 +6,7 @@ import { apiTaskQueue } from '../contract/index.js';
 import { hasKey } from './context.js';
 import { ACTIVITY_QUEUE, pollers } from './diagnosis.js';
 import { UsageError } from './errors.js';
+import type { Emulator } from '../emulator/index.js';
 import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
 import { installRuntime } from '../worker/logging.js';
 import { checkWorkerSettings } from '../../worker.js';
@@ -19,6 +20,8 @@ export interface StackOptions {
   readonly server: Pick<DevServerOptions, 'port' | 'uiPort' | 'dbFilename' | 'retentionDays'>;
   /** File of the emulator's state; without one it is in memory. */
   readonly emulatorState?: string | undefined;
+  /** Port of the emulator; any other where it is taken. Default: any. */
+  readonly emulatorPort?: number;
   /** Take a task queue of its own on a Temporal Service that is not ours, so that no other Worker is disturbed. */
   readonly ownQueue: boolean;
 }
@@ -59,9 +62,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
     let emulatorUrl: string | null = null;
     if (!hasKey(env)) {
-      const { startEmulator } = await import('../emulator/index.js');
-      const { emulatorState: stateFile } = options;
-      const emulator = await startEmulator(stateFile === undefined ? {} : { stateFile });
+      const emulator = await emulatorFor(options);
       closers.push(() => emulator.close());
       emulatorUrl = emulator.url;
       const trusted = [env['RIVYA_TRUSTED_RESULT_HOSTS'], new URL(emulator.url).host].filter(Boolean).join(',');
@@ -105,6 +106,17 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+async function emulatorFor({ emulatorState, emulatorPort = 0 }: StackOptions): Promise<Emulator> {
+  const { startEmulator } = await import('../emulator/index.js');
+  const state = emulatorState === undefined ? {} : { stateFile: emulatorState };
+  try {
+    return await startEmulator({ ...state, port: emulatorPort });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    return startEmulator(state);
   }
 }
 

@@ -116,6 +116,9 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   await new Promise<void>((resolve, reject) => {
     http.server.once('error', reject);
     http.server.listen(options.port ?? 0, host, resolve);
+  }).catch((error: unknown) => {
+    state.close();
+    throw error;
   });
   const { port } = http.server.address() as AddressInfo;
   // A wildcard address is for listening; callers on this machine use loopback.

@@ -10,6 +10,7 @@ test('chaos', async () => {
     jobs: option('JOBS'),
     killEveryMs: option('KILL_EVERY') * 1_000,
     inFlight: option('IN_FLIGHT'),
+    faults: option('FAULTS'),
     long: true,
     log: (line) => console.error(line),
   });

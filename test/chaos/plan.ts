@@ -101,8 +101,15 @@ const STORIES: readonly (readonly [number, Story])[] = [
   [5, 'reset to its first Workflow Task'],
 ];
 
-/** @param long - With faults that take a minute. */
-export function planJob(seed: number, n: number, long: boolean): Job {
+/** How hard a generation is hit. */
+export interface Hardness {
+  /** With what takes a minute: answers after our time limit, frozen Workers. */
+  readonly long: boolean;
+  /** So many times as many faults at each submit: 1 for one to three of them. */
+  readonly faults: number;
+}
+
+export function planJob(seed: number, n: number, hardness: Hardness): Job {
   const dice = new Dice(`${seed} job ${n}`);
   const workflowId = `chaos-${seed}-${n}`;
   const model = dice.weigh(MODELS);
@@ -115,7 +122,7 @@ export function planJob(seed: number, n: number, long: boolean): Job {
     for (let i = 0; i < count; i++) faults.push({ on, key, times: 1, do: dice.weigh(table)(dice) });
   };
   for (const key of keys) {
-    draw('create', AT_SUBMIT, dice.weigh([[6, 1] as const, [3, 2] as const, [1, 3] as const]), key);
+    draw('create', AT_SUBMIT, hardness.faults * dice.weigh([[6, 1] as const, [3, 2] as const, [1, 3] as const]), key);
     draw('status', AT_CHECK, dice.weigh([[5, 0] as const, [4, 1] as const, [1, 2] as const]), key);
     draw('media', AT_DOWNLOAD, dice.weigh([[6, 0] as const, [3, 1] as const, [1, 2] as const]), key);
     const slow = /image/.test(model) ? 9_000 : 15_000;
@@ -125,7 +132,7 @@ export function planJob(seed: number, n: number, long: boolean): Job {
     // Also under the key that follows a stored refusal.
     for (const spent of [0, 1]) faults.push({ on: 'create', key: keyOf(workflowId, 1, spent), do: { kind: 'fail' } });
   }
-  if (long && dice.chance(LATE_SHARE)) {
+  if (hardness.long && dice.chance(LATE_SHARE)) {
     faults.unshift({ on: 'create', key: keyOf(workflowId, 1), times: 1, do: LATE });
   }
 

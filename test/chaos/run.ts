@@ -10,9 +10,9 @@ import { Cluster } from './cluster.js';
 import { runJob, type Outcome } from './jobs.js';
 import { judge } from './judge.js';
 import { employ, type Person } from './person.js';
-import { planJob, planKill, planSwitches, type Job } from './plan.js';
+import { planJob, planKill, planSwitches, type Hardness, type Job } from './plan.js';
 
-export interface ChaosOptions {
+export interface ChaosOptions extends Hardness {
   readonly seed: number;
   /** Logical generations. */
   readonly jobs: number;
@@ -22,8 +22,6 @@ export interface ChaosOptions {
   readonly kills?: number;
   /** Generations that run at the same time. */
   readonly inFlight: number;
-  /** With what takes a minute: answers after our time limit, frozen Workers. */
-  readonly long: boolean;
   readonly log?: (line: string) => void;
 }
 
@@ -42,9 +40,9 @@ const REPORT_MS = 30_000;
 
 /** Runs it. A bad run keeps its directory: database, journal of the emulator, logs, files. */
 export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { seed, long } = options;
+  const { seed } = options;
   const startedAt = Date.now();
-  const jobs = Array.from({ length: options.jobs }, (_, n) => planJob(seed, n, long));
+  const jobs = Array.from({ length: options.jobs }, (_, n) => planJob(seed, n, options));
   const directory = await mkdtemp(path.join(os.tmpdir(), 'rivya-chaos-'));
   const faults = jobs.flatMap((job) => job.faults);
   const cluster = await Cluster.start({ directory, faults, switches: (start) => planSwitches(seed, start) });
@@ -114,7 +112,7 @@ async function runAll(
 
 /** How it was run. */
 function circumstances(
-  { seed, killEveryMs, inFlight }: ChaosOptions,
+  { seed, killEveryMs, inFlight, faults }: ChaosOptions,
   { kills, ended }: Cluster,
   { released }: Person,
   tookMs: number,
@@ -128,7 +126,7 @@ function circumstances(
     'Holds that a person released': list(released),
     Duration: `${(tookMs / 60_000).toFixed(1)} min`,
     Machine: `${os.cpus().length} × ${cpu?.model.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GB, Node ${process.version}`,
-    Run: `seed ${seed}, a kill about every ${killEveryMs / 1_000} s, ${inFlight} generations at a time`,
+    Run: `seed ${seed}, a kill about every ${killEveryMs / 1_000} s, ${inFlight} generations at a time, ${faults} to ${3 * faults} faults at each submit`,
   };
 }
 

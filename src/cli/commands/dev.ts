@@ -13,12 +13,15 @@ interface Options {
   readonly dataDir?: string;
   readonly port: number;
   readonly uiPort: number;
+  readonly emulatorPort: number;
   readonly memory?: boolean;
 }
 
 // Temporal's own default ports, which its tools look for.
 const TEMPORAL_PORT = 7233;
 const UI_PORT = 8233;
+// The same one at each start: receipts are kept by the address of the API.
+const EMULATOR_PORT = 4010;
 // A closed Workflow is the record of what was paid; the dev server's own default is a day.
 const RETENTION_DAYS = 30;
 
@@ -29,12 +32,13 @@ export const registerDev: Register = (program, run) => {
     .option('--data-dir <directory>', 'where the state is kept (default: the data directory of the system)')
     .option('--port <n>', 'port of Temporal; another one where it is taken', PORT, TEMPORAL_PORT)
     .option('--ui-port <n>', 'port of the Temporal UI; another one where it is taken', PORT, UI_PORT)
+    .option('--emulator-port <n>', 'port of the emulator; another one where it is taken', PORT, EMULATOR_PORT)
     .option('--memory', 'keep nothing: the state is gone at the end')
     .addHelpText('after', examples('dev', 'dev --memory --port 0 --ui-port 0'))
     .action((options: Options) => run(() => dev(options)));
 };
 
-async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: Options): Promise<number> {
+async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Options): Promise<number> {
   const directory = path.resolve(dataDir);
   if (dataDir.trim() === '') throw new UsageError('--data-dir: is empty.');
   try {
@@ -57,13 +61,14 @@ async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: 
     log: say,
     defaultStore: 'file:./output',
     server: {
-      port,
-      uiPort,
+      port: ports.port,
+      uiPort: ports.uiPort,
       retentionDays: RETENTION_DAYS,
       ...(!memory && { dbFilename: path.join(directory, 'temporal.db') }),
     },
     // Tasks of the emulator must live as long as the Workflows that wait for them.
     emulatorState: memory ? undefined : path.join(directory, 'emulator.json'),
+    emulatorPort: ports.emulatorPort,
     ownQueue: false,
   });
   const { settings, emulatorUrl } = stack;
@@ -85,6 +90,13 @@ async function dev({ dataDir = dataDirectory(), port, uiPort, memory = false }: 
     if (stack.uiUrl !== null) say(`Temporal UI: ${stack.uiUrl}`);
     if (real) say(`RIVYA_API_KEY is set: generations go to ${settings.baseUrl} and cost credits.`);
     if (memory) say('--memory: nothing is kept. Workflows that run are gone at the end, also with a paid task.');
+    if (emulatorUrl !== null) {
+      const { EMULATOR_API_KEY } = await import('../../emulator/index.js');
+      const { host } = new URL(emulatorUrl);
+      say(
+        `For Workers of your own: export RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}`,
+      );
+    }
     if (directory !== dataDirectory()) say(`In other terminals: export TEMPORAL_ADDRESS=${stack.address}`);
     say('In another terminal: rivya-temporal generate --model z-image --prompt "a red fox in the snow"');
     say('Ctrl-C ends it.');
