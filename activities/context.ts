@@ -1,23 +1,27 @@
 import { log } from '@temporalio/activity';
 import type { MediaKind, TaskSnapshot } from '../src/contract/index.js';
 import type { KeySource, RivyaClient } from '../src/api/index.js';
-import type { Receipts, Store } from '../src/storage/index.js';
+import type { Receipts, Results } from '../src/storage/index.js';
 
 /** The side effects of the Activities, by name; the Activities themselves count as what they report to the Service. */
 export type SideEffect = 'fence' | 'receipt' | 'POST' | 'GET' | 'file' | 'rivyaSubmit' | 'rivyaCheck' | 'rivyaStore';
 
-/** What the Activities need from the process that runs them. */
+/** What the Activities that call the API need from the process that runs them. */
 export interface ActivityDependencies {
   readonly api: RivyaClient;
   readonly keys: KeySource;
-  /** Null: results stay links. */
-  readonly store: Store | null;
   /** Null: what was paid is remembered by Temporal and the API alone. */
   readonly receipts: Receipts | null;
   /** Kind of medium that a model makes; never throws and never waits. */
   readonly kindOf: (model: string | null) => MediaKind | null;
   /** Called right before and right after each side effect that went well. For tests that stop a process there. */
   readonly onStep?: OnStep;
+}
+
+/** What the Activities that move results need. */
+export interface ResultDependencies extends Pick<ActivityDependencies, 'onStep'> {
+  /** Null: results stay links. */
+  readonly results: Results | null;
 }
 
 export type OnStep = (when: 'before' | 'after', what: SideEffect) => void;

@@ -1,11 +1,11 @@
 import type { RivyaActivities } from '../src/contract/index.js';
 import { rivyaCheck } from './check.js';
-import { step, type ActivityDependencies } from './context.js';
+import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 
 export { CUT_OFF, readRun, type PastRun, type PastSubmit } from './history.js';
-export type { ActivityDependencies, OnStep, SideEffect } from './context.js';
+export type { ActivityDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
 export type { RivyaActivities } from '../src/contract/index.js';
 
 /** Activities that call the API, for Workers on `<queue>-api`. */
@@ -20,8 +20,6 @@ export function createApiActivities(
 }
 
 /** Activities that move results, for Workers on `<queue>`. */
-export function createResultActivities(
-  dependencies: Pick<ActivityDependencies, 'store' | 'onStep'>,
-): Pick<RivyaActivities, 'rivyaStore'> {
+export function createResultActivities(dependencies: ResultDependencies): Pick<RivyaActivities, 'rivyaStore'> {
   return { rivyaStore: (input) => step(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)) };
 }

@@ -10,14 +10,11 @@ import {
 } from '../src/contract/index.js';
 import { TIMEOUTS } from '../src/policy/index.js';
 import { ResultError, resultName } from '../src/storage/index.js';
-import { step, type ActivityDependencies } from './context.js';
+import { step, type ResultDependencies } from './context.js';
 
 /** Streams every result of a task into the store of this Worker. Without a store the results stay links. */
-export async function rivyaStore(
-  input: StoreInput,
-  { store, onStep }: Pick<ActivityDependencies, 'store' | 'onStep'>,
-): Promise<StoreResult> {
-  if (store === null) return { files: [] };
+export async function rivyaStore(input: StoreInput, { results, onStep }: ResultDependencies): Promise<StoreResult> {
+  if (results === null) return { files: [] };
   const files: StoredFile[] = [];
   let progress = { file: 1, of: input.urls.length, bytes: 0 };
   // A link that is silent is given up by the download itself; between its steps the Worker is alive.
@@ -30,7 +27,7 @@ export async function rivyaStore(
           progress = { file: index + 1, of: input.urls.length, bytes };
         },
       };
-      const file = await step(onStep, 'file', () => store.put(url, resultName(input, index + 1), options));
+      const file = await step(onStep, 'file', () => results.keep(url, resultName(input, index + 1), options));
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);
     }

@@ -84,7 +84,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const baseUrl = attempt('RIVYA_BASE_URL', () => parseBaseUrl(values.RIVYA_BASE_URL).href.replace(/\/+$/, ''));
   const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS);
   const { RIVYA_STORE: address } = values;
-  const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address, trustedResultHosts));
+  const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address));
   const keyName = values.RIVYA_API_KEY_FILE === undefined ? 'RIVYA_API_KEY' : 'RIVYA_API_KEY_FILE';
   const keys = attempt(keyName, () => keySource(values.RIVYA_API_KEY, values.RIVYA_API_KEY_FILE));
   if (problems.length > 0 || baseUrl === undefined || store === undefined || keys === undefined) {

@@ -61,7 +61,7 @@ export async function openReceipts(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<{ receipts: Receipts; store: Store; baseUrl: string } | null> {
   const address = settings.store === null ? ((await localSession())?.store ?? null) : null;
-  const store = address === null ? settings.store : openStore(address, settings.trustedResultHosts);
+  const store = address === null ? settings.store : openStore(address);
   if (store === null) return null;
   const baseUrl = (await localEmulator(settings, env)) ?? settings.baseUrl;
   return { receipts: new Receipts(store, baseUrl), store, baseUrl };

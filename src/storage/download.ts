@@ -1,4 +1,5 @@
 import { request, type Dispatcher } from 'undici';
+import { reason } from './reason.js';
 import { ResultError } from './store.js';
 
 // A link that has expired, or was never ours: only a fresh one from the status endpoint can work.
@@ -54,9 +55,4 @@ async function send(url: URL, signal?: AbortSignal): Promise<Dispatcher.Response
     signal?.throwIfAborted();
     throw new ResultError(`${url.host} cannot be reached for a result link (${reason(error)}).`, { retryable: true });
   }
-}
-
-export function reason(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : error instanceof Error ? error.message : String(error);
 }

@@ -1,134 +1,134 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { StoredFile } from '../contract/index.js';
-import { openResult, reason } from './download.js';
-import { ResultError, StoreSettingError, StoreUnavailable, type PutOptions, type Store } from './store.js';
+import { checkName } from './names.js';
+import { reason } from './reason.js';
+import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
-const ENDINGS: Readonly<Record<string, string>> = {
-  'image/png': 'png',
-  'image/jpeg': 'jpg',
-  'image/webp': 'webp',
-  'image/gif': 'gif',
-  'video/mp4': 'mp4',
-  'video/webm': 'webm',
-  'video/quicktime': 'mov',
-  'audio/mpeg': 'mp3',
-  'audio/mp4': 'm4a',
-  'audio/wav': 'wav',
-  'audio/x-wav': 'wav',
-  'audio/ogg': 'ogg',
-  'audio/aac': 'aac',
-};
 // Codes by which a file system says that a person has to act; everything else is tried again.
-const STORE_CODES = new Set(['ENOSPC', 'EDQUOT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
-const PROGRESS_MS = 1_000;
-const PART = '.part';
+const FOR_A_PERSON = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR']);
+// Files that are not whole yet, all in one folder: no name of theirs is ever taken for a result, and one look finds them.
+const PARTS = '.rivya/parts';
+// A part is written to all the time. One that was left alone for a day belongs to a process that is gone.
+const ABANDONED_MS = 24 * 3_600_000;
 
 /** Results and receipts in a local directory. A file appears under its name only when it is whole. */
 export class FileStore implements Store {
   readonly address: string;
   readonly #directory: string;
-  readonly #trustedHosts: ReadonlySet<string>;
 
-  constructor(address: string, trustedHosts: ReadonlySet<string> = new Set()) {
+  constructor(address: string) {
     const rest = address.slice('file:'.length);
     if (rest === '') throw new StoreSettingError('"file:" needs a directory, for example file:./output');
     this.#directory = rest.startsWith('//') ? fileURLToPath(address) : path.resolve(rest);
     this.address = address;
-    this.#trustedHosts = trustedHosts;
   }
 
   async probe(): Promise<void> {
-    const probe = path.join(this.#directory, `.probe-${randomUUID()}`);
+    const parts = path.join(this.#directory, PARTS);
+    const probe = path.join(parts, `probe-${randomUUID()}`);
     try {
-      await mkdir(this.#directory, { recursive: true });
+      await mkdir(parts, { recursive: true });
       await writeFile(probe, '');
       await rm(probe);
     } catch (error) {
       throw new StoreSettingError(`the directory ${this.#directory} cannot be written (${reason(error)})`);
     }
+    for (const name of await readdir(parts)) {
+      const part = path.join(parts, name);
+      // Another Worker may sweep, or finish its file, at the same time.
+      const found = await stat(part).catch(() => null);
+      if (found !== null && Date.now() - found.mtimeMs > ABANDONED_MS) await rm(part, { force: true });
+    }
   }
 
-  async put(url: string, name: string, { signal, onProgress }: PutOptions = {}): Promise<StoredFile> {
-    const { body, headers } = await openResult(url, this.#trustedHosts, signal);
-    const contentType = headers['content-type']?.toString().split(';')[0]?.trim().toLowerCase() ?? null;
-    // Error pages come with status 200 too. No model makes text.
-    if (contentType !== null && /^text\/|[/+](json|xml|html)$/.test(contentType)) {
-      await body.dump();
-      throw new ResultError(`A result link gave ${contentType} instead of media.`, { retryable: false });
-    }
-    const target = path.join(this.#directory, `${name}.${ending(contentType, url)}`);
-    const temporary = besides(target);
-    const hash = createHash('sha256');
-    let bytes = 0;
-    let reportedAt = 0;
-    let head = '';
-    const count = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        if (bytes === 0) head = chunk.subarray(0, 64).toString('latin1');
-        bytes += chunk.length;
-        hash.update(chunk);
-        if (Date.now() - reportedAt >= PROGRESS_MS) {
-          reportedAt = Date.now();
-          onProgress?.(bytes);
-        }
-        done(null, chunk);
-      },
+  async put(
+    name: string,
+    body: AsyncIterable<Uint8Array>,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ uri: string }> {
+    const target = this.#path(name);
+    await this.#publish(target, async (file) => {
+      // One chunk is written before the next is asked for, so memory stays flat.
+      const chunks = Readable.from(body, { highWaterMark: 1, ...(signal && { signal }) });
+      for await (const chunk of chunks as AsyncIterable<Uint8Array>) await this.#write(() => file.writeFile(chunk));
     });
-    try {
-      await mkdir(path.dirname(target), { recursive: true });
-      await pipeline(body, count, createWriteStream(temporary, { flags: 'wx' }), { ...(signal && { signal }) });
-      const expected = Number(headers['content-length'] ?? Number.NaN);
-      if (bytes === 0 || (!Number.isNaN(expected) && expected !== bytes)) {
-        throw new ResultError(`A result arrived with ${bytes} of ${expected || 'some'} bytes.`, { retryable: true });
-      }
-      if (/^\s*[<{]/.test(head)) {
-        throw new ResultError('A result link gave a page or a message instead of media.', { retryable: false });
-      }
-      await flush(temporary);
-      await rename(temporary, target);
-    } catch (error) {
-      body.destroy();
-      await rm(temporary, { force: true }).catch(() => undefined);
-      throw this.#explain(error, signal);
-    }
-    return {
-      uri: pathToFileURL(target).href,
-      bytes,
-      sha256: hash.digest('hex'),
-      contentType,
-      sourceUrl: withoutQuery(url),
-    };
+    return { uri: pathToFileURL(target).href };
+  }
+
+  async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
+    const file = this.#located(uri);
+    return this.#orNone(null, async () => {
+      const handle = await open(file, 'r');
+      const { size } = await handle.stat();
+      return { body: handle.createReadStream(signal && { signal }) as AsyncIterable<Uint8Array>, bytes: size };
+    });
   }
 
   async write(name: string, text: string): Promise<void> {
-    const target = path.join(this.#directory, name);
-    const temporary = besides(target);
-    try {
-      await mkdir(path.dirname(target), { recursive: true });
-      await writeFile(temporary, text, { flag: 'wx' });
-      await flush(temporary);
-      await rename(temporary, target);
-      await flushFolder(path.dirname(target));
-    } catch (error) {
-      await rm(temporary, { force: true }).catch(() => undefined);
-      throw new StoreUnavailable(`The store ${this.address} cannot be written (${reason(error)}).`);
-    }
+    await this.#publish(this.#path(name), (file) => this.#write(() => file.writeFile(text)));
   }
 
   async read(name: string): Promise<string | null> {
-    return this.#orNone(null, () => readFile(path.join(this.#directory, name), 'utf8'));
+    const file = this.#path(name);
+    return this.#orNone(null, () => readFile(file, 'utf8'));
   }
 
   async list(folder: string): Promise<readonly string[]> {
-    const names = await this.#orNone([], () => readdir(path.join(this.#directory, folder)));
-    // A file that is being written, or that a killed process left behind.
-    return names.filter((name) => !name.endsWith(PART));
+    const directory = this.#path(folder);
+    return this.#orNone([], () => readdir(directory));
+  }
+
+  /** Fills a temporary file, writes it through to the disk, so that a power cut leaves it whole, and names it. */
+  async #publish(target: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+    const part = path.join(this.#directory, PARTS, randomUUID());
+    const file = await this.#write(async () => {
+      await mkdir(path.dirname(part), { recursive: true });
+      return open(part, 'wx');
+    });
+    try {
+      try {
+        await fill(file);
+        await this.#write(() => file.sync());
+      } finally {
+        await file.close();
+      }
+      await this.#write(async () => {
+        await mkdir(path.dirname(target), { recursive: true });
+        await rename(part, target);
+        await flushFolder(path.dirname(target));
+      });
+    } catch (error) {
+      await rm(part, { force: true }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  #path(name: string): string {
+    return path.join(this.#directory, ...checkName(name).split('/'));
+  }
+
+  #located(uri: string): string {
+    try {
+      const file = fileURLToPath(uri);
+      if (!file.includes('\0') && file.startsWith(this.#directory + path.sep)) return file;
+    } catch {
+      // Not a file URI at all.
+    }
+    throw new StoreSettingError(`${uri} is not in the store ${this.address}`);
+  }
+
+  async #write<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const code = reason(error);
+      throw new StoreUnavailable(`The store ${this.address} cannot be written (${code}).`, {
+        retryable: !FOR_A_PERSON.has(code),
+      });
+    }
   }
 
   async #orNone<T>(none: T, look: () => Promise<T>): Promise<T> {
@@ -139,20 +139,6 @@ export class FileStore implements Store {
       throw new StoreUnavailable(`The store ${this.address} cannot be read (${reason(error)}).`);
     }
   }
-
-  #explain(error: unknown, signal?: AbortSignal): unknown {
-    if (error instanceof ResultError || signal?.aborted) return error;
-    const code = reason(error);
-    if (STORE_CODES.has(code)) {
-      return new ResultError(`The store ${this.address} cannot be written (${code}).`, { retryable: false });
-    }
-    return new ResultError(`A result broke off while it was stored (${code}).`, { retryable: true });
-  }
-}
-
-/** A name for a file that is not whole yet. */
-function besides(target: string): string {
-  return path.join(path.dirname(target), `.${path.basename(target)}.${randomUUID()}${PART}`);
 }
 
 /** Makes a new name last through a power cut, where the system lets a folder be opened (Windows does not). */
@@ -164,25 +150,4 @@ async function flushFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-/** Writes through to the disk, so that a power cut after the rename leaves a whole file. */
-async function flush(file: string): Promise<void> {
-  const handle = await open(file, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-function ending(contentType: string | null, url: string): string {
-  const known = contentType === null ? undefined : ENDINGS[contentType];
-  const fromPath = /\.([a-z0-9]{1,5})$/i.exec(new URL(url).pathname)?.[1]?.toLowerCase();
-  return known ?? fromPath ?? 'bin';
-}
-
-function withoutQuery(url: string): string {
-  const { origin, pathname } = new URL(url);
-  return origin + pathname;
 }

@@ -3,6 +3,7 @@ import type { StoreInput } from '../contract/index.js';
 
 // A file system takes 255 bytes for a name; 100 leave room for the digest and stay readable.
 const LONGEST = 100;
+const LONGEST_PART = 255;
 
 /**
  * Name of a result below the store, without its ending: `<workflow-id>/<n>`, with the step and a take above 1 between
@@ -26,4 +27,14 @@ export function safeName(text: string): string {
   // Some file systems fold case, so a name with capitals is told apart by its digest as well.
   if (safe === text && safe !== '' && !reserved && safe === safe.toLowerCase()) return safe;
   return `${safe || 'id'}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;
+}
+
+/**
+ * Refuses a name that could leave the store, or that some file system does not take.
+ * @throws TypeError
+ */
+export function checkName(name: string): string {
+  const wrong = name.split('/').some((part) => /^\.{0,2}$|[\\\0]/.test(part) || Buffer.byteLength(part) > LONGEST_PART);
+  if (wrong) throw new TypeError(`Not a name in a store: ${JSON.stringify(name)}`);
+  return name;
 }

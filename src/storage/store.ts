@@ -1,25 +1,35 @@
-import type { StoredFile } from '../contract/index.js';
-
-export interface PutOptions {
-  readonly signal?: AbortSignal;
-  /** Called with the bytes so far, at least once a second while bytes arrive. */
-  readonly onProgress?: (bytes: number) => void;
-}
-
-/** Where results and receipts are kept. */
+/** Where results and receipts are kept. Names are relative paths with `/` between their parts. */
 export interface Store {
   /** The address as a person gave it. */
   readonly address: string;
-  /** Streams what a URL serves to a name below the store; whole or not at all. The same name is replaced. */
-  put(url: string, name: string, options?: PutOptions): Promise<StoredFile>;
+  /**
+   * Writes a stream under a name; whole or not at all: nothing appears under the name unless the stream ended without an
+   * error. The same name is replaced.
+   * @throws StoreUnavailable where the store does not take it; what the stream throws passes through.
+   */
+  put(
+    name: string,
+    body: AsyncIterable<Uint8Array>,
+    options?: { readonly contentType?: string | null; readonly signal?: AbortSignal },
+  ): Promise<{ readonly uri: string }>;
+  /**
+   * Opens what is stored under a URI of this store; null when there is no such object. Read the body or end it.
+   * @throws StoreSettingError for a URI outside of this store, StoreUnavailable where it cannot be read.
+   */
+  open(uri: string, options?: { readonly signal?: AbortSignal }): Promise<StoredObject | null>;
   /** Keeps a text under a name; whole or not at all, and on the disk when this returns. The same name is replaced. */
   write(name: string, text: string): Promise<void>;
   /** The text under a name, or null when there is none. */
   read(name: string): Promise<string | null>;
   /** The names right below a folder, files and folders alike, in no order; none when there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
-  /** Throws when nothing could be written now. */
+  /** Throws when nothing could be written now. Takes away what killed processes left half written long ago. */
   probe(): Promise<void>;
+}
+
+export interface StoredObject {
+  readonly body: AsyncIterable<Uint8Array>;
+  readonly bytes: number;
 }
 
 /** A result could not be fetched or written. The task is paid and its result is still at Rivya. */
@@ -38,6 +48,12 @@ export class ResultError extends Error {
 /** The store cannot be read or written just now. */
 export class StoreUnavailable extends Error {
   override readonly name = 'StoreUnavailable';
+  /** False where only a person can mend it: it is full, gone, or there are no rights. */
+  readonly retryable: boolean;
+  constructor(message: string, { retryable = true }: { retryable?: boolean } = {}) {
+    super(message);
+    this.retryable = retryable;
+  }
 }
 
 /** The address of a store is wrong, or it cannot be written. */

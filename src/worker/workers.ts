@@ -4,7 +4,7 @@ import { createRivyaClient } from '../api/index.js';
 import type { Settings } from '../config.js';
 import { apiTaskQueue, type MediaKind } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
-import { Receipts } from '../storage/index.js';
+import { Receipts, Results } from '../storage/index.js';
 import { workflowCode } from './bundle.js';
 import { modelKinds } from './model-kinds.js';
 import { activitiesPerSecond } from './rate.js';
@@ -49,6 +49,7 @@ export async function startWorkers(
   const workers: Worker[] = [];
   const closers: (() => Promise<void>)[] = [];
 
+  const results = store === null ? null : new Results(store, { trustedHosts: settings.trustedResultHosts });
   if (roles.has('workflows') || roles.has('results')) {
     workers.push(
       await Worker.create({
@@ -59,7 +60,7 @@ export async function startWorkers(
           maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
           stickyQueueScheduleToStartTimeout: TIMEOUTS.stickyQueue,
         }),
-        ...(roles.has('results') && { activities: { ...createResultActivities({ store, ...hooks }) } }),
+        ...(roles.has('results') && { activities: { ...createResultActivities({ results, ...hooks }) } }),
       }),
     );
   }
@@ -76,7 +77,7 @@ export async function startWorkers(
       await Worker.create({
         ...common,
         taskQueue: apiTaskQueue(taskQueue),
-        activities: { ...createApiActivities({ api, keys, store, receipts, kindOf, ...hooks }) },
+        activities: { ...createApiActivities({ api, keys, receipts, kindOf, ...hooks }) },
         // Never leave this out: the last Worker that polls sets the limit for all.
         maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
       }),

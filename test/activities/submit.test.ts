@@ -37,7 +37,6 @@ beforeEach(async () => {
   dependencies = {
     api: createRivyaClient({ baseUrl: emulator.url, keys }),
     keys,
-    store,
     receipts: new Receipts(store, emulator.url),
     kindOf: () => null,
   };

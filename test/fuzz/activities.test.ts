@@ -29,7 +29,7 @@ beforeAll(async () => {
     else socket.write(bytes);
   });
   api = clientFor(wire.url, { timeouts: TIMEOUTS, keys });
-  activities = createApiActivities({ api, keys, store: null, receipts: null, kindOf: () => null });
+  activities = createApiActivities({ api, keys, receipts: null, kindOf: () => null });
 });
 afterAll(async () => {
   await api.close();

@@ -500,7 +500,7 @@ export const SABOTAGES = [
     name: 'partial-file',
     breaks: 'A file has its final name only when it is whole.',
     file: 'src/storage/file-store.ts',
-    replace: ['const temporary = besides(target);\n    const hash', 'const temporary = target;\n    const hash'],
+    replace: ['const part = path.join(this.#directory, PARTS, randomUUID());', 'const part = target;'],
     test: {
       file: 'test/storage/file-store.test.ts',
       name: 'a stored file > appears under its name when it is whole, and not before',

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
-import { FileStore, openStore, ResultError, resultName, StoreSettingError } from '../../src/storage/index.js';
+import { FileStore, openStore, ResultError, resultName, Results, StoreSettingError } from '../../src/storage/index.js';
 import { until } from '../support/until.js';
 
 const servers: Server[] = [];
@@ -22,9 +22,10 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-async function newStore(url: string): Promise<{ store: FileStore; directory: string }> {
+async function newResults(url: string): Promise<{ results: Results; directory: string }> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rivya-store-'));
-  return { store: new FileStore(`file:${directory}`, new Set([new URL(url).host])), directory };
+  const trustedHosts = new Set([new URL(url).host]);
+  return { results: new Results(new FileStore(`file:${directory}`), { trustedHosts }), directory };
 }
 
 const filesIn = async (directory: string): Promise<string[]> =>
@@ -34,9 +35,9 @@ describe('a stored file', () => {
   test('is whole, with its size, SHA-256, type and source without the query', async () => {
     const bytes = Buffer.alloc(300_000, 'x');
     const url = await serve((_request, response) => response.setHeader('content-type', 'video/mp4; x=1').end(bytes));
-    const { store, directory } = await newStore(url);
+    const { results, directory } = await newResults(url);
     const seen: number[] = [];
-    const file = await store.put(`${url}/a.bin?signature=s`, 'job/1', { onProgress: (n) => seen.push(n) });
+    const file = await results.keep(`${url}/a.bin?signature=s`, 'job/1', { onProgress: (n) => seen.push(n) });
     expect(file).toEqual({
       uri: `file://${directory}/job/1.mp4`,
       bytes: bytes.length,
@@ -63,8 +64,8 @@ describe('a stored file', () => {
     ['redirected for ever', (q, r) => void r.writeHead(302, { location: `${q.url}x` }).end(), { retryable: true }],
   ])('%s: nothing appears under the final name, no partial file stays', async (_name, listener, expected) => {
     const url = await serve(listener);
-    const { store, directory } = await newStore(url);
-    const error: unknown = await store.put(`${url}/a.png`, 'job/1').catch((e: unknown) => e);
+    const { results, directory } = await newResults(url);
+    const error: unknown = await results.keep(`${url}/a.png`, 'job/1').catch((e: unknown) => e);
     expect(error).toBeInstanceOf(ResultError);
     expect(error).toMatchObject(expected);
     expect(await filesIn(directory)).toEqual([]);
@@ -76,8 +77,8 @@ describe('a stored file', () => {
       response.setHeader('content-type', 'image/png').write('first half,');
       finish = () => void response.end(' second half');
     });
-    const { store, directory } = await newStore(url);
-    const stored = store.put(`${url}/a.png`, 'job/1');
+    const { results, directory } = await newResults(url);
+    const stored = results.keep(`${url}/a.png`, 'job/1');
     await until(async () => (await filesIn(directory)).length > 0);
     expect(await filesIn(directory)).not.toContain('1.png');
     finish();
@@ -88,9 +89,9 @@ describe('a stored file', () => {
   test('plain HTTP is refused unless the host is trusted, also behind a redirect', async () => {
     const target = await serve((_q, r) => void r.end('secret'));
     const url = await serve((_q, r) => void r.writeHead(302, { location: target }).end());
-    const { store } = await newStore(url);
-    await expect(store.put(target, 'a/1')).rejects.toThrow('RIVYA_TRUSTED_RESULT_HOSTS');
-    await expect(store.put(url, 'a/1')).rejects.toThrow('RIVYA_TRUSTED_RESULT_HOSTS');
+    const { results } = await newResults(url);
+    await expect(results.keep(target, 'a/1')).rejects.toThrow('RIVYA_TRUSTED_RESULT_HOSTS');
+    await expect(results.keep(url, 'a/1')).rejects.toThrow('RIVYA_TRUSTED_RESULT_HOSTS');
   });
 
   test('carries no credentials to the media host', async () => {
@@ -99,15 +100,15 @@ describe('a stored file', () => {
       headers = q.headers;
       r.end('x');
     });
-    const { store } = await newStore(url);
-    await store.put(url, 'a/1');
+    const { results } = await newResults(url);
+    await results.keep(url, 'a/1');
     expect(Object.keys(headers)).not.toContain('authorization');
   });
 });
 
 describe('a store address', () => {
   test.each(['ftp://x', 's4:bucket', 'output', ''])('of an unknown kind is refused: %s', (address) => {
-    expect(() => openStore(address, new Set())).toThrow(StoreSettingError);
+    expect(() => openStore(address)).toThrow(StoreSettingError);
   });
   test('that cannot be written is found by the probe', async () => {
     const file = fileURLToPath(import.meta.url);

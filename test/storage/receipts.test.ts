@@ -99,13 +99,6 @@ describe('a receipt', () => {
     }
   });
 
-  test('that was half written when the process died is passed over', async () => {
-    await receipts.noteSubmit(head, { unanswered: fence, riskReason: null });
-    const [file = ''] = await files();
-    await writeFile(path.join(path.dirname(file), '.task-task_1.json.0.part'), '{');
-    expect((await receipts.find(head.idempotencyKey)).tasks).toEqual([]);
-  });
-
   test('is read although a file manager has left a file of its own among them', async () => {
     await receipts.noteTask(head, task());
     await writeFile(path.join(directory, '.rivya', 'receipts', 'rivya.ai', '.DS_Store'), 'x');
