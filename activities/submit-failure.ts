@@ -1,11 +1,13 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type Fence, type SubmitInput } from '../src/contract/index.js';
+import { FAILURE, type FailureDetails, type Fence } from '../src/contract/index.js';
 import type { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { UNRESOLVED_ACTION } from '../src/policy/index.js';
 import { nothingKnown } from './failure.js';
 
+type Keyed = { readonly idempotencyKey: string };
+
 /** A submit that must not be repeated blind: a task may exist. */
-export function unresolved(input: SubmitInput, fence: Fence, why: string): ApplicationFailure {
+export function unresolved(input: Keyed, fence: Fence, why: string): ApplicationFailure {
   return fail(
     FAILURE.SubmitUnresolved,
     `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
@@ -17,7 +19,7 @@ export function unresolved(input: SubmitInput, fence: Fence, why: string): Appli
   );
 }
 
-export function inputChanged(input: SubmitInput, error?: RivyaApiError): ApplicationFailure {
+export function inputChanged(input: Keyed, error?: RivyaApiError): ApplicationFailure {
   const { httpStatus = null, requestId = null } = error ?? {};
   return fail(
     FAILURE.InputChanged,
@@ -32,13 +34,13 @@ export function inputChanged(input: SubmitInput, error?: RivyaApiError): Applica
   );
 }
 
-export function invalidRequest(input: SubmitInput, { message, field }: InvalidRequest): ApplicationFailure {
+export function invalidRequest(input: Keyed, { message, field }: InvalidRequest): ApplicationFailure {
   const { idempotencyKey } = input;
   return fail(FAILURE.InvalidInput, message, { idempotencyKey, field, action: 'Correct the field and start again.' });
 }
 
 /** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
-export function unexpected(input: SubmitInput, error: unknown, fence: Fence | null): ApplicationFailure {
+export function unexpected(input: Keyed, error: unknown, fence: Fence | null): ApplicationFailure {
   const type = error instanceof Error ? error.name : 'Error';
   const said = error instanceof Error ? error.message : String(error);
   const { idempotencyKey } = input;

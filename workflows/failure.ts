@@ -154,7 +154,11 @@ export function generationFailed(task: TaskSnapshot, state: GenerationState, inp
   );
 }
 
-export function neverAccepted(end: CallEnd, state: GenerationState, input: Generation): ApplicationFailure {
+export function neverAccepted(
+  end: CallEnd,
+  state: GenerationState,
+  input: Pick<Generation, 'submitDeadlineMs'>,
+): ApplicationFailure {
   const { httpStatus = null, requestId = null } = end.details;
   return failure(
     FAILURE.DeadlinePassed,

@@ -2,8 +2,7 @@
  * The core: one generation from key to result. Deterministic; every side effect is an Activity. It never posts under a
  * new key while a task may exist under the old one, and never forgets a task ID it has seen.
  */
-import { ApplicationFailure, isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
-import { UNKNOWN_FINGERPRINT } from '../src/contract/names.js';
+import { isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
 import type {
   GenerationIdentity,
   GenerationResult,
@@ -13,9 +12,7 @@ import type {
   TaskSnapshot,
 } from '../src/contract/index.js';
 import {
-  afterSubmit,
   idempotencyKey,
-  isStoredError,
   mayAttemptAgain,
   MIN_WAIT_MS,
   needsOperator,
@@ -28,6 +25,7 @@ import { activities } from './activities.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import { Progress, type Show, type Standing } from './progress.js';
+import { holdOrFail, submit } from './submission.js';
 
 /** What a run hands to the next one when it continues as new. */
 export interface Carried {
@@ -173,83 +171,19 @@ export class GenerationRun {
   }
 
   async #submit(attempt: number): Promise<SubmitResult> {
-    const { body, idempotencyWindowMs, submitDeadlineMs, model, onActionNeeded } = this.#input;
-    let refusedBy: string | null = null;
-    for (let tries = 0; ; tries++) {
-      const key = this.#key(attempt, this.#state.spentKeys);
-      const startedAt = Date.now();
-      let end: CallEnd;
-      try {
-        const summary = `submit ${model}, attempt ${attempt}`;
-        const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
-        const { unanswered: fence, riskAccepted, riskReason } = this.#state;
-        const risk = { fence, riskAccepted, riskReason };
-        const identity = this.#identity(attempt);
-        return await rivyaSubmit({ idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk });
-      } catch (error) {
-        if (isCancellation(error) || failures.wasCancelled(error)) {
-          // Between two attempts nobody can tell what the last one left; so a task may exist.
-          const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT, idempotencyKey: key };
-          const fence = failures.fenceOfCancelled(error);
-          this.progress.unanswered(fence === undefined ? (this.#state.unanswered ?? unknown) : fence);
-        }
-        end = callEnd(error);
-      }
-      this.progress.unanswered(end.fence);
-      // A refusal never takes away what an earlier POST left unanswered.
-      end = { ...end, fence: this.#state.unanswered };
-      const unanswered = end.fence !== null;
-      const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
-      if (next === 'neverAccepted') throw failures.neverAccepted(end, this.#state, this.#input);
-      if (next === 'fail') throw failures.callFailed(end, this.#state);
-      const { requestId = null } = end.details;
-      if (!unanswered && requestId !== null && requestId === refusedBy && this.#input.ownKey === null) {
-        // The very refusal of the last try: the API has stored it under this key and will never say anything else. No
-        // POST of this key was ever unanswered, so no task can exist under it.
-        const spentKeys = this.#state.spentKeys + 1;
-        this.progress.update({ spentKeys, idempotencyKey: this.#key(attempt, spentKeys) }, true);
-        refusedBy = null;
-        continue;
-      }
-      refusedBy = unanswered ? null : requestId;
-      const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
-      if (unresolved) end = failures.unresolved(end);
-      else if (unanswered)
-        end = { ...end, message: `${end.message} An earlier submit is unanswered: a task may exist.` };
-      if (onActionNeeded === 'fail') throw failures.callFailed(end, this.#state);
-      const ofThisRun = end.details.runId === workflowInfo().runId;
-      if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
-      const { found = null, reason = null } = await this.#heldSubmit(end, tries);
-      if (found !== null) return found;
-      if (!unresolved) continue;
-      if (ofThisRun) {
-        // A named person accepted the risk: the window starts anew. Key and body stay, unless an error is stored there.
-        this.progress.answered();
-        const spentKeys = this.#state.spentKeys + (isStoredError(end.fence) ? 1 : 0);
-        const risk = { unanswered: null, riskAccepted: true, riskReason: reason };
-        this.progress.update({ ...risk, spentKeys, idempotencyKey: this.#key(attempt, spentKeys) }, true);
-      } else {
-        // A reset brought this hold back, and maybe the old answer to it: nobody has accepted to pay once more. The
-        // submit is judged again, which finds its task or holds anew.
-        this.progress.update({}, true);
-      }
-    }
-  }
-
-  /** Holds a submit. Returns the task that a person named, or why they want it submitted again. */
-  async #heldSubmit(end: CallEnd, tries: number): Promise<{ found?: SubmitResult; reason?: string | null }> {
-    let { message } = end;
-    for (;;) {
-      const resumed = await this.#hold({ ...end, message }, tries, null);
-      if (resumed?.taskId == null) return { reason: resumed?.reason ?? null };
-      try {
-        return { found: await this.#adopt(resumed.taskId, this.#state.firstKey ?? undefined) };
-      } catch (error) {
-        if (!(error instanceof ApplicationFailure)) throw error;
-        // A wrong ID must not end the Workflow: the task that it looks for is still not known.
-        message = `${error.message} ${end.message}`;
-      }
-    }
+    const { body, idempotencyWindowMs, submitDeadlineMs, model } = this.#input;
+    const identity = this.#identity(attempt);
+    const summary = `submit ${model}, attempt ${attempt}`;
+    return submit(this.progress, {
+      policy: this.#input,
+      key: (spent) => this.#key(attempt, spent),
+      post: (key, risk) =>
+        activities
+          .submit(this.#host.taskQueue, submitDeadlineMs, summary)
+          .rivyaSubmit({ idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk }),
+      adopt: (taskId) => this.#adopt(taskId, this.#state.firstKey ?? undefined),
+      hold: (end, tries) => this.#hold(end, tries, null),
+    });
   }
 
   /** Takes up a task that was created elsewhere. It must be of the model that was asked for. */
@@ -327,8 +261,7 @@ export class GenerationRun {
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */
   async #hold(end: CallEnd, tries: number, wait: Wait | null): ReturnType<Progress['hold']> {
-    if (this.#input.onActionNeeded === 'fail') throw failures.callFailed(end, this.#state);
-    const resumed = await this.progress.hold(end.code, end, tries);
+    const resumed = await holdOrFail(this.progress, this.#input, end, tries);
     if (resumed === null) await this.#checkpoint(wait);
     return resumed;
   }
@@ -382,9 +315,6 @@ export class GenerationRun {
     );
   }
 }
-
-const BROUGHT_BACK =
-  'This may have been held before a reset: a reason only has the submit looked at again, and is asked for once more.';
 
 // The Date header of a reply counts whole seconds.
 const CLOCK_STEP_MS = 1_000;

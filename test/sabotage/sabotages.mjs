@@ -26,7 +26,7 @@ export const SABOTAGES = [
   {
     name: 'random-key',
     breaks: 'Every attempt of a submit carries the same key.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: [
       'const request = { idempotencyKey,',
       'const request = { idempotencyKey: `${idempotencyKey}${Math.random()}`,',
@@ -104,7 +104,7 @@ export const SABOTAGES = [
   {
     name: 'lease-not-checked',
     breaks: 'A Worker that was stopped after its fence posts nothing when it wakes up.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['() => lease.held() && inWindow(input, fence)', '() => inWindow(input, fence)'],
     test: {
       file: SUBMIT,
@@ -124,7 +124,7 @@ export const SABOTAGES = [
   {
     name: 'cancel-aborts-the-post',
     breaks: 'A cancel never aborts a POST under way.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: [
       'const request = { idempotencyKey,',
       "const request = { signal: (await import('@temporalio/activity')).cancellationSignal(), idempotencyKey,",
@@ -159,21 +159,21 @@ export const SABOTAGES = [
   {
     name: 'no-window',
     breaks: 'An unanswered POST is not repeated after the idempotency window.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['return Date.now() - firstPostedAt <= idempotencyWindowMs;', 'return true;'],
     test: { file: SUBMIT, name: 'an attempt posts nothing > after the window of an unanswered POST' },
   },
   {
     name: 'window-not-checked-last',
     breaks: 'The window is checked right before the POST.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['() => lease.held() && inWindow(input, fence)', '() => lease.held()'],
     test: { file: SUBMIT, name: 'an attempt posts nothing > where that window ends right before the POST' },
   },
   {
     name: 'window-restarts',
     breaks: 'The window counts from the first POST, not from the last.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['const fence: Fence = unanswered ?? {', 'const fence: Fence = {'],
     test: {
       file: SUBMIT,
@@ -183,14 +183,14 @@ export const SABOTAGES = [
   {
     name: 'fingerprint-not-compared',
     breaks: 'An unanswered POST is not repeated under the API key of another account.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['unanswered.fingerprint !== fingerprint &&', 'unanswered.fingerprint === fingerprint &&'],
     test: { file: SUBMIT, name: 'an attempt posts nothing > under another API key than that of an unanswered POST' },
   },
   {
     name: 'wiped-heartbeat-believed',
     breaks: 'A reset of the Activity that wipes its heartbeat does not wipe out that a POST may be unanswered.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['unanswered ??= await wipedFence(idempotencyKey);', 'void wipedFence;'],
     test: {
       file: 'test/workflow/unknown.test.ts',
@@ -232,7 +232,7 @@ export const SABOTAGES = [
   {
     name: 'refusal-clears-unknown',
     breaks: 'A refusal after an unanswered POST does not end the doubt.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ["error.outcome === 'refused' ? unanswered :", "error.outcome === 'refused' ? null :"],
     test: {
       file: GENERATE_MEDIA,
@@ -242,14 +242,14 @@ export const SABOTAGES = [
   {
     name: 'refusal-stays-unanswered',
     breaks: 'After a known refusal nothing is unanswered: a key that is rotated then holds nobody.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['await settle(open);', 'void settle;'],
     test: { file: 'test/workflow/receipts.test.ts', name: 'a receipt > of a refusal leaves nothing unanswered' },
   },
   {
     name: 'early-conflict-is-final',
     breaks: 'A conflict may come from our own POST that still runs, so it is waited out.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['unanswered !== null || age < TIMEOUTS.conflictGrace', 'unanswered !== null || age < 0'],
     test: {
       file: SUBMIT,
@@ -291,7 +291,7 @@ export const SABOTAGES = [
   {
     name: 'digest-not-compared',
     breaks: 'A recalled task is of the same request body.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: ['known.bodyDigest !== head.bodyDigest', "known.bodyDigest === ''"],
     test: {
       file: RECALL,
@@ -301,7 +301,7 @@ export const SABOTAGES = [
   {
     name: 'no-receipt-before-the-post',
     breaks: 'A receipt is written before the POST.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: [
       "if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));",
       'void standing;',
@@ -339,7 +339,7 @@ export const SABOTAGES = [
   {
     name: 'old-answer-counts-after-reset',
     breaks: 'What a person accepted before a reset is not accepted again by it.',
-    file: 'workflows/generation.ts',
+    file: 'workflows/submission.ts',
     replace: [
       'const ofThisRun = end.details.runId === workflowInfo().runId;',
       "const ofThisRun = workflowInfo().runId !== '';",
@@ -441,7 +441,7 @@ export const SABOTAGES = [
   {
     name: 'retry-after-ignored',
     breaks: 'A call is repeated no earlier than the API asked.',
-    file: 'activities/submit.ts',
+    file: 'activities/paid-post.ts',
     replace: [
       'const { code, retryAfterMs } = error;',
       'const { code, retryAfterMs } = { ...error, retryAfterMs: null };',
@@ -464,7 +464,7 @@ export const SABOTAGES = [
     name: 'key-in-a-log-line',
     breaks: 'The API key is in no log line.',
     file: 'activities/submit.ts',
-    replace: ["log.info('submitted', {", "log.info('submitted', { key: key.reveal(),"],
+    replace: ["log.info('submitted', {", "log.info('submitted', { key: (await dependencies.keys.current())?.reveal(),"],
     test: {
       file: SUBMIT,
       name: 'an attempt posts once and tells the task > and its log lines name the task, never the API key',

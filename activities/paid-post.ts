@@ -1,0 +1,147 @@
+import { activityInfo } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { UNKNOWN_FINGERPRINT, type Fence, type SubmitInput } from '../src/contract/index.js';
+import { InvalidRequest, RivyaApiError, type CreateGenerationInput } from '../src/api/index.js';
+import { formatDuration, isStoredError, judgeSubmit, retryDelay, TIMEOUTS } from '../src/policy/index.js';
+import type { ReceiptHead, Receipts } from '../src/storage/index.js';
+import { noted, step, type ActivityDependencies } from './context.js';
+import { callFailure } from './failure.js';
+import { Lease } from './heartbeat.js';
+import { oldest, wipedFence, type Recalled } from './recall.js';
+import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
+
+/** What every Activity that pays gets from its Workflow. */
+export type PaidInput = Omit<SubmitInput, 'identity' | 'body'>;
+
+/** The one POST of an Activity that pays, and what is done around it. */
+export interface PaidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswered'>, Answer, Result> {
+  readonly head: ReceiptHead;
+  /** Where it is noted that the POST goes out, or null. */
+  readonly receipts: Pick<Receipts, 'noteSubmit'> | null;
+  /** What is known of the key from before. */
+  recall(): Promise<Known | null>;
+  /** The result where that was an answer, else null. */
+  recalled(known: Known): Result | null;
+  /** Sends the request, once. */
+  post(request: Omit<CreateGenerationInput, 'body'>): Promise<Answer>;
+  /** Notes the answer and makes the result of it. Must not throw: the answer is paid. */
+  answered(answer: Answer, fence: Fence): Promise<Result>;
+}
+
+/**
+ * One attempt of a call that costs money. It makes at most one POST, and none unless the Service has acknowledged the
+ * fence: an attempt that was timed out meanwhile cannot post behind the back of the next one.
+ */
+export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswered'>, Answer, Result>(
+  input: PaidInput,
+  call: PaidPost<Known, Answer, Result>,
+  { keys, onStep }: Pick<ActivityDependencies, 'keys' | 'onStep'>,
+): Promise<Result> {
+  const { head, receipts } = call;
+  const { idempotencyKey } = input;
+  const info = activityInfo();
+  const lease = new Lease();
+  const runId = info.workflowExecution?.runId;
+  const beat = (fence: Fence | null): Fence | null => fence && { ...fence, ...(runId !== undefined && { runId }) };
+  const riskReason = input.riskReason ?? null;
+  // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
+  let unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
+  let posted: Fence | null = null;
+
+  // Where this fails, the next attempt believes that a task may exist. An attempt that has lost its lease changes no
+  // receipt: the next one may be posting.
+  const settle = async (fence: Fence | null): Promise<void> => {
+    const renewed = await lease.renew(beat(fence)).then(
+      () => true,
+      // After a cancel no other attempt follows.
+      (error) => error instanceof CancelledFailure,
+    );
+    if (renewed) await noted(() => receipts?.noteSubmit(head, { unanswered: fence, riskReason }));
+  };
+
+  try {
+    unanswered ??= await wipedFence(idempotencyKey);
+    const known = await lease.keep(beat(unanswered), () => call.recall());
+    if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) throw inputChanged(input);
+    const before = known === null ? null : call.recalled(known);
+    if (before !== null) return before;
+    if (!input.riskAccepted) unanswered = oldest(unanswered, known?.unanswered ?? null);
+    if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
+      throw unresolved(input, unanswered, 'it went out under another key of this attempt');
+    }
+
+    const key = await keys.current();
+    // Without a key there is nothing to name in the fence, so nothing is posted.
+    if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
+    const fingerprint = key.fingerprint();
+    if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
+
+    const fence: Fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint, idempotencyKey };
+    await step(onStep, 'fence', () => lease.renew(beat(fence)));
+    const answer = await lease.keep(beat(fence), async () => {
+      const standing = { unanswered: fence, riskReason };
+      if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
+      posted = fence;
+      // The very key whose fingerprint the fence carries, also when the key file changes in between.
+      const request = { idempotencyKey, key, maySend: () => lease.held() && inWindow(input, fence) };
+      return step(onStep, 'POST', () => call.post(request));
+    });
+    return await call.answered(answer, fence);
+  } catch (error) {
+    if (error instanceof CancelledFailure) throw new CancelledFailure(error.message, [{ fence: unanswered }]);
+    if (error instanceof ApplicationFailure) throw error;
+    if (error instanceof InvalidRequest) {
+      await settle(unanswered);
+      throw invalidRequest(input, error);
+    }
+    if (!(error instanceof RivyaApiError)) {
+      if (posted === null) await settle(unanswered);
+      throw unexpected(input, error, posted ?? unanswered);
+    }
+    // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
+    const open = error.outcome === 'refused' ? unanswered : withError(posted, error);
+    await settle(open);
+    if (open?.error !== undefined && isStoredError(open)) {
+      throw unresolved(input, open, `the API gives one and the same error (${open.error.requestId}) again and again`);
+    }
+    // Both times are the Service's own. Another run's POST that was under way has ended after this.
+    const age = info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs;
+    const conflictMayBeOurs = unanswered !== null || age < TIMEOUTS.conflictGrace;
+    const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
+    if (conflict && !conflictMayBeOurs) throw inputChanged(input, error);
+    const { attempt } = info;
+    const { code, retryAfterMs } = error;
+    throw callFailure(error, judgeSubmit(error, conflictMayBeOurs), {
+      idempotencyKey,
+      fence: open,
+      attempt,
+      retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
+    });
+  }
+}
+
+/** The fence after an error reply: the same request ID again means that the API has stored it under the key. */
+function withError(fence: Fence | null, { requestId }: RivyaApiError): Fence | null {
+  if (fence === null || requestId === null) return fence;
+  const times = fence.error?.requestId === requestId ? fence.error.times + 1 : 1;
+  return { ...fence, error: { requestId, times } };
+}
+
+/** After an unanswered POST, only the same account within the window of the key may be asked again. */
+function refuseBlindRepeat(input: PaidInput, unanswered: Fence, fingerprint: string): void {
+  if (!inWindow(input, unanswered)) {
+    const window = formatDuration(input.idempotencyWindowMs);
+    throw unresolved(
+      input,
+      unanswered,
+      `its answer is still unknown after ${window}, and the API may have forgotten the key`,
+    );
+  }
+  if (unanswered.fingerprint !== fingerprint && unanswered.fingerprint !== UNKNOWN_FINGERPRINT) {
+    throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
+  }
+}
+
+function inWindow({ idempotencyWindowMs }: PaidInput, { firstPostedAt }: Fence): boolean {
+  return Date.now() - firstPostedAt <= idempotencyWindowMs;
+}
