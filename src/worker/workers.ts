@@ -6,7 +6,7 @@ import { apiTaskQueue, type MediaKind } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
 import { Receipts, Results } from '../storage/index.js';
 import { workflowCode } from './bundle.js';
-import { modelKinds } from './model-kinds.js';
+import { cachedModels } from './models.js';
 import { activitiesPerSecond } from './rate.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
@@ -69,10 +69,10 @@ export async function startWorkers(
     const timeouts = { post: TIMEOUTS.httpSubmit, get: TIMEOUTS.httpCheck };
     const api = createRivyaClient({ baseUrl: settings.baseUrl, keys, timeouts });
     closers.push(() => api.close());
-    const kinds = modelKinds(api);
-    kinds.refresh();
+    const models = cachedModels(api);
+    models.refresh();
     const receipts = store === null ? null : new Receipts(store, settings.baseUrl);
-    const kindOf = (model: string | null): MediaKind | null => kinds.kindOf(model);
+    const kindOf = (model: string | null): MediaKind | null => models.kindOf(model);
     workers.push(
       await Worker.create({
         ...common,

@@ -4,9 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSettings, SettingsError } from '../../src/config.js';
 import { activitiesPerSecond } from '../../src/worker/rate.js';
-import { modelKinds } from '../../src/worker/model-kinds.js';
 import { checkWorkerSettings } from '../../worker.js';
-import { until } from '../support/until.js';
 
 describe('a wrong setting is a named error at start', () => {
   test.each([
@@ -75,30 +73,4 @@ test.each([60, 600, 20, 10, 1])('a limit of %i calls a minute keeps any 60 s bel
   // Four partitions, each with one second of burst.
   if (perMinute >= 20) expect((60 + 1) * rate + 4).toBeLessThanOrEqual(perMinute + 1e-9);
   else expect(rate).toBe(perMinute / 120);
-});
-
-describe('the look-up of model kinds', () => {
-  test('never delays or fails: it answers null at once and learns behind', async () => {
-    let calls = 0;
-    let now = 0;
-    const kinds = modelKinds(
-      {
-        listModels: async () => {
-          calls++;
-          if (calls === 1) throw new Error('down');
-          return { models: [{ id: 'z-image', kind: 'image' }], serverTime: null, simulated: false } as never;
-        },
-      },
-      () => now,
-    );
-    expect(kinds.kindOf('z-image')).toBeNull();
-    // A failed look-up is not repeated with every submit.
-    expect(kinds.kindOf('z-image')).toBeNull();
-    expect(calls).toBe(1);
-    now += 60_000;
-    await until(() => kinds.kindOf('z-image') === 'image');
-    expect(calls).toBe(2);
-    expect(kinds.kindOf('brand-new')).toBeNull();
-    expect(kinds.kindOf(null)).toBeNull();
-  });
 });
