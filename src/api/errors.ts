@@ -59,7 +59,4 @@ export class InvalidRequest extends Error {
   }
 }
 
-/** A base URL or proxy address that this client does not use. The message never repeats the address. */
-export class InvalidAddress extends Error {
-  override readonly name = 'InvalidAddress';
-}
+export { InvalidAddress } from '../http/proxy.js';

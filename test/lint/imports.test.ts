@@ -76,7 +76,15 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
     ],
   },
   'src/api': {
-    allowed: ['./client.js', './schemas/reply.js', '../contract/index.js', 'undici', 'zod', 'node:fs/promises'],
+    allowed: [
+      './client.js',
+      './schemas/reply.js',
+      '../contract/index.js',
+      '../http/proxy.js',
+      'undici',
+      'zod',
+      'node:fs/promises',
+    ],
     refused: [
       '@temporalio/common',
       '@temporalio/activity',
@@ -88,7 +96,15 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
     ],
   },
   'src/storage': {
-    allowed: ['./local.js', '../contract/index.js', 'undici', 'zod', 'node:fs/promises'],
+    allowed: [
+      './local.js',
+      '../contract/index.js',
+      '../http/proxy.js',
+      'file-type',
+      'undici',
+      'zod',
+      'node:fs/promises',
+    ],
     refused: ['@temporalio/activity', '../policy/key.js', '../api/index.js', '../cli/main.js', '../config.js'],
   },
   'src/emulator': {
