@@ -29,12 +29,15 @@ export async function startWorkers(
     connection,
     namespace,
     workflows = workflowCode(),
+    activities,
     onStep,
   }: {
     connection: NativeConnection;
     namespace: string;
     /** The Workflow code to run; default: this package's bundle. */
     workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
+    /** Further Activities for `<queue>`. */
+    activities?: object;
     /** For tests of faults: called around each side effect of the Activities. */
     onStep?: OnStep;
   },
@@ -60,7 +63,7 @@ export async function startWorkers(
           maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
           stickyQueueScheduleToStartTimeout: TIMEOUTS.stickyQueue,
         }),
-        ...(roles.has('results') && { activities: { ...createResultActivities({ results, ...hooks }) } }),
+        activities: { ...activities, ...(roles.has('results') && createResultActivities({ results, ...hooks })) },
       }),
     );
   }

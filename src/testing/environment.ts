@@ -1,0 +1,181 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { Client } from '@temporalio/client';
+import type { NativeConnection, WorkerOptions } from '@temporalio/worker';
+import { GenerationClient } from '../client.js';
+import { readSettings } from '../config.js';
+import { DEFAULT_TASK_QUEUE } from '../contract/index.js';
+import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/index.js';
+import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
+import { startDevServer } from '../temporal/embedded/server.js';
+import { workflowCode } from '../worker/bundle.js';
+import { startWorkers, type RunningWorkers } from '../worker/workers.js';
+import type { FakeActivities } from './fake-activities.js';
+import { startFakeWorkers } from './fake-workers.js';
+
+// Jobs end within a second, so a generation is done at its first check.
+const DURATIONS = { image: 800, audio: 800, video: 800 };
+// Out of the way: a test that waits for the limit of an account waits for nothing it wants to know.
+const RATE_LIMIT_PER_MINUTE = 60_000;
+
+/** What is used of a `TestWorkflowEnvironment` of `@temporalio/testing`; any client with a connection will do. */
+export interface ExistingEnvironment {
+  readonly client: Client;
+  readonly nativeConnection: NativeConnection;
+  /** Default: that of the client. */
+  readonly namespace?: string | undefined;
+  /** The emulator goes by this clock, so that its tasks age while a server skips time. */
+  currentTimeMs?(): Promise<number>;
+}
+
+interface CommonOptions extends Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle' | 'activities'> {
+  /**
+   * A Temporal server that runs, for example a `TestWorkflowEnvironment`; it stays yours to end. Default: the server
+   * that `TEMPORAL_ADDRESS` names, or else a dev server of its own, found as `rivya-temporal dev` finds it.
+   */
+  readonly environment?: ExistingEnvironment;
+  /**
+   * Task queue of the Workers. Default `rivya`, as in production, so that your Workflows run unchanged. Two environments
+   * at a time on one server need different ones.
+   */
+  readonly taskQueue?: string;
+  /** Receives what the search for a Temporal server says. Default: nobody. */
+  readonly log?: (line: string) => void;
+}
+
+/**
+ * `workflowsPath` or `workflowBundle`: your Workflows, which also hold `export * from 'rivya-temporal/workflows'`; default
+ * those of this package alone. `activities`: your own.
+ */
+export interface TestEnvironmentOptions extends CommonOptions {
+  /** Models, prices, switches, faults. Here jobs take 800 ms unless `durations` says otherwise. */
+  readonly emulator?: EmulatorOptions;
+  /** Settings of the Worker, by their `RIVYA_*` names, over those that lead to the emulator and a temporary store. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Whether Workers run from the start. Default true. */
+  readonly workers?: boolean;
+  readonly fake?: undefined;
+}
+
+/** As `TestEnvironmentOptions`, without the API. */
+export interface FakeEnvironmentOptions extends CommonOptions {
+  /** What each step comes to; the Workers have these Activities and call no API. */
+  readonly fake: FakeActivities;
+}
+
+export interface TestEnvironment extends AsyncDisposable {
+  readonly client: Client;
+  /** For Workers of your own. */
+  readonly connection: NativeConnection;
+  readonly generations: GenerationClient;
+  readonly taskQueue: string;
+  /** Ends what this environment started; also the Workflows are gone with a server of its own. */
+  dispose(): Promise<void>;
+}
+
+export interface EmulatorEnvironment extends TestEnvironment {
+  /** Sets faults, switches, credits and keys while it runs; its `ledger()` tells what was paid. */
+  readonly emulator: Emulator;
+  /** Directory of the store: results, and receipts below `.rivya`. It is removed at the end. */
+  readonly output: string;
+  /** The settings of the Workers, for a Worker process of your own. */
+  readonly env: NodeJS.ProcessEnv;
+  /** Starts Workers, by default as at the start. `env`: settings that differ, such as `RIVYA_WORKER_ROLES`. */
+  startWorkers(
+    change?: { readonly env?: NodeJS.ProcessEnv } & Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>,
+  ): Promise<RunningWorkers>;
+  /** Stops all of them; their Workflows wait. */
+  stopWorkers(): Promise<void>;
+}
+
+/**
+ * A Temporal server, Workers and the emulator of the Rivya API in one call, for tests of your own Workflows. With `fake`
+ * the Workers take the outcome of each step from you, and there is no API. Nothing is paid either way.
+ *
+ * @throws ServerNotFound naming what to install, when there is no Temporal server and none can be found or fetched.
+ * @throws SettingsError for a wrong `env`.
+ */
+export async function createTestEnvironment(options: FakeEnvironmentOptions): Promise<TestEnvironment>;
+export async function createTestEnvironment(options?: TestEnvironmentOptions): Promise<EmulatorEnvironment>;
+export async function createTestEnvironment(
+  options: TestEnvironmentOptions | FakeEnvironmentOptions = {},
+): Promise<TestEnvironment> {
+  // What was started is ended in the reverse order, also when a later step fails.
+  const ends: (() => Promise<unknown>)[] = [];
+  const dispose = async (): Promise<void> => {
+    for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
+  };
+  try {
+    const server = options.environment ?? (await connect(options.log, ends));
+    const { client, nativeConnection, namespace } = server;
+    const { taskQueue = DEFAULT_TASK_QUEUE, activities = {} } = options;
+    const base = {
+      client,
+      connection: nativeConnection,
+      generations: new GenerationClient(client, { taskQueue }),
+      taskQueue,
+      dispose,
+      [Symbol.asyncDispose]: dispose,
+    };
+    const target = { connection: nativeConnection, namespace: namespace ?? client.options.namespace, activities };
+    if (options.fake !== undefined) {
+      const workers = await startFakeWorkers(options.fake, { ...target, taskQueue, workflows: workflowsOf(options) });
+      ends.push(() => workers.stop());
+      return base;
+    }
+
+    const output = await mkdtemp(path.join(tmpdir(), 'rivya-output-'));
+    ends.push(() => rm(output, { recursive: true }));
+    const clock = (): number | Promise<number> => server.currentTimeMs?.() ?? Date.now();
+    const emulator = await startEmulator({ durations: DURATIONS, clock, ...options.emulator });
+    const env = {
+      RIVYA_API_KEY: emulator.apiKey,
+      RIVYA_BASE_URL: emulator.url,
+      RIVYA_TASK_QUEUE: taskQueue,
+      RIVYA_RATE_LIMIT_PER_MINUTE: String(RATE_LIMIT_PER_MINUTE),
+      RIVYA_STORE: `file:${output}`,
+      RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
+      ...options.env,
+    };
+    const running: RunningWorkers[] = [];
+    const start: EmulatorEnvironment['startWorkers'] = async (change = {}) => {
+      const settings = readSettings({ ...env, ...change.env });
+      const workflows = workflowsOf({ ...options, ...change });
+      const started = await startWorkers(settings, { ...target, workflows });
+      running.push(started);
+      return started;
+    };
+    const stop = async (): Promise<void> => void (await Promise.all(running.map((workers) => workers.stop())));
+    ends.push(stop);
+    // First of all, so that no Worker waits for an answer that hangs.
+    ends.push(() => emulator.close());
+    const environment: EmulatorEnvironment = { ...base, emulator, output, env, startWorkers: start, stopWorkers: stop };
+    if (options.workers !== false) await start();
+    return environment;
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+async function connect(
+  log: (line: string) => void = () => undefined,
+  ends: (() => Promise<unknown>)[],
+): Promise<ExistingEnvironment> {
+  const server = configuredAddress() === null ? await startDevServer({ log, ui: false, port: 0 }) : null;
+  if (server !== null) ends.push(() => server.stop());
+  const { client, namespace } = await connectClient(server?.address);
+  ends.push(() => client.connection.close());
+  const { connection } = await connectWorker(server?.address);
+  ends.push(() => connection.close());
+  return { client, nativeConnection: connection, namespace };
+}
+
+function workflowsOf({
+  workflowsPath,
+  workflowBundle,
+}: Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>): Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'> {
+  if (workflowBundle !== undefined) return { workflowBundle };
+  return workflowsPath === undefined ? workflowCode() : { workflowsPath };
+}
