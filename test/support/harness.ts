@@ -1,15 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { inject } from 'vitest';
-import { GenerationClient } from '../../src/client.js';
+import type { GenerationClient } from '../../src/client.js';
 import { readSettings, type Settings } from '../../src/config.js';
-import { startEmulator, type Emulator, type EmulatorOptions } from '../../src/emulator/index.js';
+import type { Emulator, EmulatorOptions } from '../../src/emulator/index.js';
 import { startDevServer } from '../../src/temporal/embedded/server.js';
-import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
+import { createTestEnvironment } from '../../src/testing/index.js';
+import type { RunningWorkers } from '../../src/worker/workers.js';
 
 let installed = false;
 export function quietRuntime(): void {
@@ -44,7 +42,7 @@ interface WorkersChange {
  * `dynamicConfig` is given.
  */
 export async function startHarness({
-  emulator: emulatorOptions,
+  emulator,
   env = {},
   dynamicConfig,
   workers = true,
@@ -60,50 +58,34 @@ export async function startHarness({
       ? null
       : await startDevServer({ log: () => undefined, ui: false, port: 0, dynamicConfig });
   const address = server?.address ?? inject('temporalAddress');
-  const output = await mkdtemp(path.join(tmpdir(), 'rivya-output-'));
-  // Jobs end within a second, so a generation is done at its first check.
-  const emulator = await startEmulator({ durations: { image: 800, audio: 800, video: 800 }, ...emulatorOptions });
-  const taskQueue = `test-${randomUUID()}`;
-  const settings = readSettings({
-    RIVYA_API_KEY: emulator.apiKey,
-    RIVYA_BASE_URL: emulator.url,
-    RIVYA_TASK_QUEUE: taskQueue,
-    RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
-    RIVYA_STORE: `file:${output}`,
-    RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
-    ...env,
-  });
   const connection = await NativeConnection.connect({ address });
   const temporal = new Client({ connection: await Connection.connect({ address }) });
-  const running: RunningWorkers[] = [];
-  const start = async ({
-    roles = settings.roles,
-    bundle = inject('bundle'),
-    apiKey,
-  }: WorkersChange = {}): Promise<RunningWorkers> => {
-    const workflows = { workflowBundle: { codePath: bundle } };
-    const { keys } = apiKey === undefined ? settings : readSettings({ RIVYA_API_KEY: apiKey });
-    const started = await startWorkers({ ...settings, roles, keys }, { connection, namespace: 'default', workflows });
-    running.push(started);
-    return started;
-  };
-  if (workers) await start();
+  const environment = await createTestEnvironment({
+    environment: { client: temporal, nativeConnection: connection },
+    taskQueue: `test-${randomUUID()}`,
+    workflowBundle: { codePath: inject('bundle') },
+    env,
+    workers,
+    ...(emulator !== undefined && { emulator }),
+  });
   return {
+    ...environment,
     address,
-    emulator,
     temporal,
-    client: new GenerationClient(temporal, { taskQueue }),
-    taskQueue,
-    output,
-    settings,
-    connection,
-    startWorkers: start,
+    client: environment.generations,
+    settings: readSettings(environment.env),
+    startWorkers: ({ roles, bundle, apiKey } = {}) =>
+      environment.startWorkers({
+        env: {
+          ...(roles !== undefined && { RIVYA_WORKER_ROLES: [...roles].join() }),
+          ...(apiKey !== undefined && { RIVYA_API_KEY: apiKey }),
+        },
+        ...(bundle !== undefined && { workflowBundle: { codePath: bundle } }),
+      }),
     [Symbol.asyncDispose]: async () => {
-      await emulator.close();
-      await Promise.all(running.map((workers_) => workers_.stop()));
+      await environment.dispose();
       await Promise.all([temporal.connection.close(), connection.close()]);
       await server?.stop();
-      await rm(output, { recursive: true });
     },
   };
 }
