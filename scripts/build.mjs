@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { buildCommonJs } from './commonjs.mjs';
 
 const SOURCES = [
   'src',
@@ -13,6 +14,8 @@ const SOURCES = [
   'package-lock.json',
   'tsconfig.json',
   'scripts/build.mjs',
+  'scripts/commonjs.mjs',
+  'package.json',
 ];
 const ASSETS = ['src/emulator/assets', 'src/temporal/embedded/lifeline.mjs', 'src/temporal/embedded/sdk-download.mjs'];
 const STAMP = 'dist/.built';
@@ -33,6 +36,7 @@ rmSync('dist', { recursive: true, force: true });
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
 for (const asset of ASSETS) cpSync(asset, path.join('dist', asset), { recursive: true });
+buildCommonJs();
 chmodSync('dist/src/cli/main.js', 0o755);
 
 const { bundleWorkflowCode } = await import('@temporalio/worker');
