@@ -1,0 +1,15 @@
+import { GenerationClient } from 'rivya-temporal';
+import { createTestEnvironment } from 'rivya-temporal/testing';
+
+test('a generation', async () => {
+  const taskQueue = `package-jest-esm-${Date.now()}`;
+  const env = await createTestEnvironment({ taskQueue });
+  try {
+    const client = new GenerationClient(env.client, { taskQueue });
+    const handle = await client.start({ model: 'z-image', prompt: 'A fox' }, { workflowId: taskQueue });
+    expect(await handle.result()).toMatchObject({ status: 'succeeded' });
+    expect((await env.emulator.ledger()).paidTasks).toBe(1);
+  } finally {
+    await env.dispose();
+  }
+}, 120_000);

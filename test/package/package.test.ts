@@ -1,0 +1,169 @@
+/** The package as it is published: packed, installed into empty projects, and run in each. */
+import { createHash } from 'node:crypto';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { exec, install, pack, temporalVersions, transitive, type Ran, type Tarball } from './project.js';
+
+// 1.0 MB when it was measured, two thirds of it the Workflow bundle.
+const MAX_TARBALL_BYTES = 1_500_000;
+const MAX_DEPENDENCIES = 25;
+const NODE_24 = `node-${process.platform}-${process.arch}`;
+const TOOLS = {
+  'typescript-5.7': 'npm:typescript@~5.7.0',
+  'typescript-5.9': 'npm:typescript@~5.9.0',
+  'typescript-7': 'npm:typescript@~7.0.0',
+  '@types/node': '^20.19.0',
+  jest: '^30.0.0',
+  publint: '^0.3.0',
+  '@arethetypeswrong/cli': '^0.18.0',
+  [NODE_24]: '^24.0.0',
+};
+const APP = fileURLToPath(new URL('app', import.meta.url));
+
+let tarball: Tarball;
+/** Projects by their version of `@temporalio/*`; the first one has the tools. */
+const projects = new Map<string, string>();
+let project: string;
+
+beforeAll(async () => {
+  tarball = await pack();
+  for (const version of await temporalVersions()) {
+    projects.set(version, await install(tarball, version, projects.size === 0 ? TOOLS : {}));
+  }
+  project = projects.values().next().value!;
+  console.log(`@temporalio/* of the peer range, lowest and newest: ${[...projects.keys()].join(', ')}`);
+}, 900_000);
+afterAll(async () => {
+  await Promise.all([path.dirname(tarball.file), ...projects.values()].map((it) => rm(it, { recursive: true })));
+});
+
+const tool = (name: string, file: string): string => path.join(project, 'node_modules', name, file);
+
+/** Compiles the program into a folder of its own. */
+async function compile(name: string, typescript: string, type: 'module' | 'commonjs', options: object): Promise<Ran> {
+  const directory = path.join(project, name);
+  await cp(APP, directory, { recursive: true });
+  await writeFile(path.join(directory, 'package.json'), JSON.stringify({ type }));
+  // The last two as `tsc --init` writes them; the declarations of @temporalio/* do not compile without.
+  const usual = { target: 'es2023', strict: true, types: ['node'], esModuleInterop: true, skipLibCheck: true };
+  const compilerOptions = { ...usual, rootDir: '.', outDir: 'out', ...options };
+  await writeFile(path.join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
+  return exec(process.execPath, [tool(typescript, 'bin/tsc'), '-p', directory], { cwd: project });
+}
+
+/** Runs the program of a folder, against the server that all tests share. */
+function runApp(directory: string, node = process.execPath): Promise<Ran> {
+  const out = path.join(directory, 'out');
+  const taskQueue = `package-${path.basename(directory)}-${path.basename(node)}-${Date.now()}`;
+  const env = { TEMPORAL_ADDRESS: inject('temporalAddress') };
+  return exec(node, [path.join(out, 'app.js'), path.join(out, 'workflows.js'), taskQueue], { cwd: directory, env });
+}
+
+const SUMMARY = { status: 'succeeded', files: 1, paidTasks: 2, loaded: true, link: expect.stringMatching(/^http/) };
+function expectGenerated({ status, stdout, output }: Ran, more: object = {}): void {
+  expect(status, output).toBe(0);
+  expect(JSON.parse(stdout.trim().split('\n').at(-1)!), output).toMatchObject({ ...SUMMARY, ...more });
+}
+
+// Most compilers come to the same JavaScript, which needs to run once.
+const ran = new Map<string, Promise<Ran>>();
+async function runOnce(directory: string): Promise<Ran> {
+  const files = ['package.json', 'out/app.js', 'out/workflows.js'].map((file) => path.join(directory, file));
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(await readFile(file));
+  const key = hash.digest('hex');
+  const before = ran.get(key);
+  if (before !== undefined) return before;
+  const now = runApp(directory);
+  ran.set(key, now);
+  return now;
+}
+
+const ESM = ['typescript-5.7', 'typescript-5.9', 'typescript-7'].flatMap((typescript) => [
+  [typescript, { module: 'nodenext' }] as const,
+  [typescript, { module: 'esnext', moduleResolution: 'bundler' }] as const,
+]);
+test.each(ESM)('an ES module, %s %j: compiles, and runs a generation', async (typescript, options) => {
+  const name = `esm-${typescript}-${options.module}`;
+  const compiled = await compile(name, typescript, 'module', options);
+  expect(compiled.status, compiled.output).toBe(0);
+  expectGenerated(await runOnce(path.join(project, name)));
+});
+
+const COMMONJS = ['typescript-5.7', 'typescript-5.9', 'typescript-7'].flatMap((typescript) => [
+  [typescript, { module: 'node16' }] as const,
+  [typescript, { module: 'nodenext' }] as const,
+  [
+    typescript,
+    // TypeScript 7 has no "node10" any more.
+    { module: 'commonjs', moduleResolution: typescript === 'typescript-7' ? 'bundler' : 'node10' },
+  ] as const,
+]);
+test.each(COMMONJS)('a CommonJS program, %s %j: compiles, and runs a generation', async (typescript, options) => {
+  const name = `commonjs-${typescript}-${options.module}`;
+  const compiled = await compile(name, typescript, 'commonjs', options);
+  expect(compiled.status, compiled.output).toBe(0);
+  expectGenerated(await runOnce(path.join(project, name)));
+});
+
+test.each(['esm-typescript-7-nodenext', 'commonjs-typescript-7-nodenext'])('on Node 24: %s', async (name) => {
+  expectGenerated(await runApp(path.join(project, name), tool(NODE_24, 'bin/node')), {
+    node: expect.stringMatching(/^v24\./),
+  });
+});
+
+test('with the lowest and the newest @temporalio/* of the peer range', async () => {
+  for (const [version, directory] of projects) {
+    const { version: installed } = JSON.parse(
+      await readFile(path.join(directory, 'node_modules/@temporalio/worker/package.json'), 'utf8'),
+    ) as { version: string };
+    expect(installed).toBe(version);
+    // The first one ran above.
+    if (directory === project) continue;
+    const app = path.join(directory, 'esm');
+    await cp(path.join(project, 'esm-typescript-7-nodenext'), app, { recursive: true });
+    expectGenerated(await runApp(app));
+  }
+});
+
+// Jest loads ES modules with this flag only, and takes `require` of one from Node 24.9 on.
+test.each([
+  ['an ES module', 'esm.test.mjs', () => process.execPath],
+  ['a CommonJS module on Node 24', 'commonjs.test.js', () => tool(NODE_24, 'bin/node')],
+] as const)('a Jest test in %s runs a generation', async (_, file, node) => {
+  const directory = path.join(project, `jest-${file}`);
+  await cp(fileURLToPath(new URL('jest', import.meta.url)), directory, { recursive: true });
+  const args = ['--experimental-vm-modules', tool('jest', 'bin/jest.js'), '--rootDir', directory];
+  const { status, output } = await exec(node(), [...args, '--testMatch', `**/${file}`], {
+    cwd: directory,
+    env: { TEMPORAL_ADDRESS: inject('temporalAddress') },
+  });
+  expect(status, output).toBe(0);
+  expect(output).toContain('1 passed');
+});
+
+test('publint finds nothing', async () => {
+  const { status, output } = await exec(process.execPath, [tool('publint', 'src/cli.js'), tarball.file, '--strict'], {
+    cwd: project,
+  });
+  expect(status, output).toBe(0);
+});
+
+test('attw: the types of every entry point are those of its code, in each way of resolving', async () => {
+  const { status, output } = await exec(
+    process.execPath,
+    [tool('@arethetypeswrong/cli', 'dist/index.js'), tarball.file, '--no-emoji', '--no-color'],
+    { cwd: project },
+  );
+  expect(status, output).toBe(0);
+});
+
+test('the package stays small, and brings few others along', async () => {
+  const dependencies = await transitive(project);
+  console.log(`Tarball ${(tarball.size / 1e6).toFixed(2)} MB, ${dependencies.length} transitive dependencies`);
+  expect(tarball.size).toBeLessThan(MAX_TARBALL_BYTES);
+  expect(dependencies.length).toBeGreaterThan(0);
+  expect(dependencies.length).toBeLessThanOrEqual(MAX_DEPENDENCIES);
+});
