@@ -71,6 +71,21 @@ export async function readRun(
   return { input: await decode(loadedDataConverter, input), failure, submits };
 }
 
+/** First argument of a run, also of one that still runs. */
+export async function startInput(
+  client: Client,
+  execution: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>,
+): Promise<unknown> {
+  const { namespace, loadedDataConverter } = client.options;
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    namespace,
+    execution,
+    maximumPageSize: 1,
+  });
+  const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
+  return decode(loadedDataConverter, payloads);
+}
+
 async function outcomeOf(end: Event, converter: LoadedDataConverter): Promise<Pick<PastSubmit, 'task' | 'open'>> {
   const completed = end.activityTaskCompletedEventAttributes;
   const failed = end.activityTaskFailedEventAttributes?.failure?.applicationFailureInfo;

@@ -1,4 +1,5 @@
 import type { RivyaActivities } from '../src/contract/index.js';
+import { rivyaAwait } from './await.js';
 import { rivyaCheck } from './check.js';
 import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
 import { rivyaStore } from './store.js';
@@ -19,7 +20,12 @@ export function createApiActivities(
   };
 }
 
-/** Activities that move results, for Workers on `<queue>`. */
-export function createResultActivities(dependencies: ResultDependencies): Pick<RivyaActivities, 'rivyaStore'> {
-  return { rivyaStore: (input) => step(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)) };
+/** Activities that need no API key, for Workers on `<queue>`. */
+export function createResultActivities(
+  dependencies: ResultDependencies,
+): Pick<RivyaActivities, 'rivyaStore' | 'rivyaAwait'> {
+  return {
+    rivyaStore: (input) => step(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)),
+    rivyaAwait,
+  };
 }

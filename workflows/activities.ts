@@ -6,6 +6,8 @@ import { MIN_WAIT_MS, TIMEOUTS } from '../src/policy/index.js';
 const CHECK_PRIORITY = { priorityKey: 2 };
 // About a minute of tries against one set of links; then fresh links are asked for.
 const STORE_ATTEMPTS = 6;
+// An image is ready in seconds; of a wait that lasts minutes, half a minute more is little.
+const AWAIT_RETRY = { initialInterval: '2s', backoffCoefficient: 1.5, maximumInterval: '30s' } as const;
 
 /** The Activities, each with its queue, time limits and the summary that the Timeline shows. */
 export const activities = {
@@ -29,6 +31,16 @@ export const activities = {
       // After a killed Worker the next GET still keeps its distance. API errors set their own delay.
       retry: { initialInterval: MIN_WAIT_MS, backoffCoefficient: 1 },
       priority: CHECK_PRIORITY,
+      summary,
+    }),
+
+  await: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaAwait'> =>
+    proxyActivities<RivyaActivities>({
+      taskQueue,
+      startToCloseTimeout: TIMEOUTS.checkStartToClose,
+      cancellationType: 'TRY_CANCEL',
+      // Each attempt looks once, so neither a slot nor the history is filled while the other run takes its hours.
+      retry: AWAIT_RETRY,
       summary,
     }),
 

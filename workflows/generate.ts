@@ -6,10 +6,11 @@ import {
   type GenerationResult,
   type ResumeInput,
 } from '../src/contract/index.js';
-import { InvalidInput, readResume } from '../src/policy/index.js';
+import { InvalidInput, readResume, type Generation } from '../src/policy/index.js';
 import { GenerationRun } from './generation.js';
 import type { Progress } from './progress.js';
 import { checkedInput, invalidInput } from './input.js';
+import { freeStep, stepProblem, takeStep } from './steps.js';
 
 export interface GenerateOptions {
   /**
@@ -27,7 +28,7 @@ export interface StepResume extends ResumeInput {
 export const rivyaResumeSignal = defineSignal<[StepResume?]>('rivyaResume');
 export const rivyaResumeUpdate = defineUpdate<string, [StepResume?]>('rivyaResume');
 
-// Module state is separate for each Workflow execution in the sandbox.
+// The steps that `rivyaResume` can reach. Module state is separate for each Workflow execution in the sandbox.
 const steps = new Map<string, Progress>();
 
 /**
@@ -40,32 +41,27 @@ const steps = new Map<string, Progress>();
 export async function generate(input: GenerateMediaInput, { step }: GenerateOptions): Promise<GenerationResult> {
   const problem = stepProblem(step);
   if (problem !== null) throw invalidInput(new InvalidInput('step', problem));
-  const generation = checkedInput(input);
+  return runStep(checkedInput(input), step);
+}
+
+/** `generate` without its checks. `paidAs` is the Workflow ID of a child whose key it uses, so that either pays once. */
+export async function runStep(generation: Generation, step: string, paidAs?: string): Promise<GenerationResult> {
   const run = new GenerationRun(generation, {
-    use: 'generate',
+    ...(paidAs === undefined ? { use: 'generate' } : { use: 'generateMedia', paidAs }),
     step,
     taskQueue: generation.taskQueue ?? DEFAULT_TASK_QUEUE,
     show: () => undefined,
   });
   if (steps.size === 0) handleResume();
+  takeStep(step);
   steps.set(step, run.progress);
   try {
     return await run.run();
   } catch (error) {
-    // What has failed may be run again under its name: another name would be another key, and paid again.
     steps.delete(step);
+    freeStep(step);
     throw error;
   }
-}
-
-function stepProblem(step: unknown): string | null {
-  if (typeof step !== 'string' || step.trim() === '') return 'is missing; name each generation of a Workflow';
-  if (step.length > 200 || !step.isWellFormed() || /\p{Cc}/u.test(step)) {
-    return 'must be at most 200 characters of text without control characters';
-  }
-  if (steps.has(step))
-    return `"${step}" is used twice in this Workflow, so both would get one paid task; give each its own name`;
-  return null;
 }
 
 /** The held generations that a `rivyaResume` is for, or why there are none. */

@@ -52,6 +52,8 @@ interface Wait {
 export interface Host {
   readonly use: KeyUse;
   readonly step: string;
+  /** Workflow ID whose key is used, where that is not the host's: the step then counts for nothing in the key. */
+  readonly paidAs?: string;
   readonly taskQueue: string;
   readonly show: Show;
   /** Called between two calls to the API; may continue as new. */
@@ -308,10 +310,12 @@ export class GenerationRun {
   }
 
   #key(attempt: number, spent: number): string {
-    const { namespace, workflowId } = workflowInfo();
-    const { use, step } = this.#host;
+    const { namespace, workflowId: own } = workflowInfo();
+    const { use, paidAs } = this.#host;
+    const identity =
+      paidAs === undefined ? { workflowId: own, step: this.#host.step } : { workflowId: paidAs, step: '' };
     return (
-      this.#input.ownKey ?? idempotencyKey({ use, namespace, workflowId, step, take: this.#input.take, attempt, spent })
+      this.#input.ownKey ?? idempotencyKey({ use, namespace, ...identity, take: this.#input.take, attempt, spent })
     );
   }
 }

@@ -1,6 +1,8 @@
 /** Deterministic code: import this, and nothing else of the package, from your own Workflow module. */
 export * from './generate-media.js';
-export * from './generate.js';
+export { generate, rivyaResumeSignal, rivyaResumeUpdate, type GenerateOptions, type StepResume } from './generate.js';
+export * from './generate-all.js';
+export { startGeneration, type GenerationChild } from './child.js';
 export { FAILURE, type FailureDetails, type FailureType } from '../src/contract/failures.js';
 export type * from '../src/contract/generation.js';
 export type { StoredFile } from '../src/contract/activities.js';

@@ -6,8 +6,15 @@ import { formatDuration, InvalidInput, readInput, type Generation } from '../src
 // parent would change.
 const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(_\d+)?$/i;
 
-/** Reads the input in a Workflow and refuses what could pay twice or end too early. Fails before anything is sent. */
-export function checkedInput(input: unknown): Generation {
+/**
+ * Reads the input in a Workflow and refuses what could pay twice or end too early. Fails before anything is sent.
+ * @param options - `at`: where the input stands, put before the name of a wrong field. `outlives`: true for a child that
+ * goes on when this Workflow ends.
+ */
+export function checkedInput(
+  input: unknown,
+  { at = '', outlives = false }: { at?: string; outlives?: boolean } = {},
+): Generation {
   try {
     const generation = readInput(input);
     const info = workflowInfo();
@@ -30,7 +37,7 @@ export function checkedInput(input: unknown): Generation {
       ['executionTimeout', info.executionTimeoutMs],
       ['runTimeout', info.runTimeoutMs],
     ] as const) {
-      if (timeout !== undefined && timeout > 0 && timeout < generation.deadlineMs) {
+      if (!outlives && timeout !== undefined && timeout > 0 && timeout < generation.deadlineMs) {
         throw new InvalidInput(
           'options.deadline',
           `is ${formatDuration(generation.deadlineMs)}, but the Workflow's ${field} of ${formatDuration(timeout)} would end the wait before it and lose sight of a paid task`,
@@ -39,22 +46,23 @@ export function checkedInput(input: unknown): Generation {
     }
     return generation;
   } catch (error) {
-    if (error instanceof InvalidInput) throw invalidInput(error);
+    if (error instanceof InvalidInput) throw invalidInput(error, at);
     throw error;
   }
 }
 
-/** The Workflow failure for a wrong input. */
-export function invalidInput(error: InvalidInput): ApplicationFailure {
+/** The Workflow failure for a wrong input, which stands at this place. */
+export function invalidInput(error: InvalidInput, at = ''): ApplicationFailure {
   const details: FailureDetails = {
     ...NOTHING_KNOWN,
     code: FAILURE.InvalidInput,
-    field: error.field,
+    field: `${at}${error.field}`,
     action: 'Correct the field and start again.',
   };
   return ApplicationFailure.create({
     type: FAILURE.InvalidInput,
-    message: error.message,
+    // It begins with the field.
+    message: `${at}${error.message}`,
     nonRetryable: true,
     details: [details],
   });

@@ -115,9 +115,22 @@ export interface StoreResult {
   readonly files: readonly StoredFile[];
 }
 
+export interface AwaitInput {
+  /** Of a `generateMedia` Workflow that an earlier run has started. */
+  readonly workflowId: string;
+  /** Digest of the body that is wanted; null where the task is known, and so nothing can be paid for another input. */
+  readonly bodyDigest: string | null;
+}
+
+export interface AwaitResult {
+  /** How its latest run has ended, in the words of the Service. */
+  readonly status: string;
+}
+
 /** The Activities by their registered names. */
 export interface RivyaActivities {
   rivyaSubmit(input: SubmitInput): Promise<SubmitResult>;
   rivyaCheck(input: CheckInput): Promise<CheckResult>;
   rivyaStore(input: StoreInput): Promise<StoreResult>;
+  rivyaAwait(input: AwaitInput): Promise<AwaitResult>;
 }

@@ -17,12 +17,14 @@ test('the exports are the published names', () => {
     'checkNowSignal',
     'checkNowUpdate',
     'generate',
+    'generateAll',
     'generateMedia',
     'generationQuery',
     'resumeSignal',
     'resumeUpdate',
     'rivyaResumeSignal',
     'rivyaResumeUpdate',
+    'startGeneration',
   ]);
 });
 

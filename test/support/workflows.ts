@@ -1,6 +1,16 @@
 /** What a user's own Workflow module looks like: ours re-exported, theirs beside it. */
 import { ApplicationFailure, executeChild, sleep } from '@temporalio/workflow';
-import { generate, generateMedia, type GenerateMediaInput, type GenerationResult } from '../../workflows/index.js';
+import {
+  generate,
+  generateAll,
+  generateMedia,
+  startGeneration,
+  type GenerateAllOptions,
+  type GenerateMediaInput,
+  type GenerationOutcome,
+  type GenerationResult,
+  type GenerationStep,
+} from '../../workflows/index.js';
 
 export * from '../../workflows/index.js';
 
@@ -41,4 +51,41 @@ export async function retriedStep(input: GenerateMediaInput, pauseMs: number): P
     await sleep(pauseMs);
     return generate(input, step);
   }
+}
+
+/** One step, as a child or not. */
+export async function oneStep(input: GenerateMediaInput, asChild: boolean): Promise<GenerationResult> {
+  const step = { step: 'only' };
+  return asChild ? (await startGeneration(input, step)).result() : generate(input, step);
+}
+
+/** The mistake of giving a child the name of a step, and the names that no child can have. */
+export async function childNames(input: GenerateMediaInput, names: string[]): Promise<string[]> {
+  const first = generate(input, { step: 'hero' });
+  const refusals: string[] = [];
+  for (const step of names) {
+    try {
+      await startGeneration(input, { step });
+      refusals.push('accepted');
+    } catch (error) {
+      refusals.push(error instanceof ApplicationFailure ? `${error.type}: ${error.message}` : String(error));
+    }
+  }
+  await first;
+  return refusals;
+}
+
+/** Many at the same time. */
+export async function allOf(requests: GenerationStep[], options?: GenerateAllOptions): Promise<GenerationOutcome[]> {
+  return generateAll(requests, options);
+}
+
+/** Steps, one after the other. */
+export async function inOrder(asChildren: boolean, ...inputs: GenerateMediaInput[]): Promise<GenerationResult[]> {
+  const results: GenerationResult[] = [];
+  for (const [index, input] of inputs.entries()) {
+    const step = { step: `step ${index + 1}` };
+    results.push(await (asChildren ? (await startGeneration(input, step)).result() : generate(input, step)));
+  }
+  return results;
 }

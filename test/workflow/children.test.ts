@@ -1,0 +1,216 @@
+/**
+ * Generations as children of somebody's own Workflow. The API forgets every key and there is no store, so only what
+ * Temporal remembers keeps them from being paid twice.
+ */
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memoOf } from '../../src/client.js';
+import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { resetToStart } from '../support/reset.js';
+import { until } from '../support/until.js';
+
+let harness: Harness;
+beforeAll(async () => {
+  harness = await startHarness({
+    env: { RIVYA_STORE: '' },
+    emulator: {
+      switches: { keyLifetimeMs: 1 },
+      // Long enough to reset, terminate or cancel a parent while its child waits.
+      durations: { image: 800, video: 8_000 },
+      faults: [
+        { on: 'create', prompt: 'fails', do: { kind: 'fail' } },
+        { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
+        { on: 'create', prompt: 'broken as steps', times: 1, do: { kind: 'error', code: 'validation_failed' } },
+        { on: 'create', prompt: 'broken as children', times: 1, do: { kind: 'error', code: 'validation_failed' } },
+        { on: 'create', prompt: 'stuck', do: { kind: 'stuck' } },
+      ],
+    },
+  });
+});
+afterAll(() => harness[Symbol.asyncDispose]());
+
+const image = (prompt: string): GenerateMediaInput => request('z-image', prompt);
+const video = (prompt: string): GenerateMediaInput => request('veo3-1-lite', prompt);
+
+function request(model: string, prompt: string): GenerateMediaInput {
+  return { model, prompt, options: { taskQueue: harness.taskQueue } };
+}
+
+function start(workflowId: string, type: string, ...args: unknown[]): Promise<WorkflowHandle> {
+  return harness.temporal.workflow.start(type, { workflowId, taskQueue: harness.taskQueue, args });
+}
+
+const handleOf = (workflowId: string): WorkflowHandle => harness.temporal.workflow.getHandle(workflowId);
+
+async function paidTasksOf(...prompts: string[]): Promise<number[]> {
+  const { tasks } = await harness.emulator.ledger();
+  return prompts.map((prompt) => Object.values(tasks).filter((task) => task.prompt === prompt).length);
+}
+
+/** The task ID of a child, once it stands in its memo. */
+async function taskOf(workflowId: string): Promise<string> {
+  let taskId: string | null = null;
+  await until(async () => {
+    const description = await handleOf(workflowId)
+      .describe()
+      .catch(() => null);
+    taskId = description === null ? null : (memoOf(description)?.taskId ?? null);
+    return taskId !== null;
+  });
+  return taskId!;
+}
+
+/** The failure of a Workflow, without the wrapper of the client. */
+async function failureOf(handle: WorkflowHandle): Promise<unknown> {
+  try {
+    return await handle.result();
+  } catch (error) {
+    return error instanceof WorkflowFailedError ? error.cause : error;
+  }
+}
+
+async function isWaitingForRun(workflowId: string): Promise<void> {
+  await until(async () => {
+    const { raw } = await handleOf(workflowId).describe();
+    return (raw.pendingActivities ?? []).some(({ activityType }) => activityType?.name === 'rivyaAwait');
+  });
+}
+
+describe.concurrent('a child', () => {
+  test('has the ID of parent and step, a summary and a memo of its own, and one paid task', async () => {
+    const handle = await start('child-plain', 'oneStep', image('one child'), true);
+    const result = (await handle.result()) as GenerationResult;
+    const child = await handleOf('child-plain/only').describe();
+    expect(child).toMatchObject({ type: 'generateMedia', status: { name: 'COMPLETED' } });
+    expect(await child.staticSummary()).toBe('z-image: one child');
+    expect(memoOf(child)).toMatchObject({ phase: 'succeeded', taskId: result.taskId });
+    expect(await paidTasksOf('one child')).toEqual([1]);
+  });
+
+  test.each(['fails', 'refused'])('that %s throws what generate throws', async (prompt) => {
+    const [inline, child] = await Promise.all(
+      [false, true].map(async (asChild) =>
+        failureOf(await start(`child-${prompt}-${asChild}`, 'oneStep', image(prompt), asChild)),
+      ),
+    );
+    const facts = ({ type, details }: { type: string; details: [Record<string, unknown>] }) => {
+      const { code, httpStatus, taskId, reservedCredits, finalCredits, action } = details[0];
+      return { type, code, httpStatus, hasTask: taskId !== null, reservedCredits, finalCredits, action };
+    };
+    expect(facts(child as never)).toEqual(facts(inline as never));
+    expect(child).toMatchObject({ nonRetryable: true, details: [{ code: expect.any(String) }] });
+  });
+
+  test('ends only by itself: its parent is terminated, and its task is still waited for', async () => {
+    const parent = await start('child-outlives', 'oneStep', video('outlives'), true);
+    const taskId = await taskOf('child-outlives/only');
+    await parent.terminate();
+    expect(await handleOf('child-outlives/only').result()).toMatchObject({ taskId, status: 'succeeded' });
+  });
+
+  test('is asked to stop waiting when its parent is cancelled, and says what became of its task', async () => {
+    const parent = await start('child-cancelled', 'oneStep', image('stuck'), true);
+    const taskId = await taskOf('child-cancelled/only');
+    await parent.cancel();
+    expect(await failureOf(parent)).toMatchObject({ name: 'CancelledFailure' });
+    const child = await handleOf('child-cancelled/only').describe();
+    expect(child.status.name).toBe('CANCELLED');
+    expect(memoOf(child)).toMatchObject({ phase: 'cancelled', taskId });
+  });
+
+  test.each([
+    ['Cancelled', (child: WorkflowHandle) => child.cancel()],
+    ['Terminated', (child: WorkflowHandle) => child.terminate()],
+  ] as const)('that somebody has ended (%s) is a failure of its step, not the end of the parent', async (how, end) => {
+    const parent = await start(`child-ended-${how}`, 'oneStep', image('stuck'), true);
+    await taskOf(`child-ended-${how}/only`);
+    await end(handleOf(`child-ended-${how}/only`));
+    expect(await failureOf(parent)).toMatchObject({ type: how, details: [{ code: how, action: expect.any(String) }] });
+  });
+
+  test('cannot have a name that is taken, empty, too long or that could be that of another', async () => {
+    const names = ['hero', '', 'x'.repeat(200), 'a/b'];
+    const long = 'child-names'.padEnd(100, '.');
+    const refusals = (await (await start(long, 'childNames', image('names'), names)).result()) as string[];
+    expect(refusals).toEqual([
+      expect.stringMatching(/^InvalidInput: step: "hero" is used twice/),
+      expect.stringMatching(/^InvalidInput: step: is missing/),
+      expect.stringMatching(/^InvalidInput: step: makes a Workflow ID of more than 255/),
+      expect.stringMatching(/^InvalidInput: step: must not hold "\/"/),
+    ]);
+    expect(await paidTasksOf('names')).toEqual([1]);
+  });
+});
+
+describe.concurrent('paid once although the API forgot the key', () => {
+  test('when the parent is reset while its child runs', async () => {
+    const parent = await start('child-reset', 'oneStep', video('reset while it runs'), true);
+    const taskId = await taskOf('child-reset/only');
+    const { runId } = await handleOf('child-reset/only').describe();
+    await resetToStart(harness.temporal, 'child-reset');
+    await isWaitingForRun('child-reset');
+    // The run that waits for the paid task is left alone.
+    expect((await handleOf('child-reset/only').describe()).runId).toBe(runId);
+    expect(await handleOf('child-reset').result()).toMatchObject({ taskId, reused: true });
+    expect(await paidTasksOf('reset while it runs')).toEqual([1]);
+    await expect(parent.result()).rejects.toThrow(WorkflowFailedError);
+  });
+
+  test('when the parent is terminated while its child runs, and started again', async () => {
+    const input = video('started again');
+    await start('child-again', 'oneStep', input, true);
+    const taskId = await taskOf('child-again/only');
+    await handleOf('child-again').terminate();
+    const again = await start('child-again', 'oneStep', input, true);
+    expect(await again.result()).toMatchObject({ taskId, reused: true });
+    expect(await paidTasksOf('started again')).toEqual([1]);
+  });
+
+  test('and a failure of the child that was left running comes out the same way', async () => {
+    const input = { ...image('fails'), options: { taskQueue: harness.taskQueue, deadline: '6h' } };
+    await start('child-again-fails', 'oneStep', input, true);
+    const taskId = await taskOf('child-again-fails/only');
+    await handleOf('child-again-fails').terminate();
+    const again = await start('child-again-fails', 'oneStep', input, true);
+    expect(await failureOf(again)).toMatchObject({ type: 'GenerationFailed', details: [{ taskId }] });
+    const { keys } = await harness.emulator.ledger();
+    expect(Object.values(keys).filter(({ tasks }) => tasks.includes(taskId))).toMatchObject([{ tasks: [taskId] }]);
+  });
+
+  test('and another input never gets the result of the child that was left running', async () => {
+    await start('child-other', 'oneStep', image('stuck'), true);
+    await taskOf('child-other/only');
+    await handleOf('child-other').terminate();
+    const other = await start('child-other', 'oneStep', image('another prompt'), true);
+    expect(await failureOf(other)).toMatchObject({ type: 'InputChanged', details: [{ code: 'InputChanged' }] });
+    expect(await paidTasksOf('another prompt')).toEqual([0]);
+    await handleOf('child-other/only').terminate();
+  });
+
+  test('and a cancel stops a child that was left running too', async () => {
+    await start('child-left-cancel', 'oneStep', image('stuck'), true);
+    await taskOf('child-left-cancel/only');
+    await handleOf('child-left-cancel').terminate();
+    const again = await start('child-left-cancel', 'oneStep', image('stuck'), true);
+    await isWaitingForRun('child-left-cancel');
+    await again.cancel();
+    expect(await failureOf(again)).toMatchObject({ name: 'CancelledFailure' });
+    await until(async () => (await handleOf('child-left-cancel/only').describe()).status.name === 'CANCELLED');
+  });
+
+  test.each([
+    ['as steps', false],
+    ['as children', true],
+  ])('when a broken third step is mended and the Workflow reset (%s)', async (how, asChildren) => {
+    const prompts = ['first', 'second', 'broken'].map((prompt) => `${prompt} ${how}`);
+    const workflowId = `mended ${how}`;
+    const broken = await start(workflowId, 'inOrder', asChildren, ...prompts.map(image));
+    expect(await failureOf(broken)).toMatchObject({ type: 'validation_failed' });
+    expect(await paidTasksOf(...prompts)).toEqual([1, 1, 0]);
+    await resetToStart(harness.temporal, workflowId);
+    const results = (await handleOf(workflowId).result()) as GenerationResult[];
+    expect(results.map(({ reused }) => reused)).toEqual([true, true, false]);
+    expect(await paidTasksOf(...prompts)).toEqual([1, 1, 1]);
+  });
+});

@@ -1,0 +1,121 @@
+import { ApplicationFailure, CancellationScope, CancelledFailure } from '@temporalio/workflow';
+import {
+  NOTHING_KNOWN,
+  type FailureDetails,
+  type GenerateMediaInput,
+  type GenerationResult,
+} from '../src/contract/index.js';
+import { InvalidInput } from '../src/policy/index.js';
+import { checkedChild, startChecked, type Child } from './child.js';
+import { runStep } from './generate.js';
+import { invalidInput } from './input.js';
+
+/** One of the generations of `generateAll`: a request and its name in this Workflow, without "/". */
+export type GenerationStep = GenerateMediaInput & { readonly step: string };
+
+/** How one of them ended. */
+export type GenerationOutcome =
+  | { readonly status: 'fulfilled'; readonly step: string; readonly value: GenerationResult }
+  | { readonly status: 'rejected'; readonly step: string; readonly reason: FailureReason };
+
+/** A failure with all that is known of task and money. `type` as `generate` throws it. */
+export type FailureReason = FailureDetails & { readonly type: string; readonly message: string };
+
+export interface GenerateAllOptions {
+  /** Run each as a child Workflow with a page of its own. Default: above 10 requests. Nothing is paid again by a change. */
+  readonly children?: boolean;
+}
+
+// Up to here the history of the parent stays short without them (about 25 events for each), and the UI readable.
+const INLINE = 10;
+// Temporal advises at most 500 open children; a larger batch is several Workflows.
+const MOST = 500;
+// All starts of one Workflow Task go in one message of at most 4 MB; 20 leave 200 kB for each input.
+const STARTS_AT_ONCE = 20;
+
+/**
+ * Runs generations at the same time and returns how each ended, in order: one that fails takes no other with it. All
+ * requests are checked before the first is started. Each has the key of the child `<this Workflow>/<step>`, also where it
+ * is run without one.
+ *
+ * @throws ApplicationFailure of type `InvalidInput` that names the request, as in `[17].model`; nothing was paid.
+ * @throws CancelledFailure when its scope is cancelled, after all have stopped waiting; its details hold the outcomes.
+ */
+export async function generateAll(
+  requests: readonly GenerationStep[],
+  { children = requests.length > INLINE }: GenerateAllOptions = {},
+): Promise<GenerationOutcome[]> {
+  const checked = checkedAll(requests, children);
+  const running: Promise<GenerationResult>[] = [];
+  for (let next = 0; next < checked.length; next += STARTS_AT_ONCE) {
+    const started = checked.slice(next, next + STARTS_AT_ONCE).map((child) => begin(child, children));
+    running.push(...started.map(({ result }) => result));
+    await Promise.all(started.map(({ ready }) => ready));
+  }
+  const settled = await Promise.allSettled(running);
+  const outcomes = settled.map((end, index) => outcomeOf(end, checked[index]?.step ?? ''));
+  if (CancellationScope.current().consideredCancelled) throw cancelled(outcomes);
+  return outcomes;
+}
+
+function checkedAll(requests: readonly GenerationStep[], children: boolean): Child[] {
+  const given: unknown = requests;
+  if (!Array.isArray(given)) throw invalidInput(new InvalidInput('requests', 'must be a list'));
+  if (requests.length > MOST) {
+    throw invalidInput(new InvalidInput('requests', `are more than ${MOST}; divide them among several Workflows`));
+  }
+  const places = new Map<string, number>();
+  return requests.map((request: GenerationStep | null, index) => {
+    const at = `[${index}].`;
+    const { step, ...input } = request ?? ({} as GenerationStep);
+    // Without children it is this Workflow that waits, so its own time limits count.
+    const child = checkedChild(input, step, { at, outlives: children });
+    const other = places.get(step);
+    if (other !== undefined) {
+      throw invalidInput(
+        new InvalidInput('step', `"${step}" is that of [${other}], so both would get one paid task`),
+        at,
+      );
+    }
+    places.set(step, index);
+    return child;
+  });
+}
+
+/** `ready` settles when the next may be started, and never rejects. */
+function begin(child: Child, asChild: boolean): { result: Promise<GenerationResult>; ready: Promise<void> } {
+  if (!asChild) return { result: runStep(child.generation, child.step, child.workflowId), ready: Promise.resolve() };
+  const started = startChecked(child);
+  const ready = started.then(
+    () => undefined,
+    () => undefined,
+  );
+  const result = started.then((handle) => handle.result());
+  // It is looked at when all have been started.
+  result.catch(() => undefined);
+  return { result, ready };
+}
+
+function outcomeOf(end: PromiseSettledResult<GenerationResult>, step: string): GenerationOutcome {
+  if (end.status === 'fulfilled') return { status: 'fulfilled', step, value: end.value };
+  const error: unknown = end.reason;
+  // A bug is no outcome.
+  if (!(error instanceof ApplicationFailure) && !(error instanceof CancelledFailure)) throw error;
+  const details = (error.details?.[0] ?? {}) as Partial<FailureDetails>;
+  const type = error instanceof ApplicationFailure ? (error.type ?? 'Failed') : 'Cancelled';
+  const action = 'Run the step again under its name: a task that exists is found by its key and not paid again.';
+  const reason = { ...NOTHING_KNOWN, code: type, action, ...details, type, message: error.message };
+  return { status: 'rejected', step, reason };
+}
+
+function cancelled(outcomes: readonly GenerationOutcome[]): CancelledFailure {
+  const done = outcomes.filter(({ status }) => status === 'fulfilled').length;
+  const message = `Cancelled. ${done} of ${outcomes.length} generations had succeeded; tasks of the others go on at Rivya.`;
+  // Task IDs and states only: the results of hundreds would be more than a failure can carry.
+  const ends = outcomes.map((end) => ({
+    step: end.step,
+    status: end.status,
+    taskId: end.status === 'fulfilled' ? end.value.taskId : end.reason.taskId,
+  }));
+  return new CancelledFailure(message, [{ ...NOTHING_KNOWN, code: 'Cancelled', outcomes: ends }]);
+}
