@@ -1,8 +1,10 @@
 /** The process: reads the settings, runs the Workers until SIGTERM or SIGINT, stops cleanly. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { OnStep } from './activities/index.js';
 import { apiTaskQueue } from './src/contract/index.js';
 import { readSettings, SettingsError, type Settings } from './src/config.js';
+import { TIMEOUTS } from './src/policy/index.js';
 import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
 import { installRuntime } from './src/worker/logging.js';
 import { startWorkers } from './src/worker/workers.js';
@@ -16,7 +18,12 @@ export async function checkWorkerSettings(settings: Settings): Promise<void> {
   }
   // Both keep something in it: results, and receipts of what was paid.
   if (!settings.roles.has('results') && !settings.roles.has('api')) return;
-  await settings.store?.probe().catch((error: Error) => {
+  if (settings.store === null) return;
+  // A mount that is gone lets every call to it wait for ever.
+  const late = sleep(TIMEOUTS.storeProbe, undefined, { ref: false }).then(() => {
+    throw new Error(`${settings.store?.address} did not answer within ${TIMEOUTS.storeProbe / 1_000} s`);
+  });
+  await Promise.race([settings.store.probe(), late]).catch((error: Error) => {
     throw new SettingsError(`RIVYA_STORE: ${error.message}`);
   });
 }

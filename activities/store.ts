@@ -9,30 +9,31 @@ import {
   type StoreResult,
 } from '../src/contract/index.js';
 import { TIMEOUTS } from '../src/policy/index.js';
-import { ResultError, resultName } from '../src/storage/index.js';
+import { ResultError, StoreUnavailable } from '../src/storage/index.js';
 import { step, type ResultDependencies } from './context.js';
 
 /** Streams every result of a task into the store of this Worker. Without a store the results stay links. */
 export async function rivyaStore(input: StoreInput, { results, onStep }: ResultDependencies): Promise<StoreResult> {
   if (results === null) return { files: [] };
+  const namespace = Context.current().info.namespace;
   const files: StoredFile[] = [];
   let progress = { file: 1, of: input.urls.length, bytes: 0 };
   // A link that is silent is given up by the download itself; between its steps the Worker is alive.
   const timer = setInterval(() => heartbeat(progress), TIMEOUTS.heartbeatEvery);
   try {
-    for (const [index, url] of input.urls.entries()) {
+    for (let n = 1; n <= input.urls.length; n++) {
       const options = {
         signal: Context.current().cancellationSignal,
         onProgress: (bytes: number) => {
-          progress = { file: index + 1, of: input.urls.length, bytes };
+          progress = { file: n, of: input.urls.length, bytes };
         },
       };
-      const file = await step(onStep, 'file', () => results.keep(url, resultName(input, index + 1), options));
+      const file = await step(onStep, 'file', () => results.keep({ input, n, namespace }, options));
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);
     }
   } catch (error) {
-    if (!(error instanceof ResultError)) throw error;
+    if (!(error instanceof ResultError || error instanceof StoreUnavailable)) throw error;
     throw ApplicationFailure.create({
       type: FAILURE.ResultUnavailable,
       message: error.message,
@@ -41,7 +42,7 @@ export async function rivyaStore(input: StoreInput, { results, onStep }: ResultD
         {
           code: FAILURE.ResultUnavailable,
           ...NOTHING_KNOWN,
-          httpStatus: error.httpStatus,
+          httpStatus: error instanceof ResultError ? error.httpStatus : null,
           taskId: input.taskId,
           action: 'The task is paid and its result is at Rivya: nothing is lost.',
         } satisfies FailureDetails,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { keyFile, parseBaseUrl, staticKey, type KeySource } from './api/index.js';
 import { DEFAULT_BASE_URL, DEFAULT_TASK_QUEUE } from './contract/index.js';
-import { openStore, type Store } from './storage/index.js';
+import { MAX_RESULT_BYTES, openStore, type SidecarPrompts, type Store } from './storage/index.js';
 
 export const WORKER_ROLES = ['workflows', 'results', 'api'] as const;
 export type WorkerRole = (typeof WORKER_ROLES)[number];
@@ -19,6 +19,10 @@ export interface Settings {
   /** Null: results stay links. */
   readonly store: Store | null;
   readonly trustedResultHosts: ReadonlySet<string>;
+  /** Largest result in bytes. */
+  readonly maxResultBytes: number;
+  /** What the files beside results say of the prompt. */
+  readonly sidecarPrompts: SidecarPrompts;
   /** Base of the links into the Temporal UI, without a slash at the end, or null. */
   readonly uiUrl: string | null;
 }
@@ -57,6 +61,12 @@ const Environment = z.object({
   RIVYA_TRUSTED_RESULT_HOSTS: list
     .pipe(z.array(z.string().regex(/^[^\s/@]+$/, 'must be host[:port], comma separated')))
     .default([]),
+  RIVYA_MAX_RESULT_BYTES: z.coerce
+    .number('must be a number of bytes')
+    .int('must be a whole number of bytes')
+    .min(1, 'must be at least 1')
+    .default(MAX_RESULT_BYTES),
+  RIVYA_SIDECAR_PROMPTS: z.enum(['full', 'digest'], 'must be full or digest').default('full'),
   RIVYA_UI_URL: z.url('must be a URL').optional(),
 });
 
@@ -82,7 +92,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   };
 
   const baseUrl = attempt('RIVYA_BASE_URL', () => parseBaseUrl(values.RIVYA_BASE_URL).href.replace(/\/+$/, ''));
-  const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS);
+  const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS.map((host) => host.toLowerCase()));
   const { RIVYA_STORE: address } = values;
   const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address));
   const keyName = values.RIVYA_API_KEY_FILE === undefined ? 'RIVYA_API_KEY' : 'RIVYA_API_KEY_FILE';
@@ -98,6 +108,8 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     roles: new Set(values.RIVYA_WORKER_ROLES),
     store,
     trustedResultHosts,
+    maxResultBytes: values.RIVYA_MAX_RESULT_BYTES,
+    sidecarPrompts: values.RIVYA_SIDECAR_PROMPTS,
     uiUrl: values.RIVYA_UI_URL?.replace(/\/+$/, '') ?? null,
   };
 }

@@ -272,12 +272,16 @@ export class GenerationRun {
     await this.#host.checkpoint?.({ standing: this.progress.standing, wait });
   }
 
-  async #store({ taskId, urls }: TaskSnapshot): Promise<readonly StoredFile[]> {
+  async #store({ taskId, urls, createdAt, simulated }: TaskSnapshot): Promise<readonly StoredFile[]> {
     this.progress.update({ phase: 'storing' });
     const { rivyaStore } = activities.store(this.#host.taskQueue, `store ${urls.length} file(s) of ${taskId}`);
     const { workflowId } = workflowInfo();
     const { step, take } = this.#identity(this.#state.attempt);
-    const { files } = await rivyaStore({ taskId, urls, workflowId, step, take });
+    const { model, body, labels } = this.#input;
+    const { idempotencyKey: key, reservedCredits, finalCredits } = this.#state;
+    const money = { idempotencyKey: key, reservedCredits, finalCredits };
+    const about = { model, body, labels, createdAt, simulated, ...money };
+    const { files } = await rivyaStore({ taskId, urls, workflowId, step, take, about });
     return files;
   }
 

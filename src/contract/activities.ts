@@ -99,6 +99,22 @@ export interface StoreInput {
   /** Step of a composed Workflow, or null. */
   readonly step: string | null;
   readonly take: number;
+  /** For the sidecars of the files. Not in the histories of Workflows that began before there were any. */
+  readonly about?: ResultAbout;
+}
+
+/** What a sidecar tells of the generation beside what the file itself tells. */
+export interface ResultAbout {
+  readonly model: string;
+  /** The request body, with prompt and params. */
+  readonly body: string;
+  /** Null for a task that was taken up by its ID. */
+  readonly idempotencyKey: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly createdAt: string | null;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  readonly simulated: boolean;
 }
 
 export interface StoredFile {

@@ -21,6 +21,8 @@ export const TIMEOUTS = {
   storeHeartbeat: 30 * SECOND,
   /** Backstop only: four days carry 4 GB at 12 kB/s. */
   storeStartToClose: 96 * 3_600 * SECOND,
+  /** A file system or object store that does not answer a small write at the start will not take results either. */
+  storeProbe: 20 * SECOND,
   /** A stopping Worker lets a POST under way end, so this is above `submitStartToClose`. */
   shutdownGrace: 80 * SECOND,
   /** A killed Worker costs each waiting Workflow this long; the default is 10 s. */

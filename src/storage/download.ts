@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { request, type Dispatcher } from 'undici';
+import { refusedByAddress, type MediaHosts } from './media-hosts.js';
 import { reason } from './reason.js';
 import { ResultError } from './store.js';
 
@@ -8,30 +10,88 @@ const GONE = new Set([401, 403, 404, 410]);
 const MAX_REDIRECTS = 3;
 // A host that sends no headers, or no further byte, for 20 s is tried again; below the 30 s heartbeat timeout.
 const SILENCE_MS = 20_000;
+// A host that breaks off more often does not deliver; each time less is left to fetch.
+const MAX_RESUMES = 5;
+// A host that has just broken off wants a moment.
+const RESUME_AFTER_MS = 1_000;
+
+export interface DownloadOptions {
+  /** Largest body that is taken. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where to go on in a body that broke off. */
+interface Rest {
+  readonly from: number;
+  readonly validator: string;
+}
 
 /**
- * Opens a result link: HTTPS only, unless the host is trusted. Sends no credentials.
+ * The bytes behind a result link, once, in order and whole; after a break the rest is asked for where the host can tell
+ * that it is the same file. Sends no credentials.
  * @throws ResultError
  */
-export async function openResult(
+export async function* download(
   link: string,
-  trustedHosts: ReadonlySet<string>,
-  signal?: AbortSignal,
+  hosts: MediaHosts,
+  { maxBytes, signal }: DownloadOptions,
+): AsyncGenerator<Uint8Array, void> {
+  let response = await openLink(link, hosts, null, signal);
+  const total = length(response);
+  const validator = validatorOf(response);
+  let bytes = 0;
+  for (let resumes = 0; ; resumes++) {
+    let broken: string | null = null;
+    try {
+      refuseAbove(maxBytes, total);
+      for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        bytes += chunk.length;
+        refuseAbove(maxBytes, bytes);
+        yield chunk;
+      }
+      if (total !== null && bytes < total) broken = 'it ended early';
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (error instanceof ResultError) throw error;
+      broken = reason(error);
+    } finally {
+      response.body.destroy();
+    }
+    if (broken === null) break;
+    if (validator === null || bytes === 0 || resumes === MAX_RESUMES) {
+      throw new ResultError(
+        `A result broke off after ${bytes} of ${total ?? 'an unknown number of'} bytes (${broken}).`,
+        {
+          retryable: true,
+        },
+      );
+    }
+    await sleep(RESUME_AFTER_MS, undefined, { ...(signal && { signal }) });
+    response = await openLink(link, hosts, { from: bytes, validator }, signal);
+  }
+  if (bytes === 0 || (total !== null && bytes !== total)) {
+    throw new ResultError(`A result arrived with ${bytes} of ${total ?? 'some'} bytes.`, { retryable: true });
+  }
+}
+
+async function openLink(
+  link: string,
+  hosts: MediaHosts,
+  rest: Rest | null,
+  signal: AbortSignal | undefined,
 ): Promise<Dispatcher.ResponseData> {
   let url = new URL(link);
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    if (url.protocol !== 'https:' && !trustedHosts.has(url.host)) {
-      throw new ResultError(
-        `The result link to ${url.host} is not HTTPS. If this host is yours, add it to RIVYA_TRUSTED_RESULT_HOSTS.`,
-        { retryable: false },
-      );
-    }
-    const response = await send(url, signal);
+    const response = await send(url, hosts, rest, signal);
     const { statusCode, headers } = response;
-    if (statusCode === 200) return response;
+    if (statusCode === (rest === null ? 200 : 206) && continues(headers, rest)) return response;
     await response.body.dump();
+    if (rest !== null && (statusCode === 200 || statusCode === 206 || statusCode === 416)) {
+      throw new ResultError(`${url.host} does not give the rest of a result that broke off.`, { retryable: true });
+    }
     const { location } = headers;
-    if (statusCode < 300 || statusCode >= 400 || typeof location !== 'string') {
+    if (statusCode < 300 || statusCode >= 400 || typeof location !== 'string' || !URL.canParse(location, url.href)) {
       throw new ResultError(`${url.host} answered ${statusCode} for a result link.`, {
         httpStatus: statusCode,
         retryable: !GONE.has(statusCode),
@@ -42,17 +102,54 @@ export async function openResult(
   throw new ResultError(`${url.host} redirects a result link more than ${MAX_REDIRECTS} times.`, { retryable: true });
 }
 
-async function send(url: URL, signal?: AbortSignal): Promise<Dispatcher.ResponseData> {
+async function send(
+  url: URL,
+  hosts: MediaHosts,
+  rest: Rest | null,
+  signal: AbortSignal | undefined,
+): Promise<Dispatcher.ResponseData> {
+  const dispatcher = await hosts.for(url);
   try {
     return await request(url, {
+      dispatcher,
       headersTimeout: SILENCE_MS,
       bodyTimeout: SILENCE_MS,
-      // Media is compressed already, and Content-Length must count the bytes that arrive.
-      headers: { 'accept-encoding': 'identity' },
+      headers: {
+        // Media is compressed already, and Content-Length must count the bytes that arrive.
+        'accept-encoding': 'identity',
+        ...(rest !== null && { range: `bytes=${rest.from}-`, 'if-range': rest.validator }),
+      },
       ...(signal && { signal }),
     });
   } catch (error) {
     signal?.throwIfAborted();
+    const refused = refusedByAddress(error, url.host);
+    if (refused !== null) throw refused;
     throw new ResultError(`${url.host} cannot be reached for a result link (${reason(error)}).`, { retryable: true });
   }
+}
+
+/** True where a reply begins at the byte that is wanted. */
+function continues(headers: Dispatcher.ResponseData['headers'], rest: Rest | null): boolean {
+  return rest === null || (headers['content-range']?.toString().startsWith(`bytes ${rest.from}-`) ?? false);
+}
+
+/** By what a host can tell that a file is still the same: a strong ETag, or its time. */
+function validatorOf({ headers }: Dispatcher.ResponseData): string | null {
+  const { etag, 'last-modified': modified } = headers;
+  if (typeof etag === 'string' && etag.startsWith('"')) return etag;
+  return typeof modified === 'string' ? modified : null;
+}
+
+function length({ headers }: Dispatcher.ResponseData): number | null {
+  const text = headers['content-length']?.toString() ?? '';
+  return /^\d+$/.test(text) ? Number(text) : null;
+}
+
+function refuseAbove(maxBytes: number, bytes: number | null): void {
+  if (bytes === null || bytes <= maxBytes) return;
+  throw new ResultError(
+    `A result is larger than ${maxBytes} bytes, which is all that RIVYA_MAX_RESULT_BYTES allows. Raise it, then resume.`,
+    { retryable: false },
+  );
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -8,7 +9,17 @@ import { reason } from './reason.js';
 import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 // Codes by which a file system says that a person has to act; everything else is tried again.
-const FOR_A_PERSON = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR']);
+const FOR_A_PERSON: Readonly<Record<string, string>> = {
+  ENOSPC: 'it is full',
+  EDQUOT: 'its quota is used up',
+  EFBIG: 'the file is too large for it',
+  EACCES: 'no right to write',
+  EPERM: 'no right to write',
+  EROFS: 'it is read-only',
+  ENOTDIR: 'a file is where a directory should be',
+  EEXIST: 'a file is where a directory should be',
+  EISDIR: 'a directory is where a file should be',
+};
 // Files that are not whole yet, all in one folder: no name of theirs is ever taken for a result, and one look finds them.
 const PARTS = '.rivya/parts';
 // A part is written to all the time. One that was left alone for a day belongs to a process that is gone.
@@ -60,11 +71,11 @@ export class FileStore implements Store {
 
   async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
     const file = this.#located(uri);
-    return this.#orNone(null, async () => {
-      const handle = await open(file, 'r');
-      const { size } = await handle.stat();
-      return { body: handle.createReadStream(signal && { signal }) as AsyncIterable<Uint8Array>, bytes: size };
-    });
+    const bytes = await this.#orNone(null, async () => (await stat(file)).size);
+    const body = async function* (): AsyncGenerator<Uint8Array> {
+      yield* createReadStream(file, signal && { signal }) as AsyncIterable<Uint8Array>;
+    };
+    return bytes === null ? null : { body: body(), bytes };
   }
 
   async write(name: string, text: string): Promise<void> {
@@ -125,9 +136,11 @@ export class FileStore implements Store {
       return await work();
     } catch (error) {
       const code = reason(error);
-      throw new StoreUnavailable(`The store ${this.address} cannot be written (${code}).`, {
-        retryable: !FOR_A_PERSON.has(code),
-      });
+      const why = FOR_A_PERSON[code];
+      throw new StoreUnavailable(
+        `The store ${this.address} cannot be written${why === undefined ? '' : `: ${why}`} (${code}).`,
+        { retryable: why === undefined },
+      );
     }
   }
 

@@ -4,7 +4,8 @@ import { StoreSettingError, type Store } from './store.js';
 export { FileStore } from './file-store.js';
 export { resultName } from './names.js';
 export { Receipts, type KeyReceipts, type ReceiptHead, type SubmitReceipt, type TaskReceipt } from './receipts.js';
-export { Results, type KeepOptions } from './results.js';
+export { MAX_RESULT_BYTES, Results, type KeepOptions, type Result, type ResultsOptions } from './results.js';
+export type { SidecarPrompts } from './sidecar.js';
 export { ResultError, StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 /**

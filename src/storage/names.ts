@@ -26,7 +26,12 @@ export function safeName(text: string): string {
   const reserved = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(safe);
   // Some file systems fold case, so a name with capitals is told apart by its digest as well.
   if (safe === text && safe !== '' && !reserved && safe === safe.toLowerCase()) return safe;
-  return `${safe || 'id'}-${createHash('sha256').update(text).digest('hex').slice(0, 12)}`;
+  return `${safe || 'id'}-${shortDigest(text)}`;
+}
+
+/** Tells two names apart, and is short enough to be read out. */
+export function shortDigest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 /**

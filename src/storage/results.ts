@@ -1,25 +1,31 @@
 import { createHash } from 'node:crypto';
-import type { StoredFile } from '../contract/index.js';
-import { openResult } from './download.js';
-import { reason } from './reason.js';
-import { ResultError, StoreUnavailable, type Store } from './store.js';
+import { fileTypeFromBuffer } from 'file-type';
+import type { StoredFile, StoreInput } from '../contract/index.js';
+import { download } from './download.js';
+import { MediaHosts, type MediaHostsOptions } from './media-hosts.js';
+import { resultName, shortDigest } from './names.js';
+import { parseSidecar, sidecarText, withoutQuery, type Sidecar, type SidecarPrompts } from './sidecar.js';
+import { ResultError, StoreSettingError, type Store } from './store.js';
 
-const ENDINGS: Readonly<Record<string, string>> = {
-  'image/png': 'png',
-  'image/jpeg': 'jpg',
-  'image/webp': 'webp',
-  'image/gif': 'gif',
-  'video/mp4': 'mp4',
-  'video/webm': 'webm',
-  'video/quicktime': 'mov',
-  'audio/mpeg': 'mp3',
-  'audio/mp4': 'm4a',
-  'audio/wav': 'wav',
-  'audio/x-wav': 'wav',
-  'audio/ogg': 'ogg',
-  'audio/aac': 'aac',
-};
+// What file-type wants to see of a file to tell its type.
+const SIGNATURE_BYTES = 4_100;
 const PROGRESS_MS = 1_000;
+/** Default of `RIVYA_MAX_RESULT_BYTES`: far above what any model makes, below what fills a disk by accident. */
+export const MAX_RESULT_BYTES = 4 * 1024 ** 3;
+
+export interface ResultsOptions extends MediaHostsOptions {
+  /** Largest result in bytes. Default `MAX_RESULT_BYTES`. */
+  readonly maxBytes?: number;
+  /** What sidecars say of the prompt. Default `full`. */
+  readonly prompts?: SidecarPrompts;
+}
+
+/** The n-th result (from 1) of a task, and the namespace of its Workflow. */
+export interface Result {
+  readonly input: StoreInput;
+  readonly n: number;
+  readonly namespace: string;
+}
 
 export interface KeepOptions {
   readonly signal?: AbortSignal;
@@ -27,33 +33,75 @@ export interface KeepOptions {
   readonly onProgress?: (bytes: number) => void;
 }
 
-/** Moves results from their links into a store. */
+/** Moves results from their links into a store: checked, counted, hashed, named, each with its sidecar. */
 export class Results {
   readonly #store: Store;
-  readonly #trustedHosts: ReadonlySet<string>;
+  readonly #hosts: MediaHosts;
+  readonly #maxBytes: number;
+  readonly #prompts: SidecarPrompts;
 
-  constructor(store: Store, { trustedHosts }: { readonly trustedHosts: ReadonlySet<string> }) {
+  /** @throws InvalidAddress where HTTPS_PROXY is not an HTTP(S) URL. */
+  constructor(store: Store, { maxBytes = MAX_RESULT_BYTES, prompts = 'full', ...hosts }: ResultsOptions) {
     this.#store = store;
-    this.#trustedHosts = trustedHosts;
+    this.#hosts = new MediaHosts(hosts);
+    this.#maxBytes = maxBytes;
+    this.#prompts = prompts;
   }
 
-  /** @throws ResultError */
-  async keep(url: string, name: string, { signal, onProgress }: KeepOptions = {}): Promise<StoredFile> {
-    const { body, headers } = await openResult(url, this.#trustedHosts, signal);
-    const contentType = headers['content-type']?.toString().split(';')[0]?.trim().toLowerCase() ?? null;
-    // Error pages come with status 200 too. No model makes text.
-    if (contentType !== null && /^text\/|[/+](json|xml|html)$/.test(contentType)) {
-      await body.dump();
-      throw new ResultError(`A result link gave ${contentType} instead of media.`, { retryable: false });
+  /**
+   * Stores a result, or finds it stored already: a link that has expired since then costs nothing.
+   * @throws ResultError where it cannot be fetched, StoreUnavailable where the store does not take it.
+   */
+  async keep(result: Result, options: KeepOptions = {}): Promise<StoredFile> {
+    const { name, sidecar } = await this.#place(result);
+    if (sidecar !== null && (await this.#has(sidecar))) {
+      const { uri, bytes, sha256, contentType, sourceUrl } = sidecar;
+      return { uri, bytes, sha256, contentType, sourceUrl };
     }
+    const url = result.input.urls[result.n - 1];
+    if (url === undefined) throw new RangeError(`There is no result ${result.n}.`);
+    const file = await this.#fetch(url, name, options);
+    // After its file, so that a sidecar always tells of a whole one.
+    const text = sidecarText(file, { ...result, prompts: this.#prompts, storedAt: new Date() });
+    await this.#store.write(`${name}.json`, text);
+    return file;
+  }
+
+  async close(): Promise<void> {
+    await this.#hosts.close();
+  }
+
+  /** The name of a result, without its ending. Where the result of another task has it, a digest tells them apart. */
+  async #place({ input, n }: Result): Promise<{ name: string; sidecar: Sidecar | null }> {
+    const plain = resultName(input, n);
+    for (const name of [plain, `${plain}-${shortDigest(input.taskId)}`]) {
+      const text = await this.#store.read(`${name}.json`);
+      if (text === null) return { name, sidecar: null };
+      const sidecar = parseSidecar(text);
+      if (sidecar?.taskId === input.taskId) return { name, sidecar };
+    }
+    throw new ResultError(
+      `Beside the results of this Workflow in ${this.#store.address}, ${plain}.json is not one of ours. Take it away, then resume.`,
+      { retryable: false },
+    );
+  }
+
+  async #has({ uri, bytes }: Sidecar): Promise<boolean> {
+    try {
+      return (await this.#store.open(uri))?.bytes === bytes;
+    } catch (error) {
+      // The store was moved: what the sidecar says is of another place.
+      if (error instanceof StoreSettingError) return false;
+      throw error;
+    }
+  }
+
+  async #fetch(url: string, name: string, { signal, onProgress }: KeepOptions): Promise<StoredFile> {
     const hash = createHash('sha256');
     let bytes = 0;
     let reportedAt = 0;
-    async function* counted(): AsyncGenerator<Buffer> {
-      for await (const chunk of body as AsyncIterable<Buffer>) {
-        if (bytes === 0 && /^\s*[<{]/.test(chunk.subarray(0, 64).toString('latin1'))) {
-          throw new ResultError('A result link gave a page or a message instead of media.', { retryable: false });
-        }
+    async function* counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      for await (const chunk of chunks) {
         bytes += chunk.length;
         hash.update(chunk);
         if (Date.now() - reportedAt >= PROGRESS_MS) {
@@ -62,31 +110,43 @@ export class Results {
         }
         yield chunk;
       }
-      const expected = Number(headers['content-length'] ?? Number.NaN);
-      if (bytes === 0 || (!Number.isNaN(expected) && expected !== bytes)) {
-        throw new ResultError(`A result arrived with ${bytes} of ${expected || 'some'} bytes.`, { retryable: true });
-      }
     }
+    const source = download(url, this.#hosts, { maxBytes: this.#maxBytes, signal });
     try {
-      const options = { contentType, ...(signal && { signal }) };
-      const { uri } = await this.#store.put(`${name}.${ending(contentType, url)}`, counted(), options);
-      return { uri, bytes, sha256: hash.digest('hex'), contentType, sourceUrl: withoutQuery(url) };
-    } catch (error) {
-      body.destroy();
-      if (error instanceof ResultError || signal?.aborted) throw error;
-      if (error instanceof StoreUnavailable) throw new ResultError(error.message, { retryable: error.retryable });
-      throw new ResultError(`A result broke off while it was stored (${reason(error)}).`, { retryable: true });
+      const head = await takeHead(source);
+      const { ext, mime } = await mediaType(head);
+      const options = { contentType: mime, ...(signal && { signal }) };
+      const { uri } = await this.#store.put(`${name}.${ext}`, counted(joined(head, source)), options);
+      return { uri, bytes, sha256: hash.digest('hex'), contentType: mime, sourceUrl: withoutQuery(url) };
+    } finally {
+      await source.return();
     }
   }
 }
 
-function ending(contentType: string | null, url: string): string {
-  const known = contentType === null ? undefined : ENDINGS[contentType];
-  const fromPath = /\.([a-z0-9]{1,5})$/i.exec(new URL(url).pathname)?.[1]?.toLowerCase();
-  return known ?? fromPath ?? 'bin';
+/** The type by the signature of the file: neither its name nor what a host says of it can be relied on. */
+async function mediaType(head: Uint8Array): Promise<{ ext: string; mime: string }> {
+  const type = await fileTypeFromBuffer(head);
+  if (type !== undefined && /^(image|video|audio)\//.test(type.mime)) return type;
+  throw new ResultError(
+    `A result link gave ${type?.mime ?? 'a page, a message or something unknown'} instead of an image, a video or audio.`,
+    { retryable: false },
+  );
 }
 
-function withoutQuery(url: string): string {
-  const { origin, pathname } = new URL(url);
-  return origin + pathname;
+/** Takes the first bytes; the rest stays in the source. */
+async function takeHead(source: AsyncGenerator<Uint8Array, void>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for (let bytes = 0; bytes < SIGNATURE_BYTES;) {
+    const next = await source.next();
+    if (next.done === true) break;
+    chunks.push(next.value);
+    bytes += next.value.length;
+  }
+  return Buffer.concat(chunks);
+}
+
+async function* joined(head: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield head;
+  yield* rest;
 }

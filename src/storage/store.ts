@@ -13,7 +13,8 @@ export interface Store {
     options?: { readonly contentType?: string | null; readonly signal?: AbortSignal },
   ): Promise<{ readonly uri: string }>;
   /**
-   * Opens what is stored under a URI of this store; null when there is no such object. Read the body or end it.
+   * Opens what is stored under a URI of this store; null when there is no such object. Nothing is read, and nothing
+   * is left open, before somebody reads the body.
    * @throws StoreSettingError for a URI outside of this store, StoreUnavailable where it cannot be read.
    */
   open(uri: string, options?: { readonly signal?: AbortSignal }): Promise<StoredObject | null>;

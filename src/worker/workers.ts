@@ -4,7 +4,7 @@ import { createRivyaClient } from '../api/index.js';
 import type { Settings } from '../config.js';
 import { apiTaskQueue, type MediaKind } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
-import { Receipts, Results } from '../storage/index.js';
+import { Receipts, Results, type Store } from '../storage/index.js';
 import { workflowCode } from './bundle.js';
 import { cachedModels } from './models.js';
 import { activitiesPerSecond } from './rate.js';
@@ -52,7 +52,8 @@ export async function startWorkers(
   const workers: Worker[] = [];
   const closers: (() => Promise<void>)[] = [];
 
-  const results = store === null ? null : new Results(store, { trustedHosts: settings.trustedResultHosts });
+  const results = store !== null && roles.has('results') ? openResults(store, settings) : null;
+  if (results !== null) closers.push(() => results.close());
   if (roles.has('workflows') || roles.has('results')) {
     workers.push(
       await Worker.create({
@@ -103,4 +104,12 @@ export async function startWorkers(
       await done;
     },
   };
+}
+
+function openResults(store: Store, { trustedResultHosts, maxResultBytes, sidecarPrompts }: Settings): Results {
+  return new Results(store, {
+    trustedHosts: trustedResultHosts,
+    maxBytes: maxResultBytes,
+    prompts: sidecarPrompts,
+  });
 }

@@ -32,8 +32,8 @@ it('demo makes three real files, says where they are and that it was simulated, 
   expect(run.stdout).toMatch(/All of this was simulated/);
   for (const phase of [/queued, .*credits reserved/, /processing, /]) expect(run.stderr).toMatch(phase);
   const files = readdirSync(path.join(cwd, 'output', 'demo'), { recursive: true, encoding: 'utf8' }).filter(
-    // Receipts are beside the files.
-    (name) => path.extname(name) !== '' && !name.startsWith('.rivya'),
+    // Receipts and sidecars are beside the files.
+    (name) => !['', '.json'].includes(path.extname(name)) && !name.startsWith('.rivya'),
   );
   expect(files.map((name) => path.extname(name)).toSorted()).toEqual(['.mp3', '.mp4', '.png']);
   const png = files.find((name) => name.endsWith('.png')) ?? '';

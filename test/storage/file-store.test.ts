@@ -1,108 +1,94 @@
-import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile } from 'node:fs/promises';
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, readFile, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
-import { FileStore, openStore, ResultError, resultName, Results, StoreSettingError } from '../../src/storage/index.js';
-import { until } from '../support/until.js';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { FileStore, openStore, resultName, StoreSettingError } from '../../src/storage/index.js';
+import { filesIn } from './media-server.js';
 
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close().closeAllConnections();
+let directory: string;
+let store: FileStore;
+beforeEach(async () => {
+  directory = await mkdtemp(path.join(tmpdir(), 'rivya-store-'));
+  store = new FileStore(`file:${directory}`);
 });
 
-async function serve(listener: RequestListener): Promise<string> {
-  const server = createServer(listener);
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+async function* chunks(...texts: string[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield Buffer.from(text);
 }
 
-async function newResults(url: string): Promise<{ results: Results; directory: string }> {
-  const directory = await mkdtemp(path.join(tmpdir(), 'rivya-store-'));
-  const trustedHosts = new Set([new URL(url).host]);
-  return { results: new Results(new FileStore(`file:${directory}`), { trustedHosts }), directory };
+async function readAll(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const read: Uint8Array[] = [];
+  for await (const chunk of body) read.push(chunk);
+  return Buffer.concat(read).toString();
 }
 
-const filesIn = async (directory: string): Promise<string[]> =>
-  (await readdir(directory, { recursive: true, withFileTypes: true })).filter((e) => e.isFile()).map((e) => e.name);
-
-describe('a stored file', () => {
-  test('is whole, with its size, SHA-256, type and source without the query', async () => {
-    const bytes = Buffer.alloc(300_000, 'x');
-    const url = await serve((_request, response) => response.setHeader('content-type', 'video/mp4; x=1').end(bytes));
-    const { results, directory } = await newResults(url);
-    const seen: number[] = [];
-    const file = await results.keep(`${url}/a.bin?signature=s`, 'job/1', { onProgress: (n) => seen.push(n) });
-    expect(file).toEqual({
-      uri: `file://${directory}/job/1.mp4`,
-      bytes: bytes.length,
-      sha256: createHash('sha256').update(bytes).digest('hex'),
-      contentType: 'video/mp4',
-      sourceUrl: `${url}/a.bin`,
-    });
-    expect(await readFile(fileURLToPath(file.uri))).toEqual(bytes);
-    expect(seen.length).toBeGreaterThan(0);
+describe('a directory', () => {
+  test('gives back what was put, by its URI, and replaces it under the same name', async () => {
+    const { uri } = await store.put('a b/1.bin', chunks('one', 'two'));
+    expect(uri).toBe(pathToFileURL(path.join(directory, 'a b/1.bin')).href);
+    await store.put('a b/1.bin', chunks('three'));
+    const found = await store.open(uri);
+    expect(found?.bytes).toBe(5);
+    expect(await readAll(found!.body)).toBe('three');
+    expect(await filesIn(directory)).toEqual(['a b/1.bin']);
   });
 
-  test.each<[string, RequestListener, Partial<ResultError>]>([
-    [
-      'cut short',
-      (_q, r) => void r.writeHead(200, { 'content-length': '10' }).write('abc', () => r.destroy()),
-      { retryable: true },
-    ],
-    ['empty', (_q, r) => void r.end(), { retryable: true }],
-    ['expired', (_q, r) => void r.writeHead(403).end('no'), { retryable: false, httpStatus: 403 }],
-    ['a page', (_q, r) => void r.setHeader('content-type', 'text/html').end('<h1>Sign in'), { retryable: false }],
-    ['a page that names no type', (_q, r) => void r.end('\n<html>Sign in'), { retryable: false }],
-    ['gone', (_q, r) => void r.writeHead(410).end(), { retryable: false, httpStatus: 410 }],
-    ['broken for now', (_q, r) => void r.writeHead(503).end(), { retryable: true, httpStatus: 503 }],
-    ['redirected for ever', (q, r) => void r.writeHead(302, { location: `${q.url}x` }).end(), { retryable: true }],
-  ])('%s: nothing appears under the final name, no partial file stays', async (_name, listener, expected) => {
-    const url = await serve(listener);
-    const { results, directory } = await newResults(url);
-    const error: unknown = await results.keep(`${url}/a.png`, 'job/1').catch((e: unknown) => e);
-    expect(error).toBeInstanceOf(ResultError);
-    expect(error).toMatchObject(expected);
+  test('keeps nothing of a stream that breaks, and hands its error on', async () => {
+    const broken = new Error('broken');
+    async function* breaking(): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('half');
+      throw broken;
+    }
+    await expect(store.put('a/1', breaking())).rejects.toBe(broken);
     expect(await filesIn(directory)).toEqual([]);
   });
 
-  test('appears under its name when it is whole, and not before', async () => {
-    let finish = (): void => undefined;
-    const url = await serve((_request, response) => {
-      response.setHeader('content-type', 'image/png').write('first half,');
-      finish = () => void response.end(' second half');
-    });
-    const { results, directory } = await newResults(url);
-    const stored = results.keep(`${url}/a.png`, 'job/1');
-    await until(async () => (await filesIn(directory)).length > 0);
-    expect(await filesIn(directory)).not.toContain('1.png');
-    finish();
-    await stored;
-    expect(await filesIn(directory)).toEqual(['1.png']);
+  test('has nothing under a name that was never put', async () => {
+    expect(await store.open(pathToFileURL(path.join(directory, 'none')).href)).toBeNull();
+    expect(await store.read('none')).toBeNull();
+    expect(await store.list('none')).toEqual([]);
   });
 
-  test('plain HTTP is refused unless the host is trusted, also behind a redirect', async () => {
-    const target = await serve((_q, r) => void r.end('secret'));
-    const url = await serve((_q, r) => void r.writeHead(302, { location: target }).end());
-    const { results } = await newResults(url);
-    await expect(results.keep(target, 'a/1')).rejects.toThrow('RIVYA_TRUSTED_RESULT_HOSTS');
-    await expect(results.keep(url, 'a/1')).rejects.toThrow('RIVYA_TRUSTED_RESULT_HOSTS');
+  test.each(['file:///etc/passwd', 's3://bucket/a', 'nonsense', ''])('opens nothing outside of it: %s', async (uri) => {
+    await expect(store.open(uri)).rejects.toThrow(StoreSettingError);
   });
 
-  test('carries no credentials to the media host', async () => {
-    let headers: NodeJS.Dict<string | string[]> = {};
-    const url = await serve((q, r) => {
-      headers = q.headers;
-      r.end('x');
+  test('opens nothing outside of it by a way out', async () => {
+    for (const way of ['/../x', '/%2e%2e/x', '/a/../../x', '-other/x', '/a%2f..%2f..%2fx', '']) {
+      await expect(store.open(`file://${directory}${way}`), way).rejects.toThrow(StoreSettingError);
+    }
+  });
+
+  test.each(['../x', 'a/../../x', '/etc/x', 'a//b', '', '.', 'a\0b', String.raw`..\x`, 'x'.repeat(256)])(
+    'takes no name that leaves it: %j',
+    async (name) => {
+      await expect(store.put(name, chunks('x'))).rejects.toThrow(TypeError);
+      await expect(store.write(name, 'x')).rejects.toThrow(TypeError);
+      await expect(store.read(name)).rejects.toThrow(TypeError);
+      expect(await filesIn(directory)).toEqual([]);
+    },
+  );
+
+  test('that is damaged needs a person, and says why', async () => {
+    await writeFile(path.join(directory, 'job'), '');
+    await expect(store.put('job/1.png', chunks('x'))).rejects.toMatchObject({
+      name: 'StoreUnavailable',
+      message: `The store file:${directory} cannot be written: a file is where a directory should be (EEXIST).`,
+      retryable: false,
     });
-    const { results } = await newResults(url);
-    await results.keep(url, 'a/1');
-    expect(Object.keys(headers)).not.toContain('authorization');
+  });
+
+  test('loses the parts that killed processes left behind, when they are a day old and not before', async () => {
+    await store.probe();
+    const [old, young] = ['old', 'young'].map((name) => path.join(directory, '.rivya/parts', name));
+    await writeFile(old!, 'x');
+    await writeFile(young!, 'x');
+    const yesterday = Date.now() / 1_000 - 25 * 3_600;
+    await utimes(old!, yesterday, yesterday);
+    await store.probe();
+    expect(await filesIn(directory)).toEqual(['.rivya/parts/young']);
   });
 });
 
@@ -133,6 +119,19 @@ describe('a name', () => {
         expect(full.split('/').every((part) => Buffer.byteLength(part) <= 200)).toBe(true);
         if (a !== b && a.isWellFormed() && b.isWellFormed()) expect(nameOf(a)).not.toBe(nameOf(b));
       }),
+    );
+  });
+
+  test('of whatever Workflow, step or take is one that the store takes', async () => {
+    const id = fc.oneof(fc.string({ unit: 'binary', minLength: 1, maxLength: 300 }), fc.constantFrom('..', '.', 'CON'));
+    await fc.assert(
+      fc.asyncProperty(id, fc.option(id), fc.integer({ min: 1, max: 1e9 }), async (workflowId, step, take) => {
+        const name = resultName({ workflowId, step, take }, 1);
+        const { uri } = await store.put(name, chunks('x'));
+        expect(fileURLToPath(uri)).toBe(path.join(directory, name));
+        expect(await readFile(fileURLToPath(uri), 'utf8')).toBe('x');
+      }),
+      { numRuns: 30 },
     );
   });
 });

@@ -1,0 +1,62 @@
+import { mkdtemp, readdir } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { StoreInput } from '../../src/contract/index.js';
+import { FileStore, Results, type Result, type ResultsOptions } from '../../src/storage/index.js';
+
+const closers: (() => Promise<unknown>)[] = [];
+
+/** Ends every server, connection and store that a test opened. */
+export async function closeAll(): Promise<void> {
+  await Promise.all(closers.splice(0).map((close) => close()));
+}
+
+/** A media host of this machine, over plain HTTP. */
+export async function serve(listener: RequestListener): Promise<string> {
+  const server: Server = createServer(listener);
+  closers.push(
+    () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+        server.closeAllConnections();
+      }),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** Results in a new directory, which trust the hosts of these links. */
+export async function newResults(
+  trusted: readonly string[],
+  options: Partial<ResultsOptions> = {},
+): Promise<{ results: Results; directory: string }> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'rivya-store-'));
+  const trustedHosts = new Set(trusted.map((url) => new URL(url).host));
+  const results = new Results(new FileStore(`file:${directory}`), { trustedHosts, env: {}, ...options });
+  closers.push(() => results.close());
+  return { results, directory };
+}
+
+/** What begins like a film, of so many bytes. */
+export function film(bytes: number): Buffer {
+  const body = Buffer.alloc(bytes, Buffer.from(Array.from({ length: 251 }, (_, i) => i)));
+  Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isomiso2', 'latin1').copy(body);
+  return body;
+}
+
+/** The result behind a link. */
+export function resultOf(url: string, change: Partial<StoreInput> = {}): Result {
+  const input = { taskId: 'task_1', urls: [url], workflowId: 'job', step: null, take: 1, ...change };
+  return { input, n: 1, namespace: 'default' };
+}
+
+/** Every file below a directory. */
+export async function filesIn(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
+    .toSorted();
+}
