@@ -1,5 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
+import { rivyaAwait } from '../../activities/await.js';
 import {
   errorCodeRow,
   FAILURE,
@@ -130,6 +131,8 @@ export function fakeActivities(
       count(step, 'rivyaStore');
       return { files: 'files' in outcome && outcome.files !== undefined ? outcome.files : [] };
     },
+    // It asks Temporal alone, which is there in every test of a Workflow.
+    rivyaAwait,
   };
   const none = (): Record<keyof RivyaActivities, number> =>
     Object.fromEntries(Object.keys(activities).map((name) => [name, 0])) as Record<keyof RivyaActivities, number>;
