@@ -38,7 +38,7 @@ function digestOf(megabytes: number): string {
 
 test('memory stays flat: 2 GB are stored with less than 64 MB', async () => {
   const url = await serve((q, r) => {
-    const count = q.url === '/small' ? 1 : 2_048;
+    const count = q.url === '/small' ? 16 : 2_048;
     r.setHeader('content-length', count * MB);
     stream(count).pipe(r);
   });

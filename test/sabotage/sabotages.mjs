@@ -502,8 +502,38 @@ export const SABOTAGES = [
     file: 'src/storage/file-store.ts',
     replace: ['const part = path.join(this.#directory, PARTS, randomUUID());', 'const part = target;'],
     test: {
-      file: 'test/storage/file-store.test.ts',
-      name: 'a stored file > appears under its name when it is whole, and not before',
+      file: 'test/storage/results.test.ts',
+      name: 'a stored result > appears under its name when it is whole, and not before',
+    },
+  },
+  {
+    name: 'private-address-asked',
+    breaks: 'A name that resolves to addresses of a private network is not connected to.',
+    file: 'src/storage/media-hosts.ts',
+    replace: ['found.filter(({ address }) => isPublic(address))', 'found'],
+    test: {
+      file: 'test/storage/media-hosts.test.ts',
+      name: 'a link to a host that is not trusted > is refused by what its name means at that moment, and nobody is connected to: loopback',
+    },
+  },
+  {
+    name: 'other-file-joined',
+    breaks: 'The rest of a broken download is taken only where it begins at the byte that is wanted.',
+    file: 'src/storage/download.ts',
+    replace: ['startsWith(`bytes ${rest.from}-`)', "startsWith('bytes')"],
+    test: {
+      file: 'test/storage/results.test.ts',
+      name: 'a download that breaks off > never joins what does not belong together: another part, as long as the right one',
+    },
+  },
+  {
+    name: 'name-taken',
+    breaks: 'The result of another task does not lose its name.',
+    file: 'src/storage/results.ts',
+    replace: ['if (sidecar?.taskId === input.taskId) return', 'if (sidecar !== null) return'],
+    test: {
+      file: 'test/storage/results.test.ts',
+      name: 'a stored result > of another task under the same name, as from another namespace, takes nothing away',
     },
   },
   {

@@ -77,9 +77,14 @@ describe('a link to a host that is not trusted', () => {
     });
   });
 
-  test.each([['127.0.0.1'], ['127.0.0.1', '::1'], ['::ffff:127.0.0.1'], ['169.254.169.254']])(
+  test.each<[string, ...string[]]>([
+    ['loopback', '127.0.0.1'],
+    ['loopback in both forms', '127.0.0.1', '::1'],
+    ['loopback in disguise', '::ffff:127.0.0.1'],
+    ['link-local', '169.254.169.254'],
+  ])(
     'is refused by what its name means at that moment, and nobody is connected to: %s',
-    async (...addresses) => {
+    async (_what, ...addresses) => {
       const { port, seen } = await listen();
       const { results, directory } = await newResults([], { lookup: dns(...addresses) });
       await expect(results.keep(resultOf(`https://media.example:${port}/a.png`))).rejects.toMatchObject({

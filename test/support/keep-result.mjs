@@ -8,7 +8,7 @@ const keep = (url, taskId) => {
   const input = { taskId, urls: [url], workflowId: taskId, step: null, take: 1 };
   return results.keep({ input, n: 1, namespace: 'default' });
 };
-// The first one loads what is loaded once.
+// The first one loads what is loaded once, and lets the heap grow to the size that any result needs.
 await keep(small, 'small');
 const before = process.memoryUsage.rss();
 let most = before;
