@@ -33,10 +33,10 @@ test('without credits it waits for a person, and goes on', async () => {
   });
   await using env = await createTestEnvironment({ workflowBundle, fake });
   const handle = await env.client.workflow.start('teaser', { ...run, workflowId: 'fox' });
-  await expect.poll(() => fake.calls('clip').rivyaSubmit, { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => fake.calls('clip').rivyaSubmit, { timeout: 60_000 }).toBe(1);
   // Refused as long as nothing is held.
   const resume = (): Promise<unknown> => handle.executeUpdate('rivyaResume', { args: [{ step: 'clip' }] });
-  await expect.poll(resume, { timeout: 30_000 }).toBe('Resumed.');
+  await expect.poll(resume, { timeout: 60_000 }).toBe('Resumed.');
   expect(await handle.result()).toEqual({ image: 'https://cdn.example/fox', clip: 'https://cdn.example/fox.mp4' });
 });
 
