@@ -8,6 +8,7 @@ import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { Lease } from './heartbeat.js';
 import { oldest, wipedFence, type Recalled } from './recall.js';
+import { checkPolicy } from './policy.js';
 import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
 
 /** What every Activity that pays gets from its Workflow. */
@@ -35,7 +36,7 @@ export interface PaidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswere
 export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswered'>, Answer, Result>(
   input: PaidInput,
   call: PaidPost<Known, Answer, Result>,
-  { keys, onStep }: Pick<ActivityDependencies, 'keys' | 'onStep'>,
+  { keys, spending, onStep }: Pick<ActivityDependencies, 'keys' | 'spending' | 'onStep'>,
 ): Promise<Result> {
   const { head, receipts } = call;
   const { idempotencyKey } = input;
@@ -70,6 +71,8 @@ export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unan
       throw unresolved(input, unanswered, 'it went out under another key of this attempt');
     }
 
+    // What may be paid already is asked for to its end, whatever the policy says by now.
+    if (unanswered === null) await lease.keep(null, () => checkPolicy(spending, { model: head.model }));
     const key = await keys.current();
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });

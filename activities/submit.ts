@@ -4,11 +4,12 @@ import { bodyDigest } from '../src/policy/index.js';
 import type { ReceiptHead } from '../src/storage/index.js';
 import { noted, step, withKind, type ActivityDependencies } from './context.js';
 import { paidPost } from './paid-post.js';
+import { warnAboveLimit } from './policy.js';
 import { recall } from './recall.js';
 
 /** Submits one generation: one attempt, at most one POST. */
 export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDependencies): Promise<SubmitResult> {
-  const { api, receipts, onStep } = dependencies;
+  const { api, receipts, spending, onStep } = dependencies;
   const { body } = input;
   const head = headOf(input);
   return paidPost(
@@ -21,6 +22,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
       post: (request) => api.createGeneration({ ...request, body }),
       answered: async ({ task }, { firstPostedAt }) => {
         log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
+        warnAboveLimit(spending, task);
         // The task ID is on its way into the history: a store that fails now loses nothing.
         if (receipts !== null) await noted(() => step(onStep, 'receipt', () => receipts.noteTask(head, task)));
         const sinceFirstPostMs = Math.max(0, Date.now() - firstPostedAt);

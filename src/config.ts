@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { keyFile, parseBaseUrl, staticKey, type KeySource } from './api/index.js';
 import { DEFAULT_BASE_URL, DEFAULT_TASK_QUEUE } from './contract/index.js';
 import { MAX_RESULT_BYTES, openStore, type SidecarPrompts, type Store } from './storage/index.js';
+import type { SpendingPolicy } from './policy/index.js';
+import { readPolicyFile } from './spending-policy.js';
 
 export const WORKER_ROLES = ['workflows', 'results', 'api'] as const;
 export type WorkerRole = (typeof WORKER_ROLES)[number];
@@ -23,6 +25,8 @@ export interface Settings {
   readonly maxResultBytes: number;
   /** What the files beside results say of the prompt. */
   readonly sidecarPrompts: SidecarPrompts;
+  /** Null: no limits but those of the account. */
+  readonly policy: SpendingPolicy | null;
   /** Base of the links into the Temporal UI, without a slash at the end, or null. */
   readonly uiUrl: string | null;
 }
@@ -67,6 +71,7 @@ const Environment = z.object({
     .min(1, 'must be at least 1')
     .default(MAX_RESULT_BYTES),
   RIVYA_SIDECAR_PROMPTS: z.enum(['full', 'digest'], 'must be full or digest').default('full'),
+  RIVYA_POLICY_FILE: z.string().optional(),
   RIVYA_UI_URL: z.url('must be a URL').optional(),
 });
 
@@ -95,9 +100,17 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS.map((host) => host.toLowerCase()));
   const { RIVYA_STORE: address } = values;
   const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address));
+  const policyFile = values.RIVYA_POLICY_FILE;
+  const policy = policyFile === undefined ? null : attempt('RIVYA_POLICY_FILE', () => readPolicyFile(policyFile));
   const keyName = values.RIVYA_API_KEY_FILE === undefined ? 'RIVYA_API_KEY' : 'RIVYA_API_KEY_FILE';
   const keys = attempt(keyName, () => keySource(values.RIVYA_API_KEY, values.RIVYA_API_KEY_FILE));
-  if (problems.length > 0 || baseUrl === undefined || store === undefined || keys === undefined) {
+  if (
+    problems.length > 0 ||
+    baseUrl === undefined ||
+    store === undefined ||
+    keys === undefined ||
+    policy === undefined
+  ) {
     throw new SettingsError(problems.join('\n'));
   }
   return {
@@ -110,6 +123,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     trustedResultHosts,
     maxResultBytes: values.RIVYA_MAX_RESULT_BYTES,
     sidecarPrompts: values.RIVYA_SIDECAR_PROMPTS,
+    policy,
     uiUrl: values.RIVYA_UI_URL?.replace(/\/+$/, '') ?? null,
   };
 }

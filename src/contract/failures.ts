@@ -10,6 +10,7 @@ export const FAILURE = {
   ResultMissing: 'ResultMissing',
   ResultUnavailable: 'ResultUnavailable',
   BudgetReached: 'BudgetReached',
+  PolicyDenied: 'PolicyDenied',
 } as const;
 
 export type FailureType = (typeof FAILURE)[keyof typeof FAILURE];

@@ -4,5 +4,6 @@ export * from './input.js';
 export * from './key.js';
 export * from './retry.js';
 export * from './schedule.js';
+export * from './spending.js';
 export * from './text.js';
 export * from './timeouts.js';

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
 import { inject } from 'vitest';
@@ -27,7 +29,7 @@ export interface Harness extends AsyncDisposable {
   readonly output: string;
   readonly settings: Settings;
   readonly connection: NativeConnection;
-  /** Starts Workers of these roles (default all) with this Workflow bundle (default: of the sources) and this API key. */
+  /** Starts Workers of these roles (default all) with this Workflow bundle (default: of the sources), API key and spending policy. */
   startWorkers(change?: WorkersChange): Promise<RunningWorkers>;
 }
 
@@ -35,6 +37,7 @@ interface WorkersChange {
   readonly roles?: Settings['roles'];
   readonly bundle?: string;
   readonly apiKey?: string;
+  readonly policy?: Settings['policy'];
 }
 
 /**
@@ -74,9 +77,10 @@ export async function startHarness({
     temporal,
     client: environment.generations,
     settings: readSettings(environment.env),
-    startWorkers: ({ roles, bundle, apiKey } = {}) =>
+    startWorkers: async ({ roles, bundle, apiKey, policy } = {}) =>
       environment.startWorkers({
         env: {
+          ...(policy !== undefined && { RIVYA_POLICY_FILE: await policyFile(environment.output, policy) }),
           ...(roles !== undefined && { RIVYA_WORKER_ROLES: [...roles].join() }),
           ...(apiKey !== undefined && { RIVYA_API_KEY: apiKey }),
         },
@@ -88,4 +92,14 @@ export async function startHarness({
       await server?.stop();
     },
   };
+}
+
+/** The policy as a file, or no file. */
+async function policyFile(directory: string, policy: Settings['policy']): Promise<string> {
+  if (policy === null) return '';
+  const { source: _, ...rules } = policy;
+  const file = path.join(directory, `policy-${randomUUID()}.json`);
+  // Left out where it is null: a rule that is not there allows all.
+  await writeFile(file, JSON.stringify(Object.fromEntries(Object.entries(rules).filter(([, rule]) => rule !== null))));
+  return file;
 }
