@@ -1,32 +1,12 @@
 /** The process: reads the settings, runs the Workers until SIGTERM or SIGINT, stops cleanly. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import type { OnStep } from './activities/index.js';
 import { apiTaskQueue } from './src/contract/index.js';
-import { readSettings, SettingsError, type Settings } from './src/config.js';
-import { TIMEOUTS } from './src/policy/index.js';
+import { readSettings, SettingsError } from './src/config.js';
 import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
+import { checkWorkerSettings } from './src/worker/check.js';
 import { installRuntime } from './src/worker/logging.js';
-import { startWorkers } from './src/worker/workers.js';
-
-/** Refuses settings with which a Worker could only fail later. */
-export async function checkWorkerSettings(settings: Settings): Promise<void> {
-  if (settings.roles.has('api') && settings.keys === null) {
-    throw new SettingsError(
-      'RIVYA_API_KEY: a Worker with the api role needs a key. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE, or take "api" out of RIVYA_WORKER_ROLES.',
-    );
-  }
-  // Both keep something in it: results, and receipts of what was paid.
-  if (!settings.roles.has('results') && !settings.roles.has('api')) return;
-  if (settings.store === null) return;
-  // A mount that is gone lets every call to it wait for ever.
-  const late = sleep(TIMEOUTS.storeProbe, undefined, { ref: false }).then(() => {
-    throw new Error(`${settings.store?.address} did not answer within ${TIMEOUTS.storeProbe / 1_000} s`);
-  });
-  await Promise.race([settings.store.probe(), late]).catch((error: Error) => {
-    throw new SettingsError(`RIVYA_STORE: ${error.message}`);
-  });
-}
+import { createWorkers } from './src/worker/workers.js';
 
 /**
  * Runs the Workers until a signal. Returns the exit status.
@@ -48,9 +28,9 @@ export async function runWorker(
     process.stderr.write(
       `Worker (${[...roles].join(', ')}) at ${address}, namespace ${namespace}, task queue ${taskQueue}${api}\n`,
     );
-    const workers = await startWorkers(settings, { connection, namespace, ...(onStep && { onStep }) });
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void workers.stop());
-    await workers.done;
+    const workers = await createWorkers(settings, { connection, namespace, onStep });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => workers.shutdown());
+    await workers.run();
     await connection.close();
     return 0;
   } catch (error) {

@@ -8,8 +8,8 @@ import { ACTIVITY_QUEUE, pollers } from './diagnosis.js';
 import { UsageError } from './errors.js';
 import type { Emulator } from '../emulator/index.js';
 import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
+import { checkWorkerSettings } from '../worker/check.js';
 import { installRuntime } from '../worker/logging.js';
-import { checkWorkerSettings } from '../../worker.js';
 
 export interface StackOptions {
   readonly env: NodeJS.ProcessEnv;

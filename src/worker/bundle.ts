@@ -14,8 +14,18 @@ export function bundlePath(): string {
   return fileURLToPath(new URL(`../../workflow-bundle-${version}.js`, import.meta.url));
 }
 
-/** The bundle of the build (a Worker starts 2 s faster with it), or the path to bundle at start with another SDK version. */
-export function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+/**
+ * The Workflow code of this package: the bundle of the build (a Worker starts 2 s faster with it), or the path to bundle
+ * at start with another SDK version, and wherever the Worker has something to put into the bundle.
+ */
+export function workflowCode(
+  host: Pick<WorkerOptions, 'connection' | 'dataConverter' | 'interceptors' | 'plugins'> = {},
+): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  const { connection, dataConverter, interceptors, plugins = [] } = host;
+  const ownConverter = dataConverter?.payloadConverterPath ?? dataConverter?.failureConverterPath;
+  const modules = interceptors?.workflowModules ?? [];
+  const plain =
+    ownConverter === undefined && modules.length + plugins.length + (connection?.plugins ?? []).length === 0;
   const codePath = bundlePath();
-  return existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
+  return plain && existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath };
 }

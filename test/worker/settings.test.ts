@@ -4,7 +4,7 @@ import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSettings, SettingsError } from '../../src/config.js';
 import { activitiesPerSecond } from '../../src/worker/rate.js';
-import { checkWorkerSettings } from '../../worker.js';
+import { checkWorkerSettings } from '../../src/worker/check.js';
 
 describe('a wrong setting is a named error at start', () => {
   test.each([

@@ -1,0 +1,6 @@
+/** For programs that run Workers: Rivya generations in your own process, with your Temporal connection and converter. */
+export { SettingsError, type WorkerRole } from '../config.js';
+export type { SpendingRules } from '../spending-policy.js';
+export type { RivyaOptions } from './options.js';
+export { RivyaPlugin } from './plugin.js';
+export { createRivyaWorkers, type HostOptions, type RivyaWorkers } from './workers.js';

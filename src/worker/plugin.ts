@@ -1,0 +1,130 @@
+import { SimplePlugin } from '@temporalio/plugin';
+import type {
+  NativeConnection,
+  NativeConnectionOptions,
+  ReplayWorkerOptions,
+  Worker,
+  WorkerOptions,
+  WorkerPlugin,
+} from '@temporalio/worker';
+import { createResultActivities } from '../../activities/index.js';
+import type { Settings, WorkerRole } from '../config.js';
+import { workflowsPath } from './bundle.js';
+import { checkKey, checkWorkerSettings } from './check.js';
+import { settingsOf, type RivyaOptions } from './options.js';
+import { requireOurs, withOurs } from './with-ours.js';
+import { createWorkers, openResults, OWN_WORKER, type HostOptions, type RivyaWorkers } from './workers.js';
+
+const NAME = 'rivya-temporal.RivyaPlugin';
+
+/**
+ * Runs Rivya generations in a Worker of yours: adds the Activities that store results to it, and runs a second Worker on
+ * `<task queue>-api` beside it, on the same connection, for the calls to the API (a Worker polls one queue).
+ *
+ * A plugin cannot add Workflows: your Workflow module holds `export * from 'rivya-temporal/workflows'`. Only a Worker
+ * that has neither `workflowsPath` nor `workflowBundle` gets ours.
+ *
+ * With the option `taskQueue` of another name than the Worker's, all of it runs on Workers of its own beside yours, whose
+ * Activities stay as they are; `generate` needs no `options.taskQueue` then if that name is `rivya`.
+ *
+ * @throws SettingsError naming each option or variable that is wrong.
+ */
+export class RivyaPlugin extends SimplePlugin {
+  readonly #settings: Settings;
+  readonly #taskQueue: string | null;
+
+  constructor(options: RivyaOptions = {}) {
+    super({ name: NAME });
+    this.#settings = settingsOf(options);
+    this.#taskQueue = options.taskQueue ?? null;
+    checkKey(this.#settings);
+  }
+
+  /** Goes first among the plugins of a connection, so that each of them is applied once to either Worker. */
+  override configureNativeConnection(options: NativeConnectionOptions): NativeConnectionOptions {
+    const { plugins = [] } = options;
+    return { ...options, plugins: [this, ...plugins.filter((plugin) => plugin !== this)] };
+  }
+
+  override configureWorker(options: WorkerOptions): WorkerOptions {
+    const { plugins = [], connection, taskQueue } = options;
+    // One of ours, or given to the connection and to the Worker: configured once.
+    if (plugins.some((plugin) => plugin === OWN_WORKER || plugin instanceof Companion)) return options;
+    if (connection === undefined)
+      throw new TypeError(`${NAME} needs the connection of the Worker: Worker.create({ connection, … })`);
+    const queue = this.#taskQueue ?? taskQueue;
+    const { roles } = this.#settings;
+    const here: ReadonlySet<WorkerRole> = queue === taskQueue ? roles : new Set();
+    const beside = new Set([...roles].filter((role) => role === 'api' || !here.has(role)));
+    const settings: Settings = { ...this.#settings, taskQueue: queue, roles: beside };
+    const results = here.has('results') ? openResults(settings) : null;
+    const ours = here.has('results') ? createResultActivities({ results }) : {};
+    const begin = (): Promise<RivyaWorkers> => start(settings, besideOf(options, connection));
+    const companion = new Companion(ours, begin, async () => results?.close());
+    return {
+      ...options,
+      ...(here.has('workflows') && workflowsFor(options)),
+      activities: withOurs(options.activities, ours),
+      plugins: [...plugins.filter((plugin) => !(plugin instanceof RivyaPlugin)), companion],
+    };
+  }
+
+  override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
+    return { ...options, ...workflowsFor(options) };
+  }
+}
+
+/** Our Workflows, where somebody brings none. */
+function workflowsFor(options: WorkerOptions | ReplayWorkerOptions): { readonly workflowsPath?: string } {
+  return options.workflowsPath === undefined && options.workflowBundle === undefined ? { workflowsPath } : {};
+}
+
+/** What the Workers beside it take from a Worker, with the plugins that come after ours; the SDK adds those of the connection. */
+function besideOf(options: WorkerOptions, connection: NativeConnection): HostOptions {
+  const { namespace, identity, dataConverter, interceptors, plugins = [] } = options;
+  const first = plugins.findIndex((plugin) => plugin instanceof RivyaPlugin);
+  const ofWorker = plugins.slice(0, plugins.length - connection.plugins.length);
+  return {
+    connection,
+    ...(namespace !== undefined && { namespace }),
+    ...(identity !== undefined && { identity }),
+    ...(dataConverter !== undefined && { dataConverter }),
+    ...(interceptors !== undefined && { interceptors }),
+    plugins: ofWorker.slice(first + 1),
+  };
+}
+
+async function start(settings: Settings, host: HostOptions): Promise<RivyaWorkers> {
+  await checkWorkerSettings(settings);
+  return createWorkers(settings, host);
+}
+
+/** Takes the place of the plugin in the list of one Worker, and runs what belongs beside it. */
+class Companion implements WorkerPlugin {
+  readonly name = NAME;
+  readonly #ours: object;
+  readonly #start: () => Promise<RivyaWorkers>;
+  readonly #close: () => Promise<void>;
+
+  constructor(ours: object, startBeside: () => Promise<RivyaWorkers>, close: () => Promise<void>) {
+    this.#ours = ours;
+    this.#start = startBeside;
+    this.#close = close;
+  }
+
+  async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
+    requireOurs(worker.options.activities, this.#ours);
+    const beside = await this.#start();
+    const running = beside.run();
+    // Half a process would look alive and do half of the work.
+    running.catch(() => {
+      if (worker.getState() === 'RUNNING') worker.shutdown();
+    });
+    try {
+      await next(worker);
+    } finally {
+      beside.shutdown();
+      await running.finally(() => this.#close());
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/** The spending policy of a Worker: no input can exceed it, and what is paid already is never denied. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSettings } from '../../src/config.js';
+import type { GenerateMediaInput } from '../../src/contract/index.js';
+import { parsePolicy } from '../../src/spending-policy.js';
+import { checkWorkerSettings } from '../../src/worker/check.js';
+import type { RunningWorkers } from '../../src/worker/workers.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { resetToStart } from '../support/reset.js';
+import { until } from '../support/until.js';
+
+const directory = mkdtempSync(path.join(tmpdir(), 'rivya-policy-'));
+const file = path.join(directory, 'policy.json');
+writeFileSync(file, JSON.stringify({ models: ['z-*', 'veo*', 'flux*', 'unpriced'], maxCreditsPerGeneration: 1 }));
+
+let harness: Harness;
+beforeAll(async () => {
+  harness = await startHarness({
+    env: { RIVYA_POLICY_FILE: file },
+    emulator: {
+      faults: [
+        { on: 'models', times: 2, do: { kind: 'error', code: 'public_api_disabled' } },
+        { on: 'create', prompt: 'lost', times: 2, do: { kind: 'dropAfter' } },
+      ],
+    },
+    workers: false,
+  });
+});
+afterAll(async () => {
+  await harness[Symbol.asyncDispose]();
+  rmSync(directory, { recursive: true });
+});
+
+const postsOf = (prompt: string): number =>
+  harness.emulator.requests().filter(({ method, body }) => method === 'POST' && body.includes(`"${prompt}"`)).length;
+
+async function outcomeOf(input: GenerateMediaInput): Promise<unknown> {
+  const { taskQueue } = harness;
+  const workflowId = input.prompt!;
+  return harness.temporal.workflow
+    .execute('generateMedia', { workflowId, taskQueue, args: [input] })
+    .catch((error: { cause: unknown }) => error.cause);
+}
+
+let lenient: RunningWorkers;
+test('what the policy allows is submitted, once the list of models can be had', async () => {
+  lenient = await harness.startWorkers();
+  expect(await outcomeOf({ model: 'z-image', prompt: 'allowed' })).toMatchObject({ status: 'succeeded' });
+  expect(postsOf('allowed')).toBe(1);
+});
+
+describe.concurrent('a denial names rule and file, says that nothing was paid, and is not repeated', () => {
+  test.each([
+    ['models', { model: 'sora-2', prompt: 'another model' }],
+    ['maxCreditsPerGeneration', { model: 'veo3-1-lite', prompt: 'too dear' }],
+    ['maxCreditsPerGeneration', { model: 'unpriced', prompt: 'no price' }],
+    // Whatever an input says for itself.
+    ['models', { model: 'sora-2', prompt: 'by the fields', take: 2, idempotencyKey: 'mine' }],
+  ])('%s: %j', async (rule, input) => {
+    const failure = await outcomeOf(input);
+    expect(failure).toMatchObject({
+      type: 'PolicyDenied',
+      nonRetryable: true,
+      details: [{ code: 'PolicyDenied', taskId: null }],
+    });
+    const { message } = failure as Error;
+    expect(message).toContain(file);
+    expect(message).toContain(`change "${rule}"`);
+    expect(message).toContain('nothing was paid');
+    expect(postsOf(input.prompt)).toBe(0);
+  });
+});
+
+test('what is paid or may be is never denied, under rules that deny everything', async () => {
+  const input = { model: 'z-image', prompt: 'lost' };
+  const handle = await harness.client.start(input, { workflowId: 'lost' });
+  // The answer to its POST is lost, and then the rules change.
+  await until(() => postsOf('lost') > 0);
+  await lenient.stop();
+  await harness.startWorkers({ policy: parsePolicy({ models: [] }, 'nothing at all') });
+  const { taskId } = await handle.result();
+  expect(await outcomeOf({ model: 'z-image', prompt: 'new' })).toMatchObject({
+    type: 'PolicyDenied',
+    message: expect.stringContaining('nothing at all'),
+  });
+
+  await resetToStart(harness.temporal, 'lost');
+  expect(await handle.result()).toMatchObject({ taskId, reused: true });
+  expect(await outcomeOf({ model: 'z-image', prompt: 'only its wait', taskId })).toMatchObject({ taskId });
+  const { tasks } = await harness.emulator.ledger();
+  expect(Object.keys(tasks)).toHaveLength(2);
+  expect(tasks[taskId]).toMatchObject({ prompt: 'lost' });
+});
+
+test('a store outside of the policy stops the Worker at start, by name', async () => {
+  writeFileSync(path.join(directory, 'stores.json'), JSON.stringify({ stores: [`file:${directory}/allowed`] }));
+  const env = (store: string) => ({
+    RIVYA_API_KEY: 'rvya_sk_a',
+    RIVYA_POLICY_FILE: path.join(directory, 'stores.json'),
+    RIVYA_STORE: `file:${directory}/${store}`,
+  });
+  await checkWorkerSettings(readSettings(env('allowed/below')));
+  await expect(checkWorkerSettings(readSettings(env('elsewhere')))).rejects.toThrow(
+    /RIVYA_STORE: .*stores\.json.*allowed/,
+  );
+});
