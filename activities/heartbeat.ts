@@ -1,6 +1,6 @@
-import { Context, heartbeat } from '@temporalio/activity';
+import { Context, heartbeat, type Info } from '@temporalio/activity';
 import { ActivityCancelledError } from '@temporalio/client';
-import { CancelledFailure } from '@temporalio/common';
+import { CancelledFailure, type ActivitySerializationContext } from '@temporalio/common';
 import { TIMEOUTS } from '../src/policy/index.js';
 
 /**
@@ -27,7 +27,7 @@ export class Lease {
     // Counted from before the call: the Service may have heard it then.
     const sentAt = now();
     try {
-      await client.activity.heartbeat(info.taskToken, details);
+      await client.activity.heartbeat(info.taskToken, details, { serializationContext: contextOf(info) });
     } catch (error) {
       if (error instanceof ActivityCancelledError) throw new CancelledFailure('Cancelled before the request was sent');
       throw error;
@@ -57,6 +57,12 @@ export class Lease {
       clearInterval(timer);
     }
   }
+}
+
+/** Whom the details belong to. A codec may bind them to it, and the next attempt decodes them so. */
+function contextOf({ namespace, activityId, workflowExecution, isLocal }: Info): ActivitySerializationContext {
+  const workflow = workflowExecution === undefined ? {} : { workflowId: workflowExecution.workflowId };
+  return { type: 'activity', namespace, activityId, ...workflow, isLocal };
 }
 
 interface Moment {

@@ -1,5 +1,5 @@
 import type { Client, WorkflowExecutionInfo, WorkflowHandle } from '@temporalio/client';
-import type { LoadedDataConverter } from '@temporalio/common';
+import type { LoadedDataConverter, SerializationContext } from '@temporalio/common';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type {
   FailureDetails,
@@ -48,27 +48,28 @@ export async function readRun(
   asking?: string,
 ): Promise<PastRun> {
   const handle = client.workflow.getHandle(workflowId, runId);
-  const { loadedDataConverter } = client.options;
+  const { loadedDataConverter: converter, namespace } = client.options;
   const { events = [] } = (await handle.fetchHistory()) as { events?: Event[] };
   const submits: PastSubmit[] = [];
   for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
     if (scheduled?.activityType?.name !== SUBMIT || scheduled.activityId === asking) continue;
-    const input = await decode<SubmitInput>(loadedDataConverter, scheduled.input?.payloads);
+    const { activityId } = scheduled;
+    const own = { type: 'activity', namespace, activityId: activityId ?? '', workflowId, isLocal: false } as const;
+    const decoder = { converter, context: own };
+    const input = await decode<SubmitInput>(decoder, scheduled.input?.payloads);
     if (input === null) continue;
     const { idempotencyKey, identity, body, fence } = input;
     const firstKey = identity?.firstKey ?? idempotencyKey;
     const end = events.find((event) => String(scheduledBy(event)) === String(eventId));
-    const outcome =
-      end === undefined
-        ? await underWay(handle, scheduled.activityId, loadedDataConverter)
-        : await outcomeOf(end, loadedDataConverter);
+    const outcome = end === undefined ? await underWay(handle, activityId, decoder) : await outcomeOf(end, decoder);
     // A refusal never takes away what an earlier submit left unanswered.
     const open = outcome.task === null ? (outcome.open ?? fence) : null;
     submits.push({ idempotencyKey, firstKey, bodyDigest: bodyDigest(body), task: outcome.task, open });
   }
   const input = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
-  return { input: await decode(loadedDataConverter, input), failure, submits };
+  const context = { type: 'workflow', namespace, workflowId } as const;
+  return { input: await decode({ converter, context }, input), failure, submits };
 }
 
 /** First argument of a run, also of one that still runs. */
@@ -76,29 +77,30 @@ export async function startInput(
   client: Client,
   execution: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>,
 ): Promise<unknown> {
-  const { namespace, loadedDataConverter } = client.options;
+  const { namespace, loadedDataConverter: converter } = client.options;
   const { history } = await client.workflowService.getWorkflowExecutionHistory({
     namespace,
     execution,
     maximumPageSize: 1,
   });
   const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
-  return decode(loadedDataConverter, payloads);
+  const context = { type: 'workflow', namespace, workflowId: execution.workflowId } as const;
+  return decode({ converter, context }, payloads);
 }
 
-async function outcomeOf(end: Event, converter: LoadedDataConverter): Promise<Pick<PastSubmit, 'task' | 'open'>> {
+async function outcomeOf(end: Event, decoder: Decoder): Promise<Pick<PastSubmit, 'task' | 'open'>> {
   const completed = end.activityTaskCompletedEventAttributes;
   const failed = end.activityTaskFailedEventAttributes?.failure?.applicationFailureInfo;
   const timedOut = end.activityTaskTimedOutEventAttributes?.failure;
   // One that ran out of time tells of its last attempt in the cause.
   const last = timedOut?.cause?.applicationFailureInfo;
   const cancelled = end.activityTaskCanceledEventAttributes?.details;
-  const result = await decode<SubmitResult>(converter, completed?.result?.payloads);
+  const result = await decode<SubmitResult>(decoder, completed?.result?.payloads);
   const details = await decode<Partial<FailureDetails>>(
-    converter,
+    decoder,
     (failed ?? last)?.details?.payloads ?? cancelled?.payloads,
   );
-  const beat = await decode<Fence>(converter, timedOut?.timeoutFailureInfo?.lastHeartbeatDetails?.payloads);
+  const beat = await decode<Fence>(decoder, timedOut?.timeoutFailureInfo?.lastHeartbeatDetails?.payloads);
   return { task: result?.task ?? null, open: details?.fence ?? beat };
 }
 
@@ -106,16 +108,22 @@ async function outcomeOf(end: Event, converter: LoadedDataConverter): Promise<Pi
 async function underWay(
   handle: WorkflowHandle,
   activityId: string | null | undefined,
-  converter: LoadedDataConverter,
+  decoder: Decoder,
 ): Promise<Pick<PastSubmit, 'task' | 'open'>> {
   const { raw } = await handle.describe();
   const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
-  return { task: null, open: await decode<Fence>(converter, pending?.heartbeatDetails?.payloads) };
+  return { task: null, open: await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads) };
 }
 
-async function decode<T extends object>(converter: LoadedDataConverter, payloads: Payloads): Promise<T | null> {
+/** The user's converter and codecs, and whose payloads they are: a codec may bind a payload to its owner. */
+interface Decoder {
+  readonly converter: LoadedDataConverter;
+  readonly context: SerializationContext;
+}
+
+async function decode<T extends object>({ converter, context }: Decoder, payloads: Payloads): Promise<T | null> {
   if (payloads == null || payloads.length === 0) return null;
-  const value = await decodeFromPayloadsAtIndex<unknown>(converter, 0, payloads);
+  const value = await decodeFromPayloadsAtIndex<unknown>(converter, 0, payloads, context);
   // The Service puts words of its own in some of these places.
   return typeof value === 'object' && value !== null ? (value as T) : null;
 }

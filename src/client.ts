@@ -116,13 +116,18 @@ export class GenerationClient {
           `Workflow ID "${workflowId}" belongs to a Workflow of type ${type}. Choose another ID; nothing was started.`,
         );
       }
+      const { namespace, loadedDataConverter } = this.#client.options;
       const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
-        namespace: this.#client.options.namespace,
+        namespace,
         execution: { workflowId, runId },
         maximumPageSize: 1,
       });
       const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
-      const input = await decodeFromPayloadsAtIndex<unknown>(this.#client.options.loadedDataConverter, 0, payloads);
+      const input = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, payloads, {
+        type: 'workflow',
+        namespace,
+        workflowId,
+      });
       return latestOf(workflowId, status.name, input);
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) return null;
