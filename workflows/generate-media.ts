@@ -50,6 +50,7 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
       step: '',
       taskQueue: generation.taskQueue ?? workflowInfo().taskQueue,
       show: showOf(generation),
+      watches: true,
       checkpoint: async (next) => {
         if (!workflowInfo().continueAsNewSuggested) return;
         await condition(allHandlersFinished);

@@ -3,6 +3,7 @@
  * new key while a task may exist under the old one, and never forgets a task ID it has seen.
  */
 import { isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
+import { apiTaskQueue } from '../src/contract/names.js';
 import type {
   GenerationIdentity,
   GenerationResult,
@@ -56,6 +57,8 @@ export interface Host {
   readonly paidAs?: string;
   readonly taskQueue: string;
   readonly show: Show;
+  /** Says in the state what no Worker does. Costs two events for a submit and two for a store. */
+  readonly watches?: boolean;
   /** Called between two calls to the API; may continue as new. */
   readonly checkpoint?: (carried: Carried) => Promise<void>;
 }
@@ -91,7 +94,7 @@ export class GenerationRun {
       simulated: false,
     };
     const standing: Standing = { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null };
-    this.progress = new Progress(carried?.standing ?? standing, host.show);
+    this.progress = new Progress(carried?.standing ?? standing, host.show, host.watches);
   }
 
   get #state(): GenerationState {
@@ -176,13 +179,15 @@ export class GenerationRun {
     const { body, idempotencyWindowMs, submitDeadlineMs, model } = this.#input;
     const identity = this.#identity(attempt);
     const summary = `submit ${model}, attempt ${attempt}`;
+    const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
+    const api = { role: 'api', taskQueue: apiTaskQueue(this.#host.taskQueue) } as const;
     return submit(this.progress, {
       policy: this.#input,
       key: (spent) => this.#key(attempt, spent),
-      post: (key, risk) =>
-        activities
-          .submit(this.#host.taskQueue, submitDeadlineMs, summary)
-          .rivyaSubmit({ idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk }),
+      post: (key, risk) => {
+        const request = { idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk };
+        return this.progress.watch(api, () => rivyaSubmit(request));
+      },
       adopt: (taskId) => this.#adopt(taskId, this.#state.firstKey ?? undefined),
       hold: (end, tries) => this.#hold(end, tries, null),
     });
@@ -281,7 +286,9 @@ export class GenerationRun {
     const { idempotencyKey: key, reservedCredits, finalCredits } = this.#state;
     const money = { idempotencyKey: key, reservedCredits, finalCredits };
     const about = { model, body, labels, createdAt, simulated, ...money };
-    const { files } = await rivyaStore({ taskId, urls, workflowId, step, take, about });
+    const results = { role: 'results', taskQueue: this.#host.taskQueue } as const;
+    const request = { taskId, urls, workflowId, step, take, about };
+    const { files } = await this.progress.watch(results, () => rivyaStore(request));
     return files;
   }
 

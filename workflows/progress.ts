@@ -1,10 +1,11 @@
-import { condition, patched, sleep } from '@temporalio/workflow';
+import { CancellationScope, condition, patched, sleep } from '@temporalio/workflow';
 import {
   FAILURE,
   type Fence,
   type GenerationState,
   type ResumeInput,
   type TaskSnapshot,
+  type WaitingFor,
 } from '../src/contract/index.js';
 import {
   formatDuration,
@@ -12,6 +13,7 @@ import {
   InvalidInput,
   MIN_WAIT_MS,
   readResume,
+  TIMEOUTS,
   waitSummary,
 } from '../src/policy/index.js';
 import { actionFor, type CallEnd } from './failure.js';
@@ -41,12 +43,15 @@ type Resume = ReturnType<typeof readResume>;
 export class Progress {
   #standing: Standing;
   readonly #show: Show;
+  readonly #watches: boolean;
   #woken = false;
   #resume: Resume | null = null;
 
-  constructor(standing: Standing, show: Show) {
+  /** @param watches - Whether `watch` says anything. */
+  constructor(standing: Standing, show: Show, watches = false) {
     this.#standing = standing;
     this.#show = show;
+    this.#watches = watches;
   }
 
   get standing(): Standing {
@@ -102,6 +107,26 @@ export class Progress {
   checked(count: number): void {
     this.#standing = { ...this.#standing, lastCheckAt: Date.now() };
     this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
+  }
+
+  /** Runs an Activity, and says so in the state where it has not ended after a minute. */
+  async watch<T>(on: Omit<WaitingFor, 'since'>, work: () => Promise<T>): Promise<T> {
+    // Histories of earlier versions have no timer here.
+    if (!this.#watches || !patched('unpolled')) return work();
+    const since = new Date().toISOString();
+    const timer = new CancellationScope();
+    timer
+      .run(() => sleep(TIMEOUTS.unpolled, { summary: `is a Worker with the role ${on.role} running?` }))
+      .then(
+        () => this.update({ waitingFor: { ...on, since } }),
+        () => undefined,
+      );
+    try {
+      return await work();
+    } finally {
+      timer.cancel();
+      if (this.state.waitingFor != null) this.update({ waitingFor: null });
+    }
   }
 
   /** Cuts the present wait short. Two checks are still at least 5 s apart. */

@@ -82,6 +82,14 @@ export interface Hold {
 
 export type Phase = 'starting' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 
+/** An Activity that has not ended for a minute: perhaps no Worker runs it. */
+export interface WaitingFor {
+  readonly taskQueue: string;
+  /** Role of the Workers that serve that task queue. */
+  readonly role: 'api' | 'results';
+  readonly since: string;
+}
+
 /** Answer of the query `generation`. Times are ISO 8601. */
 export interface GenerationState {
   readonly phase: Phase;
@@ -100,6 +108,8 @@ export interface GenerationState {
   readonly reservedCredits: number | null;
   readonly finalCredits: number | null;
   readonly hold: Hold | null;
+  /** Set while a submit, or the storing of files, has not ended for a minute. Not in the state of earlier versions. */
+  readonly waitingFor?: WaitingFor | null;
   /** A submit whose answer is not known: a task may exist. Null once its task or its refusal is known. */
   readonly unanswered: Fence | null;
   /** True after a person accepted to post again although a task may exist. */

@@ -1,5 +1,6 @@
-import type { GenerationState } from '../contract/index.js';
+import type { GenerationState, WaitingFor } from '../contract/index.js';
 import { formatDuration } from './duration.js';
+import { TIMEOUTS } from './timeouts.js';
 
 /** What is known about the money, from the API's own numbers. Final credits are 0 until the task has ended. */
 export function money({
@@ -55,6 +56,7 @@ export function describeState(state: GenerationState, title: string): string {
       '',
     );
   }
+  if (state.waitingFor != null) lines.push(unpolled(state.waitingFor), '');
   lines.push(`- Attempt: ${state.attempt}`);
   if (state.unanswered !== null) {
     lines.push(`- Unanswered submit of ${new Date(state.unanswered.firstPostedAt).toISOString()}: a task may exist`);
@@ -64,6 +66,12 @@ export function describeState(state: GenerationState, title: string): string {
   lines.push(`- Status checks: ${state.statusChecks}`);
   if (state.nextCheckAt !== null) lines.push(`- Next check: ${state.nextCheckAt}`);
   return lines.join('\n');
+}
+
+/** A Workflow cannot tell a queue that nobody polls from a long download or an API that is down. */
+function unpolled({ taskQueue, role, since }: WaitingFor): string {
+  const what = role === 'api' ? 'submitted this generation' : 'stored the files';
+  return `**No Worker has ${what} for ${formatDuration(TIMEOUTS.unpolled)}** (since ${since}): is one with the role \`${role}\` running on task queue \`${taskQueue}\`? If one is at it, Pending Activities shows its attempts, and there is nothing to do.`;
 }
 
 function headline(state: GenerationState): string {

@@ -31,6 +31,8 @@ export const TIMEOUTS = {
   conflictGrace: 90 * SECOND,
   /** A status check so soon after the create may not find the task yet. */
   notFoundGrace: 60 * SECOND,
+  /** A submit or a store that has not ended by then may wait for a Worker that nobody runs; most take seconds. */
+  unpolled: 60 * SECOND,
   /** `succeeded` without a link: the result may trail the status for so long. */
   resultGrace: 5 * 60 * SECOND,
 } as const;
