@@ -86,8 +86,8 @@ export const SABOTAGES = [
     breaks: 'Nothing is posted when the Service refuses the fence.',
     file: 'activities/heartbeat.ts',
     replace: [
-      'await client.activity.heartbeat(info.taskToken, details);',
-      'Context.current().heartbeat([client, info, details]);',
+      'await client.activity.heartbeat(info.taskToken, details, { serializationContext: contextOf(info) });',
+      'Context.current().heartbeat([client, contextOf(info), details]);',
     ],
     test: {
       file: SUBMIT,
@@ -547,6 +547,41 @@ export const SABOTAGES = [
     test: {
       file: 'test/api/units.test.ts',
       name: 'what comes back > credits {"current_credits":"many"} are unknown, not an error',
+    },
+  },
+
+  // In other people's Workers.
+  {
+    name: 'policy-skipped',
+    breaks: 'No input can exceed the spending policy of the Worker.',
+    file: 'activities/submit.ts',
+    replace: ['if (unanswered === null) await lease.keep(null', 'if (unanswered === undefined) await lease.keep(null'],
+    test: {
+      file: 'test/workflow/policy.test.ts',
+      name: 'a denial names rule and file, says that nothing was paid, and is not repeated > models: {"model":"sora-2","prompt":"another model"}',
+    },
+  },
+  {
+    name: 'policy-forgets-the-paid',
+    breaks: 'A submit that may have been paid is never denied.',
+    file: 'activities/submit.ts',
+    replace: ['if (unanswered === null) await lease.keep(null', 'await lease.keep(null'],
+    test: {
+      file: 'test/workflow/policy.test.ts',
+      name: 'what is paid or may be is never denied, under rules that deny everything',
+    },
+  },
+  {
+    name: 'fence-of-another-owner',
+    breaks: 'The next attempt reads the fence also through a codec that binds it to its Activity.',
+    file: 'activities/heartbeat.ts',
+    replace: [
+      "type: 'activity', namespace, activityId,",
+      "type: 'activity', namespace, activityId: `of ${activityId}`,",
+    ],
+    test: {
+      file: 'test/workflow/codec.test.ts',
+      name: 'with a codec of your own (gateway) > paid once > the fence of an unanswered submit is read by the next attempt',
     },
   },
 ];
