@@ -17,6 +17,7 @@ const file = path.join(directory, 'policy.json');
 writeFileSync(file, JSON.stringify({ models: ['z-*', 'veo*', 'flux*', 'unpriced'], maxCreditsPerGeneration: 1 }));
 
 let harness: Harness;
+let lenient: RunningWorkers;
 beforeAll(async () => {
   harness = await startHarness({
     env: { RIVYA_POLICY_FILE: file },
@@ -28,6 +29,7 @@ beforeAll(async () => {
     },
     workers: false,
   });
+  lenient = await harness.startWorkers();
 });
 afterAll(async () => {
   await harness[Symbol.asyncDispose]();
@@ -45,9 +47,7 @@ async function outcomeOf(input: GenerateMediaInput): Promise<unknown> {
     .catch((error: { cause: unknown }) => error.cause);
 }
 
-let lenient: RunningWorkers;
 test('what the policy allows is submitted, once the list of models can be had', async () => {
-  lenient = await harness.startWorkers();
   expect(await outcomeOf({ model: 'z-image', prompt: 'allowed' })).toMatchObject({ status: 'succeeded' });
   expect(postsOf('allowed')).toBe(1);
 });
