@@ -33,6 +33,7 @@ export async function* diagnose(): AsyncGenerator<Finding> {
   try {
     settings = readSettings();
     yield ok('settings', 'read');
+    yield ok('spending policy', settings.policy?.source ?? 'none here: inputs may ask for any model at any price');
   } catch (error) {
     yield failed('settings', error);
     return;

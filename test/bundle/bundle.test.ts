@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, expect, test } from 'vitest';
+import { createContext, Script } from 'node:vm';
+import { beforeAll, expect, inject, test } from 'vitest';
 import * as workflows from '../../workflows/index.js';
 
 let code: string;
@@ -26,6 +27,16 @@ test('the exports are the published names', () => {
     'rivyaResumeUpdate',
     'startGeneration',
   ]);
+});
+
+test("a user's module with `export *` from ours brings both to the Worker", async () => {
+  const script = new Script(await readFile(inject('bundle'), 'utf8'));
+  // What a Worker asks of a bundle: the module of the user, with all that it exports.
+  // The SDK keeps the modules of each Workflow in a global of this name.
+  const sandbox = createContext({ console, __webpack_module_cache__: {} });
+  script.runInContext(sandbox);
+  const exported = Object.keys((sandbox['__TEMPORAL__'] as { importWorkflows(): object }).importWorkflows());
+  expect(exported).toEqual(expect.arrayContaining([...Object.keys(workflows), 'twoSteps', 'twoAtOnce']));
 });
 
 test('no HTTP client, schema library or Node built-in reaches the sandbox, and the size stays in sight', () => {
