@@ -131,8 +131,11 @@ export function fakeActivities(
       count(step, 'rivyaStore');
       return { files: 'files' in outcome && outcome.files !== undefined ? outcome.files : [] };
     },
-    // It asks Temporal alone, which is there in every test of a Workflow.
-    rivyaAwait,
+    // It asks Temporal alone, so nothing about it is a fake.
+    rivyaAwait: (input) => {
+      count(lastPart(input.workflowId), 'rivyaAwait');
+      return rivyaAwait(input);
+    },
   };
   const none = (): Record<keyof RivyaActivities, number> =>
     Object.fromEntries(Object.keys(activities).map((name) => [name, 0])) as Record<keyof RivyaActivities, number>;
@@ -149,8 +152,13 @@ type Names = readonly [string, ...string[]];
 /** What a generation that is no step of `generate` may be called: its Workflow ID, or the step that started it. */
 function ownNames(): Names {
   const id = activityInfo().workflowExecution?.workflowId ?? '';
-  const step = id.slice(id.lastIndexOf('/') + 1);
+  const step = lastPart(id);
   return step === id ? [id] : [step, id];
+}
+
+/** The step, where the Workflow is a child that a step has started. */
+function lastPart(workflowId: string): string {
+  return workflowId.slice(workflowId.lastIndexOf('/') + 1);
 }
 
 function check(step: string, outcome: FakeOutcome): void {
