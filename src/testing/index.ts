@@ -17,3 +17,5 @@ export {
   type FakeRefused,
   type FakeSucceeded,
 } from './fake-activities.js';
+export { MemoryStore } from './memory-store.js';
+export { storeContract, type StoreCase, type StoreContractOptions } from './store-contract.js';

@@ -1,0 +1,59 @@
+import { StoreSettingError, type Store, type StoredObject } from '../storage/index.js';
+import { checkName } from '../storage/names.js';
+
+/** A store for tests: everything is in memory and gone with the process. */
+export class MemoryStore implements Store {
+  readonly address = 'memory:';
+  readonly #objects = new Map<string, Buffer>();
+
+  async put(
+    name: string,
+    body: AsyncIterable<Uint8Array>,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<{ uri: string }> {
+    checkName(name);
+    const chunks: Uint8Array[] = [];
+    signal?.throwIfAborted();
+    for await (const chunk of body) {
+      signal?.throwIfAborted();
+      chunks.push(chunk);
+    }
+    this.#objects.set(name, Buffer.concat(chunks));
+    return { uri: this.address + name };
+  }
+
+  async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
+    signal?.throwIfAborted();
+    const name = uri.startsWith(this.address) ? uri.slice(this.address.length) : '..';
+    try {
+      checkName(name);
+    } catch {
+      throw new StoreSettingError(`${uri} is not in the store ${this.address}`);
+    }
+    const found = this.#objects.get(name);
+    return found === undefined ? null : { body: chunksOf(found), bytes: found.length };
+  }
+
+  async write(name: string, text: string): Promise<void> {
+    this.#objects.set(checkName(name), Buffer.from(text));
+  }
+
+  async read(name: string): Promise<string | null> {
+    return this.#objects.get(checkName(name))?.toString() ?? null;
+  }
+
+  async list(folder: string): Promise<readonly string[]> {
+    const root = `${checkName(folder)}/`;
+    const below = [...this.#objects.keys()].filter((name) => name.startsWith(root));
+    return [...new Set(below.map((name) => name.slice(root.length).split('/')[0] ?? ''))];
+  }
+
+  async probe(): Promise<void> {
+    // Memory can always be written.
+  }
+}
+
+async function* chunksOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
+  // As files and networks give them.
+  for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536);
+}
