@@ -69,6 +69,11 @@ export function storeContract(
     },
   );
 
+  promise('an object that nobody reads may be opened, often', async (store, at) => {
+    const { uri } = await store.put(`${at}/1`, chunks(Buffer.from('x')));
+    for (let n = 0; n < 100; n++) assert.equal((await store.open(uri))?.bytes, 1);
+  });
+
   promise('an empty object is an object', async (store, at) => {
     const { uri } = await store.put(`${at}/empty`, chunks(Buffer.alloc(0)));
     assert.equal((await opened(store, uri))?.bytes, 0);
