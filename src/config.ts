@@ -62,6 +62,12 @@ const Environment = z.object({
     .pipe(z.array(z.enum(WORKER_ROLES, `must be some of ${WORKER_ROLES.join(',')}`)).min(1, 'names no role'))
     .default([...WORKER_ROLES]),
   RIVYA_STORE: z.string().optional(),
+  // The message does not repeat it: people put credentials there.
+  RIVYA_S3_ENDPOINT: z
+    .string()
+    .regex(/^https?:\/\/[^\s/@?#]+\/?$/, 'must be the URL of a service, http(s)://host[:port], without credentials')
+    .optional(),
+  RIVYA_S3_PATH_STYLE: z.enum(['0', '1'], 'must be 1 or 0').default('0'),
   RIVYA_TRUSTED_RESULT_HOSTS: list
     .pipe(z.array(z.string().regex(/^[^\s/@]+$/, 'must be host[:port], comma separated')))
     .default([]),
@@ -98,10 +104,11 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
 
   const baseUrl = attempt('RIVYA_BASE_URL', () => parseBaseUrl(values.RIVYA_BASE_URL).href.replace(/\/+$/, ''));
   const trustedResultHosts = new Set(values.RIVYA_TRUSTED_RESULT_HOSTS.map((host) => host.toLowerCase()));
-  const { RIVYA_STORE: address } = values;
-  const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address));
   const policyFile = values.RIVYA_POLICY_FILE;
   const policy = policyFile === undefined ? null : attempt('RIVYA_POLICY_FILE', () => readPolicyFile(policyFile));
+  const { RIVYA_STORE: address, RIVYA_S3_ENDPOINT: endpoint } = values;
+  const s3 = { endpoint, pathStyle: values.RIVYA_S3_PATH_STYLE === '1' };
+  const store = address === undefined ? null : attempt('RIVYA_STORE', () => openStore(address, s3));
   const keyName = values.RIVYA_API_KEY_FILE === undefined ? 'RIVYA_API_KEY' : 'RIVYA_API_KEY_FILE';
   const keys = attempt(keyName, () => keySource(values.RIVYA_API_KEY, values.RIVYA_API_KEY_FILE));
   if (

@@ -1,4 +1,6 @@
 import { FileStore } from './file-store.js';
+import type { S3Settings } from './s3-sdk.js';
+import { S3Store } from './s3-store.js';
 import { StoreSettingError, type Store } from './store.js';
 
 export { FileStore } from './file-store.js';
@@ -6,14 +8,17 @@ export { resultName } from './names.js';
 export { Receipts, type KeyReceipts, type ReceiptHead, type SubmitReceipt, type TaskReceipt } from './receipts.js';
 export { MAX_RESULT_BYTES, Results, type KeepOptions, type Result, type ResultsOptions } from './results.js';
 export type { SidecarPrompts } from './sidecar.js';
+export type { S3Settings } from './s3-sdk.js';
+export { S3Store } from './s3-store.js';
 export { ResultError, StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 /**
- * The store for an address: `file:<directory>`, absolute or relative to the working directory.
+ * The store for an address: `file:<directory>`, absolute or relative to the working directory, or `s3://bucket/prefix`.
  * @throws StoreSettingError for an address of another kind.
  */
-export function openStore(address: string): Store {
+export function openStore(address: string, s3: S3Settings = {}): Store {
   if (address.startsWith('file:')) return new FileStore(address);
+  if (address.startsWith('s3:')) return new S3Store(address, s3);
   const scheme = /^[a-z0-9+.-]+:/i.exec(address)?.[0] ?? address;
-  throw new StoreSettingError(`a store address starts with "file:", not with "${scheme}"`);
+  throw new StoreSettingError(`a store address starts with "file:" or "s3://", not with "${scheme}"`);
 }

@@ -103,6 +103,7 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
       'file-type',
       'undici',
       'zod',
+      '@aws-sdk/client-s3',
       'node:fs/promises',
     ],
     refused: ['@temporalio/activity', '../policy/key.js', '../api/index.js', '../cli/main.js', '../config.js'],
