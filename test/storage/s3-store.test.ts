@@ -1,16 +1,10 @@
 /** Against a real server of the protocol, which the set-up starts. */
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import path from 'node:path';
-import {
-  CreateMultipartUploadCommand,
-  HeadObjectCommand,
-  ListMultipartUploadsCommand,
-  S3Client,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3';
+import { CreateMultipartUploadCommand, HeadObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { readSettings } from '../../src/config.js';
 import {
@@ -22,6 +16,7 @@ import {
   type StoreUnavailable,
 } from '../../src/storage/index.js';
 import { storeContract } from '../../src/testing/index.js';
+import { ageUploads, keyIn, uploadsIn } from '../support/s3-uploads.js';
 import { S3_SETUP_MS, startS3Server, type S3Server } from '../support/s3-server.js';
 
 let server: S3Server;
@@ -104,7 +99,7 @@ describe('a bucket', () => {
     const store = newStore();
     const { uri } = await store.put('job/1.mp4', megabytes(1), { contentType: 'video/mp4' });
     expect(uri).toBe(`${store.address}/job/1.mp4`);
-    const answer = await client().send(new HeadObjectCommand({ Bucket: server.bucket, Key: keyOf(uri) }));
+    const answer = await server.client.send(new HeadObjectCommand({ Bucket: server.bucket, Key: keyIn(server, uri) }));
     expect(answer).toMatchObject({ ContentType: 'video/mp4', ContentLength: 1_000_000 });
   });
 
@@ -112,21 +107,21 @@ describe('a bucket', () => {
     const store = newStore();
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield* megabytes(20);
-      expect(await uploads(store.address)).toHaveLength(1);
+      expect(await uploadsIn(server, store.address)).toHaveLength(1);
       throw new Error('the source broke');
     }
     await expect(store.put('job/1.mp4', broken())).rejects.toThrow('the source broke');
-    expect(await uploads(store.address)).toEqual([]);
+    expect(await uploadsIn(server, store.address)).toEqual([]);
   });
 
   test('loses the parts of killed processes after a day, and only those below the prefix', async () => {
     const store = newStore();
-    const mine = keyOf(`${store.address}/job/1.mp4`);
-    const keys = [mine, keyOf(`${store.address}-other/1.mp4`), keyOf(`${store.address}/job/young.mp4`)];
+    const mine = keyIn(server, `${store.address}/job/1.mp4`);
+    const keys = [mine, keyIn(server, `${store.address}-other/1.mp4`), keyIn(server, `${store.address}/job/young.mp4`)];
     for (const Key of keys) await abandon(Key);
-    await age(keys.slice(0, 2));
+    await ageUploads(server, keys.slice(0, 2));
     await store.probe();
-    expect((await uploads(store.address)).toSorted()).toEqual(keys.slice(1).toSorted());
+    expect((await uploadsIn(server, store.address)).toSorted()).toEqual(keys.slice(1).toSorted());
   });
 });
 
@@ -262,34 +257,9 @@ describe('a bucket that cannot be used is named, with what to do', () => {
   );
 });
 
-function client(): S3Client {
-  return new S3Client({ endpoint: server.endpoint, forcePathStyle: true });
-}
-
-function keyOf(uri: string): string {
-  return uri.slice(`s3://${server.bucket}/`.length);
-}
-
-/** Keys of the uploads that are under way, or were left, and whose names begin like this. */
-async function uploads(address: string): Promise<string[]> {
-  const list = new ListMultipartUploadsCommand({ Bucket: server.bucket, Prefix: keyOf(address) });
-  const { Uploads = [] } = await client().send(list);
-  return Uploads.map(({ Key = '' }) => Key);
-}
-
 /** Begins an upload as a process does that is killed in the middle of it. */
 async function abandon(Key: string): Promise<void> {
-  const { UploadId } = await client().send(new CreateMultipartUploadCommand({ Bucket: server.bucket, Key }));
+  const { UploadId } = await server.client.send(new CreateMultipartUploadCommand({ Bucket: server.bucket, Key }));
   const part = { Bucket: server.bucket, Key, UploadId, PartNumber: 1, Body: Buffer.alloc(5_000_000) };
-  await client().send(new UploadPartCommand(part));
-}
-
-/** Makes uploads two days old: to the server, their folders are. */
-async function age(keys: readonly string[]): Promise<void> {
-  const twoDaysAgo = new Date(Date.now() - 48 * 3_600_000);
-  const { Uploads = [] } = await client().send(new ListMultipartUploadsCommand({ Bucket: server.bucket }));
-  const ids = new Set(Uploads.filter(({ Key = '' }) => keys.includes(Key)).map(({ UploadId }) => UploadId));
-  for (const entry of await readdir(server.folder, { recursive: true, withFileTypes: true })) {
-    if (ids.has(entry.name)) await utimes(path.join(entry.parentPath, entry.name), twoDaysAgo, twoDaysAgo);
-  }
+  await server.client.send(new UploadPartCommand(part));
 }

@@ -18,6 +18,8 @@ export interface S3Server {
   readonly endpoint: string;
   /** The settings of the owner of the bucket. */
   readonly env: Readonly<Record<string, string>>;
+  /** Of the owner. */
+  readonly client: S3Client;
   /** Credentials that are accepted and have no right to the bucket. */
   readonly stranger: Readonly<Record<string, string>>;
   /** The folder with the bucket. Names of objects are paths in it. */
@@ -70,10 +72,12 @@ export async function startS3Server(): Promise<S3Server> {
   await start();
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = credentials;
   const owner = { endpoint, forcePathStyle: true, region: 'us-east-1', credentials: { accessKeyId, secretAccessKey } };
-  await new S3Client(owner).send(new CreateBucketCommand({ Bucket: bucket }));
+  const client = new S3Client(owner);
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
   return {
     endpoint,
     env: { ...credentials, AWS_REGION: 'us-east-1', RIVYA_S3_ENDPOINT: endpoint, RIVYA_S3_PATH_STYLE: '1' },
+    client,
     stranger,
     folder: path.join(folder, bucket),
     bucket,
