@@ -11,8 +11,8 @@ const PART_BYTES = 8 * 1024 * 1024;
 const PARTS_AT_ONCE = 2;
 // Receipts are small. A submit has 15 s beside its POST, and keeps its lease for 12 s without an acknowledgement.
 const TEXT_MS = 10_000;
-// The longest upload that is still alive writes a part each few minutes; one of yesterday belongs to a process that is gone.
-const ABANDONED_MS = 24 * 3_600_000;
+// S3 tells when an upload began, not when it last moved. No attempt to store a result lasts longer than four days.
+const ABANDONED_MS = 96 * 3_600_000;
 const PROBE = '.rivya/probe';
 
 /**

@@ -114,7 +114,7 @@ describe('a bucket', () => {
     expect(await uploadsIn(server, store.address)).toEqual([]);
   });
 
-  test('loses the parts of killed processes after a day, and only those below the prefix', async () => {
+  test('loses the parts of killed processes after some days, and only those below the prefix', async () => {
     const store = newStore();
     const mine = keyIn(server, `${store.address}/job/1.mp4`);
     const keys = [mine, keyIn(server, `${store.address}-other/1.mp4`), keyIn(server, `${store.address}/job/young.mp4`)];

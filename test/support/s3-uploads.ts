@@ -13,13 +13,13 @@ export async function uploadsIn(server: S3Server, address: string): Promise<stri
   return (await uploads(server, keyIn(server, address))).map(({ Key = '' }) => Key);
 }
 
-/** Makes uploads two days old: to the server, they are as old as their folders. */
+/** Makes uploads five days old: to the server, they are as old as their folders. */
 export async function ageUploads(server: S3Server, keys: readonly string[]): Promise<void> {
-  const twoDaysAgo = new Date(Date.now() - 48 * 3_600_000);
+  const fiveDaysAgo = new Date(Date.now() - 120 * 3_600_000);
   const found = await uploads(server, '');
   const ids = new Set(found.filter(({ Key = '' }) => keys.includes(Key)).map(({ UploadId }) => UploadId));
   for (const entry of await readdir(server.folder, { recursive: true, withFileTypes: true })) {
-    if (ids.has(entry.name)) await utimes(path.join(entry.parentPath, entry.name), twoDaysAgo, twoDaysAgo);
+    if (ids.has(entry.name)) await utimes(path.join(entry.parentPath, entry.name), fiveDaysAgo, fiveDaysAgo);
   }
 }
 
