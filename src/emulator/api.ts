@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { MediaKind } from '../contract/index.js';
 import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
 import { modelList } from './catalogue.js';
+import { Files } from './files.js';
 import { Idempotency } from './idempotency.js';
 import { json, Refusal, refusalReply, type Reply } from './replies.js';
 import type { State } from './state.js';
@@ -15,18 +16,22 @@ const WINDOW_MS = 60_000;
 /** The documented calls, apart from HTTP and from faults. */
 export class Api {
   readonly idempotency: Idempotency;
+  readonly #files: Files;
   readonly #state: State;
   readonly #settings: ApiSettings;
   readonly #windows = new Map<string, { window: number; calls: number }>();
 
   constructor(state: State, settings: ApiSettings) {
     this.idempotency = new Idempotency(state, settings);
+    this.#files = new Files(state, settings);
     this.#state = state;
     this.#settings = settings;
   }
 
-  clearWindows(): void {
+  /** Forgets what the state does not hold. */
+  clear(): void {
     this.#windows.clear();
+    this.#files.clear();
   }
 
   models(): Reply {
@@ -45,6 +50,19 @@ export class Api {
     if (task === undefined || task.account !== account) throw new Refusal('not_found');
     const body = taskBody(task, call.now, this.#settings.switches, call.baseUrl);
     return json(200, statusWord === null ? body : { ...body, status: statusWord, result: null, error: null });
+  }
+
+  upload(call: Call): Reply {
+    return this.#files.upload(call, this.#authorize(call, 'files:create'));
+  }
+
+  file(call: Call, fileId: string): Reply {
+    return this.#files.retrieve(call, this.#authorize(call, 'files:read'), fileId);
+  }
+
+  /** The bytes of an upload, which its address serves to anybody. */
+  fileContent(call: Call, fileId: string): Reply {
+    return this.#files.content(call, fileId);
   }
 
   async create(call: Call): Promise<Reply> {
@@ -72,6 +90,7 @@ export class Api {
   /** Checks, then charges: everything that can be refused comes before the first change. */
   #makeTask(call: Call, holder: EmulatorKey): Task {
     const { model, prompt, params } = validateCreate(call.body.toString(), call.contentType);
+    this.#files.checkReferences(call, holder, model, params);
     const { account = DEFAULT_ACCOUNT } = holder;
     const credits = this.#state.credits(account, call.now);
     if (credits < model.credits) throw new Refusal('insufficient_credits');

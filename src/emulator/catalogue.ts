@@ -10,6 +10,8 @@ export interface Model {
   /** Characters; null where the model's page names no limit. */
   readonly maxPrompt: number | null;
   readonly inputs: readonly ('text' | 'file')[];
+  /** Largest reference in bytes, where the model's page names another limit than the page of files. */
+  readonly maxFile?: Partial<Record<MediaKind, number>>;
   /** Models whose page says that `params` is required. */
   readonly needsParams?: boolean;
 }
@@ -28,7 +30,7 @@ const tokens = { category: 'chat', billing: 'TOKEN_BASED', modes: ['chat'], maxP
 export const MODELS: readonly Model[] = [
   { id: 'z-image', name: 'Z-Image', category: 'image', credits: 1, ...fixed, modes: toImage, maxPrompt: 1000, inputs: text },
   { id: '4o-image', name: '4o Image', category: 'image', credits: 3, ...fixed, modes: toImage, maxPrompt: null, inputs: text },
-  { id: 'nano-banana-2', name: 'Nano Banana 2', category: 'image', credits: 5, ...fixed, modes: imageBoth, maxPrompt: 20_000, inputs: file },
+  { id: 'nano-banana-2', name: 'Nano Banana 2', category: 'image', credits: 5, ...fixed, modes: imageBoth, maxPrompt: 20_000, inputs: file, maxFile: { image: 30 * 1024 * 1024 } },
   { id: 'gpt-image-2', name: 'GPT Image 2', category: 'image', credits: 3, ...fixed, modes: imageBoth, maxPrompt: 20_000, inputs: file },
   { id: 'qwen2-image', name: 'Qwen2 Image', category: 'image', credits: 6, ...fixed, modes: imageBoth, maxPrompt: 800, inputs: file },
   { id: 'sora-2', name: 'Sora 2', category: 'video', credits: 6, ...fixed, modes: videoBoth, maxPrompt: 10_000, inputs: file },

@@ -133,7 +133,15 @@ function refuse(message: string): Fault {
   return { on: 'create', do: { kind: 'error', code: 'validation_failed', message } };
 }
 
-const TARGETS = new Set<unknown>(['create', 'status', 'models', 'credits', 'media'] satisfies FaultTarget[]);
+const TARGETS = new Set<unknown>([
+  'create',
+  'status',
+  'models',
+  'credits',
+  'media',
+  'upload',
+  'file',
+] satisfies FaultTarget[]);
 const FIELDS = new Set(['on', 'prompt', 'key', 'skip', 'times', 'do']);
 /** The fields that each action needs, and where it makes sense. */
 const ACTIONS: { readonly [Kind in FaultAction['kind']]: readonly string[] } = {

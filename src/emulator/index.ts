@@ -103,7 +103,7 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
     },
     reset: () => {
       state.clear();
-      api.clearWindows();
+      api.clear();
       http.requests.length = 0;
       settings.keys = keys;
       settings.switches = atStart;

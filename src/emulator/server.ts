@@ -25,17 +25,19 @@ export interface ServerParts {
 const OUTAGE_RETRY_MS = 5000;
 /** Largest request body. The API's own limit is not published; its longest prompt has 20,000 characters. */
 const MAX_BODY_BYTES = 1_048_576;
+/** The same for an upload: above the 95 MB that one model takes. */
+const MAX_UPLOAD_BYTES = 128 * 1_048_576;
 /** So many requests are remembered: more than any test makes, and a few megabytes. */
 const MAX_REQUESTS = 10_000;
 /** Only faults break connections here: an idle one is kept longer than any client's pause between calls. */
 const KEEP_ALIVE_MS = 65_000;
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
+async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     bytes += chunk.length;
-    if (bytes <= MAX_BODY_BYTES) chunks.push(chunk);
+    if (bytes <= limit) chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
@@ -70,19 +72,22 @@ export class HttpServer {
     const now = await clock();
     const method = request.method ?? '';
     const path = (request.url ?? '/').split('?')[0] ?? '/';
-    const body = await readBody(request);
+    const route = routeOf(method, path);
+    const uploaded = route?.on === 'upload';
+    const body = await readBody(request, uploaded ? MAX_UPLOAD_BYTES : MAX_BODY_BYTES);
     if (path.startsWith('/__admin/')) {
       const reply = await admin(this.#parts.admin, method, path, body.toString(), request.socket.remoteAddress);
       this.#send(response, reply, now);
       return;
     }
     const idempotencyKey = header(request, 'idempotency-key') ?? null;
-    const record: Recorded = { method, path, idempotencyKey, body: body.toString(), at: now, status: null };
+    // The bytes of a file are no text, and there are many of them.
+    const bodyText = uploaded ? '' : body.toString();
+    const record: Recorded = { method, path, idempotencyKey, body: bodyText, at: now, status: null };
     this.requests.push(record);
     if (this.requests.length > MAX_REQUESTS) this.requests.shift();
-    const route = routeOf(method, path);
     const task = route?.taskId === undefined ? undefined : state.task(route.taskId);
-    const prompt = task?.prompt ?? promptOf(record.body);
+    const prompt = uploaded ? fileNameOf(body) : (task?.prompt ?? promptOf(record.body));
     const subject: FaultSubject = {
       prompt,
       key: task?.key ?? idempotencyKey,
@@ -182,6 +187,10 @@ export class HttpServer {
       await call.before();
       if (route.on === 'models') return api.models();
       if (route.on === 'credits') return api.credits(call);
+      if (route.on === 'upload') return api.upload(call);
+      if (route.fileId !== undefined) {
+        return route.content === true ? api.fileContent(call, route.fileId) : api.file(call, route.fileId);
+      }
       const taskId = route.taskId ?? '';
       return route.on === 'media'
         ? mediaReply(api.finishedTask(taskId, call.now))
@@ -223,6 +232,11 @@ export class HttpServer {
     // An orderly end of the connection, so that the part arrives before it; a reset could overtake it.
     response.socket?.end();
   }
+}
+
+/** The name under which a file is sent, which stands within the first lines of the body. */
+function fileNameOf(body: Buffer): string {
+  return /filename="([^"]*)"/.exec(body.subarray(0, 4_096).toString('latin1'))?.[1] ?? '';
 }
 
 function header(request: IncomingMessage, name: string): string | undefined {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { UploadedFile } from './files.js';
 import { Journal, type Put } from './journal.js';
 import { finalCredits, statusAt, type Task } from './tasks.js';
-import type { Ledger, LedgerKey, LedgerTask } from './types.js';
+import type { Ledger, LedgerFile, LedgerKey, LedgerTask } from './types.js';
 
 export function sha256(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex');
@@ -34,12 +35,14 @@ export class State {
   readonly #replies = new Map<string, readonly StoredReply[]>();
   readonly #posts = new Map<string, Posts>();
   readonly #credits = new Map<string, number>();
+  readonly #files = new Map<string, UploadedFile>();
   readonly #uses = new Map<string, number>();
   readonly #tables: Readonly<Record<string, Map<string, unknown>>> = {
     tasks: this.#tasks,
     replies: this.#replies,
     posts: this.#posts,
     credits: this.#credits,
+    files: this.#files,
     uses: this.#uses,
   };
   /** Tasks that will fail and are not refunded yet. */
@@ -89,6 +92,19 @@ export class State {
 
   #expectRefund(task: Task): void {
     if (task.charged && task.outcome === 'failed' && !task.refunded) this.#toRefund.add(task);
+  }
+
+  file(id: string): UploadedFile | undefined {
+    return this.#files.get(id);
+  }
+
+  files(): readonly UploadedFile[] {
+    return [...this.#files.values()];
+  }
+
+  addFile(file: UploadedFile): void {
+    this.#files.set(file.id, file);
+    this.#journal?.put('files', file.id, file);
   }
 
   replies(key: string): readonly StoredReply[] {
@@ -170,12 +186,17 @@ export class State {
       const charged = own.reduce((sum, task) => sum + task.reserved, 0);
       return [key, { tasks: own.map((task) => task.id), posts, faulted, bodies: [...bodies], charged }];
     });
+    const files = this.files().map(({ id, account, kind, name, bytes, sha256: digest }): [string, LedgerFile] => [
+      id,
+      { account, kind, name, bytes, sha256: digest },
+    ]);
     const known = new Set([...accounts, ...this.#credits.keys()]);
     return {
       paidTasks: paid.length,
       keys: Object.fromEntries(keys),
       withoutKey: paid.filter((task) => task.key === null).map((task) => task.id),
       tasks,
+      files: Object.fromEntries(files),
       credits: Object.fromEntries([...known].map((account) => [account, this.credits(account, now)])),
     };
   }

@@ -14,6 +14,11 @@ export const DEFAULT_SWITCHES: EmulatorSwitches = {
   resultLagMs: 0,
   clockOffsetMs: 0,
   retryAfter: 'none',
+  fileStatus: 201,
+  fileBody: 'full',
+  fileAgain: 'new',
+  fileLifetimeMs: Infinity,
+  durationToken: 'optional',
 };
 
 /** Every setting of the switches that have a few. */
@@ -28,6 +33,10 @@ export const SWITCH_VALUES = {
   urls: ['present', 'missing', 'none'],
   errorOnFailed: ['present', 'null'],
   retryAfter: ['none', 'seconds', 'date'],
+  fileStatus: [201, 200],
+  fileBody: ['full', 'short'],
+  fileAgain: ['new', 'same'],
+  durationToken: ['optional', 'required'],
 } as const satisfies { readonly [Name in keyof EmulatorSwitches]?: readonly EmulatorSwitches[Name][] };
 
 /** @throws TypeError naming the switch that does not exist or has no such setting. */

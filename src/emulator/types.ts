@@ -53,9 +53,19 @@ export interface EmulatorSwitches {
   readonly clockOffsetMs: number;
   /** Form of `Retry-After` on 429 and 503. Default `none`: the documentation does not mention the header. */
   readonly retryAfter: 'none' | 'seconds' | 'date';
+  /** HTTP status of an upload. Default 201. */
+  readonly fileStatus: 200 | 201;
+  /** Whether an upload is answered with all that is known of the file, or with `url` and `duration_token` alone. */
+  readonly fileBody: 'full' | 'short';
+  /** What the same bytes get when they are uploaded again: another address, or the first one. */
+  readonly fileAgain: 'new' | 'same';
+  /** How long an upload can be referred to, in milliseconds of the emulator's clock. Default for ever. */
+  readonly fileLifetimeMs: number;
+  /** Whether a reference to a video or a tune must carry its `durationToken`. A wrong one is refused in any case. */
+  readonly durationToken: 'optional' | 'required';
 }
 
-export type FaultTarget = 'create' | 'status' | 'models' | 'credits' | 'media';
+export type FaultTarget = 'create' | 'status' | 'models' | 'credits' | 'media' | 'upload' | 'file';
 
 export interface RawReply {
   readonly status: number;
@@ -96,7 +106,7 @@ export type FaultAction =
 
 export interface Fault {
   readonly on: FaultTarget;
-  /** Only where the task's prompt contains this. */
+  /** Only where the task's prompt, or the name of an uploaded file, contains this. */
   readonly prompt?: string;
   /** Only where this is the task's idempotency key. */
   readonly key?: string;
@@ -184,6 +194,14 @@ export interface LedgerTask {
   readonly checks: readonly number[];
 }
 
+export interface LedgerFile {
+  readonly account: string;
+  readonly kind: MediaKind;
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
 /** The judge of every test about money. A paid task is one that was created and charged, whatever it ended as. */
 export interface Ledger {
   readonly paidTasks: number;
@@ -191,6 +209,8 @@ export interface Ledger {
   /** Tasks that were created without an idempotency key. */
   readonly withoutKey: readonly string[];
   readonly tasks: Readonly<Record<string, LedgerTask>>;
+  /** Files that were uploaded, by their ID. */
+  readonly files: Readonly<Record<string, LedgerFile>>;
   /** Balance of each account. */
   readonly credits: Readonly<Record<string, number>>;
 }

@@ -15,6 +15,7 @@ export type SwitchesSeen = { readonly [Name in keyof EmulatorSwitches]: SwitchSe
 
 /** Which settings of the emulator behave like the account that was observed. */
 export function matchSwitches(observed: Observed, exchanges: readonly Exchange[]): SwitchesSeen {
+  const noFile = notSeen('no file is uploaded');
   return {
     createStatus: createStatus(observed),
     createBody: createBody(observed),
@@ -29,6 +30,11 @@ export function matchSwitches(observed: Observed, exchanges: readonly Exchange[]
     resultLagMs: resultLag(observed),
     clockOffsetMs: clock(exchanges),
     retryAfter: retryAfter(exchanges),
+    fileStatus: noFile,
+    fileBody: noFile,
+    fileAgain: noFile,
+    fileLifetimeMs: noFile,
+    durationToken: noFile,
   };
 }
 
