@@ -1,6 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
-import { DEFAULT_BASE_URL } from '../contract/index.js';
+import { DEFAULT_BASE_URL, type MediaKind } from '../contract/index.js';
 import { parseBaseUrl } from './address.js';
 import { checkCreateRequest } from './create-request.js';
 import { InvalidRequest, RivyaApiError } from './errors.js';
@@ -14,8 +14,9 @@ import {
   type Answer,
   type Reply,
 } from './reply.js';
+import { multipart, type FilePart } from './multipart.js';
 import { openPools } from './pools.js';
-import { creditsSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
+import { creditsSchema, fileSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
 import type { Secret } from './secret.js';
 import { toTaskAnswer, type TaskAnswer } from './task-answer.js';
 import { exchange, HTTP_TIMEOUTS, NoReply, type HttpTimeouts } from './transport.js';
@@ -70,6 +71,27 @@ export interface CreateGenerationInput {
   readonly maySend?: () => boolean;
 }
 
+export interface UploadFileInput extends FilePart {
+  readonly kind: MediaKind;
+  /** Has the API check the file against this model. */
+  readonly model?: string;
+  /** At most 128 characters. */
+  readonly clientRequestId?: string;
+  /** Default: the current key. */
+  readonly key?: Secret;
+  readonly signal?: AbortSignal;
+}
+
+/** An upload as the API describes it. What it left out is null. */
+export interface FileAnswer {
+  readonly fileId: string | null;
+  readonly url: string | null;
+  readonly durationToken: string | null;
+  readonly durationSeconds: number | null;
+  readonly mimeType: string | null;
+  readonly simulated: boolean;
+}
+
 export interface CreditsAnswer {
   /** Null where the reply did not tell. */
   readonly currentCredits: number | null;
@@ -92,11 +114,19 @@ export interface RivyaClient {
   createGeneration(input: CreateGenerationInput): Promise<TaskAnswer>;
   /** @param maySend - As of `createGeneration`. */
   retrieveGeneration(taskId: string, maySend?: () => boolean): Promise<TaskAnswer>;
+  /** Uploads a file, which costs nothing. The stream is read once. */
+  uploadFile(input: UploadFileInput): Promise<FileAnswer>;
+  retrieveFile(fileId: string, key?: Secret): Promise<FileAnswer>;
   /** The public list of models; sends no key. */
   listModels(): Promise<ModelsAnswer>;
   getCredits(): Promise<CreditsAnswer>;
   /** Lets calls under way end, then closes the connections. */
   close(): Promise<void>;
+}
+
+function toFileAnswer({ value, simulated }: Answer<z.output<typeof fileSchema>>): FileAnswer {
+  const { id, url, duration_token: durationToken, duration_seconds: durationSeconds, mime_type: mimeType } = value;
+  return { fileId: id, url, durationToken, durationSeconds, mimeType, simulated };
 }
 
 /** @throws InvalidAddress for a base URL or a proxy address that cannot be used. */
@@ -111,7 +141,9 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   interface Outgoing {
     readonly key: Secret | null;
     readonly headers?: Readonly<Record<string, string>>;
-    readonly body?: string;
+    readonly body?: string | AsyncIterable<Uint8Array>;
+    /** True for a POST that costs nothing. */
+    readonly free?: boolean;
     readonly signal?: AbortSignal | undefined;
     readonly maySend?: (() => boolean) | undefined;
   }
@@ -123,6 +155,8 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     out: Outgoing,
   ): Promise<Answer<T>> {
     const path = `${prefix}${resource}`;
+    const { free = false } = out;
+    const streams = typeof out.body === 'object';
     const startedAt = performance.now();
     const sentAt = Date.now();
     let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
@@ -141,19 +175,19 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
           ...out.headers,
         },
         body: out.body ?? null,
-        limitMs: method === 'POST' ? timeouts.post : timeouts.get,
+        limitMs: streams ? timeouts.upload : method === 'POST' ? timeouts.post : timeouts.get,
         bodyLimitMs: timeouts.body,
         signal: out.signal,
         maySend: out.maySend,
       });
       head = reply;
       bytes = reply.body;
-      return readReply(reply, { method, path, key: out.key }, schema);
+      return readReply(reply, { method, path, free, key: out.key }, schema);
     } catch (error) {
       if (!(error instanceof NoReply)) throw error;
       head = error.head;
       const outcome = error.sent ? 'unknown' : 'refused';
-      throw new RivyaApiError(`${method} ${path}: ${error.message}. ${aboutMoney({ method }, outcome)}`, {
+      throw new RivyaApiError(`${method} ${path}: ${error.message}. ${aboutMoney({ method, free }, outcome)}`, {
         outcome,
         httpStatus: head?.httpStatus ?? null,
         requestId: head === null ? null : requestIdOf(head, out.key),
@@ -166,7 +200,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
       tell(options.onExchange, () => ({
         ...event,
         idempotencyKey: out.headers?.['idempotency-key'] ?? null,
-        requestBody: out.body ?? null,
+        requestBody: typeof out.body === 'string' ? out.body : null,
         headers: head === null ? {} : printableHeaders(head, out.key),
         body: bytes === null ? null : printableBody(bytes, out.key),
         sentAt,
@@ -214,6 +248,19 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
       const sameTask = taskSchema.refine((task) => task.id === taskId);
       const resource = `/generations/${encodeURIComponent(taskId)}`;
       return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET'), maySend }));
+    },
+
+    async uploadFile({ kind, model, clientRequestId, key, signal, ...file }) {
+      const { contentType, bytes, body } = multipart({ kind, model, client_request_id: clientRequestId }, file);
+      const headers = { 'content-type': contentType, 'content-length': String(bytes) };
+      const used = key ?? (await currentKey('POST'));
+      return toFileAnswer(await call('POST', '/files', fileSchema, { key: used, headers, body, free: true, signal }));
+    },
+
+    async retrieveFile(fileId, key) {
+      if (!isTaskId(fileId)) throw new InvalidRequest('fileId', 'must be 1 to 256 characters that can stand in a path');
+      const resource = `/files/${encodeURIComponent(fileId)}`;
+      return toFileAnswer(await call('GET', resource, fileSchema, { key: key ?? (await currentKey('GET')) }));
     },
 
     async listModels() {

@@ -16,6 +16,8 @@ export interface Reply {
 export interface Call {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  /** True for a POST that costs nothing. */
+  readonly free?: boolean;
   /** The key that the request carried, to take it out of whatever the API says. */
   readonly key: Secret | null;
 }
@@ -142,7 +144,8 @@ function outcomeOf(httpStatus: number, code: string | null): Outcome {
 }
 
 /** What a failed call means for the money spent, as a sentence for its message. */
-export function aboutMoney({ method }: Pick<Call, 'method'>, outcome: Outcome): string {
+export function aboutMoney({ method, free = false }: Pick<Call, 'method' | 'free'>, outcome: Outcome): string {
+  if (free) return 'An upload costs nothing; it may be repeated.';
   if (method === 'GET') return 'Reading costs nothing; it may be repeated.';
   return outcome === 'refused'
     ? 'This request made no task and cost nothing.'

@@ -80,6 +80,16 @@ export const taskSchema = z
       result === null ? [] : result.urls.length > 0 || result.primary_url === null ? result.urls : [result.primary_url],
   }));
 
+/** An upload. Which fields a file has is not published in full; only its address is needed. */
+export const fileSchema = z.object({
+  id: z.string().refine(isTaskId).nullable().catch(null),
+  url: link.nullable().catch(null),
+  // Sent back as it is: a cut one would be a wrong one.
+  duration_token: z.string().min(1).max(MAX_LINK_LENGTH).nullable().catch(null),
+  duration_seconds: z.number().positive().nullable().catch(null),
+  mime_type: text,
+});
+
 export const creditsSchema = z.object({ current_credits: credits });
 
 /** The ID of a task that could not be read. */

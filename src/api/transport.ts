@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Reply } from './reply.js';
 
@@ -11,6 +12,8 @@ export interface HttpTimeouts {
   readonly get: number;
   /** Silence inside the body of a reply. */
   readonly body: number;
+  /** Silence of an upload: no byte goes out, or no reply comes after the last one. */
+  readonly upload: number;
 }
 
 export const HTTP_TIMEOUTS: HttpTimeouts = {
@@ -22,6 +25,8 @@ export const HTTP_TIMEOUTS: HttpTimeouts = {
   get: 20_000,
   // Bodies are about 1 kB. One that stands still for so long does not come.
   body: 10_000,
+  // The API looks at the whole file before it answers. How long the file takes to get there is nobody's fault.
+  upload: 60_000,
 };
 
 /** Largest JSON body that is read. A task is about 1 kB, the list of all models about 100 kB. */
@@ -32,7 +37,8 @@ export interface HttpRequest {
   readonly origin: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string | null;
+  /** A text, or a stream whose every chunk starts the time limit anew. */
+  readonly body: string | AsyncIterable<Uint8Array> | null;
   readonly limitMs: number;
   readonly bodyLimitMs: number;
   readonly signal: AbortSignal | undefined;
@@ -113,16 +119,28 @@ export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<
         fail(describe(error, controller !== null));
       },
     };
-    const { method, origin, path, headers, body, limitMs, bodyLimitMs } = request;
+    const { method, origin, path, headers, limitMs, bodyLimitMs } = request;
+    const streams = typeof request.body === 'object' && request.body !== null;
+    const body = streams ? Readable.from(telling(request.body, () => timer.refresh())) : request.body;
+    // The library counts from the first byte of a request; a long one has only ours.
+    const headersTimeout = streams ? 0 : limitMs;
     try {
       dispatcher.dispatch(
-        { method, origin, path, headers: { ...headers }, body, headersTimeout: limitMs, bodyTimeout: bodyLimitMs },
+        { method, origin, path, headers: { ...headers }, body, headersTimeout, bodyTimeout: bodyLimitMs },
         handler,
       );
     } catch (error) {
       fail(describe(error, controller !== null));
     }
   });
+}
+
+/** Passes a stream on, and tells of every chunk that is taken from it. */
+async function* telling(body: AsyncIterable<Uint8Array>, tell: () => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    tell();
+    yield chunk;
+  }
 }
 
 /** Codes of Node and undici are fixed words; their messages are not, and can quote what was sent. */

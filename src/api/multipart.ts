@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto';
+
+export interface Multipart {
+  readonly contentType: string;
+  /** Of the whole body, so that no chunked encoding is needed. */
+  readonly bytes: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** A file on its way into a body. */
+export interface FilePart {
+  readonly fileName: string;
+  readonly mimeType: string;
+  readonly bytes: number;
+  readonly body: AsyncIterable<Uint8Array>;
+}
+
+/** A `multipart/form-data` body of text fields and one file, which comes last and is never held as a whole. */
+export function multipart(fields: Readonly<Record<string, string | undefined>>, file: FilePart): Multipart {
+  const boundary = `rivya-${randomUUID()}`;
+  const texts = Object.entries(fields).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`],
+  );
+  const head = Buffer.from(
+    `${texts.join('')}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${plain(file.fileName)}"\r\n` +
+      `Content-Type: ${file.mimeType}\r\n\r\n`,
+  );
+  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield head;
+    yield* file.body;
+    yield tail;
+  }
+  return {
+    contentType: `multipart/form-data; boundary=${boundary}`,
+    bytes: head.length + file.bytes + tail.length,
+    body: body(),
+  };
+}
+
+/** A file name as a header can carry it. Servers disagree on how to write any other. */
+function plain(name: string): string {
+  return name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(-100) || 'file';
+}
