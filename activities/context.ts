@@ -1,11 +1,21 @@
 import { log } from '@temporalio/activity';
 import type { MediaKind, TaskSnapshot } from '../src/contract/index.js';
 import type { KeySource, RivyaClient } from '../src/api/index.js';
-import type { Receipts, Results } from '../src/storage/index.js';
+import type { Receipts, ReferenceSources, Results, Uploads } from '../src/storage/index.js';
 import type { Spending } from './policy.js';
 
 /** The side effects of the Activities, by name; the Activities themselves count as what they report to the Service. */
-export type SideEffect = 'fence' | 'receipt' | 'POST' | 'GET' | 'file' | 'rivyaSubmit' | 'rivyaCheck' | 'rivyaStore';
+export type SideEffect =
+  | 'fence'
+  | 'receipt'
+  | 'POST'
+  | 'GET'
+  | 'file'
+  | 'upload'
+  | 'rivyaSubmit'
+  | 'rivyaCheck'
+  | 'rivyaStore'
+  | 'rivyaUpload';
 
 /** What the Activities that call the API need from the process that runs them. */
 export interface ActivityDependencies {
@@ -13,6 +23,10 @@ export interface ActivityDependencies {
   readonly keys: KeySource;
   /** Null: what was paid is remembered by Temporal and the API alone. */
   readonly receipts: Receipts | null;
+  /** Where references are read from. */
+  readonly sources: ReferenceSources;
+  /** Null: what was uploaded is remembered by Temporal alone. */
+  readonly uploads: Uploads | null;
   /** Kind of medium that a model makes; never throws and never waits. */
   readonly kindOf: (model: string | null) => MediaKind | null;
   /** What may be paid for; left out: everything. */

@@ -16,7 +16,7 @@ const SUBMIT: keyof RivyaActivities = 'rivyaSubmit';
 /** Ends that a Workflow does not see coming, so its memo does not tell what a submit under way had left. */
 export const CUT_OFF: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
 
-type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
+export type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 type Payloads = Parameters<typeof decodeFromPayloadsAtIndex>[2];
 
 /** A submit in the history of a closed run. */
@@ -54,17 +54,16 @@ export async function readRun(
   for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
     if (scheduled?.activityType?.name !== SUBMIT || scheduled.activityId === asking) continue;
     const { activityId } = scheduled;
-    const own = { type: 'activity', namespace, activityId: activityId ?? '', workflowId, isLocal: false } as const;
-    const decoder = { converter, context: own };
+    const decoder = activityDecoder({ converter, namespace, workflowId, activityId });
     const input = await decode<SubmitInput>(decoder, scheduled.input?.payloads);
     if (input === null) continue;
-    const { idempotencyKey, identity, body, fence } = input;
+    const { idempotencyKey, identity, body, digest, fence } = input;
     const firstKey = identity?.firstKey ?? idempotencyKey;
     const end = events.find((event) => String(scheduledBy(event)) === String(eventId));
     const outcome = end === undefined ? await underWay(handle, activityId, decoder) : await outcomeOf(end, decoder);
     // A refusal never takes away what an earlier submit left unanswered.
     const open = outcome.task === null ? (outcome.open ?? fence) : null;
-    submits.push({ idempotencyKey, firstKey, bodyDigest: bodyDigest(body), task: outcome.task, open });
+    submits.push({ idempotencyKey, firstKey, bodyDigest: digest ?? bodyDigest(body), task: outcome.task, open });
   }
   const input = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
@@ -116,12 +115,25 @@ async function underWay(
 }
 
 /** The user's converter and codecs, and whose payloads they are: a codec may bind a payload to its owner. */
-interface Decoder {
+export interface Decoder {
   readonly converter: LoadedDataConverter;
   readonly context: SerializationContext;
 }
 
-async function decode<T extends object>({ converter, context }: Decoder, payloads: Payloads): Promise<T | null> {
+export function activityDecoder({
+  converter,
+  activityId,
+  ...workflow
+}: {
+  converter: LoadedDataConverter;
+  namespace: string;
+  workflowId: string;
+  activityId: string | null | undefined;
+}): Decoder {
+  return { converter, context: { type: 'activity', ...workflow, activityId: activityId ?? '', isLocal: false } };
+}
+
+export async function decode<T extends object>({ converter, context }: Decoder, payloads: Payloads): Promise<T | null> {
   if (payloads == null || payloads.length === 0) return null;
   const value = await decodeFromPayloadsAtIndex<unknown>(converter, 0, payloads, context);
   // The Service puts words of its own in some of these places.
@@ -129,7 +141,7 @@ async function decode<T extends object>({ converter, context }: Decoder, payload
 }
 
 /** The event that scheduled the Activity which ends here. */
-function scheduledBy(event: Event): unknown {
+export function scheduledBy(event: Event): unknown {
   const ended =
     event.activityTaskCompletedEventAttributes ??
     event.activityTaskFailedEventAttributes ??

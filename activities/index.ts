@@ -4,6 +4,7 @@ import { rivyaCheck } from './check.js';
 import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
+import { rivyaUpload } from './upload.js';
 
 export { CUT_OFF, readRun, type PastRun, type PastSubmit } from './history.js';
 export type { ActivityDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
@@ -12,11 +13,12 @@ export type { RivyaActivities } from '../src/contract/index.js';
 /** Activities that call the API, for Workers on `<queue>-api`. */
 export function createApiActivities(
   dependencies: ActivityDependencies,
-): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck'> {
+): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload'> {
   const { onStep } = dependencies;
   return {
     rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => rivyaSubmit(input, dependencies)),
     rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => rivyaCheck(input, dependencies)),
+    rivyaUpload: (input) => step(onStep, 'rivyaUpload', () => rivyaUpload(input, dependencies)),
   };
 }
 

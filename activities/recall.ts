@@ -14,11 +14,11 @@ import { CUT_OFF, readRun, type PastSubmit } from './history.js';
 const CANNOT_LIST = new Set([7 /* PERMISSION_DENIED */, 12 /* UNIMPLEMENTED */]);
 // Histories are read for such runs, and for Workflows that call `generate`, which have no memo of ours. Half a second
 // each at most; a longer one is a batch whose steps the store and the API have to remember.
-const READABLE_EVENTS = 5_000;
+export const READABLE_EVENTS = 5_000;
 // The own history is read again at each submit of a step, so it has to be short: one page.
 const OWN_EVENTS = 1_000;
 // Runs of one Workflow ID that are looked at, newest first.
-const RUNS = 100;
+export const RUNS = 100;
 
 /** What is known of a key from before this run, or from before Temporal forgot. */
 export interface Recalled {
@@ -178,7 +178,7 @@ export async function wipedFence(idempotencyKey: string): Promise<Fence | null> 
  * Finds at least all runs of the ID. The Service does not find values with a double quote, a backslash or a control
  * character, however they are escaped, so those are found by what stands before; null when nothing does.
  */
-function queryFor(workflowId: string): string | null {
+export function queryFor(workflowId: string): string | null {
   const sure = /^[^"\\\p{Cc}]*/u.exec(workflowId)?.[0] ?? '';
   if (sure === '') return null;
   const literal = `'${sure.replaceAll("'", "''")}'`;

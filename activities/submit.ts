@@ -36,7 +36,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
 }
 
 /** What the receipts of this submit say about it. */
-function headOf({ idempotencyKey, body, identity }: SubmitInput): ReceiptHead {
+function headOf({ idempotencyKey, body, digest, identity }: SubmitInput): ReceiptHead {
   const { workflowExecution, namespace } = activityInfo();
   const { model } = JSON.parse(body) as { model: string };
   return {
@@ -44,7 +44,7 @@ function headOf({ idempotencyKey, body, identity }: SubmitInput): ReceiptHead {
     idempotencyKey,
     namespace,
     workflowId: workflowExecution?.workflowId ?? '',
-    bodyDigest: bodyDigest(body),
+    bodyDigest: digest ?? bodyDigest(body),
   };
 }
 

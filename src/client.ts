@@ -28,7 +28,15 @@ import {
   type GenerationState,
   type ResumeInput,
 } from './contract/index.js';
-import { InvalidInput, readInput, slug, titleOf, UNRESOLVED_ENDED, type Generation } from './policy/index.js';
+import {
+  InvalidInput,
+  readInput,
+  sameReferences,
+  slug,
+  titleOf,
+  UNRESOLVED_ENDED,
+  type Generation,
+} from './policy/index.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -165,7 +173,9 @@ function refuseOther(workflowId: string, { status, input }: Latest, wanted: Gene
   const same =
     wanted.taskId !== null
       ? !attaches || wanted.taskId === input.taskId
-      : wanted.body === input.body && (input.taskId !== null || wanted.ownKey === input.ownKey);
+      : wanted.body === input.body &&
+        sameReferences(wanted.references, input.references) &&
+        (input.taskId !== null || wanted.ownKey === input.ownKey);
   if (same) return;
   const body =
     'belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID';

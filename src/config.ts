@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { z } from 'zod';
 import { keyFile, parseBaseUrl, staticKey, type KeySource } from './api/index.js';
 import { DEFAULT_BASE_URL, DEFAULT_TASK_QUEUE } from './contract/index.js';
@@ -27,6 +28,8 @@ export interface Settings {
   readonly sidecarPrompts: SidecarPrompts;
   /** Null: no limits but those of the account. */
   readonly policy: SpendingPolicy | null;
+  /** Directories below which references may be read; none: local files are refused. */
+  readonly referenceRoots: readonly string[];
   /** Base of the links into the Temporal UI, without a slash at the end, or null. */
   readonly uiUrl: string | null;
 }
@@ -78,6 +81,9 @@ const Environment = z.object({
     .default(MAX_RESULT_BYTES),
   RIVYA_SIDECAR_PROMPTS: z.enum(['full', 'digest'], 'must be full or digest').default('full'),
   RIVYA_POLICY_FILE: z.string().optional(),
+  RIVYA_REFERENCE_ROOTS: list
+    .pipe(z.array(z.string().refine((root) => path.isAbsolute(root), 'must be absolute directories, comma separated')))
+    .default([]),
   RIVYA_UI_URL: z.url('must be a URL').optional(),
 });
 
@@ -131,6 +137,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     maxResultBytes: values.RIVYA_MAX_RESULT_BYTES,
     sidecarPrompts: values.RIVYA_SIDECAR_PROMPTS,
     policy,
+    referenceRoots: values.RIVYA_REFERENCE_ROOTS,
     uiUrl: values.RIVYA_UI_URL?.replace(/\/+$/, '') ?? null,
   };
 }

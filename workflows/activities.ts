@@ -22,6 +22,15 @@ export const activities = {
       summary,
     }),
 
+  upload: (taskQueue: string, submitDeadlineMs: number, summary: string): Pick<RivyaActivities, 'rivyaUpload'> =>
+    proxyActivities<RivyaActivities>({
+      taskQueue: apiTaskQueue(taskQueue),
+      startToCloseTimeout: TIMEOUTS.uploadStartToClose,
+      scheduleToCloseTimeout: submitDeadlineMs,
+      heartbeatTimeout: TIMEOUTS.heartbeat,
+      summary,
+    }),
+
   check: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaCheck'> =>
     proxyActivities<RivyaActivities>({
       taskQueue: apiTaskQueue(taskQueue),

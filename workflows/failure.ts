@@ -127,7 +127,7 @@ function known(code: string, state: GenerationState): Omit<FailureDetails, 'acti
 
 /** The failure for a call that nothing will mend. */
 export function callFailed(end: CallEnd, state: GenerationState): ApplicationFailure {
-  const { httpStatus = null, requestId = null } = end.details;
+  const { httpStatus = null, requestId = null, field } = end.details;
   const fence = end.fence === null ? {} : { fence: end.fence };
   // This Workflow ends, so nothing is left to resume.
   const next =
@@ -137,7 +137,7 @@ export function callFailed(end: CallEnd, state: GenerationState): ApplicationFai
   // Whoever gave the ID of the task knows how it is taken up.
   const paid = state.taskId !== null && state.idempotencyKey !== null;
   const action = paid ? `${next} ${takeUp(state.taskId, state.model)}` : next;
-  return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence });
+  return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence, ...(field && { field }) });
 }
 
 export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {

@@ -23,7 +23,7 @@ import {
   type GenerationState,
   type ResumeInput,
 } from '../src/contract/index.js';
-import { bodyDigest, describeState, titleOf, type Generation } from '../src/policy/index.js';
+import { describeState, titleOf, type Generation } from '../src/policy/index.js';
 import { GenerationRun, type Carried } from './generation.js';
 import { checkedInput } from './input.js';
 import type { Show } from './progress.js';
@@ -43,13 +43,13 @@ export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
  */
 export async function generateMedia(input: GenerateMediaInput, carried?: Carried): Promise<GenerationResult> {
   const generation = checkedInput(input);
-  const run = new GenerationRun(
+  const run: GenerationRun = new GenerationRun(
     generation,
     {
       use: 'generateMedia',
       step: '',
       taskQueue: generation.taskQueue ?? workflowInfo().taskQueue,
-      show: showOf(generation),
+      show: showOf(generation, () => run.digest),
       watches: true,
       checkpoint: async (next) => {
         if (!workflowInfo().continueAsNewSuggested) return;
@@ -100,9 +100,8 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
 }
 
 /** Current details cost no history; the memo costs one event, so it follows milestones only. */
-function showOf(generation: Generation): Show {
+function showOf(generation: Generation, digest: () => string): Show {
   const title = titleOf(generation);
-  const digest = bodyDigest(generation.body);
   return (state, milestone) => {
     setCurrentDetails(describeState(state, title));
     if (!milestone) return;
@@ -110,7 +109,7 @@ function showOf(generation: Generation): Show {
     const { unanswered, riskAccepted, riskReason, attempt, firstKey, earlier } = state;
     const { take, labels } = generation;
     const credits = { reservedCredits, finalCredits };
-    const identity = { taskId, model, idempotencyKey, firstKey, bodyDigest: digest, take, attempt, labels };
+    const identity = { taskId, model, idempotencyKey, firstKey, bodyDigest: digest(), take, attempt, labels };
     const risk = { unanswered, riskAccepted, riskReason };
     const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, ...risk, earlier };
     upsertMemo({ [MEMO_FIELD]: memo });

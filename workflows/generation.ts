@@ -13,6 +13,7 @@ import type {
   TaskSnapshot,
 } from '../src/contract/index.js';
 import {
+  bodyDigest,
   idempotencyKey,
   mayAttemptAgain,
   MIN_WAIT_MS,
@@ -26,6 +27,7 @@ import { activities } from './activities.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import { Progress, type Show, type Standing } from './progress.js';
+import { uploadReferences } from './references.js';
 import { holdOrFail, submit } from './submission.js';
 
 /** What a run hands to the next one when it continues as new. */
@@ -95,6 +97,11 @@ export class GenerationRun {
     };
     const standing: Standing = { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null };
     this.progress = new Progress(carried?.standing ?? standing, host.show, host.watches);
+  }
+
+  /** By which the request is known. */
+  get digest(): string {
+    return this.progress.standing.request?.digest ?? bodyDigest(this.#input.body);
   }
 
   get #state(): GenerationState {
@@ -176,7 +183,8 @@ export class GenerationRun {
   }
 
   async #submit(attempt: number): Promise<SubmitResult> {
-    const { body, idempotencyWindowMs, submitDeadlineMs, model } = this.#input;
+    const { idempotencyWindowMs, submitDeadlineMs, model } = this.#input;
+    const request = await this.#request();
     const identity = this.#identity(attempt);
     const summary = `submit ${model}, attempt ${attempt}`;
     const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
@@ -185,12 +193,25 @@ export class GenerationRun {
       policy: this.#input,
       key: (spent) => this.#key(attempt, spent),
       post: (key, risk) => {
-        const request = { idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk };
-        return this.progress.watch(api, () => rivyaSubmit(request));
+        const input = { idempotencyKey: key, identity, ...request, idempotencyWindowMs, ...risk };
+        return this.progress.watch(api, () => rivyaSubmit(input));
       },
       adopt: (taskId) => this.#adopt(taskId, this.#state.firstKey ?? undefined),
       hold: (end, tries) => this.#hold(end, tries, null),
     });
+  }
+
+  /** What is submitted: the body as it is or, once and for all attempts, with the references that are uploaded for it. */
+  async #request(): Promise<{ readonly body: string; readonly digest?: string }> {
+    const { body, references } = this.#input;
+    const { request } = this.progress.standing;
+    if (references.length === 0 || request !== undefined) return request ?? { body };
+    const { taskQueue } = this.#host;
+    const hold = (end: CallEnd, tries: number): Promise<unknown> => this.#hold(end, tries, null);
+    const prepared = await uploadReferences(this.#input, { taskQueue, progress: this.progress, hold });
+    this.progress.prepared(prepared);
+    this.progress.update({ phase: 'submitting' });
+    return prepared;
   }
 
   /** Takes up a task that was created elsewhere. It must be of the model that was asked for. */

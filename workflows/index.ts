@@ -5,4 +5,5 @@ export * from './generate-all.js';
 export { startGeneration, type GenerationChild } from './child.js';
 export { FAILURE, type FailureDetails, type FailureType } from '../src/contract/failures.js';
 export type * from '../src/contract/generation.js';
+export type * from '../src/contract/references.js';
 export type { StoredFile } from '../src/contract/activities.js';

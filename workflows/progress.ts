@@ -15,6 +15,7 @@ import {
   readResume,
   TIMEOUTS,
   waitSummary,
+  type SubmitRequest,
 } from '../src/policy/index.js';
 import { actionFor, type CallEnd } from './failure.js';
 
@@ -29,6 +30,8 @@ export interface Standing {
   readonly lastCheckAt: number;
   /** `heldMs` when the first unanswered POST was seen, or null. */
   readonly heldAtPostMs: number | null;
+  /** The request with its references, once they are uploaded: the same bytes for every attempt. */
+  readonly request?: SubmitRequest;
   /** The last hold, until a person answers it or its cause has gone. Runs of earlier versions hand on none. */
   readonly heldSince?: { readonly code: string; readonly since: string } | null;
 }
@@ -64,6 +67,11 @@ export class Progress {
 
   get heldMs(): number {
     return this.#standing.heldMs;
+  }
+
+  /** Fixes the request, before its first POST. */
+  prepared(request: SubmitRequest): void {
+    this.#standing = { ...this.#standing, request };
   }
 
   /** `milestone` also goes into the memo. */

@@ -110,6 +110,8 @@ export interface ModelsAnswer {
  * (wrong input, nothing sent) or RivyaApiError (which says whether the API may have acted).
  */
 export interface RivyaClient {
+  /** Of the API, without a slash at the end. */
+  readonly baseUrl: string;
   /** Submits a generation. The one call that costs money. */
   createGeneration(input: CreateGenerationInput): Promise<TaskAnswer>;
   /** @param maySend - As of `createGeneration`. */
@@ -228,6 +230,8 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   }
 
   return {
+    baseUrl: baseUrl.href.replace(/\/+$/, ''),
+
     async createGeneration({ idempotencyKey, body, key, signal, maySend }) {
       checkCreateRequest(idempotencyKey, body);
       const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };

@@ -145,7 +145,7 @@ function outcomeOf(httpStatus: number, code: string | null): Outcome {
 
 /** What a failed call means for the money spent, as a sentence for its message. */
 export function aboutMoney({ method, free = false }: Pick<Call, 'method' | 'free'>, outcome: Outcome): string {
-  if (free) return 'An upload costs nothing; it may be repeated.';
+  if (free) return outcome === 'refused' ? 'An upload costs nothing.' : 'An upload costs nothing; it may be repeated.';
   if (method === 'GET') return 'Reading costs nothing; it may be repeated.';
   return outcome === 'refused'
     ? 'This request made no task and cost nothing.'

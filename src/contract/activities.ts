@@ -1,3 +1,5 @@
+import type { UploadInput, UploadResult } from './references.js';
+
 /** What the Activities take and return. The Workflow sees these types only, never the code. */
 
 /** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
@@ -58,6 +60,8 @@ export interface SubmitInput {
   readonly identity?: GenerationIdentity;
   /** The exact bytes of the request body, as text. */
   readonly body: string;
+  /** Digest by which the request is known, where it is not that of the body: references count by their content. */
+  readonly digest?: string;
   /** Milliseconds after `firstPostedAt` during which an unanswered POST may be repeated. */
   readonly idempotencyWindowMs: number;
   /** Fence of an earlier Activity for the same key, if its outcome is still unknown. */
@@ -149,4 +153,5 @@ export interface RivyaActivities {
   rivyaCheck(input: CheckInput): Promise<CheckResult>;
   rivyaStore(input: StoreInput): Promise<StoreResult>;
   rivyaAwait(input: AwaitInput): Promise<AwaitResult>;
+  rivyaUpload(input: UploadInput): Promise<UploadResult>;
 }

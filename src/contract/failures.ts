@@ -9,6 +9,7 @@ export const FAILURE = {
   SubmitUnresolved: 'SubmitUnresolved',
   ResultMissing: 'ResultMissing',
   ResultUnavailable: 'ResultUnavailable',
+  ReferenceUnavailable: 'ReferenceUnavailable',
   BudgetReached: 'BudgetReached',
   PolicyDenied: 'PolicyDenied',
 } as const;

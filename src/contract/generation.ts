@@ -1,4 +1,5 @@
 import type { Fence, StoredFile } from './activities.js';
+import type { ReferenceInput } from './references.js';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
@@ -28,6 +29,8 @@ export interface GenerationRequest {
   readonly prompt?: string;
   /** Model parameters, sent as they are. Values of `select` parameters are strings, also booleans and numbers. */
   readonly params?: { readonly [key: string]: JsonValue };
+  /** Media to make it from, at most 20, uploaded before the submit; sent as `params.referenceMediaItems`. */
+  readonly references?: readonly ReferenceInput[];
   /** Your own trace ID, at most 128 characters, sent as `client_request_id`. */
   readonly clientRequestId?: string;
 }
@@ -80,7 +83,8 @@ export interface Hold {
   readonly since: string;
 }
 
-export type Phase = 'starting' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
+export type Phase =
+  'starting' | 'uploading' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 
 /** An Activity that has not ended for a minute: perhaps no Worker runs it. */
 export interface WaitingFor {
@@ -141,7 +145,7 @@ export interface GenerationMemo extends Pick<
 > {
   readonly take: number;
   readonly labels: Readonly<Record<string, string>>;
-  /** Digest of the request body, which tells whether the task is that of the same input. */
+  /** Digest of the request body (references by their content), which tells whether the task is that of the same input. */
   readonly bodyDigest: string;
 }
 

@@ -3,3 +3,4 @@ export * from './codes.js';
 export * from './failures.js';
 export * from './generation.js';
 export * from './names.js';
+export * from './references.js';

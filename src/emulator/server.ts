@@ -82,12 +82,12 @@ export class HttpServer {
     }
     const idempotencyKey = header(request, 'idempotency-key') ?? null;
     // The bytes of a file are no text, and there are many of them.
-    const bodyText = uploaded ? '' : body.toString();
+    const bodyText = uploaded ? fileNameOf(body) : body.toString();
     const record: Recorded = { method, path, idempotencyKey, body: bodyText, at: now, status: null };
     this.requests.push(record);
     if (this.requests.length > MAX_REQUESTS) this.requests.shift();
     const task = route?.taskId === undefined ? undefined : state.task(route.taskId);
-    const prompt = uploaded ? fileNameOf(body) : (task?.prompt ?? promptOf(record.body));
+    const prompt = uploaded ? bodyText : (task?.prompt ?? promptOf(bodyText));
     const subject: FaultSubject = {
       prompt,
       key: task?.key ?? idempotencyKey,

@@ -162,6 +162,7 @@ export interface RecordedRequest {
   readonly method: string;
   readonly path: string;
   readonly idempotencyKey: string | null;
+  /** Of an upload, the name of its file alone. */
   readonly body: string;
   /** Milliseconds since the epoch, on the emulator's clock. */
   readonly at: number;

@@ -1,29 +1,20 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { GenerateMediaInput, JsonValue } from '../contract/index.js';
+import { REFERENCE_ITEMS, requestBody } from './body.js';
 import { formatDuration, parseDuration } from './duration.js';
+import { InvalidInput, integer, isPlainObject, onlyKnown, record, text } from './fields.js';
+import { readReferences, type Reference } from './references.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-
-/** Input that is wrong, found before anything is paid. `field` names the place. */
-export class InvalidInput extends Error {
-  override readonly name = 'InvalidInput';
-  readonly field: string;
-  /** Field and problem, without a word about money. */
-  readonly problem: string;
-  constructor(field: string, problem: string) {
-    super(`${field}: ${problem}. Nothing was sent to the API and nothing was paid.`);
-    this.field = field;
-    this.problem = `${field}: ${problem}.`;
-  }
-}
 
 /** A checked input with every default filled in. */
 export interface Generation {
   readonly model: string;
   readonly prompt: string | null;
-  /** The exact request body that every attempt sends. */
+  /** The exact request body that every attempt sends; without the references, which `requestWith` adds. */
   readonly body: string;
+  readonly references: readonly Reference[];
   readonly ownKey: string | null;
   readonly take: number;
   readonly taskId: string | null;
@@ -40,6 +31,7 @@ const FIELDS = [
   'model',
   'prompt',
   'params',
+  'references',
   'clientRequestId',
   'idempotencyKey',
   'take',
@@ -56,7 +48,7 @@ const OPTIONS = [
   'taskQueue',
 ] as const satisfies readonly (keyof NonNullable<GenerateMediaInput['options']>)[];
 // Published names of a later version: a plain word is better than "unknown field".
-const LATER = new Set(['references', 'options.maxCredits', 'options.store', 'options.priority', 'options.fairnessKey']);
+const LATER = new Set(['options.maxCredits', 'options.store', 'options.priority', 'options.fairnessKey']);
 
 // The API page of files says 128; for generations no length is published.
 const CLIENT_REQUEST_ID_LENGTH = 128;
@@ -83,18 +75,23 @@ const PARAMS_DEPTH = 32;
  */
 export function readInput(input: unknown): Generation {
   const fields = record(input, 'input');
-  onlyKnown(fields, FIELDS, '');
+  onlyKnown(fields, FIELDS, '', LATER);
   const options = fields['options'] === undefined ? {} : record(fields['options'], 'options');
-  onlyKnown(options, OPTIONS, 'options.');
+  onlyKnown(options, OPTIONS, 'options.', LATER);
 
   const model = text(fields['model'], 'model', MODEL_LENGTH);
   if (model === null) throw new InvalidInput('model', 'is missing; name a public model ID, for example "z-image"');
   const prompt = text(fields['prompt'], 'prompt');
   const params = fields['params'] === undefined ? null : record(fields['params'], 'params');
   if (params !== null) json(params, 'params', 0);
+  const references = readReferences(fields['references']);
+  if (references.length > 0 && params !== null && Object.hasOwn(params, REFERENCE_ITEMS)) {
+    throw new InvalidInput(`params.${REFERENCE_ITEMS}`, 'is what references fill; give one of the two');
+  }
   const clientRequestId = text(fields['clientRequestId'], 'clientRequestId', CLIENT_REQUEST_ID_LENGTH);
   const taskId = readTaskId(fields['taskId']);
-  if (taskId === null && prompt === null && (params === null || Object.keys(params).length === 0)) {
+  const nothing = prompt === null && references.length === 0 && (params === null || Object.keys(params).length === 0);
+  if (taskId === null && nothing) {
     throw new InvalidInput('prompt', 'is missing, and so are params; give at least one of them');
   }
 
@@ -134,6 +131,7 @@ export function readInput(input: unknown): Generation {
     model,
     prompt,
     body,
+    references,
     ownKey,
     take: integer(fields['take'], 'take', 1_000_000) ?? 1,
     taskId,
@@ -170,59 +168,6 @@ function readTaskId(value: unknown): string | null {
   // It becomes a part of a path.
   if (taskId === '.' || taskId === '..') throw new InvalidInput('taskId', 'is no task ID');
   return taskId;
-}
-
-/** The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`). */
-function requestBody(request: {
-  model: string;
-  prompt: string | null;
-  params: Readonly<Record<string, unknown>> | null;
-  clientRequestId: string | null;
-}): string {
-  // The order of the fields is part of the bytes: never change it.
-  return JSON.stringify({
-    model: request.model,
-    ...(request.prompt !== null && { prompt: request.prompt }),
-    ...(request.params && { params: request.params }),
-    ...(request.clientRequestId !== null && { client_request_id: request.clientRequestId }),
-  });
-}
-
-function record(value: unknown, field: string): Record<string, unknown> {
-  if (!isPlainObject(value)) throw new InvalidInput(field, 'must be a JSON object');
-  // Null is how many languages write "not given"; inside params it is a value and stays.
-  return field === 'params' ? value : Object.fromEntries(Object.entries(value).filter(([, v]) => v != null));
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
-function onlyKnown(fields: Record<string, unknown>, known: readonly string[], prefix: string): void {
-  for (const name of Object.keys(fields)) {
-    if (known.includes(name)) continue;
-    const field = `${prefix}${name}`;
-    if (LATER.has(field)) throw new InvalidInput(field, 'is not supported by this version');
-    throw new InvalidInput(field, `is not a field of the input; known are ${known.join(', ')}`);
-  }
-}
-
-function text(value: unknown, field: string, maxLength = Number.POSITIVE_INFINITY): string | null {
-  if (value === undefined) return null;
-  if (typeof value !== 'string') throw new InvalidInput(field, 'must be a string');
-  if (value.trim() === '') throw new InvalidInput(field, 'is empty');
-  if (value.length > maxLength) throw new InvalidInput(field, `is longer than ${maxLength} characters`);
-  if (field !== 'prompt' && /\p{Cc}/u.test(value)) throw new InvalidInput(field, 'holds a control character');
-  if (!value.isWellFormed()) throw new InvalidInput(field, 'holds half of a surrogate pair, which is no text');
-  return value;
-}
-
-function integer(value: unknown, field: string, max: number): number | null {
-  if (value === undefined) return null;
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1 || value > max) {
-    throw new InvalidInput(field, `must be a whole number from 1 to ${max}`);
-  }
-  return value;
 }
 
 function duration(value: unknown, field: string): number | null {

@@ -82,6 +82,11 @@ export function judgeSubmit(failure: CallFailure, conflictMayBeOurs: boolean): V
   return judge(failure, conflictMayBeOurs && failure.code === 'idempotency_conflict');
 }
 
+/** What a failed upload means. It costs nothing, so all but a refusal in the API's own words is repeated. */
+export function judgeUpload(failure: CallFailure): Verdict {
+  return judge(failure, failure.outcome === 'unknown');
+}
+
 // A proxy may repeat a reply once; three times the same request ID is a stored reply, which hammering will not change.
 const STORED_ERROR_TIMES = 3;
 

@@ -76,6 +76,8 @@ function unpolled({ taskQueue, role, since }: WaitingFor): string {
 
 function headline(state: GenerationState): string {
   switch (state.phase) {
+    case 'uploading':
+      return 'Its references are being uploaded.';
     case 'starting':
     case 'submitting':
       return 'The generation is being submitted.';

@@ -11,7 +11,11 @@ export const TIMEOUTS = {
   httpCheck: 20 * SECOND,
   /** One check attempt: the HTTP limit and room for a slow Worker. */
   checkStartToClose: 30 * SECOND,
-  /** Submit and check: a killed Worker is noticed after this, not after the whole attempt. */
+  /** Silence of an upload: no byte goes out, or no answer comes after the last one. How long it takes in all is open. */
+  httpUpload: 60 * SECOND,
+  /** Backstop only: three hours carry the 95 MB of the largest reference at 9 kB/s. */
+  uploadStartToClose: 3 * 3_600 * SECOND,
+  /** Submit, check and upload: a killed Worker is noticed after this, not after the whole attempt. */
   heartbeat: 15 * SECOND,
   /** Below `heartbeat` by what an acknowledgement may take: after this another attempt may have begun. */
   leaseHeld: 12 * SECOND,

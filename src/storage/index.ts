@@ -10,6 +10,8 @@ export { MAX_RESULT_BYTES, Results, type KeepOptions, type Result, type ResultsO
 export type { SidecarPrompts } from './sidecar.js';
 export type { S3Settings } from './s3-sdk.js';
 export { S3Store } from './s3-store.js';
+export { ReferenceSources, SourceError, type SourceFile } from './sources.js';
+export { Uploads, type UploadFacts } from './uploads.js';
 export { ResultError, StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 /**

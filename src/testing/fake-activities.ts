@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { rivyaAwait } from '../../activities/await.js';
@@ -130,6 +131,25 @@ export function fakeActivities(
       const { step, outcome } = taskOf(taskId);
       count(step, 'rivyaStore');
       return { files: 'files' in outcome && outcome.files !== undefined ? outcome.files : [] };
+    },
+    // No file is read.
+    rivyaUpload: async ({ field, kind, source }) => {
+      const [step] = ownNames();
+      count(step, 'rivyaUpload');
+      const sha256 = createHash('sha256').update(JSON.stringify(source)).digest('hex');
+      return {
+        sha256,
+        url: `https://fake.invalid/${sha256}`,
+        durationToken: kind === 'image' ? null : `fake_${field}`,
+        durationSeconds: null,
+        fileId: `file_${sha256.slice(0, 16)}`,
+        bytes: 1,
+        mimeType: { image: 'image/png', video: 'video/mp4', audio: 'audio/mpeg' }[kind],
+        fingerprint: 'fake',
+        api: 'https://fake.invalid',
+        remembered: false,
+        simulated: true,
+      };
     },
     // It asks Temporal alone, so nothing about it is a fake.
     rivyaAwait: (input) => {

@@ -4,7 +4,7 @@ import { createRivyaClient } from '../api/index.js';
 import type { Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
-import { Receipts, Results } from '../storage/index.js';
+import { Receipts, ReferenceSources, Results, Uploads } from '../storage/index.js';
 import { workflowCode } from './bundle.js';
 import { checkWorkerSettings } from './check.js';
 import { cachedModels } from './models.js';
@@ -119,9 +119,11 @@ export function openResults({ store, trustedResultHosts, maxResultBytes, sidecar
 }
 
 async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
-  const { keys, store, policy, baseUrl, taskQueue } = settings;
+  const { keys, store, policy, baseUrl, taskQueue, trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
   if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
-  const api = createRivyaClient({ baseUrl, keys, timeouts: { post: TIMEOUTS.httpSubmit, get: TIMEOUTS.httpCheck } });
+  const timeouts = { post: TIMEOUTS.httpSubmit, get: TIMEOUTS.httpCheck, upload: TIMEOUTS.httpUpload };
+  const api = createRivyaClient({ baseUrl, keys, timeouts });
+  const sources = new ReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();
   const { connection, namespace, identity, dataConverter, interceptors, plugins = [] } = host;
@@ -141,6 +143,8 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
         api,
         keys,
         receipts: store === null ? null : new Receipts(store, baseUrl),
+        uploads: store === null ? null : new Uploads(store, baseUrl),
+        sources,
         kindOf: (model) => models.kindOf(model),
         spending: { policy, basePrice: (model) => models.basePrice(model) },
         ...hooks,
@@ -149,7 +153,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     // Never leave this out: the last Worker that polls sets the limit for all.
     maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
   });
-  return { worker, close: () => api.close() };
+  return { worker, close: async () => void (await Promise.all([api.close(), sources.close()])) };
 }
 
 export interface RunningWorkers {

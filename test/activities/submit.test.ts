@@ -13,7 +13,7 @@ import { createRivyaClient, staticKey } from '../../src/api/index.js';
 import type { Fence, SubmitInput, SubmitResult } from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
 import { TIMEOUTS } from '../../src/policy/index.js';
-import { FileStore, Receipts } from '../../src/storage/index.js';
+import { FileStore, Receipts, ReferenceSources } from '../../src/storage/index.js';
 import { until } from '../support/until.js';
 
 const MINUTE = 60_000;
@@ -38,6 +38,8 @@ beforeEach(async () => {
     api: createRivyaClient({ baseUrl: emulator.url, keys }),
     keys,
     receipts: new Receipts(store, emulator.url),
+    sources: new ReferenceSources({ roots: [], store: null, trustedHosts: new Set() }),
+    uploads: null,
     kindOf: () => null,
   };
   fences = [];

@@ -82,7 +82,10 @@ test('an upload that moves is not given up, one that stands still is', async () 
   expect(await client.uploadFile({ ...file, body: slow() })).toMatchObject({ url: 'https://files.example/1' });
   expect(received[0]).toBeGreaterThan(steps * chunk.length);
   const silent = client.uploadFile({ ...file, bytes: PNG.length, body: once(PNG) });
-  await expect(silent).rejects.toMatchObject({ outcome: 'unknown', message: expect.stringContaining('within 1500 ms') });
+  await expect(silent).rejects.toMatchObject({
+    outcome: 'unknown',
+    message: expect.stringContaining('within 1500 ms'),
+  });
 });
 
 test.each([

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createApiActivities, type RivyaActivities } from '../../activities/index.js';
 import { staticKey, type RivyaClient } from '../../src/api/index.js';
 import type { FailureDetails, Fence } from '../../src/contract/index.js';
+import { ReferenceSources } from '../../src/storage/index.js';
 import { API_KEY, BODY, clientFor, envelope, serve, type Wire } from '../api/wire.js';
 import { framedAs, isRefusal, runs, SEED, taskIdOf, wireReply, type WireReply } from './replies.js';
 
@@ -20,6 +21,7 @@ let api: RivyaClient;
 let activities: Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck'>;
 let next: WireReply;
 const keys = staticKey(API_KEY);
+const sources = new ReferenceSources({ roots: [], store: null, trustedHosts: new Set() });
 
 beforeAll(async () => {
   wire = await serve((socket) => {
@@ -29,7 +31,7 @@ beforeAll(async () => {
     else socket.write(bytes);
   });
   api = clientFor(wire.url, { timeouts: TIMEOUTS, keys });
-  activities = createApiActivities({ api, keys, receipts: null, kindOf: () => null });
+  activities = createApiActivities({ api, keys, receipts: null, sources, uploads: null, kindOf: () => null });
 });
 afterAll(async () => {
   await api.close();

@@ -36,7 +36,7 @@ describe('bad input is refused by the name of its field', () => {
     ['take', { ...good, take: 1.5 }],
     ['taskId', { model: 'z-image', taskId: 'a\nb' }],
     ['labels.team', { ...good, labels: { team: 1 } }],
-    ['references', { ...good, references: [] }],
+    ['references', { ...good, references: 'fox.png' }],
     ['options', { ...good, options: 'fast' }],
     ['options.speed', { ...good, options: { speed: 1 } }],
     ['options.maxAttempts', { ...good, options: { maxAttempts: 11 } }],

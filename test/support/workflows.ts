@@ -89,3 +89,13 @@ export async function inOrder(asChildren: boolean, ...inputs: GenerateMediaInput
   }
   return results;
 }
+
+/** An image, and a video that is made from it. */
+export async function imageThenVideo(
+  image: GenerateMediaInput,
+  video: GenerateMediaInput,
+): Promise<GenerationResult[]> {
+  const first = await generate(image, { step: 'image' });
+  const second = await generate({ ...video, references: [{ from: first, kind: 'image' }] }, { step: 'video' });
+  return [first, second];
+}

@@ -1,0 +1,55 @@
+import type { UploadResult } from '../contract/index.js';
+import { bodyDigest } from './key.js';
+import { contentItems, mediaItems, type Reference } from './references.js';
+
+/** Where the API wants references. */
+export const REFERENCE_ITEMS = 'referenceMediaItems';
+
+/** The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`). */
+export function requestBody(request: {
+  model: string;
+  prompt: string | null;
+  params: Readonly<Record<string, unknown>> | null;
+  clientRequestId: string | null;
+}): string {
+  // The order of the fields is part of the bytes: never change it.
+  return JSON.stringify({
+    model: request.model,
+    ...(request.prompt !== null && { prompt: request.prompt }),
+    ...(request.params && { params: request.params }),
+    ...(request.clientRequestId !== null && { client_request_id: request.clientRequestId }),
+  });
+}
+
+/** What a submit sends, and the digest by which it is known. */
+export interface SubmitRequest {
+  readonly body: string;
+  readonly digest: string;
+}
+
+interface Body {
+  readonly model: string;
+  readonly prompt?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly client_request_id?: string;
+}
+
+/**
+ * The request with its references, which stand last in the params.
+ * @param body - The request without them.
+ * @param uploads - One for each reference, null for those that go by their URL.
+ */
+export function requestWith(
+  body: string,
+  references: readonly Reference[],
+  uploads: readonly (UploadResult | null)[],
+): SubmitRequest {
+  const { model, prompt = null, params = {}, client_request_id: clientRequestId = null } = JSON.parse(body) as Body;
+  const bodyWith = (items: readonly object[]): string =>
+    requestBody({ model, prompt, params: { ...params, [REFERENCE_ITEMS]: items }, clientRequestId });
+  return {
+    body: bodyWith(mediaItems(references, uploads)),
+    // A file that is uploaded again has another address, and is the same file.
+    digest: bodyDigest(bodyWith(contentItems(references, uploads))),
+  };
+}
