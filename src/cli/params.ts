@@ -1,4 +1,5 @@
-import type { GenerateMediaInput, JsonValue } from '../contract/index.js';
+import path from 'node:path';
+import type { GenerateMediaInput, JsonValue, MediaKind, ReferenceInput } from '../contract/index.js';
 import { InvalidInput } from '../policy/index.js';
 
 type Params = NonNullable<GenerateMediaInput['params']>;
@@ -123,4 +124,23 @@ export function readLabels(assignments: readonly string[]): Record<string, strin
     labels.set(name, assignment.slice(at + 1));
   }
   return labels.size === 0 ? undefined : Object.fromEntries(labels);
+}
+
+/** References of a command line, each `kind:source`; a path is made absolute here. `readInput` judges the rest. */
+export function readReferences(given: readonly string[]): ReferenceInput[] | undefined {
+  const references = given.map((text, index): ReferenceInput => {
+    const [, kind, source] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
+    if (kind === undefined || source === undefined) {
+      throw new InvalidInput(`references[${index}]`, `"${text}" is not kind:source, for example image:./fox.png`);
+    }
+    return { ...sourceOf(source), kind: kind as MediaKind };
+  });
+  return references.length === 0 ? undefined : references;
+}
+
+function sourceOf(source: string): Pick<ReferenceInput, 'path' | 'uri' | 'url'> {
+  if (/^https?:/i.test(source)) return { url: source };
+  // A letter before a colon is a drive.
+  if (/^[a-z][a-z0-9+.-]+:/i.test(source)) return { uri: source };
+  return { path: path.resolve(source) };
 }

@@ -8,7 +8,7 @@ import { follow } from '../follow.js';
 import { workflowLink } from '../links.js';
 import { collect, examples, type Register } from '../options.js';
 import { print, printJson, Progress, say } from '../output.js';
-import { readLabels, readParams } from '../params.js';
+import { readLabels, readParams, readReferences } from '../params.js';
 import { report } from '../report.js';
 import { interruption } from '../signals.js';
 
@@ -17,6 +17,7 @@ interface Options {
   readonly prompt?: string;
   readonly param?: readonly string[];
   readonly paramsJson?: string;
+  readonly reference?: readonly string[];
   readonly clientRequestId?: string;
   readonly idempotencyKey?: string;
   readonly id?: string;
@@ -41,6 +42,11 @@ export const registerGenerate: Register = (program, run) => {
     .option('--prompt <text>', 'what to make')
     .option('--param <key=value>', 'a model parameter as text, or key:=json for a JSON value; repeatable', collect)
     .option('--params-json <object>', 'model parameters as one JSON object')
+    .option(
+      '--reference <kind:source>',
+      'media to make it from: image, video or audio, then a path on the Worker, a URI of its store or an HTTPS URL; repeatable',
+      collect,
+    )
     .option('--id <workflow-id>', 'Workflow ID, at most 255 bytes; the same ID is the same paid generation')
     .option('--take <n>', '2, 3, … to pay again for the same generation under the same ID')
     .option('--task-id <id>', 'wait for a task that exists; nothing is paid')
@@ -59,6 +65,7 @@ export const registerGenerate: Register = (program, run) => {
       'after',
       examples(
         'generate --model z-image --prompt "a red fox in the snow"',
+        'generate --model sora-2 --prompt "it runs" --reference image:./fox.png',
         'generate --model sora-2 --prompt "waves at night" --param n_frames=10 --json',
         'generate --model z-image --prompt "a red fox" --id fox --take 2   # pay for it again',
       ),
@@ -114,6 +121,7 @@ function toInput(options: Options): GenerateMediaInput {
     model,
     prompt,
     params,
+    references: readReferences(options.reference ?? []),
     clientRequestId,
     idempotencyKey,
     take: number(take),
@@ -139,6 +147,7 @@ function given<T extends object>(fields: T): Partial<T> {
 function optionOf(field: string): string {
   if (field === 'workflowId') return '--id';
   if (field.startsWith('params')) return field;
+  if (field.startsWith('references')) return field.replace('references', '--reference');
   if (field.startsWith('labels')) return field.replace('labels', '--label');
   return `--${field.replace('options.', '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
