@@ -93,10 +93,10 @@ export class ReferenceSources {
       const copy = await nameless();
       try {
         const { bytes, sha256 } = await copyTo(copy, opened.body, options);
+        await opened.check?.();
         if (opened.bytes !== null && opened.bytes !== bytes) {
           throw new SourceError(`ended after ${bytes} of ${opened.bytes} bytes`, 'now');
         }
-        await opened.check?.();
         const fileName = path.posix.basename(locationOf(source));
         return {
           sha256,

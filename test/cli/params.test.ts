@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { workflowLink } from '../../src/cli/links.js';
-import { isExact, parseExactJson, readLabels, readParams } from '../../src/cli/params.js';
+import { isExact, parseExactJson, readLabels, readParams, readReferences } from '../../src/cli/params.js';
 import { InvalidInput } from '../../src/policy/index.js';
 
 describe('params arrive as they were typed, or are refused', () => {
@@ -87,4 +87,19 @@ it('a link leads to the Workflow whatever characters its ID has', () => {
     'http://ui/namespaces/default/workflows/a%2Fb%20c%3F%23%C3%A9',
   );
   expect(workflowLink(null, 'default', 'a')).toBeNull();
+});
+
+describe('references of a command line', () => {
+  it('says by its form what a source is, and makes a path absolute', () => {
+    expect(readReferences(['image:fox.png', 'video:s3://b/1.mp4', 'audio:https://a.example/1.mp3'])).toEqual([
+      { kind: 'image', path: `${process.cwd()}/fox.png` },
+      { kind: 'video', uri: 's3://b/1.mp4' },
+      { kind: 'audio', url: 'https://a.example/1.mp3' },
+    ]);
+    expect(readReferences([])).toBeUndefined();
+  });
+
+  it.each(['fox.png', 'image:', ':fox.png'])('refuses %s by the name of its place', (text) => {
+    expect(() => readReferences(['image:a.png', text])).toThrow(/^references\[1\]: /);
+  });
 });
