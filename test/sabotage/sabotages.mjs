@@ -495,6 +495,38 @@ export const SABOTAGES = [
     test: { file: 'test/api/units.test.ts', name: 'Secret > shows itself in no form but reveal()' },
   },
 
+  // References.
+  {
+    name: 'reference-by-address',
+    breaks: 'A request is known by the bytes of its references, not by the addresses of their uploads.',
+    file: 'activities/submit.ts',
+    replace: ['bodyDigest: digest ?? bodyDigest(body)', 'bodyDigest: bodyDigest(body)'],
+    test: {
+      file: 'test/workflow/references.test.ts',
+      name: 'an upload that the API has lost as well is made again, and its task is the same: without a store',
+    },
+  },
+  {
+    name: 'uploads-forgotten',
+    breaks: 'What this account has uploaded is not uploaded again.',
+    file: 'activities/upload.ts',
+    replace: ['if (upload === undefined) return null;', 'if (upload?.url !== "") return null;'],
+    test: {
+      file: 'test/workflow/references.test.ts',
+      name: 'one reference > is uploaded once for many generations and attempts',
+    },
+  },
+  {
+    name: 'way-out-of-the-roots',
+    breaks: 'A local reference lies below a root, also behind every link.',
+    file: 'src/storage/sources.ts',
+    replace: ['isBelow(real, within)', 'real !== within'],
+    test: {
+      file: 'test/storage/sources.test.ts',
+      name: 'a root that is a link itself is a root, and a way out of it none',
+    },
+  },
+
   // Results and money.
   {
     name: 'partial-file',

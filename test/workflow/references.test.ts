@@ -68,7 +68,9 @@ async function resetPipeline(harness: Harness, workflowId: string, beforeReset =
   const before = await tasks();
   beforeReset();
   await resetToStart(harness.temporal, workflowId);
-  const results = (await workflow.getHandle(workflowId).result()) as GenerationResult[];
+  const ended = workflow.getHandle(workflowId).result() as Promise<GenerationResult[]>;
+  await expect(ended).resolves.toHaveLength(2);
+  const results = await ended;
   expect(results.map(({ reused }) => reused)).toEqual([true, true]);
   expect(before).toEqual(expect.arrayContaining(results.map(({ taskId }) => taskId)));
   for (const { prompt } of [image, video]) expect(await tasksOf(harness, prompt)).toHaveLength(1);
