@@ -124,7 +124,10 @@ class Companion implements WorkerPlugin {
       await next(worker);
     } finally {
       beside.shutdown();
-      await running.finally(() => this.#close());
+      // Also where one of the Workers has failed.
+      await running.catch(() => undefined);
+      await this.#close();
+      await running;
     }
   }
 }

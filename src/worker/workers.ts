@@ -86,7 +86,7 @@ interface Hooks {
 /** A Worker, and what to close when it has ended. */
 interface Part {
   readonly worker: Worker;
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
