@@ -612,8 +612,8 @@ export const SABOTAGES = [
       "type: 'activity', namespace, activityId: `of ${activityId}`,",
     ],
     test: {
-      file: 'test/workflow/codec.test.ts',
-      name: 'with a codec of your own (gateway) > paid once > the fence of an unanswered submit is read by the next attempt',
+      file: 'test/activities/heartbeat.test.ts',
+      name: 'a fence is encoded for the Activity that it belongs to, as the SDK decodes it for the next attempt',
     },
   },
 ];
