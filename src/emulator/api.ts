@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { MediaKind } from '../contract/index.js';
 import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
 import { modelList } from './catalogue.js';
+import { Chats } from './chats.js';
 import { Files } from './files.js';
 import { Idempotency } from './idempotency.js';
 import { json, Refusal, refusalReply, type Reply } from './replies.js';
@@ -17,6 +18,7 @@ const WINDOW_MS = 60_000;
 export class Api {
   readonly idempotency: Idempotency;
   readonly #files: Files;
+  readonly #chats: Chats;
   readonly #state: State;
   readonly #settings: ApiSettings;
   readonly #windows = new Map<string, { window: number; calls: number }>();
@@ -24,6 +26,7 @@ export class Api {
   constructor(state: State, settings: ApiSettings) {
     this.idempotency = new Idempotency(state, settings);
     this.#files = new Files(state, settings);
+    this.#chats = new Chats(state, settings, this.idempotency);
     this.#state = state;
     this.#settings = settings;
   }
@@ -63,6 +66,10 @@ export class Api {
   /** The bytes of an upload, which its address serves to anybody. */
   fileContent(call: Call, fileId: string): Reply {
     return this.#files.content(call, fileId);
+  }
+
+  async chat(call: Call): Promise<Reply> {
+    return this.#chats.complete(call, this.#authorize(call, 'chat:create'));
   }
 
   async create(call: Call): Promise<Reply> {

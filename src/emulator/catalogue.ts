@@ -42,6 +42,7 @@ export const MODELS: readonly Model[] = [
   { id: 'elevenlabs-turbo-2-5', name: 'ElevenLabs Turbo 2.5', category: 'audio', credits: 6, ...metered, modes: ['text-to-speech'], maxPrompt: 5000, inputs: text, needsParams: true },
   { id: 'gemini-2-5-flash-chat', name: 'Gemini 2.5 Flash', credits: 1, ...tokens, inputs: file },
   { id: 'gpt-5-2-chat', name: 'GPT-5.2', credits: 3, ...tokens, inputs: file },
+  { id: 'claude-sonnet-4-6-chat', name: 'Claude Sonnet 4.6', credits: 4, ...tokens, inputs: text },
 ];
 
 export function findModel(id: string): Model | undefined {

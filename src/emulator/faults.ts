@@ -59,7 +59,7 @@ export class Faults {
     const matching = [...forKey, ...(this.#faults.get(undefined) ?? [])]
       .filter(({ fault }) => fault.prompt === undefined || subject.prompt.includes(fault.prompt))
       .toSorted((a, b) => a.place - b.place);
-    const directives = promptFaults(subject.prompt).map((fault, index) => ({
+    const directives = promptFaults(subject.prompt, on === 'chat' ? 'chat' : 'create').map((fault, index) => ({
       fault,
       name: `${on} ${index} ${subject.id}`,
     }));
@@ -94,11 +94,11 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as co
  * `[[duration:90s]]`, `[[code:insufficient_credits]]` (always, or `[[code:rate_limited:2]]` for the first two POSTs),
  * `[[drop-reply:2]]` (first two POSTs), `[[status-error:3]]` (first three checks). Other double brackets are text.
  */
-export function promptFaults(prompt: string): Fault[] {
+export function promptFaults(prompt: string, submit: 'create' | 'chat' = 'create'): Fault[] {
   const faults: Fault[] = [];
   for (const match of prompt.matchAll(/\[\[([a-z-]+)(?::([^:\]]+))?(?::(\d+))?\]\]/g)) {
     const fault = directive(match[1] ?? '', match[2] ?? '', match[3]);
-    if (fault !== null) faults.push(fault);
+    if (fault !== null) faults.push(fault.on === 'create' ? { ...fault, on: submit } : fault);
   }
   return faults;
 }
@@ -139,6 +139,7 @@ const TARGETS = new Set<unknown>([
   'models',
   'credits',
   'media',
+  'chat',
   'upload',
   'file',
 ] satisfies FaultTarget[]);

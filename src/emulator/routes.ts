@@ -11,6 +11,7 @@ export interface Route {
 
 export function routeOf(method: string, path: string): Route | null {
   if (method === 'POST' && path === '/api/v1/generations') return { on: 'create' };
+  if (method === 'POST' && path === '/api/v1/chat/completions') return { on: 'chat' };
   if (method === 'POST' && path === '/api/v1/files') return { on: 'upload' };
   if (method !== 'GET') return null;
   if (path === '/api/v1/models') return { on: 'models' };

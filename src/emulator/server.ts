@@ -94,7 +94,7 @@ export class HttpServer {
       id: task?.id ?? idempotencyKey ?? prompt,
     };
     const fault = route === null ? { shape: {}, action: null } : this.#parts.faults.pick(route.on, subject);
-    if (route?.on === 'create' && idempotencyKey !== null) {
+    if (pays(route) && idempotencyKey !== null) {
       state.countPost(idempotencyKey, record.body, fault.action !== null);
     }
     if (route?.on === 'status' && task !== undefined) state.countCheck(task, now);
@@ -175,7 +175,7 @@ export class HttpServer {
     const throttled = fault.code === 'public_api_disabled' || fault.code === 'rate_limited';
     const retryAfter = fault.retryAfter ?? (throttled ? api.retryAfter(call.now, OUTAGE_RETRY_MS) : undefined);
     const reply = refusalReply(new Refusal(fault.code, fault.message, retryAfter));
-    if (route?.on === 'create') api.idempotency.storeRefusal(call, reply);
+    if (pays(route)) api.idempotency.storeRefusal(call, reply);
     return reply;
   }
 
@@ -184,6 +184,7 @@ export class HttpServer {
     try {
       if (route === null) throw new Refusal('not_found', 'There is no such endpoint.');
       if (route.on === 'create') return await api.create(call);
+      if (route.on === 'chat') return await api.chat(call);
       await call.before();
       if (route.on === 'models') return api.models();
       if (route.on === 'credits') return api.credits(call);
@@ -237,6 +238,10 @@ export class HttpServer {
 /** The name under which a file is sent, which stands within the first lines of the body. */
 function fileNameOf(body: Buffer): string {
   return /filename="([^"]*)"/.exec(body.subarray(0, 4_096).toString('latin1'))?.[1] ?? '';
+}
+
+function pays(route: Route | null): boolean {
+  return route?.on === 'create' || route?.on === 'chat';
 }
 
 function header(request: IncomingMessage, name: string): string | undefined {

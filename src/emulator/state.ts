@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { UploadedFile } from './files.js';
+import type { ChatRecord } from './chats.js';
 import { Journal, type Put } from './journal.js';
 import { finalCredits, statusAt, type Task } from './tasks.js';
-import type { Ledger, LedgerFile, LedgerKey, LedgerTask } from './types.js';
+import type { Ledger, LedgerChat, LedgerFile, LedgerKey, LedgerTask } from './types.js';
 
 export function sha256(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex');
@@ -36,6 +37,7 @@ export class State {
   readonly #posts = new Map<string, Posts>();
   readonly #credits = new Map<string, number>();
   readonly #files = new Map<string, UploadedFile>();
+  readonly #chats = new Map<string, ChatRecord>();
   readonly #uses = new Map<string, number>();
   readonly #tables: Readonly<Record<string, Map<string, unknown>>> = {
     tasks: this.#tasks,
@@ -43,6 +45,7 @@ export class State {
     posts: this.#posts,
     credits: this.#credits,
     files: this.#files,
+    chats: this.#chats,
     uses: this.#uses,
   };
   /** Tasks that will fail and are not refunded yet. */
@@ -105,6 +108,15 @@ export class State {
   addFile(file: UploadedFile): void {
     this.#files.set(file.id, file);
     this.#journal?.put('files', file.id, file);
+  }
+
+  chats(): readonly ChatRecord[] {
+    return [...this.#chats.values()];
+  }
+
+  addChat(chat: ChatRecord): void {
+    this.#chats.set(chat.id, chat);
+    this.#journal?.put('chats', chat.id, chat);
   }
 
   replies(key: string): readonly StoredReply[] {
@@ -179,8 +191,8 @@ export class State {
       const shown = { status: statusAt(task, now), account, model, prompt, key, reserved };
       tasks[task.id] = { ...shown, final: finalCredits(task, now), checks: [...checks] };
     }
-    const paidBy = new Map<string | null, Task[]>();
-    for (const task of paid) paidBy.set(task.key, [...(paidBy.get(task.key) ?? []), task]);
+    const paidBy = new Map<string | null, (Task | ChatRecord)[]>();
+    for (const task of [...paid, ...this.chats()]) paidBy.set(task.key, [...(paidBy.get(task.key) ?? []), task]);
     const keys = [...this.#posts].map(([key, { posts, faulted, bodies }]): [string, LedgerKey] => {
       const own = paidBy.get(key) ?? [];
       const charged = own.reduce((sum, task) => sum + task.reserved, 0);
@@ -190,9 +202,11 @@ export class State {
       id,
       { account, kind, name, bytes, sha256: digest },
     ]);
+    const chats = this.chats().map(({ id, createdAt: _, ...chat }): [string, LedgerChat] => [id, chat]);
     const known = new Set([...accounts, ...this.#credits.keys()]);
     return {
       paidTasks: paid.length,
+      chats: Object.fromEntries(chats),
       keys: Object.fromEntries(keys),
       withoutKey: paid.filter((task) => task.key === null).map((task) => task.id),
       tasks,

@@ -19,6 +19,10 @@ export const DEFAULT_SWITCHES: EmulatorSwitches = {
   fileAgain: 'new',
   fileLifetimeMs: Infinity,
   durationToken: 'optional',
+  unknownSession: 'notFound',
+  otherModelInSession: 'conflict',
+  busySession: 'conflict',
+  chatFiles: 'any',
 };
 
 /** Every setting of the switches that have a few. */
@@ -37,6 +41,10 @@ export const SWITCH_VALUES = {
   fileBody: ['full', 'short'],
   fileAgain: ['new', 'same'],
   durationToken: ['optional', 'required'],
+  unknownSession: ['notFound', 'conflict'],
+  otherModelInSession: ['conflict', 'allow'],
+  busySession: ['conflict', 'allow'],
+  chatFiles: ['any', 'known'],
 } as const satisfies { readonly [Name in keyof EmulatorSwitches]?: readonly EmulatorSwitches[Name][] };
 
 /** @throws TypeError naming the switch that does not exist or has no such setting. */

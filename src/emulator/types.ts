@@ -51,6 +51,14 @@ export interface EmulatorSwitches {
   readonly resultLagMs: number;
   /** Error of the API's clock: moves the `Date` header and all times of tasks, not their ageing. Milliseconds. */
   readonly clockOffsetMs: number;
+  /** What a chat in a session that does not exist is refused with. */
+  readonly unknownSession: 'notFound' | 'conflict';
+  /** Whether a chat session belongs to the model that it began with. */
+  readonly otherModelInSession: 'conflict' | 'allow';
+  /** Whether a chat session takes a message while it answers another. */
+  readonly busySession: 'conflict' | 'allow';
+  /** Whether an attachment of a chat has to be a file that was uploaded here. */
+  readonly chatFiles: 'any' | 'known';
   /** Form of `Retry-After` on 429 and 503. Default `none`: the documentation does not mention the header. */
   readonly retryAfter: 'none' | 'seconds' | 'date';
   /** HTTP status of an upload. Default 201. */
@@ -65,7 +73,7 @@ export interface EmulatorSwitches {
   readonly durationToken: 'optional' | 'required';
 }
 
-export type FaultTarget = 'create' | 'status' | 'models' | 'credits' | 'media' | 'upload' | 'file';
+export type FaultTarget = 'create' | 'chat' | 'status' | 'models' | 'credits' | 'media' | 'upload' | 'file';
 
 export interface RawReply {
   readonly status: number;
@@ -171,7 +179,7 @@ export interface RecordedRequest {
 }
 
 export interface LedgerKey {
-  /** Tasks that were created under this idempotency key; more than one is a double payment. */
+  /** Tasks that were created, and chats that were answered, under this idempotency key; more than one is a double payment. */
   readonly tasks: readonly string[];
   /** POSTs that arrived with it, whatever became of them. */
   readonly posts: number;
@@ -179,7 +187,7 @@ export interface LedgerKey {
   readonly faulted: number;
   /** The different bodies that came with it. */
   readonly bodies: readonly string[];
-  /** Credits taken at create; refunds are not subtracted. */
+  /** Credits taken at first; what is given back is not subtracted. */
   readonly charged: number;
 }
 
@@ -195,6 +203,16 @@ export interface LedgerTask {
   readonly checks: readonly number[];
 }
 
+export interface LedgerChat {
+  readonly account: string;
+  readonly model: string;
+  readonly sessionId: string;
+  readonly message: string;
+  readonly key: string | null;
+  readonly reserved: number;
+  readonly final: number;
+}
+
 export interface LedgerFile {
   readonly account: string;
   readonly kind: MediaKind;
@@ -206,6 +224,8 @@ export interface LedgerFile {
 /** The judge of every test about money. A paid task is one that was created and charged, whatever it ended as. */
 export interface Ledger {
   readonly paidTasks: number;
+  /** Chats that were answered, by the ID of the answer; each was paid for. */
+  readonly chats: Readonly<Record<string, LedgerChat>>;
   readonly keys: Readonly<Record<string, LedgerKey>>;
   /** Tasks that were created without an idempotency key. */
   readonly withoutKey: readonly string[];

@@ -10,11 +10,11 @@ export interface CreateBody {
 
 const FIELDS = new Set(['model', 'prompt', 'params', 'client_request_id']);
 
-function invalid(message: string): Refusal {
+export function invalid(message: string): Refusal {
   return new Refusal('validation_failed', message);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
@@ -26,17 +26,24 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The prompt of a body that may be anything. */
+/** The prompt, or the message of a chat, of a body that may be anything. */
 export function promptOf(body: string): string {
   const value = parseJson(body);
-  return isObject(value) && typeof value['prompt'] === 'string' ? value['prompt'] : '';
+  if (!isObject(value)) return '';
+  return [value['prompt'], value['message']].find((text) => typeof text === 'string') ?? '';
+}
+
+/** @throws Refusal `validation_failed` for what is no JSON object. */
+export function jsonBody(text: string, contentType: string | undefined): Record<string, unknown> {
+  if (!/^application\/json\b/i.test(contentType ?? '')) throw invalid('Content-Type must be application/json.');
+  const body = parseJson(text);
+  if (!isObject(body)) throw invalid('The body must be a JSON object.');
+  return body;
 }
 
 /** @throws Refusal `validation_failed` with the field that is wrong. */
 export function validateCreate(text: string, contentType: string | undefined): CreateBody {
-  if (!/^application\/json\b/i.test(contentType ?? '')) throw invalid('Content-Type must be application/json.');
-  const body = parseJson(text);
-  if (!isObject(body)) throw invalid('The body must be a JSON object.');
+  const body = jsonBody(text, contentType);
   const unknown = Object.keys(body).find((name) => !FIELDS.has(name));
   if (unknown !== undefined) throw invalid(`Unknown field "${unknown}".`);
   const { model: id, prompt, params, client_request_id: trace } = body;

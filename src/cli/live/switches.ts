@@ -16,6 +16,7 @@ export type SwitchesSeen = { readonly [Name in keyof EmulatorSwitches]: SwitchSe
 /** Which settings of the emulator behave like the account that was observed. */
 export function matchSwitches(observed: Observed, exchanges: readonly Exchange[]): SwitchesSeen {
   const noFile = notSeen('no file is uploaded');
+  const noChat = notSeen('no chat is begun');
   return {
     createStatus: createStatus(observed),
     createBody: createBody(observed),
@@ -35,6 +36,10 @@ export function matchSwitches(observed: Observed, exchanges: readonly Exchange[]
     fileAgain: noFile,
     fileLifetimeMs: noFile,
     durationToken: noFile,
+    unknownSession: noChat,
+    otherModelInSession: noChat,
+    busySession: noChat,
+    chatFiles: noChat,
   };
 }
 
