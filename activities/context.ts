@@ -15,7 +15,8 @@ export type SideEffect =
   | 'rivyaSubmit'
   | 'rivyaCheck'
   | 'rivyaStore'
-  | 'rivyaUpload';
+  | 'rivyaUpload'
+  | 'rivyaChat';
 
 /** What the Activities that call the API need from the process that runs them. */
 export interface ActivityDependencies {

@@ -1,13 +1,15 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { NOTHING_KNOWN, type FailureDetails, type Fence } from '../src/contract/index.js';
-import type { CallFailure, Verdict } from '../src/policy/index.js';
+import type { CallFailure, Paid, Verdict } from '../src/policy/index.js';
 
 /** What the failure of a call carries into the Workflow and into the Pending Activities of the UI. */
 export interface CallFacts {
   readonly taskId?: string;
   readonly idempotencyKey?: string;
   readonly fence?: Fence | null;
+  /** What the call makes, where it pays. Default `task`. */
+  readonly paid?: Paid;
   /** Number of this attempt. */
   readonly attempt: number;
   /** Delay until the next attempt; required for a failure that is repeated. */
@@ -21,13 +23,17 @@ export function nothingKnown(): Omit<FailureDetails, 'code' | 'action'> {
 }
 
 // What the table says for the refusal would read as if nothing was paid, or ask for a new generation.
-const REPEATED =
-  'A task may exist from an earlier submit. Nothing to do: the same request is repeated until its answer is known.';
+const REPEATED: Readonly<Record<Paid, string>> = {
+  task: 'A task may exist from an earlier submit. Nothing to do: the same request is repeated until its answer is known.',
+  answer:
+    'An earlier submit may have been answered and paid. Nothing to do: the same request is repeated until its answer is known.',
+};
 
 export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFacts): ApplicationFailure {
   // A conflict that is repeated comes from a submit under the same key that may still run.
-  const mayExist = facts.fence != null || error.code === 'idempotency_conflict';
-  const action = verdict.retry && error.outcome === 'refused' && mayExist ? REPEATED : verdict.row.action;
+  const open = facts.fence != null || error.code === 'idempotency_conflict';
+  const action =
+    verdict.retry && error.outcome === 'refused' && open ? REPEATED[facts.paid ?? 'task'] : verdict.row.action;
   const details: FailureDetails = {
     ...nothingKnown(),
     code: verdict.type,

@@ -2,16 +2,17 @@ import type { Client, WorkflowExecutionInfo, WorkflowHandle } from '@temporalio/
 import type { LoadedDataConverter, SerializationContext } from '@temporalio/common';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type {
+  ChatReply,
   FailureDetails,
   Fence,
   RivyaActivities,
   SubmitInput,
   SubmitResult,
-  TaskSnapshot,
 } from '../src/contract/index.js';
 import { bodyDigest } from '../src/policy/index.js';
 
-const SUBMIT: keyof RivyaActivities = 'rivyaSubmit';
+/** The Activities that pay. They have one input. */
+const PAID = new Set<unknown>(['rivyaSubmit', 'rivyaChat'] satisfies (keyof RivyaActivities)[]);
 
 /** Ends that a Workflow does not see coming, so its memo does not tell what a submit under way had left. */
 export const CUT_OFF: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
@@ -19,13 +20,16 @@ export const CUT_OFF: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT'])
 export type Event = NonNullable<Awaited<ReturnType<WorkflowHandle['fetchHistory']>>['events']>[number];
 type Payloads = Parameters<typeof decodeFromPayloadsAtIndex>[2];
 
+/** What one of them ended with: a task or an answer. */
+export type PaidResult = Partial<Pick<SubmitResult, 'task'> & Pick<ChatReply, 'answer'>>;
+
 /** A submit in the history of a closed run. */
 export interface PastSubmit {
   readonly idempotencyKey: string;
   readonly firstKey: string;
   readonly bodyDigest: string;
   /** Null when it got none. */
-  readonly task: TaskSnapshot | null;
+  readonly result: PaidResult | null;
   /** What it left unanswered, as far as it had told the Service. */
   readonly open: Fence | null;
 }
@@ -52,7 +56,7 @@ export async function readRun(
   const { events = [] } = (await handle.fetchHistory()) as { events?: Event[] };
   const submits: PastSubmit[] = [];
   for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
-    if (scheduled?.activityType?.name !== SUBMIT || scheduled.activityId === asking) continue;
+    if (!PAID.has(scheduled?.activityType?.name) || scheduled == null || scheduled.activityId === asking) continue;
     const { activityId } = scheduled;
     const decoder = activityDecoder({ converter, namespace, workflowId, activityId });
     const input = await decode<SubmitInput>(decoder, scheduled.input?.payloads);
@@ -62,8 +66,9 @@ export async function readRun(
     const end = events.find((event) => String(scheduledBy(event)) === String(eventId));
     const outcome = end === undefined ? await underWay(handle, activityId, decoder) : await outcomeOf(end, decoder);
     // A refusal never takes away what an earlier submit left unanswered.
-    const open = outcome.task === null ? (outcome.open ?? fence) : null;
-    submits.push({ idempotencyKey, firstKey, bodyDigest: digest ?? bodyDigest(body), task: outcome.task, open });
+    const open = outcome.result === null ? (outcome.open ?? fence) : null;
+    const asked = digest ?? bodyDigest(body);
+    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open });
   }
   const input = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
@@ -87,20 +92,20 @@ export async function startInput(
   return decode({ converter, context }, payloads);
 }
 
-async function outcomeOf(end: Event, decoder: Decoder): Promise<Pick<PastSubmit, 'task' | 'open'>> {
+async function outcomeOf(end: Event, decoder: Decoder): Promise<Pick<PastSubmit, 'result' | 'open'>> {
   const completed = end.activityTaskCompletedEventAttributes;
   const failed = end.activityTaskFailedEventAttributes?.failure?.applicationFailureInfo;
   const timedOut = end.activityTaskTimedOutEventAttributes?.failure;
   // One that ran out of time tells of its last attempt in the cause.
   const last = timedOut?.cause?.applicationFailureInfo;
   const cancelled = end.activityTaskCanceledEventAttributes?.details;
-  const result = await decode<SubmitResult>(decoder, completed?.result?.payloads);
+  const result = await decode<PaidResult>(decoder, completed?.result?.payloads);
   const details = await decode<Partial<FailureDetails>>(
     decoder,
     (failed ?? last)?.details?.payloads ?? cancelled?.payloads,
   );
   const beat = await decode<Fence>(decoder, timedOut?.timeoutFailureInfo?.lastHeartbeatDetails?.payloads);
-  return { task: result?.task ?? null, open: details?.fence ?? beat };
+  return { result, open: details?.fence ?? beat };
 }
 
 /** What a submit that never came to an end had told: the Service keeps its heartbeat, although nobody waits for it. */
@@ -108,10 +113,10 @@ async function underWay(
   handle: WorkflowHandle,
   activityId: string | null | undefined,
   decoder: Decoder,
-): Promise<Pick<PastSubmit, 'task' | 'open'>> {
+): Promise<Pick<PastSubmit, 'result' | 'open'>> {
   const { raw } = await handle.describe();
   const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
-  return { task: null, open: await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads) };
+  return { result: null, open: await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads) };
 }
 
 /** The user's converter and codecs, and whose payloads they are: a codec may bind a payload to its owner. */

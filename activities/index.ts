@@ -1,5 +1,6 @@
 import type { RivyaActivities } from '../src/contract/index.js';
 import { rivyaAwait } from './await.js';
+import { rivyaChat } from './chat.js';
 import { rivyaCheck } from './check.js';
 import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
 import { rivyaStore } from './store.js';
@@ -13,10 +14,11 @@ export type { RivyaActivities } from '../src/contract/index.js';
 /** Activities that call the API, for Workers on `<queue>-api`. */
 export function createApiActivities(
   dependencies: ActivityDependencies,
-): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload'> {
+): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat'> {
   const { onStep } = dependencies;
   return {
     rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => rivyaSubmit(input, dependencies)),
+    rivyaChat: (input) => step(onStep, 'rivyaChat', () => rivyaChat(input, dependencies)),
     rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => rivyaCheck(input, dependencies)),
     rivyaUpload: (input) => step(onStep, 'rivyaUpload', () => rivyaUpload(input, dependencies)),
   };

@@ -2,7 +2,7 @@ import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { UNKNOWN_FINGERPRINT, type Fence, type SubmitInput } from '../src/contract/index.js';
 import { InvalidRequest, RivyaApiError, type CreateGenerationInput } from '../src/api/index.js';
-import { formatDuration, isStoredError, judgeSubmit, retryDelay, TIMEOUTS } from '../src/policy/index.js';
+import { formatDuration, isStoredError, judgeSubmit, retryDelay, TIMEOUTS, type Paid } from '../src/policy/index.js';
 import type { ReceiptHead, Receipts } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
@@ -15,14 +15,16 @@ import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-f
 export type PaidInput = Omit<SubmitInput, 'identity' | 'body'>;
 
 /** The one POST of an Activity that pays, and what is done around it. */
-export interface PaidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswered'>, Answer, Result> {
+export interface PaidPost<Known, Answer, Result> {
+  /** What it makes, for the words of its failures. */
+  readonly paid: Paid;
   readonly head: ReceiptHead;
   /** Where it is noted that the POST goes out, or null. */
   readonly receipts: Pick<Receipts, 'noteSubmit'> | null;
   /** What is known of the key from before. */
-  recall(): Promise<Known | null>;
-  /** The result where that was an answer, else null. */
-  recalled(known: Known): Result | null;
+  recall(): Promise<Recalled<Known> | null>;
+  /** The result, where that was an answer. */
+  recalled(answer: Known, idempotencyKey: string): Result;
   /** Sends the request, once. */
   post(request: Omit<CreateGenerationInput, 'body'>): Promise<Answer>;
   /** Notes the answer and makes the result of it. Must not throw: the answer is paid. */
@@ -33,12 +35,12 @@ export interface PaidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswere
  * One attempt of a call that costs money. It makes at most one POST, and none unless the Service has acknowledged the
  * fence: an attempt that was timed out meanwhile cannot post behind the back of the next one.
  */
-export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unanswered'>, Answer, Result>(
+export async function paidPost<Known, Answer, Result>(
   input: PaidInput,
   call: PaidPost<Known, Answer, Result>,
   { keys, spending, onStep }: Pick<ActivityDependencies, 'keys' | 'spending' | 'onStep'>,
 ): Promise<Result> {
-  const { head, receipts } = call;
+  const { head, receipts, paid } = call;
   const { idempotencyKey } = input;
   const info = activityInfo();
   const lease = new Lease();
@@ -63,12 +65,12 @@ export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unan
   try {
     unanswered ??= await wipedFence(idempotencyKey);
     const known = await lease.keep(beat(unanswered), () => call.recall());
-    if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) throw inputChanged(input);
-    const before = known === null ? null : call.recalled(known);
-    if (before !== null) return before;
+    if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest)
+      throw inputChanged(input, paid);
+    if (known !== null && known.answer !== null) return call.recalled(known.answer, known.idempotencyKey);
     if (!input.riskAccepted) unanswered = oldest(unanswered, known?.unanswered ?? null);
     if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
-      throw unresolved(input, unanswered, 'it went out under another key of this attempt');
+      throw unresolved(input, unanswered, 'it went out under another key of this attempt', paid);
     }
 
     // What may be paid already is asked for to its end, whatever the policy says by now.
@@ -77,7 +79,7 @@ export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unan
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
-    if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint);
+    if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint, paid);
 
     const fence: Fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint, idempotencyKey };
     await step(onStep, 'fence', () => lease.renew(beat(fence)));
@@ -99,24 +101,32 @@ export async function paidPost<Known extends Pick<Recalled, 'bodyDigest' | 'unan
     }
     if (!(error instanceof RivyaApiError)) {
       if (posted === null) await settle(unanswered);
-      throw unexpected(input, error, posted ?? unanswered);
+      throw unexpected(input, error, posted ?? unanswered, paid);
     }
     // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
     const open = error.outcome === 'refused' ? unanswered : withError(posted, error);
     await settle(open);
     if (open?.error !== undefined && isStoredError(open)) {
-      throw unresolved(input, open, `the API gives one and the same error (${open.error.requestId}) again and again`);
+      throw unresolved(
+        input,
+        open,
+        `the API gives one and the same error (${open.error.requestId}) again and again`,
+        paid,
+      );
     }
     // Both times are the Service's own. Another run's POST that was under way has ended after this.
     const age = info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs;
     const conflictMayBeOurs = unanswered !== null || age < TIMEOUTS.conflictGrace;
     const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
-    if (conflict && !conflictMayBeOurs) throw inputChanged(input, error);
+    if (conflict && !conflictMayBeOurs) throw inputChanged(input, paid, error);
     const { attempt } = info;
     const { code, retryAfterMs } = error;
-    throw callFailure(error, judgeSubmit(error, conflictMayBeOurs), {
+    // What makes a session conflict is not published: a chat of ours that still runs may, so it is waited out then.
+    const mayBeOurs = code === 'chat_session_conflict' ? unanswered !== null : conflictMayBeOurs;
+    throw callFailure(error, judgeSubmit(error, mayBeOurs), {
       idempotencyKey,
       fence: open,
+      paid,
       attempt,
       retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
     });
@@ -131,17 +141,18 @@ function withError(fence: Fence | null, { requestId }: RivyaApiError): Fence | n
 }
 
 /** After an unanswered POST, only the same account within the window of the key may be asked again. */
-function refuseBlindRepeat(input: PaidInput, unanswered: Fence, fingerprint: string): void {
+function refuseBlindRepeat(input: PaidInput, unanswered: Fence, fingerprint: string, paid: Paid): void {
   if (!inWindow(input, unanswered)) {
     const window = formatDuration(input.idempotencyWindowMs);
     throw unresolved(
       input,
       unanswered,
       `its answer is still unknown after ${window}, and the API may have forgotten the key`,
+      paid,
     );
   }
   if (unanswered.fingerprint !== fingerprint && unanswered.fingerprint !== UNKNOWN_FINGERPRINT) {
-    throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again');
+    throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again', paid);
   }
 }
 

@@ -4,11 +4,12 @@ import {
   MEMO_FIELD,
   UNKNOWN_FINGERPRINT,
   WORKFLOW_TYPE,
+  type ChatAnswer,
   type Fence,
   type GenerationMemo,
 } from '../src/contract/index.js';
-import type { ReceiptHead, Receipts } from '../src/storage/index.js';
-import { CUT_OFF, readRun, type PastSubmit } from './history.js';
+import type { KeyFolder, ReceiptHead, Receipts } from '../src/storage/index.js';
+import { CUT_OFF, readRun, type PaidResult, type PastSubmit } from './history.js';
 
 // gRPC: the time-skipping test server has no visibility; a Cloud key may lack the right to list.
 const CANNOT_LIST = new Set([7 /* PERMISSION_DENIED */, 12 /* UNIMPLEMENTED */]);
@@ -21,9 +22,9 @@ const OWN_EVENTS = 1_000;
 export const RUNS = 100;
 
 /** What is known of a key from before this run, or from before Temporal forgot. */
-export interface Recalled {
-  /** Null when no task is known. */
-  readonly taskId: string | null;
+export interface Recalled<T> {
+  /** What was paid for, or null when nobody knows it. */
+  readonly answer: T | null;
   /** Under which it was made or submitted. */
   readonly idempotencyKey: string;
   /** Digest of the request body for which the key was used; null where an earlier version did not note it. */
@@ -35,30 +36,61 @@ export interface Recalled {
 /** Which attempt is looked for: a stored refusal may have moved it from its first key to another. */
 type Attempt = Pick<ReceiptHead, 'idempotencyKey' | 'firstKey'>;
 
-/**
- * Looks in the receipts, then in the other runs of this Workflow ID, for what became of an attempt; null when nobody
- * knows it. It saves what the API may have forgotten: a reset or a second start then posts nothing.
- */
-export async function recall(attempt: Attempt, receipts: Receipts | null): Promise<Recalled | null> {
-  const receipt = receipts === null ? null : await fromReceipts(attempt, receipts);
-  if (receipt !== null && receipt.taskId !== null) return receipt;
-  const run = await fromOtherRuns(attempt);
-  if (receipt === null || run === null) return receipt ?? run;
-  if (run.taskId !== null) return run;
-  const { idempotencyKey, bodyDigest } = receipt;
-  return { taskId: null, idempotencyKey, bodyDigest, unanswered: oldest(receipt.unanswered, run.unanswered) };
+/** Where what was paid for is found again. */
+interface Source<T> {
+  /** In the receipts of the attempt. */
+  readonly receipts: () => Promise<KeyFolder<ReceiptHead & { readonly answer: T }> | null>;
+  /** In the memo of another run. */
+  readonly memo: (run: WorkflowExecutionInfo) => Recalled<T> | null;
+  /** In what an Activity ended with. */
+  readonly result: (result: PaidResult) => T | undefined;
 }
 
-async function fromReceipts({ firstKey }: Attempt, receipts: Receipts): Promise<Recalled | null> {
-  const { submit, tasks } = await receipts.find(firstKey);
-  const task = tasks.at(-1);
-  const head = task ?? submit;
-  if (head === null || head === undefined) return null;
+/**
+ * Looks in the receipts, then in the other runs of this Workflow ID, for the task of an attempt; null when nobody
+ * knows it. It saves what the API may have forgotten: a reset or a second start then posts nothing.
+ */
+export async function recallTask(attempt: Attempt, receipts: Receipts | null): Promise<Recalled<string> | null> {
+  return recall(attempt, {
+    receipts: async () => {
+      if (receipts === null) return null;
+      const { submit, tasks } = await receipts.find(attempt.firstKey);
+      return { submit, answers: tasks.map((task) => ({ ...task, answer: task.taskId })) };
+    },
+    memo: (run) => fromMemo(run, attempt),
+    result: ({ task }) => task?.taskId,
+  });
+}
+
+/** The same for the answer to a chat, which no memo holds. */
+export async function recallChat(attempt: Attempt, receipts: Receipts | null): Promise<Recalled<ChatAnswer> | null> {
+  return recall(attempt, {
+    receipts: async () => (receipts === null ? null : receipts.chats.find(attempt.firstKey)),
+    memo: () => null,
+    result: ({ answer }) => answer,
+  });
+}
+
+async function recall<T>(attempt: Attempt, source: Source<T>): Promise<Recalled<T> | null> {
+  const receipt = fromReceipts(await source.receipts());
+  if (receipt !== null && receipt.answer !== null) return receipt;
+  const run = await fromOtherRuns(attempt, source);
+  if (receipt === null || run === null) return receipt ?? run;
+  if (run.answer !== null) return run;
+  const { idempotencyKey, bodyDigest } = receipt;
+  return { answer: null, idempotencyKey, bodyDigest, unanswered: oldest(receipt.unanswered, run.unanswered) };
+}
+
+function fromReceipts<T>(folder: KeyFolder<ReceiptHead & { readonly answer: T }> | null): Recalled<T> | null {
+  const { submit, answers } = folder ?? { submit: null, answers: [] };
+  const last = answers.at(-1);
+  const head = last ?? submit;
+  if (head === null) return null;
   const { idempotencyKey, bodyDigest } = head;
   const unanswered = submit?.unanswered ?? null;
   // A submit that was only ever refused binds nobody.
-  if (task === undefined && unanswered === null) return null;
-  return { taskId: task?.taskId ?? null, idempotencyKey, bodyDigest, unanswered };
+  if (last === undefined && unanswered === null) return null;
+  return { answer: last?.answer ?? null, idempotencyKey, bodyDigest, unanswered };
 }
 
 export function oldest(a: Fence | null, b: Fence | null): Fence | null {
@@ -69,7 +101,7 @@ export function oldest(a: Fence | null, b: Fence | null): Fence | null {
 }
 
 /** What one run knows of a key. */
-interface Memory extends Recalled {
+interface Memory<T> extends Recalled<T> {
   readonly startedAt: number;
 }
 
@@ -77,25 +109,26 @@ interface Memory extends Recalled {
  * What the other runs of this Workflow ID know: by their memo or, where that cannot tell, by their history. A Service
  * that cannot list is no reason to stop, one that does not answer is: the attempt fails and is repeated.
  */
-async function fromOtherRuns(attempt: Attempt): Promise<Recalled | null> {
+async function fromOtherRuns<T>(attempt: Attempt, source: Source<T>): Promise<Recalled<T> | null> {
   const { client, info } = Context.current();
   const { workflowExecution } = info;
   const query = workflowExecution === undefined ? null : queryFor(workflowExecution.workflowId);
   if (workflowExecution === undefined || query === null) return null;
   const { workflowId, runId } = workflowExecution;
-  const memories: Memory[] = [];
+  const memories: Memory<T>[] = [];
   // A step that has failed may be run again in one and the same run, which has no memo of ours.
   if (info.workflowType !== WORKFLOW_TYPE) {
     const own = await client.workflow.getHandle(workflowId, runId).describe();
-    const memory = own.historyLength > OWN_EVENTS ? null : await fromHistory(client, own, attempt, info.activityId);
+    const memory =
+      own.historyLength > OWN_EVENTS ? null : await fromHistory(client, own, attempt, source, info.activityId);
     if (memory !== null) memories.push({ ...memory, startedAt: own.startTime.getTime() });
   }
   try {
     let seen = 0;
     for await (const run of client.workflow.list({ query })) {
       if (run.workflowId !== workflowId || run.runId === runId) continue;
-      const memo = fromMemo(run, attempt);
-      const memory = memo?.taskId == null ? ((await fromHistory(client, run, attempt)) ?? memo) : memo;
+      const memo = source.memo(run);
+      const memory = memo?.answer == null ? ((await fromHistory(client, run, attempt, source)) ?? memo) : memo;
       if (memory !== null) memories.push({ ...memory, startedAt: run.startTime.getTime() });
       seen += 1;
       if (seen === RUNS) break;
@@ -106,7 +139,7 @@ async function fromOtherRuns(attempt: Attempt): Promise<Recalled | null> {
     log.warn('earlier runs cannot be listed, so a task of theirs is not looked up', { reason });
   }
   memories.sort((a, b) => b.startedAt - a.startedAt);
-  return memories.find(({ taskId }) => taskId !== null) ?? memories[0] ?? null;
+  return memories.find(({ answer }) => answer !== null) ?? memories[0] ?? null;
 }
 
 /** Why a Service cannot list Workflows at all, or null for any other error. */
@@ -115,28 +148,33 @@ export function cannotList(error: unknown): string | null {
   return isGrpcServiceError(reason) && CANNOT_LIST.has(reason.code) ? reason.details : null;
 }
 
-function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Attempt): Recalled | null {
+function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Attempt): Recalled<string> | null {
   const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
   if (memo === undefined) return null;
   // A run of an earlier version did not write every field.
   const { bodyDigest = null, taskId = null, unanswered = null, riskAccepted = false, earlier = [] } = memo;
   const past = earlier.find((task) => (task.firstKey ?? task.idempotencyKey) === firstKey);
-  if (past !== undefined) return { ...past, bodyDigest, unanswered: null };
+  if (past !== undefined) {
+    return { answer: past.taskId, idempotencyKey: past.idempotencyKey, bodyDigest, unanswered: null };
+  }
   // A run that never came to an answer knows nothing, however new it is.
   const same = (memo.firstKey ?? memo.idempotencyKey) === firstKey || memo.idempotencyKey === idempotencyKey;
   const tells = same && (taskId !== null || unanswered !== null || riskAccepted);
-  return tells ? { taskId, idempotencyKey: memo.idempotencyKey ?? idempotencyKey, bodyDigest, unanswered } : null;
+  return tells
+    ? { answer: taskId, idempotencyKey: memo.idempotencyKey ?? idempotencyKey, bodyDigest, unanswered }
+    : null;
 }
 
 // A closed run does not change any more.
 const readRuns = new Map<string, readonly PastSubmit[]>();
 
-async function fromHistory(
+async function fromHistory<T>(
   client: Client,
   run: Omit<WorkflowExecutionInfo, 'raw'>,
   { firstKey }: Attempt,
+  source: Source<T>,
   asking?: string,
-): Promise<Recalled | null> {
+): Promise<Recalled<T> | null> {
   const { runId, status, memo, historyLength } = run;
   // A run of our own Workflow that saw its end told all in its memo. Another run that still shows as running has just
   // been ended: the list trails.
@@ -147,14 +185,17 @@ async function fromHistory(
     return null;
   }
   const submits = readRuns.get(runId) ?? (await readRun(client, run, asking)).submits;
-  if (!listedOpen && !readRuns.has(runId)) {
+  // What chats answered can be large.
+  const small = submits.every(({ result }) => result?.answer === undefined);
+  if (!listedOpen && small && !readRuns.has(runId)) {
     if (readRuns.size >= RUNS) readRuns.clear();
     readRuns.set(runId, submits);
   }
   const last = submits.findLast((submit) => submit.firstKey === firstKey);
-  if (last === undefined || (last.task === null && last.open === null)) return null;
-  const { task, bodyDigest, open } = last;
-  return { taskId: task?.taskId ?? null, idempotencyKey: last.idempotencyKey, bodyDigest, unanswered: open };
+  if (last === undefined || (last.result === null && last.open === null)) return null;
+  const { result, idempotencyKey, bodyDigest, open } = last;
+  const answer = result === null ? null : (source.result(result) ?? null);
+  return { answer, idempotencyKey, bodyDigest, unanswered: open };
 }
 
 /**

@@ -5,7 +5,7 @@ import type { ReceiptHead } from '../src/storage/index.js';
 import { noted, step, withKind, type ActivityDependencies } from './context.js';
 import { paidPost } from './paid-post.js';
 import { warnAboveLimit } from './policy.js';
-import { recall } from './recall.js';
+import { recallTask } from './recall.js';
 
 /** Submits one generation: one attempt, at most one POST. */
 export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDependencies): Promise<SubmitResult> {
@@ -17,8 +17,9 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
     {
       head,
       receipts,
-      recall: () => recall(head, receipts),
-      recalled: ({ taskId, idempotencyKey }) => (taskId === null ? null : recalled(taskId, idempotencyKey)),
+      paid: 'task',
+      recall: () => recallTask(head, receipts),
+      recalled,
       post: (request) => api.createGeneration({ ...request, body }),
       answered: async ({ task }, { firstPostedAt }) => {
         log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
@@ -36,7 +37,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
 }
 
 /** What the receipts of this submit say about it. */
-function headOf({ idempotencyKey, body, digest, identity }: SubmitInput): ReceiptHead {
+export function headOf({ idempotencyKey, body, digest, identity }: SubmitInput): ReceiptHead {
   const { workflowExecution, namespace } = activityInfo();
   const { model } = JSON.parse(body) as { model: string };
   return {

@@ -11,13 +11,18 @@ const AWAIT_RETRY = { initialInterval: '2s', backoffCoefficient: 1.5, maximumInt
 
 /** The Activities, each with its queue, time limits and the summary that the Timeline shows. */
 export const activities = {
-  submit: (taskQueue: string, submitDeadlineMs: number, summary: string): Pick<RivyaActivities, 'rivyaSubmit'> =>
+  /** Whatever pays. */
+  submit: (
+    taskQueue: string,
+    submitDeadlineMs: number,
+    summary: string,
+  ): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaChat'> =>
     proxyActivities<RivyaActivities>({
       taskQueue: apiTaskQueue(taskQueue),
       startToCloseTimeout: TIMEOUTS.submitStartToClose,
       scheduleToCloseTimeout: submitDeadlineMs,
       heartbeatTimeout: TIMEOUTS.heartbeat,
-      // A POST under way is never given up: its answer carries the task ID.
+      // A POST under way is never given up: its answer is what was paid for.
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       summary,
     }),

@@ -14,14 +14,7 @@ import {
   type GenerationState,
   type TaskSnapshot,
 } from '../src/contract/index.js';
-import {
-  formatDuration,
-  money,
-  TIMEOUTS,
-  UNRESOLVED_ACTION,
-  UNRESOLVED_ENDED,
-  type Generation,
-} from '../src/policy/index.js';
+import { formatDuration, money, TIMEOUTS, UNRESOLVED, type Generation, type Paid } from '../src/policy/index.js';
 
 /** What an Activity ended with, once Temporal stopped repeating it. */
 export interface CallEnd {
@@ -88,10 +81,10 @@ export function actionFor(end: CallEnd): string {
   return end.details.action ?? errorCodeRow(end.code, end.details.httpStatus ?? null).action;
 }
 
-/** An end after which a task may exist that nobody has seen. */
-export function unresolved(end: CallEnd): CallEnd {
+/** An end after which something may have been paid that nobody has seen. */
+export function unresolved(end: CallEnd, paid: Paid): CallEnd {
   if (end.code === FAILURE.SubmitUnresolved) return end;
-  return { ...end, code: FAILURE.SubmitUnresolved, details: { ...end.details, action: UNRESOLVED_ACTION } };
+  return { ...end, code: FAILURE.SubmitUnresolved, details: { ...end.details, action: UNRESOLVED[paid].action } };
 }
 
 /** A task that has succeeded, and whose files could not be stored. */
@@ -126,17 +119,17 @@ function known(code: string, state: GenerationState): Omit<FailureDetails, 'acti
 }
 
 /** The failure for a call that nothing will mend. */
-export function callFailed(end: CallEnd, state: GenerationState): ApplicationFailure {
+export function callFailed(end: CallEnd, state: GenerationState, paid: Paid = 'task'): ApplicationFailure {
   const { httpStatus = null, requestId = null, field } = end.details;
   const fence = end.fence === null ? {} : { fence: end.fence };
   // This Workflow ends, so nothing is left to resume.
   const next =
     end.code === FAILURE.SubmitUnresolved
-      ? UNRESOLVED_ENDED
+      ? UNRESOLVED[paid].ended
       : actionFor(end).replace('then resume', 'then start again under the same Workflow ID');
   // Whoever gave the ID of the task knows how it is taken up.
-  const paid = state.taskId !== null && state.idempotencyKey !== null;
-  const action = paid ? `${next} ${takeUp(state.taskId, state.model)}` : next;
+  const ours = state.taskId !== null && state.idempotencyKey !== null;
+  const action = ours ? `${next} ${takeUp(state.taskId, state.model)}` : next;
   return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence, ...(field && { field }) });
 }
 
@@ -158,16 +151,17 @@ export function neverAccepted(
   end: CallEnd,
   state: GenerationState,
   input: Pick<Generation, 'submitDeadlineMs'>,
+  paid: Paid = 'task',
 ): ApplicationFailure {
   const { httpStatus = null, requestId = null } = end.details;
   return failure(
     FAILURE.DeadlinePassed,
-    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskAccepted ? '' : ' This run made no task and paid nothing.'}`,
+    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskAccepted ? '' : ` This run ${paid === 'task' ? 'made no task' : 'got no answer'} and paid nothing.`}`,
     state,
     {
       httpStatus,
       requestId,
-      action: state.riskAccepted ? UNRESOLVED_ENDED : 'Start again when the API can be reached.',
+      action: state.riskAccepted ? UNRESOLVED[paid].ended : 'Start again when the API can be reached.',
     },
   );
 }
@@ -205,14 +199,14 @@ export function otherModel(task: TaskSnapshot, state: GenerationState, input: Ge
 }
 
 /** A cancellation that says what goes on at Rivya, which has no cancel. */
-export function cancelled(cause: TemporalFailure, state: GenerationState): CancelledFailure {
+export function cancelled(cause: TemporalFailure, state: GenerationState, paid: Paid = 'task'): CancelledFailure {
   const { taskId, model, unanswered, riskAccepted } = state;
   const action =
     taskId !== null
       ? `Task ${taskId} goes on at Rivya. ${takeUp(taskId, model)}`
       : unanswered !== null || riskAccepted
-        ? UNRESOLVED_ENDED
-        : 'No task was made.';
+        ? UNRESOLVED[paid].ended
+        : `No ${paid} was made.`;
   return new CancelledFailure(`Cancelled. ${action}`, [{ ...known('Cancelled', state), action }], cause);
 }
 

@@ -7,7 +7,7 @@ import {
 } from '../src/contract/index.js';
 import { InvalidInput } from '../src/policy/index.js';
 import { checkedChild, startChecked, type Child } from './child.js';
-import { runStep } from './generate.js';
+import { runGeneration } from './generate.js';
 import { invalidInput } from './input.js';
 
 /** One of the generations of `generateAll`: a request and its name in this Workflow, without "/". */
@@ -84,7 +84,8 @@ function checkedAll(requests: readonly GenerationStep[], children: boolean): Chi
 
 /** `ready` settles when the next may be started, and never rejects. */
 function begin(child: Child, asChild: boolean): { result: Promise<GenerationResult>; ready: Promise<void> } {
-  if (!asChild) return { result: runStep(child.generation, child.step, child.workflowId), ready: Promise.resolve() };
+  if (!asChild)
+    return { result: runGeneration(child.generation, child.step, child.workflowId), ready: Promise.resolve() };
   const started = startChecked(child);
   const ready = started.then(
     () => undefined,

@@ -26,7 +26,7 @@ import {
 import { activities } from './activities.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
-import { Progress, type Show, type Standing } from './progress.js';
+import { atStart, Progress, type Show, type Standing } from './progress.js';
 import { uploadReferences } from './references.js';
 import { holdOrFail, submit } from './submission.js';
 
@@ -75,28 +75,9 @@ export class GenerationRun {
     this.#input = input;
     this.#host = host;
     this.#carried = carried;
-    const state: GenerationState = {
-      phase: 'starting',
-      status: null,
-      model: input.model,
-      taskId: input.taskId,
-      idempotencyKey: input.taskId === null ? this.#key(1, 0) : null,
-      attempt: 1,
-      firstKey: input.taskId === null ? this.#key(1, 0) : null,
-      spentKeys: 0,
-      statusChecks: 0,
-      nextCheckAt: null,
-      reservedCredits: null,
-      finalCredits: null,
-      hold: null,
-      unanswered: null,
-      riskAccepted: false,
-      riskReason: null,
-      earlier: [],
-      simulated: false,
-    };
-    const standing: Standing = { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null };
-    this.progress = new Progress(carried?.standing ?? standing, host.show, host.watches);
+    const { model, taskId } = input;
+    const standing = atStart({ model, taskId, key: taskId === null ? this.#key(1, 0) : null });
+    this.progress = new Progress(carried?.standing ?? standing, host.show, { watches: host.watches ?? false });
   }
 
   /** By which the request is known. */

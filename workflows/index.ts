@@ -1,9 +1,12 @@
 /** Deterministic code: import this, and nothing else of the package, from your own Workflow module. */
 export * from './generate-media.js';
-export { generate, rivyaResumeSignal, rivyaResumeUpdate, type GenerateOptions, type StepResume } from './generate.js';
-export * from './generate-all.js';
+export { chat } from './chat.js';
 export { startGeneration, type GenerationChild } from './child.js';
+export { generate, type GenerateOptions } from './generate.js';
+export * from './generate-all.js';
+export { rivyaResumeSignal, rivyaResumeUpdate, type StepResume } from './steps.js';
 export { FAILURE, type FailureDetails, type FailureType } from '../src/contract/failures.js';
+export type { ChatOptions, ChatRequest, ChatResult, ChatUsage } from '../src/contract/chat.js';
 export type * from '../src/contract/generation.js';
 export type * from '../src/contract/references.js';
 export type { StoredFile } from '../src/contract/activities.js';

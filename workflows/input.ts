@@ -1,6 +1,6 @@
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import { FAILURE, NOTHING_KNOWN, type FailureDetails } from '../src/contract/index.js';
-import { formatDuration, InvalidInput, readInput, type Generation } from '../src/policy/index.js';
+import { formatDuration, InvalidInput, readChat, readInput, type Chat, type Generation } from '../src/policy/index.js';
 
 // A child that was started without an ID gets one from a random UUID (Go appends a number), which a reset of its
 // parent would change.
@@ -18,20 +18,7 @@ export function checkedInput(
   try {
     const generation = readInput(input);
     const info = workflowInfo();
-    if (info.cronSchedule !== undefined && info.cronSchedule !== '') {
-      throw new InvalidInput(
-        'cronSchedule',
-        'all runs of a cron Workflow share one ID, and so one paid task; use a Temporal Schedule, which gives each run its own ID',
-      );
-    }
-    const keyed = generation.ownKey !== null || generation.taskId !== null;
-    // A step of such a child would be paid again as well: its key holds the child's ID.
-    if (info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
-      throw new InvalidInput(
-        'workflowId',
-        'a child Workflow with a random ID would be paid again after a reset of its parent; start it with an ID of its own, for example `${parentId}/${step}`',
-      );
-    }
+    refuseSharedKeys(generation.ownKey !== null || generation.taskId !== null);
     for (const [field, timeout] of [
       // The Service fills in the run timeout from the execution timeout, so the cause comes first.
       ['executionTimeout', info.executionTimeoutMs],
@@ -46,9 +33,44 @@ export function checkedInput(
     }
     return generation;
   } catch (error) {
-    if (error instanceof InvalidInput) throw invalidInput(error, at);
-    throw error;
+    throw asFailure(error, at);
   }
+}
+
+/** The same for a chat. */
+export function checkedChat(input: unknown): Chat {
+  try {
+    const chat = readChat(input);
+    refuseSharedKeys(false);
+    return chat;
+  } catch (error) {
+    throw asFailure(error, '');
+  }
+}
+
+/**
+ * Refuses a Workflow whose ID does not stand for one paid call.
+ * @param keyed - True where the key does not hang on the ID.
+ */
+function refuseSharedKeys(keyed: boolean): void {
+  const info = workflowInfo();
+  if (info.cronSchedule !== undefined && info.cronSchedule !== '') {
+    throw new InvalidInput(
+      'cronSchedule',
+      'all runs of a cron Workflow share one ID, and so one paid task; use a Temporal Schedule, which gives each run its own ID',
+    );
+  }
+  // A step of such a child would be paid again as well: its key holds the child's ID.
+  if (info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
+    throw new InvalidInput(
+      'workflowId',
+      'a child Workflow with a random ID would be paid again after a reset of its parent; start it with an ID of its own, for example `${parentId}/${step}`',
+    );
+  }
+}
+
+function asFailure(error: unknown, at: string): unknown {
+  return error instanceof InvalidInput ? invalidInput(error, at) : error;
 }
 
 /** The Workflow failure for a wrong input, which stands at this place. */

@@ -16,6 +16,7 @@ import {
   TIMEOUTS,
   waitSummary,
   type SubmitRequest,
+  type Paid,
 } from '../src/policy/index.js';
 import { actionFor, type CallEnd } from './failure.js';
 
@@ -36,6 +37,39 @@ export interface Standing {
   readonly heldSince?: { readonly code: string; readonly since: string } | null;
 }
 
+/** Where a paid call stands before its first step. */
+export function atStart({
+  model,
+  taskId = null,
+  key,
+}: {
+  model: string;
+  taskId?: string | null;
+  key: string | null;
+}): Standing {
+  const state: GenerationState = {
+    phase: 'starting',
+    status: null,
+    model,
+    taskId,
+    idempotencyKey: key,
+    attempt: 1,
+    firstKey: key,
+    spentKeys: 0,
+    statusChecks: 0,
+    nextCheckAt: null,
+    reservedCredits: null,
+    finalCredits: null,
+    hold: null,
+    unanswered: null,
+    riskAccepted: false,
+    riskReason: null,
+    earlier: [],
+    simulated: false,
+  };
+  return { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null };
+}
+
 async function sleepFor(tooSoon: number): Promise<void> {
   if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
 }
@@ -47,11 +81,18 @@ export class Progress {
   #standing: Standing;
   readonly #show: Show;
   readonly #watches: boolean;
+  /** What is paid for, in the words of messages. */
+  readonly paid: Paid;
   #woken = false;
   #resume: Resume | null = null;
 
-  /** @param watches - Whether `watch` says anything. */
-  constructor(standing: Standing, show: Show, watches = false) {
+  /** @param options - `watches`: whether `watch` says anything. */
+  constructor(
+    standing: Standing,
+    show: Show,
+    { watches = false, paid = 'task' }: { watches?: boolean; paid?: Paid } = {},
+  ) {
+    this.paid = paid;
     this.#standing = standing;
     this.#show = show;
     this.#watches = watches;
@@ -172,10 +213,16 @@ export class Progress {
     } catch (error) {
       return error instanceof InvalidInput ? error.problem : String(error);
     }
+    if (resume.taskId !== null && this.paid === 'answer') {
+      return 'A chat makes no task, so a taskId cannot be used. Resume without it.';
+    }
     if (resume.taskId !== null && unanswered === null) {
       return 'There is no unanswered submit, so a taskId cannot be used. Resume without it.';
     }
     if (hold.code === FAILURE.SubmitUnresolved && resume.taskId === null && resume.reason === null) {
+      if (this.paid === 'answer') {
+        return 'It may have been answered and paid. Give { "reason": "…" } to post again and accept that it may be paid twice.';
+      }
       return 'A task may exist. Give { "taskId": "…" } found in the Rivya Studio, or { "reason": "…" } to post again and accept that it may be paid twice.';
     }
     return null;

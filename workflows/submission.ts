@@ -2,7 +2,7 @@
 import { ApplicationFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { UNKNOWN_FINGERPRINT } from '../src/contract/names.js';
 import type { SubmitInput } from '../src/contract/index.js';
-import { afterSubmit, isStoredError, type Generation } from '../src/policy/index.js';
+import { afterSubmit, isStoredError, type Generation, type Paid } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import type { Progress } from './progress.js';
@@ -17,8 +17,8 @@ export interface PaidCall<Result> {
   readonly key: (spent: number) => string;
   /** One Activity, which ends when it has an answer or when repeating it is over. */
   readonly post: (key: string, risk: Pick<SubmitInput, 'fence' | 'riskAccepted' | 'riskReason'>) => Promise<Result>;
-  /** Takes up what a person says an unanswered POST has made. */
-  readonly adopt: (taskId: string) => Promise<Result>;
+  /** Takes up the task that a person says an unanswered POST has made. */
+  readonly adopt?: (taskId: string) => Promise<Result>;
   /** Holds, or fails where the caller wants that. */
   readonly hold: (end: CallEnd, tries: number) => Promise<Resumed>;
 }
@@ -26,6 +26,7 @@ export interface PaidCall<Result> {
 /** Makes a paid call once, however often it has to be tried. */
 export async function submit<Result>(progress: Progress, call: PaidCall<Result>): Promise<Result> {
   const { policy, key: keyOf } = call;
+  const { paid } = progress;
   let refusedBy: string | null = null;
   for (let tries = 0; ; tries++) {
     const key = keyOf(progress.state.spentKeys);
@@ -48,8 +49,8 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
     end = { ...end, fence: progress.state.unanswered };
     const unanswered = end.fence !== null;
     const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
-    if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, policy);
-    if (next === 'fail') throw failures.callFailed(end, progress.state);
+    if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, policy, paid);
+    if (next === 'fail') throw failures.callFailed(end, progress.state, paid);
     const { requestId = null } = end.details;
     if (!unanswered && requestId !== null && requestId === refusedBy && policy.ownKey === null) {
       // The very refusal of the last try: the API has stored it under this key and will never say anything else. No
@@ -61,9 +62,9 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
     }
     refusedBy = unanswered ? null : requestId;
     const unresolved = next === 'unresolved' || (unanswered && policy.onActionNeeded === 'fail');
-    if (unresolved) end = failures.unresolved(end);
-    else if (unanswered) end = { ...end, message: `${end.message} An earlier submit is unanswered: a task may exist.` };
-    if (policy.onActionNeeded === 'fail') throw failures.callFailed(end, progress.state);
+    if (unresolved) end = failures.unresolved(end, paid);
+    else if (unanswered) end = { ...end, message: `${end.message} ${OPEN[paid]}` };
+    if (policy.onActionNeeded === 'fail') throw failures.callFailed(end, progress.state, paid);
     const ofThisRun = end.details.runId === workflowInfo().runId;
     if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
     const { found = null, reason = null } = await held(call, end, tries);
@@ -92,7 +93,7 @@ async function held<Result>(
   let { message } = end;
   for (;;) {
     const resumed = await call.hold({ ...end, message }, tries);
-    if (resumed?.taskId == null) return { reason: resumed?.reason ?? null };
+    if (resumed?.taskId == null || call.adopt === undefined) return { reason: resumed?.reason ?? null };
     try {
       return { found: await call.adopt(resumed.taskId) };
     } catch (error) {
@@ -110,9 +111,14 @@ export async function holdOrFail(
   end: CallEnd,
   tries: number,
 ): Promise<Resumed> {
-  if (onActionNeeded === 'fail') throw failures.callFailed(end, progress.state);
+  if (onActionNeeded === 'fail') throw failures.callFailed(end, progress.state, progress.paid);
   return progress.hold(end.code, end, tries);
 }
+
+const OPEN: Readonly<Record<Paid, string>> = {
+  task: 'An earlier submit is unanswered: a task may exist.',
+  answer: 'An earlier submit is unanswered: it may have been paid.',
+};
 
 const BROUGHT_BACK =
   'This may have been held before a reset: a reason only has the submit looked at again, and is asked for once more.';

@@ -2,7 +2,8 @@ import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { DEFAULT_BASE_URL, type MediaKind } from '../contract/index.js';
 import { parseBaseUrl } from './address.js';
-import { checkCreateRequest } from './create-request.js';
+import { chatRequestSchema, chatSchema, MAX_CHAT_BYTES, toPostedChat, type PostedChat } from './chat.js';
+import { checkRequest, createRequestSchema } from './create-request.js';
 import { InvalidRequest, RivyaApiError } from './errors.js';
 import type { KeySource } from './key-source.js';
 import {
@@ -112,8 +113,10 @@ export interface ModelsAnswer {
 export interface RivyaClient {
   /** Of the API, without a slash at the end. */
   readonly baseUrl: string;
-  /** Submits a generation. The one call that costs money. */
+  /** Submits a generation, for money. */
   createGeneration(input: CreateGenerationInput): Promise<TaskAnswer>;
+  /** Sends one message to a chat model, for money. The answer is that of the whole call. */
+  createChat(input: CreateGenerationInput): Promise<PostedChat>;
   /** @param maySend - As of `createGeneration`. */
   retrieveGeneration(taskId: string, maySend?: () => boolean): Promise<TaskAnswer>;
   /** Uploads a file, which costs nothing. The stream is read once. */
@@ -124,6 +127,10 @@ export interface RivyaClient {
   getCredits(): Promise<CreditsAnswer>;
   /** Lets calls under way end, then closes the connections. */
   close(): Promise<void>;
+}
+
+function paidHeaders(idempotencyKey: string): Record<string, string> {
+  return { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
 }
 
 function toFileAnswer({ value, simulated }: Answer<z.output<typeof fileSchema>>): FileAnswer {
@@ -146,6 +153,8 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     readonly body?: string | AsyncIterable<Uint8Array>;
     /** True for a POST that costs nothing. */
     readonly free?: boolean;
+    readonly makes?: 'task' | 'answer';
+    readonly maxBytes?: number;
     readonly signal?: AbortSignal | undefined;
     readonly maySend?: (() => boolean) | undefined;
   }
@@ -157,7 +166,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     out: Outgoing,
   ): Promise<Answer<T>> {
     const path = `${prefix}${resource}`;
-    const { free = false } = out;
+    const { free = false, makes = 'task' } = out;
     const streams = typeof out.body === 'object';
     const startedAt = performance.now();
     const sentAt = Date.now();
@@ -181,15 +190,16 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
         bodyLimitMs: timeouts.body,
         signal: out.signal,
         maySend: out.maySend,
+        maxBytes: out.maxBytes,
       });
       head = reply;
       bytes = reply.body;
-      return readReply(reply, { method, path, free, key: out.key }, schema);
+      return readReply(reply, { method, path, free, makes, key: out.key }, schema);
     } catch (error) {
       if (!(error instanceof NoReply)) throw error;
       head = error.head;
       const outcome = error.sent ? 'unknown' : 'refused';
-      throw new RivyaApiError(`${method} ${path}: ${error.message}. ${aboutMoney({ method, free }, outcome)}`, {
+      throw new RivyaApiError(`${method} ${path}: ${error.message}. ${aboutMoney({ method, free, makes }, outcome)}`, {
         outcome,
         httpStatus: head?.httpStatus ?? null,
         requestId: head === null ? null : requestIdOf(head, out.key),
@@ -233,13 +243,27 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     baseUrl: baseUrl.href.replace(/\/+$/, ''),
 
     async createGeneration({ idempotencyKey, body, key, signal, maySend }) {
-      checkCreateRequest(idempotencyKey, body);
-      const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
+      checkRequest(idempotencyKey, body, createRequestSchema);
       return toTaskAnswer(
         await call('POST', '/generations', taskSchema, {
           key: key ?? (await currentKey('POST')),
-          headers,
+          headers: paidHeaders(idempotencyKey),
           body,
+          signal,
+          maySend,
+        }),
+      );
+    },
+
+    async createChat({ idempotencyKey, body, key, signal, maySend }) {
+      checkRequest(idempotencyKey, body, chatRequestSchema);
+      return toPostedChat(
+        await call('POST', '/chat/completions', chatSchema, {
+          key: key ?? (await currentKey('POST')),
+          headers: paidHeaders(idempotencyKey),
+          body,
+          makes: 'answer',
+          maxBytes: MAX_CHAT_BYTES,
           signal,
           maySend,
         }),

@@ -41,11 +41,11 @@ export const createRequestSchema = z.strictObject({
 });
 
 /**
- * Checks what a create is about to send.
+ * Checks what a paid call is about to send.
  *
  * @throws InvalidRequest, which names the first field that is wrong.
  */
-export function checkCreateRequest(idempotencyKey: string, body: string): void {
+export function checkRequest(idempotencyKey: string, body: string, schema: z.ZodType): void {
   if (!/^[\x21-\x7e]{1,255}$/.test(idempotencyKey)) {
     throw new InvalidRequest('idempotencyKey', 'must be 1 to 255 visible ASCII characters');
   }
@@ -56,7 +56,7 @@ export function checkCreateRequest(idempotencyKey: string, body: string): void {
     throw new InvalidRequest('body', 'is not JSON');
   }
   if (!body.isWellFormed()) throw new InvalidRequest('body', 'has half a character, which UTF-8 cannot carry');
-  const issue = createRequestSchema.safeParse(json).error?.issues[0];
+  const issue = schema.safeParse(json).error?.issues[0];
   if (issue === undefined) return;
   const unknownField = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
   throw new InvalidRequest(

@@ -1,5 +1,6 @@
 /** The Rivya HTTP client: one request a call, no retries, and failures that say whether something may have been paid. */
 export { isLoopback, parseBaseUrl } from './address.js';
+export { MAX_CHAT_BYTES, type PostedChat } from './chat.js';
 export * from './client.js';
 export { createRequestSchema } from './create-request.js';
 export * from './errors.js';

@@ -18,6 +18,8 @@ export interface Call {
   readonly path: string;
   /** True for a POST that costs nothing. */
   readonly free?: boolean;
+  /** What a paid POST makes. Default `task`. */
+  readonly makes?: 'task' | 'answer';
   /** The key that the request carried, to take it out of whatever the API says. */
   readonly key: Secret | null;
 }
@@ -35,7 +37,7 @@ export interface Answer<T> {
 const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-rivya-request-id'];
 
 /** Fields in which the API says something. IDs and links stay as they are: a changed task ID is a lost task. */
-const WORDS = new Set(['message', 'code', 'requestId', 'status', 'model']);
+const WORDS = new Set(['message', 'code', 'requestId', 'status', 'model', 'content']);
 
 /** The value of a header; of a repeated one, the first. */
 function header(reply: Pick<Reply, 'headers'>, name: string): string | null {
@@ -113,7 +115,7 @@ export function readReply<T>(reply: Reply, call: Call, schema: z.ZodType<T>): An
   const said = printable(error?.message ?? null, call.key, 500)?.replace(/\.$/, '') ?? null;
   const happened =
     error === null
-      ? `HTTP ${httpStatus} with ${json.problem ?? oddId(json.value, call.key) ?? 'a body that is not what the API documents'}`
+      ? `HTTP ${httpStatus} with ${json.problem ?? oddId(json.value, call) ?? 'a body that is not what the API documents'}`
       : `HTTP ${httpStatus} ${error.code}${said === null ? '' : `: ${said}`}`;
   throw new RivyaApiError(
     `${call.method} ${call.path}: ${happened}${requestId === null ? '' : ` (requestId ${requestId})`}. ${aboutMoney(call, outcome)}`,
@@ -128,7 +130,8 @@ export function readReply<T>(reply: Reply, call: Call, schema: z.ZodType<T>): An
 }
 
 /** An ID that cannot be used is all that tells a person which task was made. */
-function oddId(value: unknown, key: Secret | null): string | null {
+function oddId(value: unknown, { key, makes }: Call): string | null {
+  if (makes === 'answer') return null;
   const id = printable(idSchema.safeParse(value).data?.id ?? null, key, 256);
   return id === null ? null : `the task ID ${JSON.stringify(id)}, which cannot be used or is not the one asked for`;
 }
@@ -144,12 +147,17 @@ function outcomeOf(httpStatus: number, code: string | null): Outcome {
 }
 
 /** What a failed call means for the money spent, as a sentence for its message. */
-export function aboutMoney({ method, free = false }: Pick<Call, 'method' | 'free'>, outcome: Outcome): string {
+export function aboutMoney(
+  { method, free = false, makes = 'task' }: Pick<Call, 'method' | 'free' | 'makes'>,
+  outcome: Outcome,
+): string {
   if (free) return outcome === 'refused' ? 'An upload costs nothing.' : 'An upload costs nothing; it may be repeated.';
   if (method === 'GET') return 'Reading costs nothing; it may be repeated.';
-  return outcome === 'refused'
-    ? 'This request made no task and cost nothing.'
-    : 'A task may exist and may have been paid for: repeat the same body under the same idempotency key to find out.';
+  if (outcome === 'refused')
+    return `This request ${makes === 'task' ? 'made no task' : 'got no answer'} and cost nothing.`;
+  const made =
+    makes === 'task' ? 'A task may exist and may have been paid for' : 'It may have been answered and paid for';
+  return `${made}: repeat the same body under the same idempotency key to find out.`;
 }
 
 /** The body as JSON without the key in it, or what is wrong with it. */

@@ -29,16 +29,16 @@ const MAX_LINKS_BYTES = 256 * 1024;
 const FILE_BYTES = 500;
 
 // Replies are read leniently: a field that is missing or has another type is null and never spoils the rest.
-const text = z
+export const text = z
   .string()
   .min(1)
   // A cut can halve a character.
   .transform((value) => value.slice(0, MAX_TEXT_LENGTH).toWellFormed())
   .nullable()
   .catch(null);
-const credits = z.number().nonnegative().nullable().catch(null);
+export const credits = z.number().nonnegative().nullable().catch(null);
 /** ISO 8601 with a zone; without one, the time would be read in the zone of the Worker. */
-const timestamp = z.iso.datetime({ offset: true }).max(64).nullable().catch(null);
+export const timestamp = z.iso.datetime({ offset: true }).max(64).nullable().catch(null);
 const link = z.url({ protocol: /^https?$/ }).max(MAX_LINK_LENGTH);
 const texts = z.array(z.unknown()).catch([]).transform(strings);
 

@@ -42,6 +42,8 @@ export interface HttpRequest {
   readonly limitMs: number;
   readonly bodyLimitMs: number;
   readonly signal: AbortSignal | undefined;
+  /** Largest reply that is read. Default {@link MAX_BODY_BYTES}. */
+  readonly maxBytes?: number | undefined;
   /** Asked right before the first byte is sent; where it says no, nothing is sent. */
   readonly maySend?: (() => boolean) | undefined;
 }
@@ -108,7 +110,8 @@ export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<
       },
       onResponseData(_, chunk) {
         length += chunk.length;
-        if (length > MAX_BODY_BYTES) return fail(`a body of more than ${MAX_BODY_BYTES} bytes`);
+        const { maxBytes = MAX_BODY_BYTES } = request;
+        if (length > maxBytes) return fail(`a body of more than ${maxBytes} bytes`);
         chunks.push(chunk);
       },
       onResponseEnd() {

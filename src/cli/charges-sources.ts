@@ -50,11 +50,12 @@ export async function recordsOfTemporal({
     const { input, submits } = await readRun(client, run);
     const last = submits.at(-1);
     const fence = last?.open ?? null;
-    if (last === undefined || (fence === null && last.task === null)) continue;
+    const task = last?.result?.task ?? null;
+    if (last === undefined || (fence === null && task === null)) continue;
     // It has a memo only if it came to an answer before.
     const facts = memo ?? (input as Partial<GenerateMediaInput>);
     const identity = { ...identityOf(facts, run, namespace), idempotencyKey: last.idempotencyKey };
-    const tasks = last.task === null ? [] : [{ ...last.task, createdAt: startedAt, simulated: last.task.simulated }];
+    const tasks = task === null ? [] : [{ ...task, createdAt: startedAt, simulated: task.simulated }];
     records.push({
       ...identity,
       tasks,

@@ -82,8 +82,8 @@ export async function leftOpen(
 function lastSubmit({ submits }: PastRun): LastSubmit | null {
   const last = submits.at(-1);
   if (last === undefined) return null;
-  const { idempotencyKey, firstKey, task, open } = last;
-  return { idempotencyKey, firstKey, task, answered: open === null };
+  const { idempotencyKey, firstKey, result, open } = last;
+  return { idempotencyKey, firstKey, task: result?.task ?? null, answered: open === null };
 }
 
 async function describe({ client }: Temporal, workflowId: string): Promise<WorkflowExecutionDescription | null> {

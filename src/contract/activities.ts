@@ -1,3 +1,4 @@
+import type { ChatInput, ChatReply } from './chat.js';
 import type { UploadInput, UploadResult } from './references.js';
 
 /** What the Activities take and return. The Workflow sees these types only, never the code. */
@@ -154,4 +155,5 @@ export interface RivyaActivities {
   rivyaStore(input: StoreInput): Promise<StoreResult>;
   rivyaAwait(input: AwaitInput): Promise<AwaitResult>;
   rivyaUpload(input: UploadInput): Promise<UploadResult>;
+  rivyaChat(input: ChatInput): Promise<ChatReply>;
 }

@@ -86,7 +86,7 @@ export const ERROR_CODES = {
   chat_session_conflict: caller(
     409,
     'The chat session cannot be used for this request.',
-    'Use a session that this account created through the API for the same model.',
+    'Use a session that this account created through the API for the same model, and send one message at a time to it.',
   ),
   chat_attachment_not_supported: caller(
     400,

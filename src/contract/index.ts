@@ -1,4 +1,5 @@
 export * from './activities.js';
+export * from './chat.js';
 export * from './codes.js';
 export * from './failures.js';
 export * from './generation.js';

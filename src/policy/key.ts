@@ -2,7 +2,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 
 /** Who derives the key. The tag keeps a Workflow and a step of the same name apart. */
-export type KeyUse = 'generateMedia' | 'generate';
+export type KeyUse = 'generateMedia' | 'generate' | 'chat';
 
 export interface KeyParts {
   readonly use: KeyUse;

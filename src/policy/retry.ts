@@ -73,13 +73,15 @@ export function judgeCheck(failure: CallFailure): Verdict {
   return refused ? { ...verdict, row: { ...row, action: CHECK_REFUSED } } : verdict;
 }
 
+const CONFLICTS = new Set<string | null>(['idempotency_conflict', 'chat_session_conflict'] satisfies ErrorCode[]);
+
 /**
  * What a failed submit means. A refusal follows the table. After an unknown outcome only the same request again can
  * tell, so it is repeated. A conflict is repeated where it may come from our own POST that still runs.
  */
 export function judgeSubmit(failure: CallFailure, conflictMayBeOurs: boolean): Verdict {
   if (failure.outcome === 'unknown') return judge(failure, true);
-  return judge(failure, conflictMayBeOurs && failure.code === 'idempotency_conflict');
+  return judge(failure, conflictMayBeOurs && CONFLICTS.has(failure.code));
 }
 
 /** What a failed upload means. It costs nothing, so all but a refusal in the API's own words is repeated. */

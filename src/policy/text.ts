@@ -21,6 +21,25 @@ export const UNRESOLVED_ACTION =
 export const UNRESOLVED_ENDED =
   'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, start again with its taskId; if not, start again under the same Workflow ID, which asks under the same key or holds.';
 
+/** What a paid call makes: the task of a generation, or the answer to a chat. */
+export type Paid = 'task' | 'answer';
+
+/** That an unanswered POST may have been paid, as the start of a sentence. */
+export function mayExist(paid: Paid): string {
+  return paid === 'task' ? 'A task may exist' : 'It may have been answered and paid';
+}
+
+/** What a person does about an unresolved submit, while the Workflow holds and after it has ended. */
+export const UNRESOLVED: Readonly<Record<Paid, { readonly action: string; readonly ended: string }>> = {
+  task: { action: UNRESOLVED_ACTION, ended: UNRESOLVED_ENDED },
+  answer: {
+    action:
+      'The chat may have been answered and paid for. Look at the credits of the account and at GET /api/v1/chat/sessions. Resume with {"reason": "…"} to post it again and accept that it may be paid twice.',
+    ended:
+      'The chat may have been answered and paid for. Start again under the same Workflow ID, which asks under the same key or holds.',
+  },
+};
+
 // The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
 const TITLE_LENGTH = 80;
 

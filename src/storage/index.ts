@@ -5,7 +5,9 @@ import { StoreSettingError, type Store } from './store.js';
 
 export { FileStore } from './file-store.js';
 export { resultName } from './names.js';
-export { Receipts, type KeyReceipts, type ReceiptHead, type SubmitReceipt, type TaskReceipt } from './receipts.js';
+export type { ChatReceipt, ChatReceipts } from './chat-receipts.js';
+export type { KeyFolder, ReceiptHead, SubmitReceipt } from './key-folders.js';
+export { Receipts, type KeyReceipts, type TaskReceipt } from './receipts.js';
 export { MAX_RESULT_BYTES, Results, type KeepOptions, type Result, type ResultsOptions } from './results.js';
 export type { SidecarPrompts } from './sidecar.js';
 export type { S3Settings } from './s3-sdk.js';

@@ -46,7 +46,14 @@ export interface FakeHeld extends FakeSucceeded {
   readonly holds: ErrorCode | typeof FAILURE.SubmitUnresolved;
 }
 
-export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeHeld;
+/** A chat is answered. */
+export interface FakeAnswered {
+  readonly says: string;
+  /** Credits reserved and taken. Default: not told. */
+  readonly credits?: number;
+}
+
+export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeHeld | FakeAnswered;
 
 export interface FakeActivities {
   /** For a Worker, by their registered names. Calls run on `<queue>-api` and `<queue>`. */
@@ -116,6 +123,7 @@ export function fakeActivities(
         held.add(idempotencyKey);
         throw failure(outcome.holds);
       }
+      if ('says' in outcome) throw wrong(step, 'is an answer of a chat; a generation needs { urls }');
       const { model } = JSON.parse(body) as { model: string };
       const task = { step, taskId: `fake_${idempotencyKey}`, model, outcome, checks: 0 };
       made.set(idempotencyKey, task).set(task.taskId, task);
@@ -131,6 +139,28 @@ export function fakeActivities(
       const { step, outcome } = taskOf(taskId);
       count(step, 'rivyaStore');
       return { files: 'files' in outcome && outcome.files !== undefined ? outcome.files : [] };
+    },
+    rivyaChat: async ({ idempotencyKey, identity, body }) => {
+      const { step, outcome } = outcomeOf([identity?.step ?? ''], 1);
+      count(step, 'rivyaChat');
+      if ('fails' in outcome) throw failure(outcome.fails);
+      if (!('says' in outcome)) throw wrong(step, 'is no answer of a chat, which needs { says }');
+      const { model, session_id: session } = JSON.parse(body) as { model: string; session_id?: string };
+      const { says: content, credits = null } = outcome;
+      const answer = {
+        id: `fake_${idempotencyKey}`,
+        sessionId: session ?? `fake_session_${idempotencyKey}`,
+        messageId: null,
+        content,
+        truncated: false,
+        model,
+        usage: { inputTokens: null, outputTokens: null, totalTokens: null },
+        reservedCredits: credits,
+        finalCredits: credits,
+        createdAt: new Date().toISOString(),
+        simulated: true,
+      };
+      return { answer, idempotencyKey, reused: false };
     },
     // No file is read.
     rivyaUpload: async ({ field, kind, source }) => {
@@ -179,6 +209,10 @@ function ownNames(): Names {
 /** The step, where the Workflow is a child that a step has started. */
 function lastPart(workflowId: string): string {
   return workflowId.slice(workflowId.lastIndexOf('/') + 1);
+}
+
+function wrong(step: string, problem: string): ApplicationFailure {
+  return failure(FAILURE.InvalidInput, `fakeActivities: the outcome of ${JSON.stringify(step)} ${problem}.`);
 }
 
 function check(step: string, outcome: FakeOutcome): void {

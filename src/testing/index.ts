@@ -11,6 +11,7 @@ export {
 export {
   fakeActivities,
   type FakeActivities,
+  type FakeAnswered,
   type FakeFailed,
   type FakeHeld,
   type FakeOutcome,

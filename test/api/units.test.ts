@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkCreateRequest } from '../../src/api/create-request.js';
+import { checkRequest, createRequestSchema } from '../../src/api/create-request.js';
 import {
   InvalidApiKey,
   InvalidRequest,
@@ -229,7 +229,7 @@ describe('base URL', () => {
 describe('what is sent (P8: bad input costs nothing)', () => {
   const fieldOf = (body: string, key = 'k') => {
     try {
-      checkCreateRequest(key, body);
+      checkRequest(key, body, createRequestSchema);
       return null;
     } catch (error) {
       if (error instanceof InvalidRequest) return error.field;

@@ -15,6 +15,7 @@ beforeAll(async () => {
 test('the exports are the published names', () => {
   expect(Object.keys(workflows).toSorted()).toEqual([
     'FAILURE',
+    'chat',
     'checkNowSignal',
     'checkNowUpdate',
     'generate',

@@ -282,7 +282,7 @@ export const SABOTAGES = [
     name: 'no-recall-from-receipts',
     breaks: 'The receipts are asked for the task before anything is posted.',
     file: 'activities/recall.ts',
-    replace: ['const task = tasks.at(-1);', 'const task = tasks.slice(0, 0).at(-1);'],
+    replace: ['const last = answers.at(-1);', 'const last = answers.slice(0, 0).at(-1);'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > where a receipt knows the task, although neither Temporal nor the API remembers',

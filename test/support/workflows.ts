@@ -10,6 +10,9 @@ import {
   type GenerationOutcome,
   type GenerationResult,
   type GenerationStep,
+  chat,
+  type ChatRequest,
+  type ChatResult,
 } from '../../workflows/index.js';
 
 export * from '../../workflows/index.js';
@@ -98,4 +101,24 @@ export async function imageThenVideo(
   const first = await generate(image, { step: 'image' });
   const second = await generate({ ...video, references: [{ from: first, kind: 'image' }] }, { step: 'video' });
   return [first, second];
+}
+
+/** One chat. */
+export async function oneChat(request: ChatRequest): Promise<ChatResult> {
+  return chat(request, { step: 'ask' });
+}
+
+/** Two messages in one session. */
+export async function twoChats(first: ChatRequest, second: ChatRequest): Promise<ChatResult[]> {
+  const begun = await chat(first, { step: 'begin' });
+  return [begun, await chat({ ...second, session: begun }, { step: 'go on' })];
+}
+
+/** A prompt written by a chat model, and the image of it. */
+export async function promptedImage(
+  request: ChatRequest,
+  image: Omit<GenerateMediaInput, 'prompt'>,
+): Promise<{ chat: ChatResult; image: GenerationResult }> {
+  const answer = await chat(request, { step: 'prompt' });
+  return { chat: answer, image: await generate({ ...image, prompt: answer.content }, { step: 'image' }) };
 }

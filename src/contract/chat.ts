@@ -1,0 +1,79 @@
+import type { SubmitInput } from './activities.js';
+import type { GenerationOptions } from './generation.js';
+
+/** Options of a chat, as those of a generation. */
+export type ChatOptions = Pick<
+  GenerationOptions,
+  'submitDeadline' | 'idempotencyWindow' | 'onActionNeeded' | 'taskQueue'
+>;
+
+export const REASONING_EFFORTS = ['default', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
+
+/** One message to a chat model. */
+export interface ChatRequest {
+  /** Public ID of a chat model, for example `gpt-5-2-chat`. */
+  readonly model: string;
+  /** One user message, 1 to 20,000 characters. */
+  readonly message: string;
+  /** Goes on with a session that the API named before; left out, a new one begins. */
+  readonly sessionId?: string;
+  /** The same, by the result of an earlier chat. Give one of the two. */
+  readonly session?: Pick<ChatResult, 'sessionId'>;
+  /** Images that were uploaded through the Files API, at most 20. */
+  readonly attachments?: readonly { readonly fileId: string }[];
+  /** Only on models that support it; the API's default is no. */
+  readonly enableWebSearch?: boolean;
+  /** Which values a model takes depends on the model. */
+  readonly reasoningEffort?: (typeof REASONING_EFFORTS)[number];
+  /** Your own trace ID, at most 128 characters, sent as `client_request_id`. */
+  readonly clientRequestId?: string;
+  /** The explicit word for paying for the same chat again: 1 (default), 2, 3, … */
+  readonly take?: number;
+  /** Your own labels, for `charges`, as those of a generation. They never go to the API. */
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly options?: ChatOptions;
+}
+
+/** Tokens as the API counted them; null where it did not tell. */
+export interface ChatUsage {
+  readonly inputTokens: number | null;
+  readonly outputTokens: number | null;
+  readonly totalTokens: number | null;
+}
+
+/** An answer of a chat model, as the API gave it. Fields that a reply left out are null. */
+export interface ChatAnswer {
+  /** The API's ID of the answer. */
+  readonly id: string | null;
+  readonly sessionId: string | null;
+  readonly messageId: string | null;
+  /** Empty where the answer held no text: it was answered and paid all the same. */
+  readonly content: string;
+  /** True where the content is longer than Temporal carries, and was cut to 1 MB. */
+  readonly truncated: boolean;
+  readonly model: string | null;
+  readonly usage: ChatUsage;
+  readonly reservedCredits: number | null;
+  readonly finalCredits: number | null;
+  readonly createdAt: string | null;
+  /** True when the emulator answered: nothing was paid and no model was asked. */
+  readonly simulated: boolean;
+}
+
+/** What `chat` returns. Credits are as the API reported them; null where it did not. */
+export interface ChatResult extends Omit<ChatAnswer, 'id' | 'model'> {
+  readonly model: string;
+  readonly idempotencyKey: string;
+  /** True when the answer was known before this run's first POST. */
+  readonly reused: boolean;
+}
+
+/** Input of the Activity `rivyaChat`. Its identity is there for every chat. */
+export type ChatInput = SubmitInput;
+
+export interface ChatReply {
+  readonly answer: ChatAnswer;
+  /** The key under which the answer was made. */
+  readonly idempotencyKey: string;
+  readonly reused: boolean;
+}

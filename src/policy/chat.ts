@@ -1,0 +1,130 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import { REASONING_EFFORTS, type ChatRequest } from '../contract/index.js';
+import { InvalidInput, onlyKnown, record, text } from './fields.js';
+import { readInput, type Generation } from './input.js';
+
+/** A checked chat with every default filled in. */
+export type Chat = Omit<Generation, 'prompt' | 'taskId' | 'maxAttempts' | 'deadlineMs' | 'references'>;
+
+const FIELDS = [
+  'model',
+  'message',
+  'sessionId',
+  'session',
+  'attachments',
+  'enableWebSearch',
+  'reasoningEffort',
+  'clientRequestId',
+  'take',
+  'labels',
+  'options',
+] as const satisfies readonly (keyof ChatRequest)[];
+const OPTIONS = [
+  'submitDeadline',
+  'idempotencyWindow',
+  'onActionNeeded',
+  'taskQueue',
+] as const satisfies readonly (keyof NonNullable<ChatRequest['options']>)[];
+const LATER = new Set(['options.maxCredits']);
+
+// From the pages of the chat models.
+const MESSAGE_LENGTH = 20_000;
+// As a task ID: the format is not published, the examples have about 20 characters.
+const ID_LENGTH = 256;
+// No number is published. Far above what the models' pages show for references, which is 16.
+const ATTACHMENTS = 20;
+// Temporal carries 2 MB; a Workflow may hand an answer on beside something else.
+const CONTENT_BYTES = 1_000_000;
+
+/**
+ * Checks the input of a chat and fills in the defaults. Null counts as left out, because other languages send it so.
+ * @throws InvalidInput with the name of the wrong field.
+ */
+export function readChat(input: unknown): Chat {
+  const fields = record(input, 'input');
+  onlyKnown(fields, FIELDS, '', LATER);
+  const given = fields['options'] === undefined ? {} : record(fields['options'], 'options');
+  onlyKnown(given, OPTIONS, 'options.', LATER);
+  const message = readMessage(fields['message']);
+  // All else that both have means the same in a chat as in a generation.
+  const { clientRequestId, take, labels } = fields;
+  const shared = { model: fields['model'], prompt: message, clientRequestId, take, labels, options: given };
+  const { prompt: _, taskId: __, maxAttempts: ___, deadlineMs: ____, ...chat } = readInput(shared);
+  const sessionId = readSession(fields['sessionId'], fields['session']);
+  const attachments = readAttachments(fields['attachments']);
+  const webSearch = fields['enableWebSearch'];
+  if (webSearch !== undefined && typeof webSearch !== 'boolean') {
+    throw new InvalidInput('enableWebSearch', 'must be true or false');
+  }
+  const effort = fields['reasoningEffort'];
+  if (effort !== undefined && !REASONING_EFFORTS.some((known) => known === effort)) {
+    throw new InvalidInput('reasoningEffort', `must be one of ${REASONING_EFFORTS.join(', ')}`);
+  }
+  // The order of the fields is part of the bytes, which are the same in every release (`test/golden`): never change it.
+  const body = JSON.stringify({
+    model: chat.model,
+    message,
+    ...(sessionId !== null && { session_id: sessionId }),
+    ...(attachments.length > 0 && { attachments: attachments.map((id) => ({ file_id: id })) }),
+    ...(webSearch !== undefined && { enable_web_search: webSearch }),
+    ...(effort !== undefined && { reasoning_effort: effort }),
+    ...(clientRequestId !== undefined && { client_request_id: clientRequestId }),
+  });
+  return { ...chat, body };
+}
+
+/** It has line breaks, so it is no text of one line. */
+function readMessage(value: unknown): string {
+  if (value === undefined) throw new InvalidInput('message', 'is missing');
+  if (typeof value !== 'string') throw new InvalidInput('message', 'must be a string');
+  if (value.trim() === '') throw new InvalidInput('message', 'is empty');
+  if ([...value].length > MESSAGE_LENGTH) {
+    throw new InvalidInput('message', `is longer than ${MESSAGE_LENGTH} characters, which is what chat models take`);
+  }
+  if (!value.isWellFormed()) throw new InvalidInput('message', 'holds half of a surrogate pair, which is no text');
+  return value;
+}
+
+function readSession(sessionId: unknown, session: unknown): string | null {
+  if (session === undefined) return text(sessionId, 'sessionId', ID_LENGTH);
+  if (sessionId !== undefined) throw new InvalidInput('session', 'cannot go with sessionId; give one of the two');
+  const id = text(record(session, 'session')['sessionId'], 'session.sessionId', ID_LENGTH);
+  if (id === null)
+    throw new InvalidInput('session.sessionId', 'is missing: that answer named no session to go on with');
+  return id;
+}
+
+function readAttachments(value: unknown): string[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw new InvalidInput('attachments', 'must be an array');
+  if (value.length > ATTACHMENTS) throw new InvalidInput('attachments', `has more than ${ATTACHMENTS} entries`);
+  return value.map((item: unknown, index) => {
+    const field = `attachments[${index}]`;
+    const attachment = record(item, field);
+    onlyKnown(attachment, ['fileId'], `${field}.`);
+    const fileId = text(attachment['fileId'], `${field}.fileId`, ID_LENGTH);
+    if (fileId === null) throw new InvalidInput(`${field}.fileId`, 'is missing');
+    if (fileId.includes('://')) {
+      throw new InvalidInput(`${field}.fileId`, 'is an address; a chat takes images that were uploaded, by their ID');
+    }
+    return fileId;
+  });
+}
+
+/** As much of a text as a history carries: its first megabyte, as JSON in UTF-8. */
+export function carriedContent(content: string): string {
+  if (jsonBytes(content) <= CONTENT_BYTES) return content;
+  let [fits, above] = [0, Math.min(content.length, CONTENT_BYTES)];
+  while (above - fits > 1) {
+    const middle = Math.floor((fits + above) / 2);
+    if (jsonBytes(content.slice(0, middle)) <= CONTENT_BYTES) fits = middle;
+    else above = middle;
+  }
+  const cut = content.slice(0, fits);
+  // Not in the middle of a character.
+  return cut.isWellFormed() ? cut : content.slice(0, fits - 1);
+}
+
+function jsonBytes(value: string): number {
+  return utf8ToBytes(JSON.stringify(value)).length;
+}

@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import type { ChatAnswer } from '../contract/index.js';
+import {
+  Head,
+  headOf,
+  KeyFolders,
+  type AnswerReceipt,
+  type KeyFolder,
+  type ReceiptHead,
+  type SubmitReceipt,
+} from './key-folders.js';
+import type { Store } from './store.js';
+
+const ROOT = '.rivya/chats';
+
+/** An answer that was paid for, with its whole content: that is what the money went for. */
+export interface ChatReceipt extends AnswerReceipt {
+  readonly answer: ChatAnswer;
+}
+
+const numberOrNull = z.number().nullable();
+const textOrNull = z.string().nullable();
+const Chat = Head.extend({
+  answer: z.object({
+    id: textOrNull,
+    sessionId: textOrNull,
+    messageId: textOrNull,
+    content: z.string(),
+    truncated: z.boolean(),
+    model: textOrNull,
+    usage: z.object({ inputTokens: numberOrNull, outputTokens: numberOrNull, totalTokens: numberOrNull }),
+    reservedCredits: numberOrNull,
+    finalCredits: numberOrNull,
+    createdAt: textOrNull,
+    simulated: z.boolean(),
+  }),
+});
+
+/**
+ * The receipts of chats at one API: what was sent (as a digest) and what was answered (in full, because an API that has
+ * forgotten the key cannot be asked again without paying).
+ */
+export class ChatReceipts {
+  readonly #folders: KeyFolders<ChatReceipt>;
+
+  /** @param api - The API as a name of a folder. */
+  constructor(store: Store, api: string) {
+    this.#folders = new KeyFolders(store, `${ROOT}/${api}`, 'answer-', Chat);
+  }
+
+  /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
+  async find(firstKey: string): Promise<KeyFolder<ChatReceipt>> {
+    return this.#folders.find(firstKey);
+  }
+
+  all(): AsyncGenerator<KeyFolder<ChatReceipt>> {
+    return this.#folders.all();
+  }
+
+  /** Notes where the submit of a key stands. */
+  async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
+    await this.#folders.noteSubmit(head, standing);
+  }
+
+  /** Notes an answer. The same one again changes nothing. */
+  async noteAnswer(head: ReceiptHead, answer: ChatAnswer): Promise<void> {
+    const id = idOf(answer);
+    const { answers } = await this.find(head.firstKey);
+    if (answers.some((receipt) => idOf(receipt.answer) === id)) return;
+    await this.#folders.noteAnswer(id, { ...headOf(head), answer, at: new Date().toISOString() });
+  }
+}
+
+/** IDs are not promised; the content tells two answers apart as well. */
+function idOf({ id, messageId, createdAt, content }: ChatAnswer): string {
+  return id ?? messageId ?? `${createdAt ?? 'answer'} ${content}`;
+}

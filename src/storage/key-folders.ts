@@ -1,0 +1,149 @@
+import { z } from 'zod';
+import type { Fence, GenerationIdentity } from '../contract/index.js';
+import { safeName } from './names.js';
+import { StoreUnavailable, type Store } from './store.js';
+
+const SUBMIT = 'submit.json';
+export const VERSION = 1;
+
+/** What every receipt says about the paid call that it belongs to. */
+export interface ReceiptHead extends GenerationIdentity {
+  readonly idempotencyKey: string;
+  readonly namespace: string;
+  readonly workflowId: string;
+  /** Digest of the request body. */
+  readonly bodyDigest: string;
+}
+
+/** Where the submit of an attempt stands: written before each POST, and after a refusal. */
+export interface SubmitReceipt extends ReceiptHead {
+  /** A POST whose answer is not known, or null. */
+  readonly unanswered: Fence | null;
+  /** Why a person had it posted again although it might have been paid, or null. */
+  readonly riskReason: string | null;
+  /** ISO 8601, on the Worker's clock. */
+  readonly at: string;
+}
+
+/** What was paid for under a key. */
+export interface AnswerReceipt extends ReceiptHead {
+  /** ISO 8601, on the Worker's clock: when the API first answered with it. */
+  readonly at: string;
+}
+
+/** All that the store knows of one attempt. */
+export interface KeyFolder<Receipt> {
+  readonly submit: SubmitReceipt | null;
+  /** Oldest first. More than one: paid more than once for this attempt. */
+  readonly answers: readonly Receipt[];
+}
+
+export const Head = z.object({
+  version: z.literal(VERSION),
+  idempotencyKey: z.string(),
+  namespace: z.string(),
+  workflowId: z.string(),
+  step: z.string().nullable(),
+  take: z.number(),
+  attempt: z.number(),
+  model: z.string(),
+  labels: z.record(z.string(), z.string()),
+  firstKey: z.string(),
+  bodyDigest: z.string(),
+  at: z.string(),
+});
+const ErrorSeen = z.object({ requestId: z.string(), times: z.number() });
+const Submit = Head.extend({
+  unanswered: z
+    .object({
+      firstPostedAt: z.number(),
+      fingerprint: z.string(),
+      idempotencyKey: z.string().exactOptional(),
+      error: ErrorSeen.exactOptional(),
+    })
+    .nullable(),
+  riskReason: z.string().nullable(),
+});
+
+/** The receipts of one kind of paid call, a folder for each attempt by its first key: what was sent and what came of it. */
+export class KeyFolders<Receipt extends AnswerReceipt> {
+  readonly #store: Store;
+  readonly #root: string;
+  readonly #prefix: string;
+  readonly #schema: z.ZodType<Receipt>;
+
+  /** @param prefix - How the names of answers begin. */
+  constructor(store: Store, root: string, prefix: string, schema: z.ZodType<Receipt>) {
+    this.#store = store;
+    this.#root = root;
+    this.#prefix = prefix;
+    this.#schema = schema;
+  }
+
+  /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
+  async find(firstKey: string): Promise<KeyFolder<Receipt>> {
+    return this.#read(this.#folder(firstKey));
+  }
+
+  /** Every attempt at this API. */
+  async *all(): AsyncGenerator<KeyFolder<Receipt>> {
+    for (const folder of await this.#store.list(this.#root))
+      // What a file manager leaves behind.
+      if (!folder.startsWith('.')) yield await this.#read(`${this.#root}/${folder}`);
+  }
+
+  /** Notes where the submit of a key stands. */
+  async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
+    const receipt: SubmitReceipt = { ...headOf(head), ...standing, at: new Date().toISOString() };
+    await this.#write(head.firstKey, SUBMIT, receipt);
+  }
+
+  /** @param id - Tells the answers under one key apart. */
+  async noteAnswer(id: string, receipt: Receipt): Promise<void> {
+    await this.#write(receipt.firstKey, `${this.#prefix}${safeName(id)}.json`, receipt);
+  }
+
+  #folder(firstKey: string): string {
+    return `${this.#root}/${safeName(firstKey)}`;
+  }
+
+  async #write(firstKey: string, name: string, receipt: SubmitReceipt | Receipt): Promise<void> {
+    const text = JSON.stringify({ version: VERSION, ...receipt }, null, 2);
+    await this.#store.write(`${this.#folder(firstKey)}/${name}`, `${text}\n`);
+  }
+
+  async #read(folder: string): Promise<KeyFolder<Receipt>> {
+    let submit: SubmitReceipt | null = null;
+    const answers: Receipt[] = [];
+    for (const name of await this.#store.list(folder)) {
+      const file = `${folder}/${name}`;
+      if (name === SUBMIT) submit = await readReceipt(this.#store, file, Submit);
+      else if (name.startsWith(this.#prefix)) {
+        const answer = await readReceipt(this.#store, file, this.#schema);
+        if (answer !== null) answers.push(answer);
+      }
+    }
+    // What was paid for is the answer.
+    if (submit !== null && answers.length > 0) submit = { ...submit, unanswered: null };
+    return { submit, answers: answers.toSorted((a, b) => a.at.localeCompare(b.at)) };
+  }
+}
+
+/** @throws StoreUnavailable where the file is no such receipt. */
+export async function readReceipt<T>(store: Store, file: string, schema: z.ZodType<T>): Promise<T | null> {
+  const text = await store.read(file);
+  if (text === null) return null;
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    // Passing it over could pay for what it knows.
+    throw new StoreUnavailable(
+      `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
+    );
+  }
+}
+
+export function headOf(head: ReceiptHead): ReceiptHead {
+  const { idempotencyKey, namespace, workflowId, step, take, attempt, model, labels, firstKey, bodyDigest } = head;
+  return { idempotencyKey, namespace, workflowId, step, take, attempt, model, labels, firstKey, bodyDigest };
+}
