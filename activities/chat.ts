@@ -7,7 +7,10 @@ import { recallChat } from './recall.js';
 import { headOf } from './submit.js';
 
 /** Sends one message to a chat model: one attempt, at most one POST. */
-export async function rivyaChat(input: ChatInput, dependencies: ActivityDependencies): Promise<ChatReply> {
+export async function rivyaChat(
+  input: ChatInput,
+  dependencies: Pick<ActivityDependencies, 'api' | 'keys' | 'receipts' | 'onStep'>,
+): Promise<ChatReply> {
   const { api, receipts, onStep } = dependencies;
   const { body, idempotencyKey } = input;
   const head = headOf(input);

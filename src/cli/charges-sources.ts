@@ -2,7 +2,7 @@ import type { WorkflowExecutionInfo } from '@temporalio/client';
 import { CUT_OFF, readRun } from '../../activities/index.js';
 import { memoOf } from '../client.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationMemo } from '../contract/index.js';
-import type { KeyReceipts, Receipts, TaskReceipt } from '../storage/index.js';
+import type { ChatReceipt, KeyReceipts, Receipts, TaskReceipt } from '../storage/index.js';
 import type { KeyRecord, PaidTask } from './charges.js';
 import type { Temporal } from './context.js';
 
@@ -10,6 +10,9 @@ import type { Temporal } from './context.js';
 export async function recordsOfReceipts(receipts: Receipts): Promise<KeyRecord[]> {
   const records: KeyRecord[] = [];
   for await (const key of receipts.all()) records.push(...ofReceipts(key));
+  for await (const { submit, answers } of receipts.chats.all()) {
+    records.push(...ofReceipts({ submit, tasks: answers.map(asTask) }));
+  }
   return records;
 }
 
@@ -24,6 +27,13 @@ function ofReceipts({ submit, tasks }: KeyReceipts): KeyRecord[] {
     const risk = { unansweredSince, riskReason: own?.riskReason ?? null };
     return { namespace, workflowId, step, take, attempt, model, labels, idempotencyKey, ...risk, tasks: made };
   });
+}
+
+/** A chat has no task; its answer stands in its place. */
+function asTask({ answer, ...head }: ChatReceipt): TaskReceipt {
+  const { id, reservedCredits, finalCredits, createdAt, simulated } = answer;
+  const taskId = id ?? answer.messageId ?? `answer under ${head.idempotencyKey}`;
+  return { ...head, taskId, status: 'succeeded', reservedCredits, finalCredits, createdAt, simulated };
 }
 
 function ofTaskReceipt(receipt: TaskReceipt): PaidTask {

@@ -322,6 +322,30 @@ export const SABOTAGES = [
     },
   },
 
+  {
+    name: 'no-chat-from-receipts',
+    breaks: 'The receipts are asked for the answer to a chat before anything is posted.',
+    file: 'activities/recall.ts',
+    replace: [
+      'receipts === null ? null : receipts.chats.find(attempt.firstKey)',
+      'receipts === null ? null : receipts.chats.find(`${attempt.firstKey}-`)',
+    ],
+    test: {
+      file: 'test/activities/chat.test.ts',
+      name: 'the receipt of a chat > brings back the answer, without a POST',
+    },
+  },
+  {
+    name: 'no-chat-from-history',
+    breaks: 'The history of another run is asked for the answer to a chat, where there is no store.',
+    file: 'activities/recall.ts',
+    replace: ['result: ({ answer }) => answer,', 'result: () => undefined,'],
+    test: {
+      file: 'test/workflow/chat.test.ts',
+      name: 'an API that has forgotten the key, without a store > after a reset: the same answer, one paid chat',
+    },
+  },
+
   // What a person decides.
   {
     name: 'bare-resume-posts-again',
