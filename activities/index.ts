@@ -3,6 +3,7 @@ import { rivyaAwait } from './await.js';
 import { rivyaChat } from './chat.js';
 import { rivyaCheck } from './check.js';
 import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
+import { rivyaEstimate } from './estimate.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 import { rivyaUpload } from './upload.js';
@@ -14,13 +15,14 @@ export type { RivyaActivities } from '../src/contract/index.js';
 /** Activities that call the API, for Workers on `<queue>-api`. */
 export function createApiActivities(
   dependencies: ActivityDependencies,
-): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat'> {
+): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat' | 'rivyaEstimate'> {
   const { onStep } = dependencies;
   return {
     rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => rivyaSubmit(input, dependencies)),
     rivyaChat: (input) => step(onStep, 'rivyaChat', () => rivyaChat(input, dependencies)),
     rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => rivyaCheck(input, dependencies)),
     rivyaUpload: (input) => step(onStep, 'rivyaUpload', () => rivyaUpload(input, dependencies)),
+    rivyaEstimate: (input) => rivyaEstimate(input, dependencies),
   };
 }
 

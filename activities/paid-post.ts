@@ -7,6 +7,7 @@ import type { ReceiptHead, Receipts } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { Lease } from './heartbeat.js';
+import { checkBudget } from './price.js';
 import { oldest, wipedFence, type Recalled } from './recall.js';
 import { checkPolicy } from './policy.js';
 import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
@@ -73,8 +74,13 @@ export async function paidPost<Known, Answer, Result>(
       throw unresolved(input, unanswered, 'it went out under another key of this attempt', paid);
     }
 
-    // What may be paid already is asked for to its end, whatever the policy says by now.
-    if (unanswered === null) await lease.keep(null, () => checkPolicy(spending, { model: head.model }));
+    // What may be paid already is asked for to its end, whatever policy and budget say by now.
+    if (unanswered === null) {
+      await lease.keep(null, async () => {
+        await checkPolicy(spending, { model: head.model });
+        await checkBudget(input.maxCredits, head, spending);
+      });
+    }
     const key = await keys.current();
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });

@@ -1,16 +1,14 @@
-import { activityInfo, log } from '@temporalio/activity';
+import { log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { RivyaApiError } from '../src/api/index.js';
 import { FAILURE, type FailureDetails, type TaskSnapshot } from '../src/contract/index.js';
-import { deniedBy, retryDelay, type Asked, type SpendingPolicy } from '../src/policy/index.js';
+import { deniedBy, type Asked, type SpendingPolicy } from '../src/policy/index.js';
 import { nothingKnown } from './failure.js';
+import { priceOf, type Prices } from './price.js';
 
 /** What a Worker may spend, and where prices come from. */
-export interface Spending {
+export interface Spending extends Prices {
   /** Null: no limits but those of the account. */
   readonly policy: SpendingPolicy | null;
-  /** Starting price of a model in credits, null where the list of models does not tell; rejects when there is no list. */
-  readonly basePrice: (model: string) => Promise<number | null>;
 }
 
 /**
@@ -26,7 +24,7 @@ export async function checkPolicy(spending: Spending | undefined, asked: Omit<As
   // What can be denied without asking for prices is.
   let denial = deniedBy(policy, asked);
   if (denial === null && model !== undefined && policy.maxCreditsPerGeneration !== null) {
-    denial = deniedBy(policy, { model, basePrice: await priceOf(model, spending) });
+    denial = deniedBy(policy, { model, basePrice: await priceOf(model, spending, 'The spending policy') });
   }
   if (denial === null) return;
   const details: FailureDetails = {
@@ -36,24 +34,6 @@ export async function checkPolicy(spending: Spending | undefined, asked: Omit<As
   };
   const message = `The spending policy of this Worker (${policy.source}) ${denial.why}. Nothing was sent and nothing was paid by this call.`;
   throw ApplicationFailure.nonRetryable(message, FAILURE.PolicyDenied, details);
-}
-
-async function priceOf(model: string, { basePrice }: Spending): Promise<number | null> {
-  try {
-    return await basePrice(model);
-  } catch (error) {
-    if (!(error instanceof RivyaApiError)) throw error;
-    const { code, httpStatus, requestId, retryAfterMs } = error;
-    const { attempt } = activityInfo();
-    const action = 'Nothing was sent. Nothing to do: the list of models is asked for again.';
-    const details: FailureDetails = { ...nothingKnown(), code: code ?? 'network_error', httpStatus, requestId, action };
-    throw ApplicationFailure.create({
-      type: details.code,
-      message: `The spending policy needs the price of "${model}", and the list of models cannot be had: ${error.message} ${action}`,
-      details: [details],
-      nextRetryDelay: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
-    });
-  }
 }
 
 /** Tells the log of a task that cost more than the policy allows. It is paid, so nothing else is changed. */

@@ -48,6 +48,14 @@ export const activities = {
       summary,
     }),
 
+  estimate: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaEstimate'> =>
+    proxyActivities<RivyaActivities>({
+      taskQueue: apiTaskQueue(taskQueue),
+      startToCloseTimeout: TIMEOUTS.estimateStartToClose,
+      cancellationType: 'TRY_CANCEL',
+      summary,
+    }),
+
   await: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaAwait'> =>
     proxyActivities<RivyaActivities>({
       taskQueue,

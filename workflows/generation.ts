@@ -164,8 +164,9 @@ export class GenerationRun {
   }
 
   async #submit(attempt: number): Promise<SubmitResult> {
-    const { idempotencyWindowMs, submitDeadlineMs, model } = this.#input;
+    const { idempotencyWindowMs, submitDeadlineMs, maxCredits, model } = this.#input;
     const request = await this.#request();
+    const budget = maxCredits === null ? {} : { maxCredits };
     const identity = this.#identity(attempt);
     const summary = `submit ${model}, attempt ${attempt}`;
     const { rivyaSubmit } = activities.submit(this.#host.taskQueue, submitDeadlineMs, summary);
@@ -174,7 +175,7 @@ export class GenerationRun {
       policy: this.#input,
       key: (spent) => this.#key(attempt, spent),
       post: (key, risk) => {
-        const input = { idempotencyKey: key, identity, ...request, idempotencyWindowMs, ...risk };
+        const input = { idempotencyKey: key, identity, ...request, idempotencyWindowMs, ...budget, ...risk };
         return this.progress.watch(api, () => rivyaSubmit(input));
       },
       adopt: (taskId) => this.#adopt(taskId, this.#state.firstKey ?? undefined),

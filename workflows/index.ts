@@ -1,6 +1,8 @@
 /** Deterministic code: import this, and nothing else of the package, from your own Workflow module. */
 export * from './generate-media.js';
 export { chat } from './chat.js';
+export { estimateCredits, type EstimateOptions } from './estimate.js';
+export type { CreditEstimate } from '../src/policy/budget.js';
 export { startGeneration, type GenerationChild } from './child.js';
 export { generate, type GenerateOptions } from './generate.js';
 export * from './generate-all.js';

@@ -71,6 +71,8 @@ export interface SubmitInput {
   readonly riskAccepted: boolean;
   /** What that person said. */
   readonly riskReason?: string | null;
+  /** Credits that all attempts together may cost, by the starting price; left out: any number. */
+  readonly maxCredits?: number;
 }
 
 export interface SubmitResult {
@@ -148,6 +150,17 @@ export interface AwaitResult {
   readonly status: string;
 }
 
+export interface EstimateInput {
+  /** Model IDs, each once. */
+  readonly models: readonly string[];
+}
+
+export interface EstimateResult {
+  /** Starting price by model ID; null where the list of models does not tell. */
+  readonly prices: Readonly<Record<string, number | null>>;
+  readonly currentCredits: number | null;
+}
+
 /** The Activities by their registered names. */
 export interface RivyaActivities {
   rivyaSubmit(input: SubmitInput): Promise<SubmitResult>;
@@ -156,4 +169,5 @@ export interface RivyaActivities {
   rivyaAwait(input: AwaitInput): Promise<AwaitResult>;
   rivyaUpload(input: UploadInput): Promise<UploadResult>;
   rivyaChat(input: ChatInput): Promise<ChatReply>;
+  rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
 }

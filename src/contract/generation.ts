@@ -17,6 +17,12 @@ export interface GenerationOptions {
   readonly idempotencyWindow?: Duration;
   /** What to do when a person must act (credits, key, scope): wait for `resume` (default) or fail. */
   readonly onActionNeeded?: 'hold' | 'fail';
+  /**
+   * Credits that all attempts together may cost, a number above 0. Judged before each submit by the starting price of the
+   * model, the only price that is known before; the API may reserve more. Above it, or without a known price:
+   * `BudgetReached`. Default: any number.
+   */
+  readonly maxCredits?: number;
   /** Task queue of the Rivya Workers; API calls go to `<taskQueue>-api`. */
   readonly taskQueue?: string;
 }

@@ -1,4 +1,5 @@
 export * from './body.js';
+export * from './budget.js';
 export * from './chat.js';
 export * from './duration.js';
 export * from './fields.js';

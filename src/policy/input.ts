@@ -23,6 +23,7 @@ export interface Generation {
   readonly submitDeadlineMs: number;
   readonly idempotencyWindowMs: number;
   readonly onActionNeeded: 'hold' | 'fail';
+  readonly maxCredits: number | null;
   readonly taskQueue: string | null;
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -45,10 +46,11 @@ const OPTIONS = [
   'submitDeadline',
   'idempotencyWindow',
   'onActionNeeded',
+  'maxCredits',
   'taskQueue',
 ] as const satisfies readonly (keyof NonNullable<GenerateMediaInput['options']>)[];
 // Published names of a later version: a plain word is better than "unknown field".
-const LATER = new Set(['options.maxCredits', 'options.store', 'options.priority', 'options.fairnessKey']);
+const LATER = new Set(['options.store', 'options.priority', 'options.fairnessKey']);
 
 // The API page of files says 128; for generations no length is published.
 const CLIENT_REQUEST_ID_LENGTH = 128;
@@ -140,6 +142,7 @@ export function readInput(input: unknown): Generation {
     submitDeadlineMs: duration(options['submitDeadline'], 'options.submitDeadline') ?? 24 * HOUR,
     idempotencyWindowMs: duration(options['idempotencyWindow'], 'options.idempotencyWindow') ?? 12 * HOUR,
     onActionNeeded,
+    maxCredits: credits(options['maxCredits'], 'options.maxCredits'),
     taskQueue: text(options['taskQueue'], 'options.taskQueue', 255),
     labels: labels(fields['labels']),
   };
@@ -168,6 +171,14 @@ function readTaskId(value: unknown): string | null {
   // It becomes a part of a path.
   if (taskId === '.' || taskId === '..') throw new InvalidInput('taskId', 'is no task ID');
   return taskId;
+}
+
+function credits(value: unknown, field: string): number | null {
+  if (value === undefined) return null;
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidInput(field, 'must be a number of credits above 0');
+  }
+  return value;
 }
 
 function duration(value: unknown, field: string): number | null {

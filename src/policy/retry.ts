@@ -64,6 +64,14 @@ export interface Verdict {
 const CHECK_REFUSED =
   'The task is not affected and nothing more is paid. Look for it in the Rivya Studio, update rivya-temporal or ask Rivya support with the requestId, then resume.';
 
+/** What a failed read means, of which nothing depends: all but a refusal in the API's own words is repeated. */
+export function judgeRead(failure: CallFailure): Verdict {
+  const verdict = judge(failure, failure.outcome === 'unknown');
+  // Whoever asks for an estimate holds nothing.
+  const action = verdict.row.action.replace('then resume', 'then ask again');
+  return { ...verdict, row: { ...verdict.row, action } };
+}
+
 /** What a failed status check means. A check changes nothing, so all but a refusal in the API's own words is repeated. */
 export function judgeCheck(failure: CallFailure): Verdict {
   const verdict = judge(failure, failure.outcome === 'unknown');

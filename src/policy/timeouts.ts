@@ -15,6 +15,8 @@ export const TIMEOUTS = {
   httpUpload: 60 * SECOND,
   /** Backstop only: three hours carry the 95 MB of the largest reference at 9 kB/s. */
   uploadStartToClose: 3 * 3_600 * SECOND,
+  /** An estimate is two reads, one after the other, and room for a slow Worker. */
+  estimateStartToClose: 50 * SECOND,
   /** Submit, check and upload: a killed Worker is noticed after this, not after the whole attempt. */
   heartbeat: 15 * SECOND,
   /** Below `heartbeat` by what an acknowledgement may take: after this another attempt may have begun. */

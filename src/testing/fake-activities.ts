@@ -186,6 +186,11 @@ export function fakeActivities(
       count(lastPart(input.workflowId), 'rivyaAwait');
       return rivyaAwait(input);
     },
+    // Models have no price here, as outcomes belong to steps.
+    rivyaEstimate: async ({ models }) => ({
+      prices: Object.fromEntries(models.map((model) => [model, null])),
+      currentCredits: null,
+    }),
   };
   const none = (): Record<keyof RivyaActivities, number> =>
     Object.fromEntries(Object.keys(activities).map((name) => [name, 0])) as Record<keyof RivyaActivities, number>;

@@ -128,6 +128,15 @@ describe('an attempt posts once and tells the task', () => {
     expect(fences).toMatchObject([fence]);
   });
 
+  test('after an unanswered POST, whatever it costs by now', async () => {
+    dependencies = { ...dependencies, spending: { policy: null, basePrice: async () => 10 } };
+    const submit = { ...input, maxCredits: 1 };
+    await expect(attempt({ submit })).rejects.toMatchObject({ type: 'BudgetReached', nonRetryable: true });
+    expect(posts()).toBe(0);
+    await attempt({ submit: { ...submit, fence: await unanswered(5 * MINUTE) } });
+    expect(posts()).toBe(1);
+  });
+
   test('also where the receipt of the task cannot be written', async () => {
     const onStep: OnStep = (when, what) => {
       if (when === 'after' && what === 'POST') breakStore();

@@ -18,6 +18,7 @@ test('the exports are the published names', () => {
     'chat',
     'checkNowSignal',
     'checkNowUpdate',
+    'estimateCredits',
     'generate',
     'generateAll',
     'generateMedia',

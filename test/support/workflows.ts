@@ -1,10 +1,12 @@
 /** What a user's own Workflow module looks like: ours re-exported, theirs beside it. */
 import { ApplicationFailure, executeChild, sleep } from '@temporalio/workflow';
 import {
+  estimateCredits,
   generate,
   generateAll,
   generateMedia,
   startGeneration,
+  type CreditEstimate,
   type GenerateAllOptions,
   type GenerateMediaInput,
   type GenerationOutcome,
@@ -121,4 +123,9 @@ export async function promptedImage(
 ): Promise<{ chat: ChatResult; image: GenerationResult }> {
   const answer = await chat(request, { step: 'prompt' });
   return { chat: answer, image: await generate({ ...image, prompt: answer.content }, { step: 'image' }) };
+}
+
+/** What these would cost, before any of them is started. */
+export async function estimate(requests: GenerationStep[], taskQueue: string): Promise<CreditEstimate> {
+  return estimateCredits(requests, { taskQueue });
 }
