@@ -1,0 +1,112 @@
+/**
+ * Input and result of `generateMedia` as zod schemas, from which `schema/*.json` is made. Workflows do not run them:
+ * what is loaded for each of them stays free of zod, so `readInput` checks there, and `test/schema` holds the two together.
+ */
+import { z } from 'zod';
+
+// At least one character that is no space, and no control characters: written out, as not every language knows `\p{Cc}`.
+// eslint-disable-next-line no-control-regex
+const WORDS = /^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$/;
+
+/** Null counts as left out, because other languages send it so. */
+const text = (maxLength?: number): z.ZodString => {
+  const some = z.string().regex(WORDS);
+  return maxLength === undefined ? some : some.max(maxLength);
+};
+
+const duration = z
+  .union([
+    z.string().regex(/^\s*\d+(\.\d+)?\s*(ms|s|m|h|d)\s*$/),
+    z
+      .number()
+      .min(1_000)
+      .max(30 * 86_400_000),
+  ])
+  .describe('"90s", "10m", "6h", "2d", or milliseconds; from 1 s to 30 days.');
+
+const options = z.strictObject({
+  maxAttempts: z
+    .int()
+    .min(1)
+    .max(10)
+    .nullish()
+    .describe('Paid tasks that may be made, each after one failed. Default 1.'),
+  deadline: duration.nullish().describe('How long to wait for the task, from the first POST. Default "6h".'),
+  submitDeadline: duration.nullish().describe('How long a task that was never accepted is tried for. Default "24h".'),
+  idempotencyWindow: duration
+    .nullish()
+    .describe('How long after an unanswered POST the same request is repeated. Default "12h".'),
+  onActionNeeded: z
+    .enum(['hold', 'fail'])
+    .nullish()
+    .describe('What to do when a person must act: wait for `resume` (default) or fail.'),
+  maxCredits: z
+    .number()
+    .positive()
+    .nullish()
+    .describe('Credits that all attempts may cost, by the starting price of the model. Default: any number.'),
+  taskQueue: text(255).nullish().describe('Task queue of the Rivya Workers; API calls go to `<taskQueue>-api`.'),
+});
+
+export const inputSchema = z
+  .strictObject({
+    model: text(128).describe('Public model ID, for example "z-image".'),
+    prompt: z.string().regex(/\S/).nullish().describe('Text prompt. `prompt`, `params` or `taskId` is required.'),
+    params: z.record(z.string(), z.unknown()).optional().describe('Model parameters, sent as they are.'),
+    clientRequestId: text(128).nullish().describe('Your own trace ID, sent as `client_request_id`.'),
+    idempotencyKey: z
+      .string()
+      .regex(/^[\x21-\x7e]{1,255}$/)
+      .nullish()
+      .describe('Your own idempotency key, sent as it is; not with `taskId` or `maxAttempts` above 1.'),
+    take: z.int().min(1).max(1_000_000).nullish().describe('2, 3, … to pay for the same generation again. Default 1.'),
+    taskId: text(256).nullish().describe('Take up the wait for a task that exists; nothing is paid.'),
+    labels: z
+      .record(z.string().max(64), text(256).nullable())
+      .nullish()
+      .meta({ maxProperties: 20 })
+      .describe('Your own labels, for `charges`. They never go to the API.'),
+    options: options.nullish(),
+  })
+  .meta({ title: 'Input of the Workflow generateMedia' });
+
+const credits = z.number().nullable();
+
+const storedFile = z
+  .object({
+    uri: z.string().describe('Where it is in the store.'),
+    bytes: z.number(),
+    sha256: z.string(),
+    contentType: z.string().nullable(),
+    sourceUrl: z.string().describe('Where it came from, without the query.'),
+  })
+  .readonly();
+
+/** Later versions may add fields, so others are allowed. */
+export const resultSchema = z
+  .looseObject({
+    status: z.literal('succeeded'),
+    taskId: z.string(),
+    model: z.string(),
+    idempotencyKey: z.string().nullable(),
+    reservedCredits: credits,
+    finalCredits: credits,
+    urls: z.array(z.string()).readonly().describe('Result links as the API gave them. They expire.'),
+    primaryUrl: z.string().nullable(),
+    files: z.array(storedFile).readonly().describe('The files in the store of the Worker; empty when it has none.'),
+    attempts: z.int().describe('Paid tasks that were needed.'),
+    statusChecks: z.int().describe('Status calls (GET) that were made.'),
+    reused: z.boolean().describe('True when this run did not create the task.'),
+    simulated: z.boolean().describe('True when the emulator answered: nothing was paid.'),
+    createdAt: z.string().nullable(),
+    updatedAt: z.string().nullable(),
+  })
+  .meta({ title: 'Result of the Workflow generateMedia' });
+
+/** The JSON Schemas by file name (`npm run schema` writes them). */
+export function jsonSchemas(): Record<string, object> {
+  return {
+    'generate-media-input.json': z.toJSONSchema(inputSchema, { io: 'input' }),
+    'generate-media-result.json': z.toJSONSchema(resultSchema),
+  };
+}
