@@ -26,7 +26,7 @@ export interface GenerateAllOptions {
   readonly children?: boolean;
 }
 
-// Up to here the history of the parent stays short without them (16 events for each, 3 more with a store), and the UI readable.
+// Up to here the history of the parent stays short without them (16 events for each without a store), and the UI readable.
 const INLINE = 10;
 // Temporal advises at most 500 open children; a larger batch is several Workflows.
 const MOST = 500;
