@@ -41,8 +41,8 @@ export const SABOTAGES = [
     breaks: 'Every run of a Workflow ID comes to the same key.',
     file: 'workflows/generation.ts',
     replace: [
-      'const { namespace, workflowId } = workflowInfo();',
-      'const { namespace, runId: workflowId } = workflowInfo();',
+      'const { namespace, workflowId: own } = workflowInfo();',
+      'const { namespace, runId: own } = workflowInfo();',
     ],
     test: {
       file: GENERATE_MEDIA,
@@ -608,10 +608,30 @@ export const SABOTAGES = [
 
   // In other people's Workers.
   {
+    name: 'budget-ignored',
+    breaks: 'Nothing is sent that starts at more than options.maxCredits.',
+    file: 'activities/paid-post.ts',
+    replace: ['await checkBudget(input.maxCredits, head, spending);', ''],
+    test: {
+      file: 'test/workflow/budget.test.ts',
+      name: 'options.maxCredits > refuses a model that starts at more, before anything is sent',
+    },
+  },
+  {
+    name: 'items-with-a-key-of-their-own',
+    breaks: 'Items of generateAll that turn from steps into children are paid once.',
+    file: 'workflows/generate-all.ts',
+    replace: ['runStep(child.generation, child.step, child.workflowId)', 'runStep(child.generation, child.step)'],
+    test: {
+      file: 'test/workflow/generate-all.test.ts',
+      name: 'each is paid once > when ten become eleven, so that they turn from steps into children',
+    },
+  },
+  {
     name: 'policy-skipped',
     breaks: 'No input can exceed the spending policy of the Worker.',
-    file: 'activities/submit.ts',
-    replace: ['if (unanswered === null) await lease.keep(null', 'if (unanswered === undefined) await lease.keep(null'],
+    file: 'activities/paid-post.ts',
+    replace: ['await checkPolicy(spending, { model: head.model });', ''],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'a denial names rule and file, says that nothing was paid, and is not repeated > models: {"model":"sora-2","prompt":"another model"}',
@@ -620,8 +640,8 @@ export const SABOTAGES = [
   {
     name: 'policy-forgets-the-paid',
     breaks: 'A submit that may have been paid is never denied.',
-    file: 'activities/submit.ts',
-    replace: ['if (unanswered === null) await lease.keep(null', 'await lease.keep(null'],
+    file: 'activities/paid-post.ts',
+    replace: ['if (unanswered === null) {', '{'],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'what is paid or may be is never denied, under rules that deny everything',
