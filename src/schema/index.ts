@@ -48,11 +48,41 @@ const options = z.strictObject({
   taskQueue: text(255).nullish().describe('Task queue of the Rivya Workers; API calls go to `<taskQueue>-api`.'),
 });
 
+const earlier = z
+  .looseObject({
+    taskId: z.string().nullish(),
+    urls: z.array(z.unknown()).nullish(),
+    files: z.array(z.unknown()).nullish(),
+  })
+  .describe('The result of an earlier generation, as it was returned.');
+
+const reference = z
+  .strictObject({
+    path: text(4_096).nullish().describe('Absolute path on the Worker, below one of its RIVYA_REFERENCE_ROOTS.'),
+    uri: text(8_192).nullish().describe('A file in the store of the Worker, as `files[n].uri` of a result.'),
+    url: text(8_192).nullish().describe('HTTPS address that Rivya fetches by itself.'),
+    from: earlier.nullish(),
+    file: z.int().min(0).max(99).nullish().describe('Which file of `from`. Default 0.'),
+    kind: z.enum(['image', 'video', 'audio']),
+    name: text(255).nullish(),
+    mimeType: text(128)
+      .regex(/^[\w.+-]+\/[\w.+-]+$/)
+      .nullish(),
+    durationSeconds: z.number().positive().max(86_400).nullish(),
+    durationToken: text(8_192).nullish().describe('With `url` only.'),
+  })
+  .describe('Exactly one of `path`, `uri`, `url` and `from` is required.');
+
 export const inputSchema = z
   .strictObject({
     model: text(128).describe('Public model ID, for example "z-image".'),
-    prompt: z.string().regex(/\S/).nullish().describe('Text prompt. `prompt`, `params` or `taskId` is required.'),
+    prompt: z
+      .string()
+      .regex(/\S/)
+      .nullish()
+      .describe('Text prompt. `prompt`, `params`, `references` or `taskId` is required.'),
     params: z.record(z.string(), z.unknown()).optional().describe('Model parameters, sent as they are.'),
+    references: z.array(reference).max(20).nullish().describe('Media to make it from.'),
     clientRequestId: text(128).nullish().describe('Your own trace ID, sent as `client_request_id`.'),
     idempotencyKey: z
       .string()

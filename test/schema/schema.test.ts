@@ -24,9 +24,9 @@ function problemOf(input: unknown): string | null {
 }
 
 // Rules that no JSON Schema can say, or not in a way that people could read: between fields, of lengths of time in words,
-// and of what Temporal carries.
+// of addresses, and of what Temporal carries.
 const MORE_THAN_A_SCHEMA =
-  /^(prompt: is missing|idempotencyKey: cannot go with|options\.maxAttempts: must be 1 with|options\.\w+: must be from 1 s|taskId: is no task ID)/;
+  /^(prompt: is missing|idempotencyKey: cannot go with|options\.maxAttempts: must be 1 with|options\.\w+: must be from 1 s|taskId: is no task ID|references\[\d\](: needs|\.file: names|\.durationToken: belongs|\.(path|uri|url|from)\b))/;
 
 const some = (...values: unknown[]): fc.Arbitrary<unknown> => fc.constantFrom(...values);
 const texts = fc.oneof(
@@ -39,10 +39,29 @@ const anything = fc.oneof({ weight: 8, arbitrary: fc.constant(undefined) }, { we
 const field = (values: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc.oneof({ weight: 6, arbitrary: values }, { weight: 1, arbitrary: some(null, {}, [], 7) });
 
+const result = { taskId: 'task_1', urls: ['https://rivya.ai/1.png'], files: [] };
+const reference = fc.record(
+  {
+    path: field(some('/in/a.png', 'a.png', '')),
+    uri: field(some('file:/out/a.png', 'https://rivya.ai/a', 'a')),
+    url: field(some('https://rivya.ai/a.png', 'http://rivya.ai/a.png', 'https://me@rivya.ai')),
+    from: field(some(result, { ...result, files: [{ uri: 'file:/a' }] }, { ...result, urls: 'x' })),
+    file: field(numbers),
+    kind: fc.oneof({ weight: 4, arbitrary: some('image') }, { weight: 1, arbitrary: field(texts) }),
+    name: field(texts),
+    mimeType: field(some('image/png', 'png', '')),
+    durationSeconds: field(numbers),
+    durationToken: field(texts),
+    size: anything,
+  },
+  { requiredKeys: ['kind'] },
+);
+
 const inputs = fc.record(
   {
     model: fc.oneof({ weight: 4, arbitrary: some('z-image') }, { weight: 1, arbitrary: field(texts) }),
     prompt: field(texts),
+    references: field(fc.array(fc.oneof(reference, some(null, 'x')), { maxLength: 3 })),
     params: field(some({}, { a: null }, { a: [1, { b: 'x' }] }, 'x', [])),
     clientRequestId: field(texts),
     idempotencyKey: field(some('k', 'with space', 'é', '', 'k'.repeat(255), 'k'.repeat(256))),
