@@ -20,6 +20,8 @@ export interface PaidPost<Known, Answer, Result> {
   /** What it makes, for the words of its failures. */
   readonly paid: Paid;
   readonly head: ReceiptHead;
+  /** Addresses that the API is asked to fetch. */
+  readonly references?: readonly string[];
   /** Where it is noted that the POST goes out, or null. */
   readonly receipts: Pick<Receipts, 'noteSubmit'> | null;
   /** What is known of the key from before. */
@@ -77,7 +79,7 @@ export async function paidPost<Known, Answer, Result>(
     // What may be paid already is asked for to its end, whatever policy and budget say by now.
     if (unanswered === null) {
       await lease.keep(null, async () => {
-        await checkPolicy(spending, { model: head.model });
+        await checkPolicy(spending, { model: head.model, references: call.references ?? [] });
         await checkBudget(input.maxCredits, head, spending);
       });
     }

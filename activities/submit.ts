@@ -1,6 +1,6 @@
 import { activityInfo, log } from '@temporalio/activity';
 import type { SubmitInput, SubmitResult, TaskSnapshot } from '../src/contract/index.js';
-import { bodyDigest } from '../src/policy/index.js';
+import { bodyDigest, referenceUrls } from '../src/policy/index.js';
 import type { ReceiptHead } from '../src/storage/index.js';
 import { noted, step, withKind, type ActivityDependencies } from './context.js';
 import { paidPost } from './paid-post.js';
@@ -10,12 +10,13 @@ import { recallTask } from './recall.js';
 /** Submits one generation: one attempt, at most one POST. */
 export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDependencies): Promise<SubmitResult> {
   const { api, receipts, spending, onStep } = dependencies;
-  const { body } = input;
+  const { body, uploadUrls = [] } = input;
   const head = headOf(input);
   return paidPost(
     input,
     {
       head,
+      references: referenceUrls(body).filter((url) => !uploadUrls.includes(url)),
       receipts,
       paid: 'task',
       recall: () => recallTask(head, receipts),

@@ -1,7 +1,15 @@
+import { realpath } from 'node:fs/promises';
+import path from 'node:path';
 import { activityInfo, Context, heartbeat, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { InvalidRequest, RivyaApiError, type Secret } from '../src/api/index.js';
-import { FAILURE, type FailureDetails, type UploadInput, type UploadResult } from '../src/contract/index.js';
+import {
+  FAILURE,
+  type FailureDetails,
+  type ReferenceSource,
+  type UploadInput,
+  type UploadResult,
+} from '../src/contract/index.js';
 import {
   InvalidInput,
   judgeUpload,
@@ -15,6 +23,7 @@ import { SourceError, type SourceFile, type UploadFacts } from '../src/storage/i
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure, nothingKnown } from './failure.js';
 import { pastUploads, type PastUpload } from './past-uploads.js';
+import { checkPolicy } from './policy.js';
 
 // About a minute of tries; then a person is told, and asks again when it is there.
 const SOURCE_ATTEMPTS = 6;
@@ -51,7 +60,8 @@ class Upload {
   }
 
   async run(): Promise<UploadResult> {
-    const { source } = this.#input;
+    const { source, model } = this.#input;
+    await checkPolicy(this.#dependencies.spending, { model, references: [await addressOf(source)] });
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     // What a step has stored, or what a task has made, does not change: nothing needs to be read to know it again.
@@ -221,4 +231,12 @@ function refused(field: string, problem: string, said?: RivyaApiError): Applicat
     action,
   };
   return ApplicationFailure.nonRetryable(`${field}: ${problem}. Nothing was paid.`, FAILURE.InvalidInput, details);
+}
+
+/** Where a source lies, for the spending policy: without links on the way, and without a query. */
+async function addressOf(source: ReferenceSource): Promise<string> {
+  if ('uri' in source) return source.uri;
+  if ('path' in source) return realpath(source.path).catch(() => path.resolve(source.path));
+  const { origin, pathname } = new URL(source.link);
+  return origin + pathname;
 }

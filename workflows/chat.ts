@@ -19,7 +19,8 @@ import { holdOrFail, submit } from './submission.js';
 export async function chat(request: ChatRequest, { step }: GenerateOptions): Promise<ChatResult> {
   checkStep(step);
   const checked = checkedChat(request);
-  const { model, body, take, labels, idempotencyWindowMs, submitDeadlineMs } = checked;
+  const { model, body, take, labels, idempotencyWindowMs, submitDeadlineMs, maxCredits } = checked;
+  const budget = maxCredits === null ? {} : { maxCredits };
   const taskQueue = checked.taskQueue ?? DEFAULT_TASK_QUEUE;
   const { namespace, workflowId } = workflowInfo();
   const keyOf = (spent: number): string =>
@@ -33,7 +34,7 @@ export async function chat(request: ChatRequest, { step }: GenerateOptions): Pro
       post: (key, risk) =>
         activities
           .submit(taskQueue, submitDeadlineMs, `chat with ${model}`)
-          .rivyaChat({ idempotencyKey: key, identity, body, idempotencyWindowMs, ...risk }),
+          .rivyaChat({ idempotencyKey: key, identity, body, idempotencyWindowMs, ...budget, ...risk }),
       hold: (end, tries) => holdOrFail(progress, checked, end, tries),
     });
   return runStep(step, progress, async () => {

@@ -63,6 +63,8 @@ export interface SubmitInput {
   readonly body: string;
   /** Digest by which the request is known, where it is not that of the body: references count by their content. */
   readonly digest?: string;
+  /** Addresses in the body that uploads of ours were answered with: the spending policy judges the others. */
+  readonly uploadUrls?: readonly string[];
   /** Milliseconds after `firstPostedAt` during which an unanswered POST may be repeated. */
   readonly idempotencyWindowMs: number;
   /** Fence of an earlier Activity for the same key, if its outcome is still unknown. */

@@ -4,7 +4,7 @@ import type { GenerationOptions } from './generation.js';
 /** Options of a chat, as those of a generation. */
 export type ChatOptions = Pick<
   GenerationOptions,
-  'submitDeadline' | 'idempotencyWindow' | 'onActionNeeded' | 'taskQueue'
+  'maxCredits' | 'submitDeadline' | 'idempotencyWindow' | 'onActionNeeded' | 'taskQueue'
 >;
 
 export const REASONING_EFFORTS = ['default', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;

@@ -25,6 +25,8 @@ export function requestBody(request: {
 export interface SubmitRequest {
   readonly body: string;
   readonly digest: string;
+  /** Addresses in the body that uploads were answered with; all others came from the caller. */
+  readonly uploadUrls: readonly string[];
 }
 
 interface Body {
@@ -51,5 +53,13 @@ export function requestWith(
     body: bodyWith(mediaItems(references, uploads)),
     // A file that is uploaded again has another address, and is the same file.
     digest: bodyDigest(bodyWith(contentItems(references, uploads))),
+    uploadUrls: uploads.flatMap((upload) => (upload === null ? [] : [upload.url])),
   };
+}
+
+/** The addresses of the references in a request body, also those that a caller wrote into the params by hand. */
+export function referenceUrls(body: string): readonly string[] {
+  const items = (JSON.parse(body) as Body).params?.[REFERENCE_ITEMS];
+  if (!Array.isArray(items)) return [];
+  return items.map((item) => String((item as { url?: unknown } | null)?.url));
 }

@@ -20,12 +20,12 @@ const FIELDS = [
   'options',
 ] as const satisfies readonly (keyof ChatRequest)[];
 const OPTIONS = [
+  'maxCredits',
   'submitDeadline',
   'idempotencyWindow',
   'onActionNeeded',
   'taskQueue',
 ] as const satisfies readonly (keyof NonNullable<ChatRequest['options']>)[];
-const LATER = new Set(['options.maxCredits']);
 
 // From the pages of the chat models.
 const MESSAGE_LENGTH = 20_000;
@@ -42,9 +42,9 @@ const CONTENT_BYTES = 1_000_000;
  */
 export function readChat(input: unknown): Chat {
   const fields = record(input, 'input');
-  onlyKnown(fields, FIELDS, '', LATER);
+  onlyKnown(fields, FIELDS, '');
   const given = fields['options'] === undefined ? {} : record(fields['options'], 'options');
-  onlyKnown(given, OPTIONS, 'options.', LATER);
+  onlyKnown(given, OPTIONS, 'options.');
   const message = readMessage(fields['message']);
   // All else that both have means the same in a chat as in a generation.
   const { clientRequestId, take, labels } = fields;

@@ -621,7 +621,10 @@ export const SABOTAGES = [
     name: 'items-with-a-key-of-their-own',
     breaks: 'Items of generateAll that turn from steps into children are paid once.',
     file: 'workflows/generate-all.ts',
-    replace: ['runStep(child.generation, child.step, child.workflowId)', 'runStep(child.generation, child.step)'],
+    replace: [
+      'runGeneration(child.generation, child.step, child.workflowId)',
+      'runGeneration(child.generation, child.step)',
+    ],
     test: {
       file: 'test/workflow/generate-all.test.ts',
       name: 'each is paid once > when ten become eleven, so that they turn from steps into children',
@@ -631,7 +634,7 @@ export const SABOTAGES = [
     name: 'policy-skipped',
     breaks: 'No input can exceed the spending policy of the Worker.',
     file: 'activities/paid-post.ts',
-    replace: ['await checkPolicy(spending, { model: head.model });', ''],
+    replace: ['await checkPolicy(spending, { model: head.model, references: call.references ?? [] });', ''],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'a denial names rule and file, says that nothing was paid, and is not repeated > models: {"model":"sora-2","prompt":"another model"}',

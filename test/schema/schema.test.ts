@@ -127,8 +127,8 @@ test('the schema of the result takes what a released version has returned, and h
     events: { workflowExecutionCompletedEventAttributes?: { result: { payloads: { data: string }[] } } }[];
   };
   const { data } = history.events.at(-1)!.workflowExecutionCompletedEventAttributes!.result.payloads[0]!;
-  const result: unknown = JSON.parse(Buffer.from(data, 'base64').toString());
-  expect(resultSchema.safeParse(result).error).toBeUndefined();
+  const returned: unknown = JSON.parse(Buffer.from(data, 'base64').toString());
+  expect(resultSchema.safeParse(returned).error).toBeUndefined();
   type Output = z.output<typeof resultSchema>;
   type Named = { [K in keyof Output as string extends K ? never : K]: Output[K] };
   expectTypeOf<GenerationResult>().toExtend<Named>();

@@ -1,10 +1,11 @@
 /** The spending policy of a Worker: no input can exceed it, and what is paid already is never denied. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSettings } from '../../src/config.js';
 import type { GenerateMediaInput } from '../../src/contract/index.js';
+import { drawPicture } from '../../src/emulator/picture.js';
 import { parsePolicy } from '../../src/spending-policy.js';
 import { checkWorkerSettings } from '../../src/worker/check.js';
 import type { RunningWorkers } from '../../src/worker/workers.js';
@@ -106,4 +107,45 @@ test('a store outside of the policy stops the Worker at start, by name', async (
   await expect(checkWorkerSettings(readSettings(env('elsewhere')))).rejects.toThrow(
     /RIVYA_STORE: .*stores\.json.*allowed/,
   );
+});
+
+describe('references', () => {
+  let strict: Harness;
+  const allowed = path.join(directory, 'allowed');
+  beforeAll(async () => {
+    mkdirSync(allowed);
+    const picture = drawPicture('a reference', 'z-image', {});
+    for (const folder of [directory, allowed]) writeFileSync(path.join(folder, 'fox.png'), picture);
+    symlinkSync(path.join(directory, 'fox.png'), path.join(allowed, 'link.png'));
+    const rules = path.join(directory, 'references.json');
+    writeFileSync(rules, JSON.stringify({ references: [allowed, 'https://cdn.example/fox'] }));
+    strict = await startHarness({ env: { RIVYA_POLICY_FILE: rules, RIVYA_REFERENCE_ROOTS: directory } });
+  });
+  afterAll(() => strict[Symbol.asyncDispose]());
+
+  test.concurrent.each<[string, Partial<GenerateMediaInput>]>([
+    ['a file', { references: [{ kind: 'image', path: path.join(directory, 'fox.png') }] }],
+    ['a link to a file', { references: [{ kind: 'image', path: path.join(allowed, 'link.png') }] }],
+    ['an address', { references: [{ kind: 'image', url: 'https://cdn.example/fox-hunt/1.png' }] }],
+    [
+      'an address that is written into the params',
+      { params: { referenceMediaItems: [{ kind: 'image', url: 'https://elsewhere.example/1.png' }] } },
+    ],
+  ])('outside of the policy are denied: %s', async (prompt, input) => {
+    const error = await strict.client
+      .start({ model: 'sora-2', prompt, ...input })
+      .then((handle) => handle.result())
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'PolicyDenied', message: expect.stringContaining('change "references"') });
+    expect(strict.emulator.requests().filter(({ body }) => body.includes(`"${prompt}"`))).toEqual([]);
+  });
+
+  test('below it are uploaded, and what they are uploaded to is not denied', async () => {
+    const references = [{ kind: 'image', path: path.join(allowed, 'fox.png') }] as const;
+    const handle = await strict.client.start({ model: 'sora-2', prompt: 'allowed', references });
+    const { taskId } = await handle.result();
+    const { files, tasks } = await strict.emulator.ledger();
+    expect(Object.keys(tasks)).toEqual([taskId]);
+    expect(Object.values(files)).toMatchObject([{ name: 'fox.png' }]);
+  });
 });
