@@ -57,6 +57,20 @@ describe.concurrent('options.maxCredits', () => {
     expect(await postsOf('fails')).toEqual({ posts: 1, tasks: 1 });
   });
 
+  test('holds for a chat too', async () => {
+    const ask = (maxCredits: number): Promise<unknown> => {
+      const options = { maxCredits, taskQueue: harness.taskQueue };
+      return harness.temporal.workflow.execute('oneChat', {
+        workflowId: `budget chat ${maxCredits}`,
+        taskQueue: harness.taskQueue,
+        args: [{ model: 'gpt-5-2-chat', message: `at most ${maxCredits}`, options }],
+      });
+    };
+    await expect(ask(2)).rejects.toMatchObject({ cause: { type: 'BudgetReached' } });
+    expect(await ask(3)).toMatchObject({ model: 'gpt-5-2-chat' });
+    expect(await postsOf('at most 2')).toEqual({ posts: 0, tasks: 0 });
+  });
+
   test('never keeps back a task that is paid already', async () => {
     const input = { model: 'veo3-1-lite', prompt: 'paid before', options: { maxCredits: 10 } };
     const handle = await harness.client.start(input, { workflowId: 'budget-lowered' });
