@@ -114,20 +114,29 @@ class Companion implements WorkerPlugin {
 
   async runWorker(worker: Worker, next: (worker: Worker) => Promise<void>): Promise<void> {
     requireOurs(worker.options.activities, this.#ours);
-    const beside = await this.#start();
-    const running = beside.run();
-    // Half a process would look alive and do half of the work.
-    running.catch(() => {
+    // At once: a Worker that is told to stop before it runs does not hear it.
+    const hosted = next(worker);
+    hosted.catch(() => undefined);
+    const stop = (): void => {
       if (worker.getState() === 'RUNNING') worker.shutdown();
-    });
+    };
     try {
-      await next(worker);
+      const beside = await this.#start();
+      const running = beside.run();
+      // Half a process would look alive and do half of the work.
+      running.catch(stop);
+      try {
+        await hosted;
+      } finally {
+        beside.shutdown();
+        await running;
+      }
+    } catch (error) {
+      stop();
+      throw error;
     } finally {
-      beside.shutdown();
-      // Also where one of the Workers has failed.
-      await running.catch(() => undefined);
+      await hosted.catch(() => undefined);
       await this.#close();
-      await running;
     }
   }
 }

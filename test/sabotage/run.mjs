@@ -83,7 +83,10 @@ function copyTo(name, from) {
     recursive: true,
     filter: (source) => !LEFT_OUT.has(path.relative(from, source)),
   });
-  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'), 'junction');
+  // `dist` for what imports this package by its name; it is not sabotaged.
+  for (const folder of ['node_modules', 'dist']) {
+    symlinkSync(path.join(ROOT, folder), path.join(copy, folder), 'junction');
+  }
   return copy;
 }
 

@@ -97,8 +97,9 @@ export async function startHarness({
 /** The policy as a file, or no file. */
 async function policyFile(directory: string, policy: Settings['policy']): Promise<string> {
   if (policy === null) return '';
-  const { source: _, ...rules } = policy;
-  const file = path.join(directory, `policy-${randomUUID()}.json`);
+  const { source, ...rules } = policy;
+  // A denial names it.
+  const file = path.join(directory, `${path.basename(source)}.json`);
   // Left out where it is null: a rule that is not there allows all.
   await writeFile(file, JSON.stringify(Object.fromEntries(Object.entries(rules).filter(([, rule]) => rule !== null))));
   return file;

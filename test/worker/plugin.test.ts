@@ -37,7 +37,7 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
     const activities = { mine: async () => 'mine' };
     const { connection } = harness;
     const worker = await Worker.create({ connection, taskQueue, workflowBundle, activities, plugins });
-    expect([...worker.options.activities.keys()]).toEqual(['mine', 'rivyaStore']);
+    expect([...worker.options.activities.keys()]).toEqual(['mine', 'rivyaStore', 'rivyaAwait']);
     const results = await worker.runUntil(twoSteps(taskQueue, taskQueue));
     expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
     expect(worker.getState()).toBe('STOPPED');

@@ -77,7 +77,7 @@ describe.concurrent('a denial names rule and file, says that nothing was paid, a
 
 test('what is paid or may be is never denied, under rules that deny everything', async () => {
   const input = { model: 'z-image', prompt: 'lost' };
-  const handle = await harness.client.start(input, { workflowId: 'lost' });
+  const handle = await harness.client.start(input, { workflowId: 'paid before the rules' });
   // The answer to its POST is lost, and then the rules change.
   await until(() => postsOf('lost') > 0);
   await lenient.stop();
@@ -88,7 +88,7 @@ test('what is paid or may be is never denied, under rules that deny everything',
     message: expect.stringContaining('nothing at all'),
   });
 
-  await resetToStart(harness.temporal, 'lost');
+  await resetToStart(harness.temporal, 'paid before the rules');
   expect(await handle.result()).toMatchObject({ taskId, reused: true });
   expect(await outcomeOf({ model: 'z-image', prompt: 'only its wait', taskId })).toMatchObject({ taskId });
   const { tasks } = await harness.emulator.ledger();
@@ -113,7 +113,7 @@ describe('references', () => {
   let strict: Harness;
   const allowed = path.join(directory, 'allowed');
   beforeAll(async () => {
-    mkdirSync(allowed);
+    mkdirSync(allowed, { recursive: true });
     const picture = drawPicture('a reference', 'z-image', {});
     for (const folder of [directory, allowed]) writeFileSync(path.join(folder, 'fox.png'), picture);
     symlinkSync(path.join(directory, 'fox.png'), path.join(allowed, 'link.png'));

@@ -157,7 +157,7 @@ describe.concurrent('one reference', () => {
   afterAll(() => harness[Symbol.asyncDispose]());
 
   const start = (prompt: string, reference: ReferenceInput, more = {}): Promise<GenerationHandle> =>
-    harness.client.start({ ...requestOf(prompt, reference), ...more }, { workflowId: prompt });
+    harness.client.start({ ...requestOf(prompt, reference), ...more }, { workflowId: `reference ${prompt}` });
 
   test('stands in the body as it was given and uploaded, and is what was paid for', async () => {
     const file = await fileOf('hero.png');
