@@ -81,7 +81,7 @@ export const inputSchema = z
       .regex(/\S/)
       .nullish()
       .describe('Text prompt. `prompt`, `params`, `references` or `taskId` is required.'),
-    params: z.record(z.string(), z.unknown()).optional().describe('Model parameters, sent as they are.'),
+    params: z.record(z.string(), z.unknown()).nullish().describe('Model parameters, sent as they are.'),
     references: z.array(reference).max(20).nullish().describe('Media to make it from.'),
     clientRequestId: text(128).nullish().describe('Your own trace ID, sent as `client_request_id`.'),
     idempotencyKey: z
