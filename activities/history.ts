@@ -32,6 +32,8 @@ export interface PastSubmit {
   readonly result: PaidResult | null;
   /** What it left unanswered, as far as it had told the Service. */
   readonly open: Fence | null;
+  /** A person had accepted to post again: what the submits before it left open no longer counts. */
+  readonly riskAccepted: boolean;
 }
 
 /** What the history of a closed run tells that its memo does not. */
@@ -61,14 +63,14 @@ export async function readRun(
     const decoder = activityDecoder({ converter, namespace, workflowId, activityId });
     const input = await decode<SubmitInput>(decoder, scheduled.input?.payloads);
     if (input === null) continue;
-    const { idempotencyKey, identity, body, digest, fence } = input;
+    const { idempotencyKey, identity, body, digest, fence, riskAccepted } = input;
     const firstKey = identity?.firstKey ?? idempotencyKey;
     const end = events.find((event) => String(scheduledBy(event)) === String(eventId));
     const outcome = end === undefined ? await underWay(handle, activityId, decoder) : await outcomeOf(end, decoder);
     // A refusal never takes away what an earlier submit left unanswered.
     const open = outcome.result === null ? (outcome.open ?? fence) : null;
     const asked = digest ?? bodyDigest(body);
-    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open });
+    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open, riskAccepted });
   }
   const input = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;

@@ -191,7 +191,11 @@ async function fromHistory<T>(
     if (readRuns.size >= RUNS) readRuns.clear();
     readRuns.set(runId, submits);
   }
-  const last = submits.findLast((submit) => submit.firstKey === firstKey);
+  // One that came to nothing (never begun, cancelled, refused) takes nothing away from what the ones before it know.
+  const ofAttempt = submits.filter((submit) => submit.firstKey === firstKey);
+  const last =
+    ofAttempt.findLast(({ result }) => result !== null) ??
+    ofAttempt.findLast(({ open, riskAccepted }) => open !== null || riskAccepted);
   if (last === undefined || (last.result === null && last.open === null)) return null;
   const { result, idempotencyKey, bodyDigest, open } = last;
   const answer = result === null ? null : (source.result(result) ?? null);

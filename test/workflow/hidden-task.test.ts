@@ -1,0 +1,36 @@
+/** What a run knows of a paid task is not hidden by a later submit of it that came to nothing. The ledger is the judge. */
+import { expect, test } from 'vitest';
+import type { GenerationResult } from '../../src/contract/index.js';
+import { startHarness } from '../support/harness.js';
+import { until } from '../support/until.js';
+
+test('a step that was run again and ended before its second submit began is not paid again', async () => {
+  // Only Temporal remembers; the deadline passes at the first check.
+  await using harness = await startHarness({
+    workers: false,
+    env: { RIVYA_STORE: '' },
+    emulator: { switches: { keyLifetimeMs: 1 }, durations: { image: 6_000 } },
+  });
+  const { taskQueue, temporal } = harness;
+  await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+  const api = await harness.startWorkers({ roles: new Set(['api']) });
+  const workflowId = `hidden ${taskQueue}`;
+  const input = (options: object) => ({ model: 'z-image', prompt: 'hidden', options: { taskQueue, ...options } });
+  const start = (options: object, pauseMs: number) =>
+    temporal.workflow.start('retriedStep', { workflowId, taskQueue, args: [input(options), pauseMs] });
+  const first = await start({ deadline: '1s' }, 4_000);
+  const checked = () => harness.emulator.ledger().then(({ tasks }) => Object.values(tasks)[0]?.checks.length === 1);
+  await until(checked);
+  // What is under way here ends, so the second submit waits for a Worker.
+  await api.stop();
+  const submits = async (): Promise<number> =>
+    ((await first.fetchHistory()).events ?? []).filter(
+      (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'rivyaSubmit',
+    ).length;
+  await until(async () => (await submits()) === 2);
+  await first.terminate();
+  await harness.startWorkers({ roles: new Set(['api']) });
+  const result = (await (await start({}, 1)).result()) as GenerationResult;
+  expect(result).toMatchObject({ reused: true });
+  expect(Object.keys((await harness.emulator.ledger()).tasks)).toEqual([result.taskId]);
+});
