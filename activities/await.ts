@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { ApplicationFailure, ApplicationFailureCategory, WorkflowNotFoundError } from '@temporalio/common';
 import {
   FAILURE,
   WORKFLOW_TYPE,
@@ -7,7 +8,7 @@ import {
   type AwaitResult,
   type FailureDetails,
 } from '../src/contract/index.js';
-import { bodyDigest, InvalidInput, readInput } from '../src/policy/index.js';
+import { bodyDigest, InvalidInput, readInput, UNRESOLVED } from '../src/policy/index.js';
 import { nothingKnown } from './failure.js';
 import { startInput } from './history.js';
 
@@ -17,7 +18,7 @@ import { startInput } from './history.js';
  */
 export async function rivyaAwait({ workflowId, bodyDigest: wanted }: AwaitInput): Promise<AwaitResult> {
   const { client, info } = Context.current();
-  const { type, status, runId } = await client.workflow.getHandle(workflowId).describe();
+  const { type, status, runId } = await describe(client, workflowId);
   if (type !== WORKFLOW_TYPE) throw inputChanged(workflowId, `a Workflow of type ${type}`);
   if (status.name !== 'RUNNING') return { status: status.name };
   // The input of a run does not change.
@@ -31,6 +32,22 @@ export async function rivyaAwait({ workflowId, bodyDigest: wanted }: AwaitInput)
     // No error: keeps it out of logs and failure metrics.
     category: ApplicationFailureCategory.BENIGN,
   });
+}
+
+async function describe(client: Client, workflowId: string): Promise<WorkflowExecutionDescription> {
+  try {
+    return await client.workflow.getHandle(workflowId).describe();
+  } catch (error) {
+    throw error instanceof WorkflowNotFoundError ? gone(workflowId) : error;
+  }
+}
+
+/** A run of our own would post under a key that the API may have forgotten since, so a person decides. */
+function gone(workflowId: string): ApplicationFailure {
+  const action = UNRESOLVED.task.ended;
+  const message = `Workflow "${workflowId}", which an earlier run had started, is no longer known to Temporal: it was deleted, or ended longer ago than the retention of the namespace. ${action}`;
+  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.SubmitUnresolved, action };
+  return ApplicationFailure.nonRetryable(message, FAILURE.SubmitUnresolved, details);
 }
 
 /** Null where it cannot be compared: it only waits for a task, or was made by a version with other fields. */

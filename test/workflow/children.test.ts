@@ -188,6 +188,25 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await handleOf('child-other/only').terminate();
   });
 
+  test('and when the child that is waited for was deleted: a person decides, and nothing is posted', async () => {
+    const workflowId = 'child-deleted';
+    await start(workflowId, 'oneStep', image('stuck and deleted'), true);
+    await taskOf(`${workflowId}/only`);
+    await handleOf(workflowId).terminate();
+    const again = await start(workflowId, 'oneStep', image('stuck and deleted'), true);
+    await isWaitingForRun(workflowId);
+    await harness.temporal.workflowService.deleteWorkflowExecution({
+      namespace: 'default',
+      workflowExecution: { workflowId: `${workflowId}/only` },
+    });
+    expect(await failureOf(again)).toMatchObject({
+      type: 'SubmitUnresolved',
+      message: expect.stringContaining('no longer known to Temporal'),
+      details: [{ code: 'SubmitUnresolved', action: expect.stringContaining('Rivya Studio') }],
+    });
+    expect(await paidTasksOf('stuck and deleted')).toEqual([1]);
+  });
+
   test('and a cancel stops a child that was left running too', async () => {
     await start('child-left-cancel', 'oneStep', image('stuck'), true);
     await taskOf('child-left-cancel/only');
