@@ -42,7 +42,9 @@ export function headOf({ idempotencyKey, body, digest, identity }: SubmitInput):
   const { workflowExecution, namespace } = activityInfo();
   const { model } = JSON.parse(body) as { model: string };
   return {
-    ...(identity ?? { step: null, take: 1, attempt: 1, model, labels: {}, firstKey: idempotencyKey }),
+    ...(identity ?? { step: null, take: 1, attempt: 1, labels: {}, firstKey: idempotencyKey }),
+    // What is paid for is the model of the body, so that is the one that policy and budget judge.
+    model,
     idempotencyKey,
     namespace,
     workflowId: workflowExecution?.workflowId ?? '',

@@ -23,9 +23,9 @@ import {
   type GenerationState,
   type ResumeInput,
 } from '../src/contract/index.js';
-import { describeState, titleOf, type Generation } from '../src/policy/index.js';
+import { describeState, InvalidInput, titleOf, type Generation } from '../src/policy/index.js';
 import { GenerationRun, type Carried } from './generation.js';
-import { checkedInput } from './input.js';
+import { checkedInput, invalidInput } from './input.js';
 import type { Show } from './progress.js';
 
 export const generationQuery = defineQuery<GenerationState>(STATE_QUERY);
@@ -43,6 +43,7 @@ export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
  */
 export async function generateMedia(input: GenerateMediaInput, carried?: Carried): Promise<GenerationResult> {
   const generation = checkedInput(input);
+  if (carried !== undefined) refuseForeign();
   const run: GenerationRun = new GenerationRun(
     generation,
     {
@@ -97,6 +98,12 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
   const result = await run.run();
   await condition(allHandlersFinished);
   return result;
+}
+
+/** What a run hands on is believed, for example that a POST is unanswered, which no spending policy keeps back. */
+function refuseForeign(): void {
+  if (workflowInfo().continuedFromExecutionRunId !== undefined) return;
+  throw invalidInput(new InvalidInput('carried', 'is what this Workflow hands to its own next run; leave it out'));
 }
 
 /** Current details cost no history; the memo costs one event, so it follows milestones only. */

@@ -13,6 +13,7 @@ import { createRivyaClient, staticKey } from '../../src/api/index.js';
 import type { Fence, SubmitInput, SubmitResult } from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
 import { TIMEOUTS } from '../../src/policy/index.js';
+import { parsePolicy } from '../../src/spending-policy.js';
 import { FileStore, Receipts, ReferenceSources } from '../../src/storage/index.js';
 import { until } from '../support/until.js';
 
@@ -235,6 +236,15 @@ describe('an attempt posts nothing', () => {
     emulator.setSwitches({ keyLifetimeMs: 1 });
     expect(await attempt()).toMatchObject({ task: { taskId: task.taskId }, reused: true });
     expect(posts()).toBe(1);
+  });
+
+  test('where the policy forbids the model of the body, whatever the identity beside it says', async () => {
+    const spending = { policy: parsePolicy({ models: ['z-image'] }, 'the policy'), basePrice: async () => 1 };
+    dependencies = { ...dependencies, spending };
+    const identity = { step: null, take: 1, attempt: 1, model: 'z-image', labels: {}, firstKey: 'fox-1' };
+    const submit = { ...input, identity, body: '{"model":"sora-2","prompt":"a fox"}' };
+    await expect(attempt({ submit })).rejects.toMatchObject({ type: 'PolicyDenied' });
+    expect(posts()).toBe(0);
   });
 
   test('where a receipt knows a task of the key with another body', async () => {

@@ -75,6 +75,17 @@ describe.concurrent('a denial names rule and file, says that nothing was paid, a
   });
 });
 
+test('nobody can say that his own submit may have been paid, to get around the policy', async () => {
+  const unanswered = { firstPostedAt: Date.now(), fingerprint: 'unknown' };
+  const state = { phase: 'submitting', model: 'sora-2', attempt: 1, spentKeys: 0, earlier: [], unanswered, hold: null };
+  const carried = { standing: { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null }, wait: null };
+  const { taskQueue } = harness;
+  const args = [{ model: 'sora-2', prompt: 'carried' }, carried];
+  const end = harness.temporal.workflow.execute('generateMedia', { workflowId: 'carried', taskQueue, args });
+  await expect(end).rejects.toMatchObject({ cause: { type: 'InvalidInput', details: [{ field: 'carried' }] } });
+  expect(postsOf('carried')).toBe(0);
+});
+
 test('what is paid or may be is never denied, under rules that deny everything', async () => {
   const input = { model: 'z-image', prompt: 'lost' };
   const handle = await harness.client.start(input, { workflowId: 'paid before the rules' });
