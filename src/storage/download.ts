@@ -129,9 +129,13 @@ async function send(
   }
 }
 
-/** True where a reply begins at the byte that is wanted. */
+/** True where a reply begins at the byte that is wanted, and is of the same file as far as it says. */
 function continues(headers: Dispatcher.ResponseData['headers'], rest: Rest | null): boolean {
-  return rest === null || (headers['content-range']?.toString().startsWith(`bytes ${rest.from}-`) ?? false);
+  if (rest === null) return true;
+  // A host may know Range and not If-Range: then a part of another file comes as 206 too.
+  const now = headers[rest.validator.startsWith('"') ? 'etag' : 'last-modified'];
+  const same = now === undefined || now === rest.validator;
+  return same && (headers['content-range']?.toString().startsWith(`bytes ${rest.from}-`) ?? false);
 }
 
 /** By what a host can tell that a file is still the same: a strong ETag, or its time. */

@@ -277,6 +277,13 @@ describe('a download that breaks off', () => {
         r.writeHead(206, { 'content-range': `bytes 0-${part.length - 1}/${FILM.length}` }).end(part);
       },
     ],
+    [
+      'the right part of another file, from a host that does not know If-Range',
+      (r, from) => {
+        const headers = { etag: '"v2"', 'content-range': `bytes ${from}-${FILM.length - 1}/${FILM.length}` };
+        r.writeHead(206, headers).end(Buffer.alloc(FILM.length - from));
+      },
+    ],
     ['no such part', (r) => void r.writeHead(416).end()],
   ])('never joins what does not belong together: %s', async (_name, second) => {
     const first = breaking({ etag: '"v1"' }, []);
