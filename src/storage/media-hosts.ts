@@ -46,8 +46,10 @@ export class MediaHosts {
    * The connections for a link.
    * @throws ResultError for a host that results are not fetched from.
    */
-  async for({ protocol, host, hostname }: URL): Promise<Dispatcher> {
-    if (this.#trustedHosts.has(host)) return this.#trusted;
+  async for({ protocol, host, hostname, port }: URL): Promise<Dispatcher> {
+    // A URL leaves out the port of its scheme; who lists the host may have written it.
+    const spelled = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+    if (this.#trustedHosts.has(host) || this.#trustedHosts.has(spelled)) return this.#trusted;
     if (protocol !== 'https:') throw refused(`The result link to ${host} is not HTTPS. ${HOW_TO_ALLOW}`);
     // No connection asks the DNS about an address.
     const address = hostname.replace(/^\[|\]$/g, '');
@@ -66,9 +68,15 @@ export class MediaHosts {
   }
 }
 
+// All of IPv6 that has ever been given out. The rest holds old spellings of IPv4 (`::7f00:1` is 127.0.0.1), and what a
+// network may use for itself.
+const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
+
 /** True for an address of the public internet: no private, local, shared, reserved, multicast or translated one. */
 export function isPublic(address: string): boolean {
-  return isIP(address) !== 0 && ipaddr.parse(address).range() === 'unicast';
+  if (isIP(address) === 0) return false;
+  const parsed = ipaddr.parse(address);
+  return parsed.range() === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(GLOBAL_IPV6));
 }
 
 /** What a failed connection to a host means, where its addresses were the reason. */

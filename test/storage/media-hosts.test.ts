@@ -3,7 +3,7 @@ import type { lookup as lookUp } from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isPublic } from '../../src/storage/media-hosts.js';
+import { isPublic, MediaHosts } from '../../src/storage/media-hosts.js';
 import { closeAll, film, filesIn, newResults, resultOf, serve } from './media-server.js';
 
 const servers: Server[] = [];
@@ -46,8 +46,9 @@ describe('an address', () => {
     ['reserved', ['192.0.2.1', '198.18.0.1', '198.51.100.1', '203.0.113.1', '240.0.0.1', '2001:db8::1', '100::1']],
     [
       'an IPv4 address in another form',
-      ['::ffff:10.0.0.1', '::ffff:8.8.8.8', '64:ff9b::a00:1', '64:ff9b:1::1', '2002:a00:1::', '::10.0.0.1'],
+      ['::ffff:10.0.0.1', '::ffff:8.8.8.8', '64:ff9b::a00:1', '64:ff9b:1::1', '2002:a00:1::', '::10.0.0.1', '::a00:1'],
     ],
+    ['not given out', ['::2', '100:0:0:1::1', '4000::1', 'a00::1']],
     ['no address', ['', 'localhost', '1.2.3', '8.8.8.8 ']],
   ])('that is %s is not public', (_what, addresses) => {
     expect(addresses.filter(isPublic)).toEqual([]);
@@ -59,11 +60,21 @@ describe('an address', () => {
   });
 });
 
+test('a trusted host may be listed with the port of its scheme, which a URL leaves out', async () => {
+  const hosts = new MediaHosts({ trustedHosts: new Set(['10.0.0.1:443', 'media.example:80']), env: {} });
+  await hosts.for(new URL('https://10.0.0.1/a.png'));
+  await hosts.for(new URL('http://media.example/a.png'));
+  await expect(hosts.for(new URL('http://10.0.0.1/a.png'))).rejects.toThrow('is not HTTPS');
+  await expect(hosts.for(new URL('http://media.example:8080/a.png'))).rejects.toThrow('is not HTTPS');
+  await hosts.close();
+});
+
 describe('a link to a host that is not trusted', () => {
   test.each([
     'https://127.0.0.1/a.png',
     'https://[::1]/a.png',
     'https://[::ffff:127.0.0.1]/a.png',
+    'https://[::127.0.0.1]/a.png',
     'https://0x7f.1/a.png',
     'https://2130706433/a.png',
     'https://169.254.169.254/latest/meta-data',
