@@ -60,7 +60,11 @@ export class Results {
     }
     const url = result.input.urls[result.n - 1];
     if (url === undefined) throw new RangeError(`There is no result ${result.n}.`);
-    const file = await this.#fetch(url, name, options);
+    const file = await this.#fetch(url, name, options, async () => {
+      // While this one arrived, for minutes perhaps, another task may have taken the name; its result is not replaced.
+      if ((await this.#place(result)).name === name) return;
+      throw new ResultError(`The name ${name} was taken while its result arrived.`, { retryable: true });
+    });
     // After its file, so that a sidecar always tells of a whole one.
     const text = sidecarText(file, { ...result, prompts: this.#prompts, storedAt: new Date() });
     await this.#store.write(`${name}.json`, text);
@@ -96,7 +100,13 @@ export class Results {
     }
   }
 
-  async #fetch(url: string, name: string, { signal, onProgress }: KeepOptions): Promise<StoredFile> {
+  /** @param beforeNaming - Called when all has arrived and nothing has its name yet; what it throws leaves nothing. */
+  async #fetch(
+    url: string,
+    name: string,
+    { signal, onProgress }: KeepOptions,
+    beforeNaming: () => Promise<void>,
+  ): Promise<StoredFile> {
     const hash = createHash('sha256');
     let bytes = 0;
     let reportedAt = 0;
@@ -110,6 +120,7 @@ export class Results {
         }
         yield chunk;
       }
+      await beforeNaming();
     }
     const source = download(url, this.#hosts, { maxBytes: this.#maxBytes, signal });
     try {

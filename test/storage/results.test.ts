@@ -133,6 +133,23 @@ describe('a stored result', () => {
     expect(await results.keep(resultOf(url, { taskId: 'task_2' }))).toEqual(second);
   });
 
+  test('of another task that arrives at the same time under the same name takes nothing away', async () => {
+    let finish = (): void => undefined;
+    const url = await serve((q, r) => {
+      if (q.url === '/b') return void r.end(film(5_000));
+      r.write(FILM.subarray(0, 10_000));
+      finish = () => void r.end(FILM.subarray(10_000));
+    });
+    const { results, directory } = await newResults([url]);
+    const slow = results.keep(resultOf(url));
+    await until(async () => (await filesIn(directory)).length > 0);
+    const quick = await results.keep(resultOf(`${url}/b`, { taskId: 'task_2' }));
+    finish();
+    await expect(slow).rejects.toMatchObject({ name: 'ResultError', retryable: true });
+    expect(sha256(await readFile(fileURLToPath(quick.uri)))).toBe(sha256(film(5_000)));
+    expect(await filesIn(directory)).toEqual(['job/1.json', 'job/1.mp4']);
+  });
+
   test('appears under its name when it is whole, and not before', async () => {
     let finish = (): void => undefined;
     const url = await serve((_q, r) => {
