@@ -33,7 +33,7 @@ export class FileStore implements Store {
   constructor(address: string) {
     const rest = address.slice('file:'.length);
     if (rest === '') throw new StoreSettingError('"file:" needs a directory, for example file:./output');
-    this.#directory = rest.startsWith('//') ? fileURLToPath(address) : path.resolve(rest);
+    this.#directory = rest.startsWith('//') ? directoryOf(address) : path.resolve(rest);
     this.address = address;
   }
 
@@ -151,6 +151,15 @@ export class FileStore implements Store {
       if (reason(error) === 'ENOENT') return none;
       throw new StoreUnavailable(`The store ${this.address} cannot be read (${reason(error)}).`);
     }
+  }
+}
+
+/** The directory of a URL, in which the first name after "//" is a host: `file://output` is none. */
+function directoryOf(url: string): string {
+  try {
+    return fileURLToPath(url);
+  } catch {
+    throw new StoreSettingError(`${url} is not the URL of a directory: write file:./output or file:///data/output`);
   }
 }
 

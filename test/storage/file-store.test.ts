@@ -96,6 +96,13 @@ describe('a store address', () => {
   test.each(['ftp://x', 's4:bucket', 'output', ''])('of an unknown kind is refused: %s', (address) => {
     expect(() => openStore(address)).toThrow(StoreSettingError);
   });
+
+  test('with a host in it says how a directory is written', () => {
+    expect(() => openStore('file://output')).toThrow(
+      new StoreSettingError('file://output is not the URL of a directory: write file:./output or file:///data/output'),
+    );
+  });
+
   test('that cannot be written is found by the probe', async () => {
     const file = fileURLToPath(import.meta.url);
     await expect(new FileStore(`file:${file}/below`).probe()).rejects.toThrow('below cannot be written (ENOTDIR)');
