@@ -1,5 +1,6 @@
 import { readSettings, SettingsError, type Settings, type WorkerRole } from '../config.js';
 import { parsePolicy, type SpendingRules } from '../spending-policy.js';
+import type { Store } from '../storage/index.js';
 
 /**
  * Settings in code. What is left out comes from the environment (`RIVYA_*`), with the defaults of the README, so a key can
@@ -16,13 +17,16 @@ export interface RivyaOptions {
   readonly baseUrl?: string;
   /** Calls a minute for this key, over all Workers of the queue: 1 to 100,000. */
   readonly rateLimitPerMinute?: number;
-  /** Where results and receipts are kept, for example `file:/data/rivya`; null: results stay links. */
-  readonly store?: string | null;
+  /** Where results and receipts are kept, for example `file:/data/rivya`, or a store of your own; null: results stay links. */
+  readonly store?: string | Store | null;
   /** What this process runs; only `api` needs the key. */
   readonly roles?: readonly WorkerRole[];
   /** What may be paid for, whatever an input says. */
   readonly policy?: SpendingRules | null;
 }
+
+/** What can stand in a variable as well. */
+type TextOptions = Omit<RivyaOptions, 'store'> & { readonly store?: string | null };
 
 /** The variable that each option stands in for. */
 const VARIABLES = {
@@ -45,7 +49,15 @@ export function withoutRivyaOptions<T extends RivyaOptions>(options: T): Omit<T,
  * The settings of the environment with these options over them.
  * @throws SettingsError that names each wrong option or variable.
  */
-export function settingsOf(options: RivyaOptions, environment: NodeJS.ProcessEnv = process.env): Settings {
+export function settingsOf({ store, ...others }: RivyaOptions, environment = process.env): Settings {
+  if (typeof store !== 'object' || store === null) {
+    return read({ ...others, ...(store !== undefined && { store }) }, environment);
+  }
+  // It is open already: there is no address to read.
+  return { ...read({ ...others, store: null }, environment), store };
+}
+
+function read(options: TextOptions, environment: NodeJS.ProcessEnv): Settings {
   const env = { ...environment };
   // One of the two options replaces both variables.
   if (options.apiKey !== undefined || options.keyFile !== undefined) {
@@ -61,7 +73,7 @@ export function settingsOf(options: RivyaOptions, environment: NodeJS.ProcessEnv
   return named([], () => ({ ...settings, policy: parsePolicy(policy, 'the option "policy"') }));
 }
 
-function asText(value: RivyaOptions[keyof typeof VARIABLES], option: string): string {
+function asText(value: TextOptions[keyof typeof VARIABLES], option: string): string {
   const text = value === null ? '' : String(value);
   // An empty variable counts as not set, and an option that is empty by mistake must not fall back on a default.
   if (text.trim() === '' && !(option === 'store' && value === null)) throw new SettingsError(`${option}: is empty`);
@@ -69,9 +81,9 @@ function asText(value: RivyaOptions[keyof typeof VARIABLES], option: string): st
 }
 
 /** Whoever gave an option looks for its name in the error, not for that of a variable. */
-function named<T>(given: readonly (readonly [option: string, variable: string])[], read: () => T): T {
+function named<T>(given: readonly (readonly [option: string, variable: string])[], work: () => T): T {
   try {
-    return read();
+    return work();
   } catch (error) {
     const names = new Map(given.map(([option, variable]) => [variable, option]));
     const message = error instanceof Error ? error.message : String(error);

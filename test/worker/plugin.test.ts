@@ -5,6 +5,7 @@ import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { GenerationResult } from '../../src/contract/index.js';
 import { createRivyaWorkers, RivyaPlugin, SettingsError, type RivyaOptions } from '../../src/worker/index.js';
+import { MemoryStore } from '../../src/testing/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 
@@ -50,6 +51,20 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
     const worker = await Worker.create({ connection: harness.connection, taskQueue, workflowBundle, plugins });
     expect([...worker.options.activities.keys()]).toEqual([]);
     expect(await worker.runUntil(twoSteps(taskQueue, rivyaQueue))).toHaveLength(2);
+  });
+
+  test('with a store of their own, which takes results, sidecars and receipts', async () => {
+    const taskQueue = `host-${randomUUID()}`;
+    const store = new MemoryStore();
+    process.env['RIVYA_TRUSTED_RESULT_HOSTS'] = new URL(harness.emulator.url).host;
+    const plugins = [new RivyaPlugin({ ...options, store })];
+    delete process.env['RIVYA_TRUSTED_RESULT_HOSTS'];
+    const worker = await Worker.create({ connection: harness.connection, taskQueue, workflowBundle, plugins });
+    const [result] = await worker.runUntil(twoSteps(taskQueue, taskQueue));
+    const [file] = result!.files;
+    expect((await store.open(file!.uri))?.bytes).toBe(file!.bytes);
+    expect(await store.read(file!.uri.replace('memory:', '').replace(/[.]\w+$/, '.json'))).toContain(result!.taskId);
+    expect(await store.list('.rivya/receipts')).toHaveLength(1);
   });
 
   test('with createRivyaWorkers, which runs both queues, and stops', async () => {
