@@ -1,8 +1,10 @@
 import { Context, log } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { FAILURE, MEMO_FIELD, WORKFLOW_TYPE, type FailureDetails, type GenerationMemo } from '../src/contract/index.js';
 import type { Receipts } from '../src/storage/index.js';
 import { nothingKnown } from './failure.js';
+import { decode } from './history.js';
 import { cannotList } from './recall.js';
 
 // Memos cannot be searched, so they are read: a thousand in about a second, and a person waits for the answer once.
@@ -17,12 +19,10 @@ export async function otherOwner(
   const owner = (await receipts?.ownerOf(taskId)) ?? null;
   if (owner !== null) return owner.firstKey === claimedFor ? null : owner.workflowId;
   const { client } = Context.current();
-  const query = `WorkflowType = '${WORKFLOW_TYPE}'`;
   let seen = 0;
   try {
-    for await (const run of client.workflow.list({ query })) {
-      const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
-      if (has(memo, taskId, claimedFor)) return run.workflowId;
+    for await (const { workflowId, memo } of generations(client)) {
+      if (has(memo, taskId, claimedFor)) return workflowId;
       seen += 1;
       if (seen === RUNS) break;
     }
@@ -34,8 +34,29 @@ export async function otherOwner(
   return null;
 }
 
+/** The generations of this namespace with their memos; null where it cannot be read, as with the codec of others. */
+async function* generations(
+  client: Client,
+): AsyncGenerator<{ workflowId: string; memo: Partial<GenerationMemo> | null }> {
+  const { namespace, loadedDataConverter: converter } = client.options;
+  const query = `WorkflowType = '${WORKFLOW_TYPE}'`;
+  let nextPageToken = new Uint8Array();
+  do {
+    const request = { namespace, query, nextPageToken };
+    const { executions, nextPageToken: next } = await client.workflowService.listWorkflowExecutions(request);
+    for (const { execution, memo } of executions) {
+      const workflowId = execution?.workflowId ?? '';
+      const payload = memo?.fields?.[MEMO_FIELD];
+      const context = { type: 'workflow', namespace, workflowId } as const;
+      const read = payload && decode<Partial<GenerationMemo>>({ converter, context }, [payload]).catch(() => null);
+      yield { workflowId, memo: (await read) ?? null };
+    }
+    nextPageToken = Uint8Array.from(next);
+  } while (nextPageToken.length > 0);
+}
+
 /** Whoever waits for a task without a key has only been told its ID. */
-function has(memo: Partial<GenerationMemo> | undefined, taskId: string, claimedFor: string): boolean {
+function has(memo: Partial<GenerationMemo> | null, taskId: string, claimedFor: string): boolean {
   const { firstKey = null, earlier = [] } = memo ?? {};
   const now = memo?.taskId === taskId && firstKey !== null && firstKey !== claimedFor;
   return now || earlier.some((task) => task.taskId === taskId && task.firstKey !== claimedFor);

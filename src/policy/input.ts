@@ -94,7 +94,7 @@ export function readInput(input: unknown): Generation {
   const taskId = readTaskId(fields['taskId']);
   const nothing = prompt === null && references.length === 0 && (params === null || Object.keys(params).length === 0);
   if (taskId === null && nothing) {
-    throw new InvalidInput('prompt', 'is missing, and so are params; give at least one of them');
+    throw new InvalidInput('prompt', 'is missing, and so are params and references; give at least one of them');
   }
 
   const ownKey = text(fields['idempotencyKey'], 'idempotencyKey', 255);

@@ -70,7 +70,7 @@ beforeAll(async () => {
       // The API forgets a key at once, so only what we can read ourselves keeps a task from being paid again.
       switches: { keyLifetimeMs: 1 },
       durations: { image: 800 },
-      faults: ['gateway', 'plugin'].flatMap((way): Fault[] => [
+      faults: ['gateway', 'plugin', 'plain'].flatMap((way): Fault[] => [
         { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'dropAfter' } },
         { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
       ]),
@@ -169,4 +169,24 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
       expect(await tasksOf(prompt)).toEqual([taskId]);
     });
   });
+});
+
+test('a task can be claimed beside generations whose memo only others can read', async () => {
+  const args = [{ model: 'z-image', prompt: 'one whose memo is secret' }];
+  const workflowId = 'codec of others';
+  const other = await temporal.workflow.start('generateMedia', {
+    workflowId,
+    taskQueue: 'nobody polls',
+    args,
+    memo: { rivya: { taskId: 'x' } },
+  });
+  await harness.startWorkers();
+  const prompt = 'unanswered plain';
+  const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: `codec ${prompt}` });
+  await until(async () => (await handle.state())?.hold?.code === 'insufficient_credits');
+  const [taskId] = await tasksOf(prompt);
+  await handle.resume({ taskId: taskId! });
+  expect(await handle.result()).toMatchObject({ taskId });
+  expect(await tasksOf(prompt)).toEqual([taskId]);
+  await other.terminate();
 });

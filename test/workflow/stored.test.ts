@@ -55,6 +55,9 @@ describe('paid once', () => {
     const { tasks, posts } = (await harness.emulator.ledger()).keys[idempotencyKey!]!;
     expect({ tasks: tasks.length, posts }).toEqual({ tasks: 1, posts: 3 });
     await handle.resume({ taskId: tasks[0]! });
+    // A task that is not taken is said in another hold.
+    await until(async () => ['held', 'succeeded'].includes((await stateOf(prompt)).phase));
+    expect((await stateOf(prompt)).hold).toBeNull();
     expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
   });
 
