@@ -1,6 +1,3 @@
-import type { ChatInput, ChatReply } from './chat.js';
-import type { UploadInput, UploadResult } from './references.js';
-
 /** What the Activities take and return. The Workflow sees these types only, never the code. */
 
 /** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
@@ -161,15 +158,4 @@ export interface EstimateResult {
   /** Starting price by model ID; null where the list of models does not tell. */
   readonly prices: Readonly<Record<string, number | null>>;
   readonly currentCredits: number | null;
-}
-
-/** The Activities by their registered names. */
-export interface RivyaActivities {
-  rivyaSubmit(input: SubmitInput): Promise<SubmitResult>;
-  rivyaCheck(input: CheckInput): Promise<CheckResult>;
-  rivyaStore(input: StoreInput): Promise<StoreResult>;
-  rivyaAwait(input: AwaitInput): Promise<AwaitResult>;
-  rivyaUpload(input: UploadInput): Promise<UploadResult>;
-  rivyaChat(input: ChatInput): Promise<ChatReply>;
-  rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
 }

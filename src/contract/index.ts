@@ -5,3 +5,4 @@ export * from './failures.js';
 export * from './generation.js';
 export * from './names.js';
 export * from './references.js';
+export * from './registered.js';

@@ -1,10 +1,11 @@
 import type { MediaKind } from './activities.js';
-import type { GenerationResult } from './generation.js';
 
 /** What of an earlier result a reference needs: a `GenerationResult`, or any object that has these fields of it. */
-export type ReferenceOrigin = Pick<GenerationResult, 'taskId' | 'urls'> & {
+export interface ReferenceOrigin {
+  readonly taskId: string;
+  readonly urls: readonly string[];
   readonly files?: readonly { readonly uri: string; readonly sha256: string }[];
-};
+}
 
 /** Media that a generation is made from. Exactly one of `path`, `uri`, `url` and `from` says where it is. */
 export interface ReferenceInput {

@@ -3,24 +3,9 @@ import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
 import { findModel, type Model } from './catalogue.js';
 import type { Idempotency } from './idempotency.js';
 import { json, Refusal, refusalReply, type Reply } from './replies.js';
-import type { State } from './state.js';
+import type { ChatRecord, State } from './state.js';
 import type { EmulatorKey } from './types.js';
 import { invalid, isObject, jsonBody } from './validate.js';
-
-/** A message that was answered, and paid for. */
-export interface ChatRecord {
-  readonly id: string;
-  readonly account: string;
-  readonly model: string;
-  readonly sessionId: string;
-  readonly message: string;
-  /** Idempotency key of the call. */
-  readonly key: string | null;
-  readonly reserved: number;
-  readonly final: number;
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number;
-}
 
 const FIELDS = new Set([
   'model',

@@ -4,23 +4,8 @@ import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
 import { findModel, type Model } from './catalogue.js';
 import { parseMultipart } from './multipart.js';
 import { json, Refusal, type Reply } from './replies.js';
-import { sha256, type State } from './state.js';
+import { sha256, type State, type UploadedFile } from './state.js';
 import type { EmulatorKey } from './types.js';
-
-/** A file that was uploaded. Its bytes are kept in memory alone. */
-export interface UploadedFile {
-  readonly id: string;
-  readonly account: string;
-  readonly kind: MediaKind;
-  readonly mimeType: string;
-  readonly name: string;
-  readonly bytes: number;
-  readonly sha256: string;
-  /** For video and audio. */
-  readonly durationToken: string | null;
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number;
-}
 
 const MB = 1024 * 1024;
 const MAX_BYTES: Readonly<Record<MediaKind, number>> = { image: 10 * MB, video: 50 * MB, audio: 10 * MB };

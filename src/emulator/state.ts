@@ -1,9 +1,38 @@
 import { createHash } from 'node:crypto';
-import type { UploadedFile } from './files.js';
-import type { ChatRecord } from './chats.js';
+import type { MediaKind } from '../contract/index.js';
 import { Journal, type Put } from './journal.js';
 import { finalCredits, statusAt, type Task } from './tasks.js';
 import type { Ledger, LedgerChat, LedgerFile, LedgerKey, LedgerTask } from './types.js';
+
+/** A message that was answered, and paid for. */
+export interface ChatRecord {
+  readonly id: string;
+  readonly account: string;
+  readonly model: string;
+  readonly sessionId: string;
+  readonly message: string;
+  /** Idempotency key of the call. */
+  readonly key: string | null;
+  readonly reserved: number;
+  readonly final: number;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
+
+/** A file that was uploaded. Its bytes are kept in memory alone. */
+export interface UploadedFile {
+  readonly id: string;
+  readonly account: string;
+  readonly kind: MediaKind;
+  readonly mimeType: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** For video and audio. */
+  readonly durationToken: string | null;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+}
 
 export function sha256(data: string | Buffer): string {
   return createHash('sha256').update(data).digest('hex');
