@@ -129,3 +129,14 @@ export async function promptedImage(
 export async function estimate(requests: GenerationStep[], taskQueue: string): Promise<CreditEstimate> {
   return estimateCredits(requests, { taskQueue });
 }
+
+/** A prompt written by a chat model, the image of it, and a video that is made from the image. */
+export async function film(
+  request: ChatRequest,
+  image: Omit<GenerateMediaInput, 'prompt'>,
+  video: GenerateMediaInput,
+): Promise<{ chat: ChatResult; image: GenerationResult; video: GenerationResult }> {
+  const begun = await promptedImage(request, image);
+  const references = [{ from: begun.image, kind: 'image' as const }];
+  return { ...begun, video: await generate({ ...video, references }, { step: 'video' }) };
+}
