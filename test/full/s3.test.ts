@@ -61,7 +61,7 @@ test('a Worker that is killed in the middle of an upload of 200 MB: one object, 
   await using harness = await harnessFor(url);
   const place = placeFor(harness, url, 'killed');
   const address = place.env.RIVYA_STORE;
-  const handle = await harness.client.start({ model: 'sora-2', prompt: 'large' }, { workflowId: 'large' });
+  const handle = await harness.client.start({ model: 'sora-2', prompt: 'large' }, { workflowId: 's3-large' });
   const first = spawnWorker(place);
   await until(async () => (await partsOf(server)) > 9);
   await kill(first);
@@ -76,12 +76,12 @@ test('a Worker that is killed in the middle of an upload of 200 MB: one object, 
   for (let n = 0; n < 200; n++) expected.update(CHUNK);
   const sha256 = expected.digest('hex');
   expect(hash.digest('hex')).toBe(sha256);
-  expect(files).toMatchObject([{ uri: `${address}/large/1.mp4`, bytes: 200 * MB, sha256 }]);
-  expect((await store.list('large')).toSorted()).toEqual(['1.json', '1.mp4']);
+  expect(files).toMatchObject([{ uri: `${address}/s3-large/1.mp4`, bytes: 200 * MB, sha256 }]);
+  expect((await store.list('s3-large')).toSorted()).toEqual(['1.json', '1.mp4']);
   const { keys, paidTasks } = await harness.emulator.ledger();
   expect([paidTasks, Object.values(keys)]).toMatchObject([1, [{ tasks: [taskId] }]]);
 
-  const left = keyIn(server, `${address}/large/1.mp4`);
+  const left = keyIn(server, `${address}/s3-large/1.mp4`);
   expect(await uploadsIn(server, address)).toEqual([left]);
   await ageUploads(server, [left]);
   await store.probe();
@@ -111,7 +111,7 @@ test('a server that is stopped while a result is stored: one hold, and resume de
   await using harness = await harnessFor(url);
   const worker = spawnWorker(placeFor(harness, url, 'stopped'));
   try {
-    const handle = await harness.client.start({ model: 'sora-2', prompt: 'stopped' }, { workflowId: 'stopped' });
+    const handle = await harness.client.start({ model: 'sora-2', prompt: 'stopped' }, { workflowId: 's3-stopped' });
     await storing;
     await server.stop();
     mayEnd();
