@@ -158,7 +158,7 @@ function postsOf(prompt: string): number {
 
 function charges(...args: string[]): Promise<Finished> {
   const env = {
-    TEMPORAL_ADDRESS: harness.address,
+    ...harness.temporalEnv,
     RIVYA_STORE: `file:${harness.output}`,
     RIVYA_BASE_URL: harness.emulator.url,
     XDG_DATA_HOME: cwd,

@@ -168,7 +168,7 @@ function recover(...args: string[]): Promise<Finished> {
 }
 
 function recoverWith(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Finished> {
-  const settings = { TEMPORAL_ADDRESS: harness.address, XDG_DATA_HOME: cwd };
+  const settings = { ...harness.temporalEnv, XDG_DATA_HOME: cwd };
   return runCommand(['recover', ...args], { cwd, env: { ...settings, ...env } });
 }
 

@@ -39,7 +39,8 @@ async function creditsAfterKill(harness: Harness, step: Step): Promise<number> {
   const name = `${step.join(' ')}${harness === forgetting ? ' (forgotten)' : ''}`;
   // A queue of its own, so that this Worker meets this generation only.
   const taskQueue = `steps ${name}`;
-  const place = { emulator: harness.emulator, output: harness.output, taskQueue };
+  const { emulator, output, temporalEnv } = harness;
+  const place = { emulator, output, temporalEnv, taskQueue };
   const client = new GenerationClient(harness.temporal, { taskQueue });
   const handle = await client.start({ model: 'z-image', prompt: name }, { workflowId: name });
   const first = spawnWorker({ ...place, at: { step, signal: 'SIGKILL' } });

@@ -104,7 +104,7 @@ test('a passed deadline says all that is known, and the very command that it pri
   const command = /rivya-temporal (generate .+)$/.exec(message)![1]!;
   const { status, stdout, stderr } = await runCommand([...command.split(' '), '--json'], {
     cwd: harness.output,
-    env: { TEMPORAL_ADDRESS: harness.address, RIVYA_TASK_QUEUE: harness.taskQueue },
+    env: { ...harness.temporalEnv, RIVYA_TASK_QUEUE: harness.taskQueue },
   });
   expect({ status, stderr }).toMatchObject({ status: 0 });
   expect(JSON.parse(stdout)).toMatchObject({ taskId, status: 'succeeded', reused: true, files: [expect.anything()] });

@@ -21,6 +21,10 @@ export function quietRuntime(): void {
 export interface Harness extends AsyncDisposable {
   /** `host:port` of its Temporal server. */
   readonly address: string;
+  /** Its namespace, for what does not go through `temporal`. */
+  readonly namespace: string;
+  /** Leads a process to both. */
+  readonly temporalEnv: NodeJS.ProcessEnv;
   readonly emulator: Emulator;
   readonly temporal: Client;
   readonly client: GenerationClient;
@@ -41,8 +45,8 @@ interface WorkersChange {
 }
 
 /**
- * An emulator, a task queue of its own and running Workers on the shared Temporal server, or on one of its own where
- * `dynamicConfig` is given.
+ * An emulator, a namespace and running Workers on the shared Temporal server, or on one of its own where `dynamicConfig`
+ * is given.
  */
 export async function startHarness({
   emulator,
@@ -62,7 +66,8 @@ export async function startHarness({
       : await startDevServer({ log: () => undefined, ui: false, port: 0, dynamicConfig });
   const address = server?.address ?? inject('temporalAddress');
   const connection = await NativeConnection.connect({ address });
-  const temporal = new Client({ connection: await Connection.connect({ address }) });
+  const namespace = await ownNamespace(connection);
+  const temporal = new Client({ connection: await Connection.connect({ address }), namespace });
   const environment = await createTestEnvironment({
     environment: { client: temporal, nativeConnection: connection },
     taskQueue: `test-${randomUUID()}`,
@@ -74,6 +79,8 @@ export async function startHarness({
   return {
     ...environment,
     address,
+    namespace,
+    temporalEnv: { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace },
     temporal,
     client: environment.generations,
     settings: readSettings(environment.env),
@@ -92,6 +99,18 @@ export async function startHarness({
       await server?.stop();
     },
   };
+}
+
+/**
+ * Two tests with one Workflow ID in one namespace would be two runs of one generation, and one would find what the other
+ * has paid.
+ */
+async function ownNamespace({ workflowService }: NativeConnection): Promise<string> {
+  const namespace = `test-${randomUUID()}`;
+  // The shortest that the Service takes.
+  const workflowExecutionRetentionPeriod = { seconds: 86_400 as never };
+  await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+  return namespace;
 }
 
 /** The policy as a file, or no file. */

@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { inject } from 'vitest';
 import type { Emulator } from '../../src/emulator/index.js';
 
 /** Where a Worker process sends itself a signal: before or after the n-th side effect of a kind. */
@@ -9,6 +8,7 @@ export type Step = readonly [when: 'before' | 'after', what: string, which: numb
 
 export interface WorkerProcessOptions {
   readonly emulator: Pick<Emulator, 'url' | 'apiKey'>;
+  readonly temporalEnv: NodeJS.ProcessEnv;
   readonly taskQueue: string;
   /** Directory of the store. */
   readonly output: string;
@@ -21,6 +21,7 @@ export interface WorkerProcessOptions {
 /** A Worker as a process of its own, from the build. */
 export function spawnWorker({
   emulator,
+  temporalEnv,
   taskQueue,
   output,
   env = {},
@@ -34,7 +35,7 @@ export function spawnWorker({
     stdio,
     env: {
       ...process.env,
-      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      ...temporalEnv,
       RIVYA_API_KEY: emulator.apiKey,
       RIVYA_BASE_URL: emulator.url,
       RIVYA_TASK_QUEUE: taskQueue,

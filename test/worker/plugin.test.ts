@@ -36,8 +36,8 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
     const taskQueue = `host-${randomUUID()}`;
     const plugins = [new RivyaPlugin(options)];
     const activities = { mine: async () => 'mine' };
-    const { connection } = harness;
-    const worker = await Worker.create({ connection, taskQueue, workflowBundle, activities, plugins });
+    const { connection, namespace } = harness;
+    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, activities, plugins });
     expect([...worker.options.activities.keys()]).toEqual(['mine', 'rivyaStore', 'rivyaAwait']);
     const results = await worker.runUntil(twoSteps(taskQueue, taskQueue));
     expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
@@ -47,8 +47,9 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
   test('with the plugin and a queue of another name: everything runs beside the Worker', async () => {
     const taskQueue = `host-${randomUUID()}`;
     const rivyaQueue = `rivya-${randomUUID()}`;
+    const { connection, namespace } = harness;
     const plugins = [new RivyaPlugin({ ...options, taskQueue: rivyaQueue, roles: ['results', 'api'] })];
-    const worker = await Worker.create({ connection: harness.connection, taskQueue, workflowBundle, plugins });
+    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins });
     expect([...worker.options.activities.keys()]).toEqual([]);
     expect(await worker.runUntil(twoSteps(taskQueue, rivyaQueue))).toHaveLength(2);
   });
@@ -56,10 +57,11 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
   test('with a store of their own, which takes results, sidecars and receipts', async () => {
     const taskQueue = `host-${randomUUID()}`;
     const store = new MemoryStore();
+    const { connection, namespace } = harness;
     process.env['RIVYA_TRUSTED_RESULT_HOSTS'] = new URL(harness.emulator.url).host;
     const plugins = [new RivyaPlugin({ ...options, store })];
     delete process.env['RIVYA_TRUSTED_RESULT_HOSTS'];
-    const worker = await Worker.create({ connection: harness.connection, taskQueue, workflowBundle, plugins });
+    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins });
     const [result] = await worker.runUntil(twoSteps(taskQueue, taskQueue));
     const [file] = result!.files;
     expect((await store.open(file!.uri))?.bytes).toBe(file!.bytes);
@@ -69,8 +71,8 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
 
   test('with createRivyaWorkers, which runs both queues, and stops', async () => {
     const taskQueue = `host-${randomUUID()}`;
-    const { connection } = harness;
-    const workers = await createRivyaWorkers({ ...options, connection, taskQueue, workflowBundle });
+    const { connection, namespace } = harness;
+    const workers = await createRivyaWorkers({ ...options, connection, namespace, taskQueue, workflowBundle });
     const running = workers.run();
     expect(await twoSteps(taskQueue, taskQueue)).toHaveLength(2);
     workers.shutdown();
@@ -81,18 +83,26 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
 describe('given more than once it applies once', () => {
   test('to the connection and to the Worker, as one plugin or as two', async () => {
     const plugin = new RivyaPlugin(options);
+    const { namespace } = harness;
     const connection = await NativeConnection.connect({ address: harness.address, plugins: [plugin] });
     for (const again of [plugin, new RivyaPlugin(options)]) {
       const taskQueue = `host-${randomUUID()}`;
       const before = apiWorkersSoFar();
-      const worker = await Worker.create({ connection, taskQueue, workflowBundle, plugins: [again] });
+      const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins: [again] });
       await worker.runUntil(until(() => apiWorkersSoFar() > before));
       expect(apiWorkersSoFar() - before).toBe(1);
     }
     // And beside Workers that are ours already.
     const taskQueue = `host-${randomUUID()}`;
     const before = apiWorkersSoFar();
-    const workers = await createRivyaWorkers({ ...options, connection, taskQueue, workflowBundle, plugins: [plugin] });
+    const workers = await createRivyaWorkers({
+      ...options,
+      connection,
+      namespace,
+      taskQueue,
+      workflowBundle,
+      plugins: [plugin],
+    });
     const running = workers.run();
     await until(() => apiWorkersSoFar() > before);
     workers.shutdown();
@@ -117,10 +127,10 @@ describe('given more than once it applies once', () => {
     ['of the Worker', 2, () => [], () => [other(), rivya(), other()]],
     ['of the connection', 3, () => [other(), rivya(), other()], () => [other()]],
   ])('and so does each other plugin %s, to either Worker', async (_, times, ofConnection, ofWorker) => {
-    const { address } = harness;
+    const { address, namespace } = harness;
     const connection = await NativeConnection.connect({ address, plugins: ofConnection() });
     const taskQueue = `host-${randomUUID()}`;
-    const worker = await Worker.create({ connection, taskQueue, workflowBundle, plugins: ofWorker() });
+    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins: ofWorker() });
     await worker.runUntil(until(() => Counting.seen.has(`${taskQueue}-api`)));
     expect(Counting.seen.get(taskQueue)).toBe(times);
     expect(Counting.seen.get(`${taskQueue}-api`)).toBe(times);
@@ -148,10 +158,10 @@ describe('what cannot work is refused at start, by name', () => {
   });
 
   test('an Activity of one of our names, from the user or from a plugin that comes later', async () => {
-    const { connection } = harness;
+    const { connection, namespace } = harness;
     const mine = { rivyaStore: async () => 'mine' };
     const plugin = new RivyaPlugin(options);
-    const common = { connection, taskQueue: `host-${randomUUID()}`, workflowBundle };
+    const common = { connection, namespace, taskQueue: `host-${randomUUID()}`, workflowBundle };
     const refused = expect.objectContaining({ name: 'SettingsError', message: expect.stringContaining('rivyaStore') });
     await expect(Worker.create({ ...common, activities: mine, plugins: [plugin] })).rejects.toEqual(refused);
     await expect(createRivyaWorkers({ ...common, ...options, activities: mine })).rejects.toEqual(refused);

@@ -8,7 +8,7 @@ test('the Workers that call the API tell the Service the limit of the settings',
   await using harness = await startHarness({ env: { RIVYA_RATE_LIMIT_PER_MINUTE: '600' } });
   const limit = async (): Promise<number | null | undefined> => {
     const { effectiveRateLimit } = await harness.temporal.workflowService.describeTaskQueue({
-      namespace: 'default',
+      namespace: harness.namespace,
       taskQueue: { name: `${harness.taskQueue}-api` },
       taskQueueType: temporal.api.enums.v1.TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
       reportConfig: true,

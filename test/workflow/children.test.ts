@@ -2,11 +2,12 @@
  * Generations as children of somebody's own Workflow. The API forgets every key and there is no store, so only what
  * Temporal remembers keeps them from being paid twice.
  */
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowFailedError, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memoOf } from '../../src/client.js';
 import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { activitiesOf, pause } from '../support/pause.js';
 import { resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
 
@@ -195,10 +196,20 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await handleOf(workflowId).terminate();
     const again = await start(workflowId, 'oneStep', image('stuck and deleted'), true);
     await isWaitingForRun(workflowId);
+    // The Service terminates it first, and a look between the two would say so.
+    await pause(harness.temporal, workflowId, 'rivyaAwait');
     await harness.temporal.workflowService.deleteWorkflowExecution({
-      namespace: 'default',
+      namespace: harness.namespace,
       workflowExecution: { workflowId: `${workflowId}/only` },
     });
+    const child = handleOf(`${workflowId}/only`);
+    await until(async () =>
+      child.describe().then(
+        () => false,
+        (error) => error instanceof WorkflowNotFoundError,
+      ),
+    );
+    await harness.temporal.workflowService.unpauseActivity(activitiesOf(harness.temporal, workflowId, 'rivyaAwait'));
     expect(await failureOf(again)).toMatchObject({
       type: 'SubmitUnresolved',
       message: expect.stringContaining('no longer known to Temporal'),

@@ -77,7 +77,7 @@ beforeAll(async () => {
     },
     workers: false,
   });
-  temporal = new Client({ connection: harness.temporal.connection, dataConverter });
+  temporal = new Client({ connection: harness.temporal.connection, namespace: harness.namespace, dataConverter });
   const { apiKey, url } = harness.emulator;
   options = { apiKey, baseUrl: url, rateLimitPerMinute: 60_000, store: null };
 });
@@ -105,8 +105,8 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
   const taskQueue = `codec-${way}-${randomUUID()}`;
   let stop: () => Promise<void>;
   beforeAll(async () => {
-    const { connection } = harness;
-    const common = { connection, dataConverter, workflowBundle };
+    const { connection, namespace } = harness;
+    const common = { connection, namespace, dataConverter, workflowBundle };
     const workers =
       way === 'gateway'
         ? await createRivyaWorkers({ ...options, ...common, taskQueue })

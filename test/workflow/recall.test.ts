@@ -119,7 +119,7 @@ describe.each([
           { ...harness.settings, taskQueue, roles: new Set(roles) },
           {
             connection: harness.connection,
-            namespace: 'default',
+            namespace: harness.namespace,
             workflows: { workflowBundle: { codePath: inject('bundle') } },
           },
         );

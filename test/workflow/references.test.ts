@@ -288,7 +288,7 @@ describe.concurrent('one reference', () => {
     const other = { ...harness.settings, ...keysOf('rvya_sk_other'), taskQueue };
     const workers = await startWorkers(other, {
       connection: harness.connection,
-      namespace: 'default',
+      namespace: harness.namespace,
       workflows: { workflowBundle: { codePath: inject('bundle') } },
     });
     const handle = await harness.temporal.workflow.start('generateMedia', {

@@ -9,6 +9,7 @@ import type { GenerationResult, TaskSnapshot } from '../../src/contract/index.js
 import { Receipts } from '../../src/storage/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { stateOf } from '../support/state.js';
+import { activitiesOf, pause } from '../support/pause.js';
 import { until } from '../support/until.js';
 
 const { WORKFLOW_EXECUTION_STATUS_RUNNING } = temporal.api.enums.v1.WorkflowExecutionStatus;
@@ -38,11 +39,6 @@ async function messageOf(handle: GenerationHandle): Promise<string> {
 async function between(handle: GenerationHandle): Promise<boolean> {
   const [submit] = (await handle.describe()).raw.pendingActivities ?? [];
   return submit?.state === PENDING_ACTIVITY_STATE_SCHEDULED && (submit.attempt ?? 0) > 1;
-}
-
-function pauseSubmit({ temporal: client }: Harness, workflowId: string): Promise<unknown> {
-  const execution = { workflowId };
-  return client.workflowService.pauseActivity({ namespace: 'default', execution, type: 'rivyaSubmit' });
 }
 
 describe.concurrent('where only Temporal remembers', () => {
@@ -108,7 +104,7 @@ describe.concurrent('where only Temporal remembers', () => {
     const input = { model: 'z-image', prompt, options: { idempotencyWindow: WINDOW_MS } };
     const { workflowId } = await harness.client.start(input);
     await until(async () => (await tasksOf(harness, prompt)).length > 0);
-    await pauseSubmit(harness, workflowId);
+    await pause(harness.temporal, workflowId, 'rivyaSubmit');
     const pausedAt = Date.now();
     await until(() => Date.now() > pausedAt + KEY_LIFETIME_MS);
     const tasks = await tasksOf(harness, prompt);
@@ -235,12 +231,10 @@ describe.concurrent('a receipt', () => {
     const first = await harness.startWorkers();
     const handle = await harness.client.start(input);
     await until(() => between(handle));
-    await pauseSubmit(harness, handle.workflowId);
+    await pause(harness.temporal, handle.workflowId, 'rivyaSubmit');
     await first.stop();
     await harness.temporal.workflowService.resetActivity({
-      namespace: 'default',
-      execution: { workflowId: handle.workflowId },
-      type: 'rivyaSubmit',
+      ...activitiesOf(harness.temporal, handle.workflowId, 'rivyaSubmit'),
       resetHeartbeat: true,
     });
     await harness.startWorkers({ apiKey: SECOND });
@@ -281,6 +275,7 @@ test.concurrent('a link that trails is waited for also when a success of Friday 
   // No real API can be asked on Friday and read on Monday within a test.
   const api = await Worker.create({
     connection: harness.connection,
+    namespace: harness.namespace,
     taskQueue: `${harness.taskQueue}-api`,
     activities: {
       rivyaSubmit: async () => ({ task: { ...task, status: 'queued' }, sinceFirstPostMs: 0, reused: false }),

@@ -27,7 +27,7 @@ async function createByCommand(scheduleId: string): Promise<void> {
     .replace('--task-queue rivya', `--task-queue ${harness.taskQueue}`)
     .replaceAll('fox', scheduleId);
   const binary = await findServerBinary({ kind: 'dev', log: () => undefined });
-  const env = { ...process.env, TEMPORAL_ADDRESS: harness.address };
+  const env = { ...process.env, ...harness.temporalEnv };
   await shell('sh', ['-c', `temporal() { '${binary}' "$@"; }\n${command}`], { env });
 }
 

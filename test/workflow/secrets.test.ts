@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerationHandle } from '../../src/client.js';
 import type { Fault, FaultAction, FaultTarget } from '../../src/emulator/index.js';
 import { runCommand } from '../cli/command.js';
@@ -95,9 +95,8 @@ describe.concurrent.each(KEYS)('a key %s', (_, key) => {
     const faults = echoes(key).map(([prompt, , on, does]): Fault => ({ on, prompt, times: 1, do: does }));
     const ofCredits: Fault = { on: 'credits', do: echoes(key)[0]![3] };
     harness = await startHarness({ workers: false, emulator: { keys: [{ key }], faults: [...faults, ofCredits] } });
-    const { emulator, taskQueue, output } = harness;
     const env = { RIVYA_RATE_LIMIT_PER_MINUTE: '60000' };
-    worker = spawnWorker({ emulator, taskQueue, output, env, stdio: ['ignore', 'pipe', 'pipe'] });
+    worker = spawnWorker({ ...harness, env, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [worker.stdout, worker.stderr]) {
       stream?.on('data', (chunk: Buffer) => (log += chunk.toString()));
     }
@@ -122,7 +121,7 @@ describe.concurrent.each(KEYS)('a key %s', (_, key) => {
           RIVYA_DEBUG: '1',
           RIVYA_BASE_URL: emulator.url,
           RIVYA_TASK_QUEUE: taskQueue,
-          TEMPORAL_ADDRESS: inject('temporalAddress'),
+          ...harness.temporalEnv,
         };
         const { status, stdout, stderr } = await runCommand(args, { env, cwd: directory });
         texts.set(args.join(' '), `${status} ${stdout} ${stderr}`);

@@ -5,17 +5,15 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { temporal } from '@temporalio/proto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memoOf, type GenerationHandle } from '../../src/client.js';
 import type { ErrorCode, Hold } from '../../src/contract/index.js';
 import type { Fault } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { activitiesOf, pause } from '../support/pause.js';
 import { resetToStart } from '../support/reset.js';
 import { stateOf } from '../support/state.js';
 import { until } from '../support/until.js';
-
-const { PENDING_ACTIVITY_STATE_PAUSED } = temporal.api.enums.v1.PendingActivityState;
 
 // Long enough for a second POST on a slow machine, short enough to be waited for.
 const WINDOW_MS = 10_000;
@@ -148,21 +146,12 @@ describe.concurrent('the window', () => {
   async function pausedBeyondWindow(prompt: string, workflowId = prompt): Promise<[GenerationHandle, number]> {
     const handle = await harness.client.start({ model: 'z-image', prompt, options }, { workflowId });
     await until(async () => (await postsOf(prompt)).posts > 0);
-    await harness.temporal.workflowService.pauseActivity({ ...theSubmit(handle), reason: 'test' });
-    const paused = async (): Promise<boolean> =>
-      (await handle.describe()).raw.pendingActivities?.[0]?.state === PENDING_ACTIVITY_STATE_PAUSED;
-    await until(paused);
+    await pause(harness.temporal, handle.workflowId, 'rivyaSubmit');
     await passed(WINDOW_MS, prompt);
     return [handle, (await postsOf(prompt)).posts];
   }
 
-  /** The request that pauses, unpauses or resets the submit Activity, as the UI sends it. */
-  const theSubmit = ({ workflowId }: GenerationHandle) => ({
-    namespace: 'default',
-    execution: { workflowId },
-    type: 'rivyaSubmit',
-    identity: 'test',
-  });
+  const theSubmit = ({ workflowId }: GenerationHandle) => activitiesOf(harness.temporal, workflowId, 'rivyaSubmit');
 
   test('is not passed by a backlog: Workers that come back too late post nothing', async () => {
     const prompt = 'no Worker for long';
