@@ -3,16 +3,20 @@ import type { LoadedDataConverter, SerializationContext } from '@temporalio/comm
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type {
   ChatReply,
+  CheckResult,
   FailureDetails,
   Fence,
+  GenerationIdentity,
   RivyaActivities,
   SubmitInput,
   SubmitResult,
+  TaskSnapshot,
 } from '../src/contract/index.js';
 import { bodyDigest } from '../src/policy/index.js';
 
 /** The Activities that pay. They have one input. */
 const PAID = new Set<unknown>(['rivyaSubmit', 'rivyaChat'] satisfies (keyof RivyaActivities)[]);
+const CHECK: keyof RivyaActivities = 'rivyaCheck';
 
 /** Ends that a Workflow does not see coming, so its memo does not tell what a submit under way had left. */
 export const CUT_OFF: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
@@ -34,19 +38,22 @@ export interface PastSubmit {
   readonly open: Fence | null;
   /** A person had accepted to post again: what the submits before it left open no longer counts. */
   readonly riskAccepted: boolean;
+  readonly riskReason: string | null;
+  /** Not in histories of Workflows that began before there were receipts. */
+  readonly identity: GenerationIdentity | null;
 }
 
-/** What the history of a closed run tells that its memo does not. */
+/** What the history of a run tells that its memo does not. */
 export interface PastRun {
-  /** First argument of the Workflow. */
-  readonly input: unknown;
   /** Type of the failure with which it ended, or null. */
   readonly failure: string | null;
   /** In order, with what came of each, whether the Workflow lived to read it or not. */
   readonly submits: readonly PastSubmit[];
+  /** What the last check of each task said, by task ID. */
+  readonly checked: ReadonlyMap<string, TaskSnapshot>;
 }
 
-/** Reads the history of a closed run. */
+/** Reads the history of a run. */
 export async function readRun(
   client: Client,
   { workflowId, runId }: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>,
@@ -56,26 +63,45 @@ export async function readRun(
   const handle = client.workflow.getHandle(workflowId, runId);
   const { loadedDataConverter: converter, namespace } = client.options;
   const { events = [] } = (await handle.fetchHistory()) as { events?: Event[] };
+  const ends = new Map(events.map((event) => [String(scheduledBy(event)), event]));
   const submits: PastSubmit[] = [];
+  const checked = new Map<string, TaskSnapshot>();
   for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
-    if (!PAID.has(scheduled?.activityType?.name) || scheduled == null || scheduled.activityId === asking) continue;
-    const { activityId } = scheduled;
+    if (scheduled == null || scheduled.activityId === asking) continue;
+    const { activityId, activityType } = scheduled;
+    const end = ends.get(String(eventId));
     const decoder = activityDecoder({ converter, namespace, workflowId, activityId });
+    if (activityType?.name === CHECK) {
+      const payloads = end?.activityTaskCompletedEventAttributes?.result?.payloads;
+      const task = (await decode<CheckResult>(decoder, payloads))?.task;
+      if (task !== undefined) checked.set(task.taskId, task);
+    }
+    if (!PAID.has(activityType?.name)) continue;
     const input = await decode<SubmitInput>(decoder, scheduled.input?.payloads);
     if (input === null) continue;
-    const { idempotencyKey, identity, body, digest, fence, riskAccepted } = input;
+    const { idempotencyKey, identity = null, body, digest, fence, riskAccepted, riskReason = null } = input;
     const firstKey = identity?.firstKey ?? idempotencyKey;
-    const end = events.find((event) => String(scheduledBy(event)) === String(eventId));
     const outcome = end === undefined ? await underWay(handle, activityId, decoder) : await outcomeOf(end, decoder);
     // A refusal never takes away what an earlier submit left unanswered.
     const open = outcome.result === null ? (outcome.open ?? fence) : null;
     const asked = digest ?? bodyDigest(body);
-    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open, riskAccepted });
+    const risk = { riskAccepted, riskReason };
+    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open, ...risk, identity });
   }
-  const input = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
-  const context = { type: 'workflow', namespace, workflowId } as const;
-  return { input: await decode({ converter, context }, input), failure, submits };
+  return { failure, submits, checked };
+}
+
+/** Runs as the Service lists them. The client's own list fails where it cannot decode the memo of one of them. */
+export async function* rawRuns(client: Client, query: string): AsyncGenerator<WorkflowExecutionInfo['raw']> {
+  const { namespace } = client.options;
+  let nextPageToken = new Uint8Array();
+  do {
+    const request = { namespace, query, nextPageToken };
+    const { executions, nextPageToken: next } = await client.workflowService.listWorkflowExecutions(request);
+    yield* executions;
+    nextPageToken = Uint8Array.from(next);
+  } while (nextPageToken.length > 0);
 }
 
 /** First argument of a run, also of one that still runs. */

@@ -8,7 +8,8 @@ import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 import { rivyaUpload } from './upload.js';
 
-export { CUT_OFF, readRun, type PastRun, type PastSubmit } from './history.js';
+export { CUT_OFF, rawRuns, readRun, startInput, type PastRun, type PastSubmit } from './history.js';
+export { READABLE_EVENTS } from './recall.js';
 export type { ActivityDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
 export type { RivyaActivities } from '../src/contract/index.js';
 

@@ -4,7 +4,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import { FAILURE, MEMO_FIELD, WORKFLOW_TYPE, type FailureDetails, type GenerationMemo } from '../src/contract/index.js';
 import type { Receipts } from '../src/storage/index.js';
 import { nothingKnown } from './failure.js';
-import { decode } from './history.js';
+import { decode, rawRuns } from './history.js';
 import { cannotList } from './recall.js';
 
 // Memos cannot be searched, so they are read: a thousand in about a second, and a person waits for the answer once.
@@ -40,19 +40,13 @@ async function* generations(
 ): AsyncGenerator<{ workflowId: string; memo: Partial<GenerationMemo> | null }> {
   const { namespace, loadedDataConverter: converter } = client.options;
   const query = `WorkflowType = '${WORKFLOW_TYPE}'`;
-  let nextPageToken = new Uint8Array();
-  do {
-    const request = { namespace, query, nextPageToken };
-    const { executions, nextPageToken: next } = await client.workflowService.listWorkflowExecutions(request);
-    for (const { execution, memo } of executions) {
-      const workflowId = execution?.workflowId ?? '';
-      const payload = memo?.fields?.[MEMO_FIELD];
-      const context = { type: 'workflow', namespace, workflowId } as const;
-      const read = payload && decode<Partial<GenerationMemo>>({ converter, context }, [payload]).catch(() => null);
-      yield { workflowId, memo: (await read) ?? null };
-    }
-    nextPageToken = Uint8Array.from(next);
-  } while (nextPageToken.length > 0);
+  for await (const { execution, memo } of rawRuns(client, query)) {
+    const workflowId = execution?.workflowId ?? '';
+    const payload = memo?.fields?.[MEMO_FIELD];
+    const context = { type: 'workflow', namespace, workflowId } as const;
+    const read = payload && decode<Partial<GenerationMemo>>({ converter, context }, [payload]).catch(() => null);
+    yield { workflowId, memo: (await read) ?? null };
+  }
 }
 
 /** Whoever waits for a task without a key has only been told its ID. */

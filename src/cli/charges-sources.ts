@@ -1,7 +1,13 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { CUT_OFF, readRun } from '../../activities/index.js';
+import { CUT_OFF, readRun, startInput } from '../../activities/index.js';
 import { memoOf } from '../client.js';
-import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationMemo } from '../contract/index.js';
+import {
+  WORKFLOW_TYPE,
+  type ChatAnswer,
+  type GenerateMediaInput,
+  type GenerationMemo,
+  type TaskSnapshot,
+} from '../contract/index.js';
 import type { ChatReceipt, KeyReceipts, Receipts, TaskReceipt } from '../storage/index.js';
 import type { KeyRecord, PaidTask } from './charges.js';
 import type { Temporal } from './context.js';
@@ -29,22 +35,33 @@ function ofReceipts({ submit, tasks }: KeyReceipts): KeyRecord[] {
   });
 }
 
-/** A chat has no task; its answer stands in its place. */
 function asTask({ answer, ...head }: ChatReceipt): TaskReceipt {
-  const { id, reservedCredits, finalCredits, createdAt, simulated } = answer;
-  const taskId = id ?? answer.messageId ?? `answer under ${head.idempotencyKey}`;
-  return { ...head, taskId, status: 'succeeded', reservedCredits, finalCredits, createdAt, simulated };
+  return { ...head, ...ofAnswer(answer, head.idempotencyKey) };
+}
+
+type Seen = Omit<PaidTask, 'createdAt'> & Pick<TaskSnapshot, 'createdAt'>;
+
+/** A chat has no task; its answer stands in its place. */
+export function ofAnswer(answer: ChatAnswer, idempotencyKey: string): Seen & { readonly simulated: boolean } {
+  const { id, messageId, reservedCredits, finalCredits, createdAt, simulated } = answer;
+  const taskId = id ?? messageId ?? `answer under ${idempotencyKey}`;
+  return { taskId, status: 'succeeded', reservedCredits, finalCredits, createdAt, simulated };
 }
 
 function ofTaskReceipt(receipt: TaskReceipt): PaidTask {
-  const { taskId, status, reservedCredits, finalCredits, createdAt, at, simulated } = receipt;
+  return paidTask(receipt, receipt.at);
+}
+
+/** @param knownSince - ISO 8601, for a task whose own time is not known. */
+export function paidTask(task: Seen, knownSince: string): PaidTask {
+  const { taskId, status, reservedCredits, finalCredits, createdAt, simulated } = task;
   const made = new Date(createdAt ?? Number.NaN);
   // One way to write a time, so that they sort.
-  const written = Number.isNaN(made.getTime()) ? at : made.toISOString();
+  const written = Number.isNaN(made.getTime()) ? knownSince : made.toISOString();
   return { taskId, status, reservedCredits, finalCredits, createdAt: written, simulated };
 }
 
-/** What the runs of a namespace say in their memos, and when the oldest of them began. */
+/** What the runs of generations say in their memos, and when the oldest of them began. */
 export async function recordsOfTemporal({
   client,
   namespace,
@@ -57,13 +74,13 @@ export async function recordsOfTemporal({
     const memo = memoOf(run);
     if (memo !== null) records.push(...ofMemo(memo, run, namespace));
     if (!CUT_OFF.has(run.status.name)) continue;
-    const { input, submits } = await readRun(client, run);
+    const { submits } = await readRun(client, run);
     const last = submits.at(-1);
     const fence = last?.open ?? null;
     const task = last?.result?.task ?? null;
     if (last === undefined || (fence === null && task === null)) continue;
     // It has a memo only if it came to an answer before.
-    const facts = memo ?? (input as Partial<GenerateMediaInput>);
+    const facts = memo ?? ((await startInput(client, run)) as Partial<GenerateMediaInput>);
     const identity = { ...identityOf(facts, run, namespace), idempotencyKey: last.idempotencyKey };
     const tasks = task === null ? [] : [{ ...task, createdAt: startedAt, simulated: task.simulated }];
     records.push({

@@ -145,7 +145,8 @@ function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, Paid
       if (!found.has(made.taskId)) found.set(made.taskId, charged);
     }
   }
-  const tasks = [...found.values()].toSorted((a, b) => a.createdAt.localeCompare(b.createdAt));
+  // All that a memo tells of the time is when its run began, which is the same for each attempt.
+  const tasks = [...found.values()].toSorted((a, b) => a.createdAt.localeCompare(b.createdAt) || a.attempt - b.attempt);
   const answered = new Set(tasks.map(({ idempotencyKey }) => idempotencyKey));
   const open = records.filter(({ idempotencyKey }) => !answered.has(idempotencyKey));
   const unansweredSince = open.flatMap((one) => one.unansweredSince ?? []).toSorted()[0] ?? null;

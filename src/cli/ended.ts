@@ -1,5 +1,5 @@
 import { isGrpcServiceError, WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
-import { readRun, type PastRun } from '../../activities/index.js';
+import { readRun, startInput, type PastRun } from '../../activities/index.js';
 import { memoOf } from '../client.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../contract/index.js';
 import type { Receipts } from '../storage/index.js';
@@ -62,10 +62,9 @@ export async function leftOpen(
   const latest = await describe(temporal, workflowId);
   const ended = latest === null ? undefined : ENDED[latest.status.name as keyof typeof ENDED];
   if (latest === null || ended === undefined || latest.type !== WORKFLOW_TYPE) return null;
-  const history = (runId: string): Promise<PastRun> => readRun(client, { workflowId, runId });
   // The list trails the truth, and a query may leave out the last run.
   const { runId } = latest;
-  const newest = await history(runId);
+  const newest = await readRun(client, { workflowId, runId });
   const others = runs.filter((run) => run.runId !== runId);
   let open = openOf([{ runId, memo: memoOf(latest) }, ...others], lastSubmit(newest));
   if (open?.kind === 'unanswered' && open.firstKey !== null && receipts !== null) {
@@ -74,7 +73,7 @@ export async function leftOpen(
     if (task !== undefined) open = openTask(open.runId, task);
   }
   if (open === null) return null;
-  const { input } = open.runId === runId ? newest : await history(open.runId);
+  const input = await startInput(client, { workflowId, runId: open.runId });
   const how = newest.failure === null ? ended : `${ended} (${newest.failure})`;
   return { workflowId, ended: how, open, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
 }

@@ -34,6 +34,12 @@ const failed = { status: 'failed', finalCredits: 0 };
 const flagsOf = (...records: KeyRecord[]): string[] =>
   chargesOf(records).flatMap(({ flags }) => flags.map(({ code }) => code));
 
+test('attempts of which only the run is known stand in their order', () => {
+  const second = record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] });
+  const [charge] = chargesOf([second, record({ tasks: [task('a', failed)] })]);
+  expect(charge?.tasks.map(({ taskId }) => taskId)).toEqual(['a', 'b']);
+});
+
 describe('flags', () => {
   test.each<[string, KeyRecord[], string[]]>([
     ['nothing wrong with one task', [record({ tasks: [task('a')] })], []],

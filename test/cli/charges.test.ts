@@ -37,8 +37,6 @@ interface Document {
 
 beforeAll(async () => {
   harness = await startHarness({
-    // Of its own, because the command is about all Workflows of a namespace.
-    dynamicConfig: {},
     emulator: {
       switches: { keyLifetimeMs: 1 },
       faults: [{ on: 'status', prompt: 'taken up', do: { kind: 'status', status: 'processing' } }],
@@ -97,7 +95,15 @@ beforeAll(async () => {
     harness.temporal.workflow.execute('twoSteps', {
       workflowId: 'poster',
       taskQueue: harness.taskQueue,
-      args: ['sketch', 'print'].map((prompt) => ({ ...inputOf(prompt), options: { taskQueue: harness.taskQueue } })),
+      args: ['sketch', 'print'].map((prompt) => ({
+        ...inputOf(prompt, { labels: { team: 'blue' } }),
+        options: { taskQueue: harness.taskQueue },
+      })),
+    }),
+    harness.temporal.workflow.execute('oneChat', {
+      workflowId: 'question',
+      taskQueue: harness.taskQueue,
+      args: [{ model: 'gpt-5-2-chat', message: 'Fox?', options: { taskQueue: harness.taskQueue } }],
     }),
     harness.client
       .handle('charged')
@@ -200,17 +206,21 @@ describe.concurrent.each(['store', 'temporal'])('charges --from %s', { timeout: 
     expect(status).toBe(1);
 
     const ledger = await harness.emulator.ledger();
-    const steps = source === 'store' ? ['sketch', 'print'] : [];
-    const answered = ['plain', 'second attempt', 'still running', 'taken up', 'charged', DOUBLED, ...steps];
+    const answered = ['plain', 'second attempt', 'still running', 'taken up', 'charged', DOUBLED, 'sketch', 'print'];
     const paid = Object.entries(ledger.tasks).filter(([, { prompt }]) => answered.includes(prompt ?? ''));
     const told = found.generations
-      .filter(({ workflowId }) => workflowId !== 'posted again')
+      .filter(({ workflowId }) => !['posted again', 'question'].includes(workflowId))
       .flatMap((one) => one.tasks);
     expect(told.map(({ taskId }) => taskId).toSorted()).toEqual(paid.map(([taskId]) => taskId).toSorted());
-    expect(totals).toMatchObject({ tasks: paid.length + 1, unsettledTasks: 1 });
+    expect(totals).toMatchObject({ tasks: paid.length + 2, unsettledTasks: 1 });
 
-    expect(of('poster').map(({ step }) => step)).toEqual(source === 'store' ? ['second', 'first'] : []);
-    expect(notes.join(' ')).toMatch(source === 'store' ? /receipts in file:.*oldest is of/ : /kept for 1 days.*Steps/);
+    expect(of('poster')).toMatchObject([
+      { step: 'second', tasks: [{ settled: true, finalCredits: 1 }] },
+      { step: 'first', labels: { team: 'blue' } },
+    ]);
+    const [answer] = Object.values(ledger.chats);
+    expect(of('question')).toMatchObject([{ step: 'ask', model: answer!.model, tasks: [{ settled: true }] }]);
+    expect(notes.join(' ')).toMatch(source === 'store' ? /receipts in file:.*oldest is of/ : /kept for 1 days/);
     expect(Date.parse(period.from)).toBeLessThan(Date.parse(period.to));
   });
 });
@@ -234,7 +244,7 @@ describe.concurrent('charges', { timeout: SETUP_MS }, () => {
     expect(lines.find((line) => line.includes('never answered'))).toMatch(/,mayBePaid,/);
     expect(stderr).toContain('From the receipts');
     const groups = await charges('--csv', '--group-by', 'label.team');
-    expect(groups.stdout).toMatch(/^team,generations,tasks,.*\r\n,9,.*\r\n'=cmd\(\),1,1,1,1,0,0\r\nblue,2,3,/);
+    expect(groups.stdout).toMatch(/^team,generations,tasks,.*\r\n,8,.*\r\n'=cmd\(\),1,1,1,1,0,0\r\nblue,4,5,/);
   });
 
   test('--since leaves out what was paid before', async () => {

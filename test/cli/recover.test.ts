@@ -42,8 +42,6 @@ const UNANSWERED = ['cancelled while unanswered', 'terminated while posting'];
 
 beforeAll(async () => {
   harness = await startHarness({
-    // Of its own, because without a query the command is about all Workflows of a server.
-    dynamicConfig: {},
     emulator: {
       faults: [
         { on: 'create', prompt: 'cancelled while unanswered', do: { kind: 'dropAfter' } },

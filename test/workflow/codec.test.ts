@@ -7,6 +7,7 @@ import { Client, type WorkflowHandle } from '@temporalio/client';
 import type { DataConverter, Payload, PayloadCodec, SerializationContext } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { recordsOfSteps } from '../../src/cli/charges-steps.js';
 import { GenerationClient } from '../../src/client.js';
 import type { GenerationResult } from '../../src/contract/index.js';
 import type { Fault } from '../../src/emulator/index.js';
@@ -168,6 +169,21 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
       expect(await handle.result()).toMatchObject({ taskId });
       expect(await tasksOf(prompt)).toEqual([taskId]);
     });
+  });
+});
+
+test('an audit finds the steps of your own Workflows; without the codec it counts what it cannot read', async () => {
+  const { namespace } = harness;
+  const { records, unread } = await recordsOfSteps({ client: temporal, namespace }, undefined);
+  expect(unread).toBe(0);
+  for (const way of ['gateway', 'plugin']) {
+    const [taskId] = await tasksOf(`codec steps ${way} 1`);
+    expect(records.flatMap(({ tasks }) => tasks)).toContainEqual(expect.objectContaining({ taskId }));
+  }
+  const { count } = await temporal.workflow.count("WorkflowType = 'twoSteps'");
+  expect(await recordsOfSteps({ client: harness.temporal, namespace }, undefined)).toEqual({
+    records: [],
+    unread: count,
   });
 });
 

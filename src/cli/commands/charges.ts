@@ -1,10 +1,12 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { READABLE_EVENTS } from '../../../activities/index.js';
 import { readSettings, type Settings } from '../../config.js';
 import { parseDuration } from '../../policy/index.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
 import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type PaidTask } from '../charges.js';
 import { csvOfGroups, csvOfTasks, remarks, rowsOfGroups, rowsOfTasks } from '../charges-report.js';
 import { recordsOfReceipts, recordsOfTemporal } from '../charges-sources.js';
+import { recordsOfSteps } from '../charges-steps.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { csv } from '../csv.js';
 import { STATUS, UsageError } from '../errors.js';
@@ -60,7 +62,7 @@ async function charges({ since: from, from: asked, groupBy, json, csv: asCsv }: 
   if (asked === 'store' && store === null)
     throw new UsageError('--from store: there is no store here. Set RIVYA_STORE.');
   const audit =
-    asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings);
+    asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings, from);
   // One whose time nobody knows is better seen once more than missed.
   const shown = audit.charges.filter((charge) => from === undefined || (timesOf(charge).at(-1) ?? from) >= from);
   const totals = totalsOf(shown);
@@ -113,17 +115,27 @@ async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
   }
 }
 
-async function fromTemporal(settings: Settings): Promise<Audit> {
+async function fromTemporal(settings: Settings, from: string | undefined): Promise<Audit> {
   const temporal = await openTemporal(settings);
-  const [{ records, oldest }, days] = await Promise.all([recordsOfTemporal(temporal), retentionDays(temporal)]);
+  const [{ records, oldest }, steps, days] = await Promise.all([
+    recordsOfTemporal(temporal),
+    recordsOfSteps(temporal, from),
+    retentionDays(temporal),
+  ]);
+  const { unread } = steps;
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
   return {
     source: 'temporal',
-    charges: chargesOf(records),
+    charges: chargesOf([...records, ...steps.records]),
     oldest,
     covers: [
       `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
-      'Steps of your own Workflows, and the credits of failed earlier attempts, are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
+      'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
+      ...(unread === 0
+        ? []
+        : [
+            `Not read, so the steps in them are missing: ${unread} runs of your own Workflows, of more than ${READABLE_EVENTS} events or under a codec.`,
+          ]),
     ],
   };
 }
