@@ -129,7 +129,9 @@ export function afterSubmit({
 }
 
 function judge(failure: CallFailure, repeatAnyway: boolean): Verdict {
-  const row = errorCodeRow(failure.code, failure.httpStatus);
+  const said = errorCodeRow(failure.code, failure.httpStatus);
+  // Whoever is asked again must not be told to change something.
+  const row = failure.outcome === 'unknown' && !said.retried ? errorCodeRow(null, null) : said;
   const type = failure.code ?? (failure.httpStatus === null ? 'network_error' : `http_${failure.httpStatus}`);
   return { type, retry: row.retried || repeatAnyway, row };
 }

@@ -1,6 +1,6 @@
 import { readSettings, SettingsError, type Settings, type WorkerRole } from '../config.js';
 import { parsePolicy, type SpendingRules } from '../spending-policy.js';
-import type { Store } from '../storage/index.js';
+import type { SidecarPrompts, Store } from '../storage/index.js';
 
 /**
  * Settings in code. What is left out comes from the environment (`RIVYA_*`), with the defaults of the README, so a key can
@@ -19,6 +19,18 @@ export interface RivyaOptions {
   readonly rateLimitPerMinute?: number;
   /** Where results and receipts are kept, for example `file:/data/rivya`, or a store of your own; null: results stay links. */
   readonly store?: string | Store | null;
+  /** `http(s)://host[:port]` of a service that speaks the protocol of S3; default: as the AWS SDK is set. */
+  readonly s3Endpoint?: string;
+  /** True: `https://host/bucket`, as most services other than AWS want it. Default false. */
+  readonly s3PathStyle?: boolean;
+  /** `host[:port]` of result hosts that may be private or plain HTTP. Default none. */
+  readonly trustedResultHosts?: readonly string[];
+  /** Largest result that is stored, in bytes. Default 4 GB. */
+  readonly maxResultBytes?: number;
+  /** What the files beside results say of prompt and params. Default `full`. */
+  readonly sidecarPrompts?: SidecarPrompts;
+  /** Absolute directories below which `path` references may be read. Default none: they are refused. */
+  readonly referenceRoots?: readonly string[];
   /** What this process runs; only `api` needs the key. */
   readonly roles?: readonly WorkerRole[];
   /** What may be paid for, whatever an input says. */
@@ -36,6 +48,12 @@ const VARIABLES = {
   baseUrl: 'RIVYA_BASE_URL',
   rateLimitPerMinute: 'RIVYA_RATE_LIMIT_PER_MINUTE',
   store: 'RIVYA_STORE',
+  s3Endpoint: 'RIVYA_S3_ENDPOINT',
+  s3PathStyle: 'RIVYA_S3_PATH_STYLE',
+  trustedResultHosts: 'RIVYA_TRUSTED_RESULT_HOSTS',
+  maxResultBytes: 'RIVYA_MAX_RESULT_BYTES',
+  sidecarPrompts: 'RIVYA_SIDECAR_PROMPTS',
+  referenceRoots: 'RIVYA_REFERENCE_ROOTS',
   roles: 'RIVYA_WORKER_ROLES',
 } as const satisfies { [Option in Exclude<keyof RivyaOptions, 'policy'>]: string };
 
@@ -74,9 +92,16 @@ function read(options: TextOptions, environment: NodeJS.ProcessEnv): Settings {
 }
 
 function asText(value: TextOptions[keyof typeof VARIABLES], option: string): string {
-  const text = value === null ? '' : String(value);
+  if (typeof value === 'boolean') return value ? '1' : '0';
+  // The word for none. A Worker that has no role does nothing.
+  if (value === null || (Array.isArray(value) && value.length === 0 && option !== 'roles')) return '';
+  if (Array.isArray(value)) {
+    const split = value.find((entry) => entry.includes(','));
+    if (split !== undefined) throw new SettingsError(`${option}: "${split}" must not hold a comma`);
+  }
+  const text = String(value);
   // An empty variable counts as not set, and an option that is empty by mistake must not fall back on a default.
-  if (text.trim() === '' && !(option === 'store' && value === null)) throw new SettingsError(`${option}: is empty`);
+  if (text.trim() === '') throw new SettingsError(`${option}: is empty`);
   return text;
 }
 

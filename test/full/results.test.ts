@@ -1,54 +1,63 @@
 /** Results that are large, slow, or in a store that is full; and Workers that are killed with half of one. */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { afterEach, describe, expect, test } from 'vitest';
 import { GenerationClient } from '../../src/client.js';
 import { FileStore } from '../../src/storage/index.js';
-import { closeAll, film, filesIn, newResults, resultOf, serve } from '../storage/media-server.js';
+import {
+  closeAll,
+  film,
+  filmDigest,
+  filmStream,
+  filesIn,
+  MB,
+  memoryOf,
+  newResults,
+  resultOf,
+  serve,
+  serveTwo,
+} from '../storage/media-server.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { stateOf } from '../support/state.js';
 import { until } from '../support/until.js';
 import { kill, spawnWorker } from '../support/worker-process.js';
 
-const MB = 1024 * 1024;
-const CHUNK = film(MB);
-
 afterEach(closeAll);
 
-/** So many megabytes; `stalls`: and then nothing, for ever. */
-function stream(count: number, { stalls = false } = {}): Readable {
-  async function* chunks(): AsyncGenerator<Buffer> {
-    for (let n = 0; n < count; n++) yield CHUNK;
-    if (stalls) await new Promise(() => undefined);
-  }
-  return Readable.from(chunks(), { highWaterMark: 1 });
-}
-
-function digestOf(megabytes: number): string {
-  const hash = createHash('sha256');
-  for (let n = 0; n < megabytes; n++) hash.update(CHUNK);
-  return hash.digest('hex');
-}
-
 test('memory stays flat: 2 GB are stored with less than 64 MB', async () => {
-  const url = await serve((q, r) => {
-    const count = q.url === '/small' ? 16 : 2_048;
-    r.setHeader('content-length', count * MB);
-    stream(count).pipe(r);
-  });
+  const url = await serveTwo({ large: 2_048 });
   const directory = await mkdtemp(path.join(tmpdir(), 'rivya-large-'));
   try {
-    const script = fileURLToPath(new URL('../support/keep-result.mjs', import.meta.url));
-    const args = [script, directory, `${url}/small`, `${url}/large`];
-    const { stdout } = await promisify(execFile)(process.execPath, args);
-    const { file, grown } = JSON.parse(stdout) as { file: { bytes: number; sha256: string }; grown: number };
-    expect(file).toMatchObject({ bytes: 2_048 * MB, sha256: digestOf(2_048) });
+    const { file, grown } = await memoryOf(['keep', `file:${directory}`, `${url}/small`, `${url}/large`]);
+    expect(file).toMatchObject({ bytes: 2_048 * MB, sha256: filmDigest(2_048) });
+    expect(grown / MB).toBeLessThan(64);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('memory stays flat: a reference of 200 MB is uploaded with less than 64 MB', async () => {
+  const received: number[] = [];
+  const url = await serve((q, r) => {
+    let bytes = 0;
+    q.on('data', (chunk: Buffer) => (bytes += chunk.length));
+    q.on('end', () => {
+      received.push(bytes);
+      r.writeHead(201, { 'content-type': 'application/json' }).end('{"id":"file_1","url":"https://files.example/1"}');
+    });
+  });
+  const directory = await mkdtemp(path.join(tmpdir(), 'rivya-upload-'));
+  const [small, large] = ['small.mp4', 'large.mp4'].map((name) => path.join(directory, name)) as [string, string];
+  try {
+    await writeFile(small, filmStream(16));
+    await writeFile(large, filmStream(200));
+    const { file, grown } = await memoryOf(['upload', url, small, large]);
+    expect(file).toMatchObject({ bytes: 200 * MB, sha256: filmDigest(200) });
+    expect(received[1]).toBeGreaterThan(200 * MB);
     expect(grown / MB).toBeLessThan(64);
   } finally {
     await rm(directory, { recursive: true });
@@ -88,7 +97,7 @@ describe('a generation', () => {
       requests += 1;
       r.setHeader('content-length', 200 * MB);
       // The first one stops in the middle and waits for the kill.
-      stream(requests === 1 ? 100 : 200, { stalls: requests === 1 }).pipe(r);
+      filmStream(requests === 1 ? 100 : 200, { stalls: requests === 1 }).pipe(r);
     });
     const harness = await harnessFor(url);
     const place = { ...harness, env: trusting(harness, url) };
@@ -104,7 +113,7 @@ describe('a generation', () => {
       const second = spawnWorker(place);
       const { files, taskId } = await handle.result();
       await kill(second);
-      expect(files).toMatchObject([{ bytes: 200 * MB, sha256: digestOf(200) }]);
+      expect(files).toMatchObject([{ bytes: 200 * MB, sha256: filmDigest(200) }]);
       expect((await stat(fileURLToPath(files[0]!.uri))).size).toBe(200 * MB);
       const { keys, paidTasks } = await harness.emulator.ledger();
       expect([paidTasks, Object.values(keys)]).toMatchObject([1, [{ tasks: [taskId] }]]);

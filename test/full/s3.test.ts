@@ -5,16 +5,13 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { S3Store } from '../../src/storage/index.js';
-import { closeAll, film, serve } from '../storage/media-server.js';
+import { closeAll, film, filmDigest, filmStream, MB, memoryOf, serve, serveTwo } from '../storage/media-server.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { S3_SETUP_MS, startS3Server, type S3Server } from '../support/s3-server.js';
 import { ageUploads, keyIn, uploadsIn } from '../support/s3-uploads.js';
 import { stateOf } from '../support/state.js';
 import { until } from '../support/until.js';
 import { kill, spawnWorker } from '../support/worker-process.js';
-
-const MB = 1024 * 1024;
-const CHUNK = film(MB);
 
 let server: S3Server;
 beforeAll(async () => {
@@ -23,15 +20,6 @@ beforeAll(async () => {
 afterAll(() => server.remove());
 afterEach(closeAll);
 afterEach(() => vi.unstubAllEnvs());
-
-/** So many megabytes; `stalls`: and then nothing, for ever. */
-function stream(count: number, { stalls = false } = {}): Readable {
-  async function* chunks(): AsyncGenerator<Buffer> {
-    for (let n = 0; n < count; n++) yield CHUNK;
-    if (stalls) await new Promise(() => undefined);
-  }
-  return Readable.from(chunks(), { highWaterMark: 1 });
-}
 
 /** What a Worker needs for media from this host and a store with this prefix. */
 function placeFor(harness: Harness, url: string, prefix: string) {
@@ -56,7 +44,7 @@ test('a Worker that is killed in the middle of an upload of 200 MB: one object, 
     requests += 1;
     r.setHeader('content-length', 200 * MB);
     // The first one stops in the middle and waits for the kill.
-    stream(requests === 1 ? 100 : 200, { stalls: requests === 1 }).pipe(r);
+    filmStream(requests === 1 ? 100 : 200, { stalls: requests === 1 }).pipe(r);
   });
   await using harness = await harnessFor(url);
   const place = placeFor(harness, url, 'killed');
@@ -72,9 +60,7 @@ test('a Worker that is killed in the middle of an upload of 200 MB: one object, 
   const store = openStore(address);
   const hash = createHash('sha256');
   for await (const chunk of (await store.open(files[0]!.uri))!.body) hash.update(chunk);
-  const expected = createHash('sha256');
-  for (let n = 0; n < 200; n++) expected.update(CHUNK);
-  const sha256 = expected.digest('hex');
+  const sha256 = filmDigest(200);
   expect(hash.digest('hex')).toBe(sha256);
   expect(files).toMatchObject([{ uri: `${address}/s3-large/1.mp4`, bytes: 200 * MB, sha256 }]);
   expect((await store.list('s3-large')).toSorted()).toEqual(['1.json', '1.mp4']);
@@ -89,6 +75,14 @@ test('a Worker that is killed in the middle of an upload of 200 MB: one object, 
   expect(await partsOf(server)).toBe(0);
 });
 
+test('memory stays flat: 2 GB are stored with less than 64 MB', async () => {
+  const url = await serveTwo({ large: 2_048 });
+  const address = `s3://${server.bucket}/flat`;
+  const { file, grown } = await memoryOf(['keep', address, `${url}/small`, `${url}/large`], server.env);
+  expect(file).toMatchObject({ bytes: 2_048 * MB, sha256: filmDigest(2_048) });
+  expect(grown / MB).toBeLessThan(64);
+});
+
 test('a server that is stopped while a result is stored: one hold, and resume delivers what was paid once', async () => {
   let asked = (): void => undefined;
   const storing = new Promise<void>((resolve) => {
@@ -100,11 +94,12 @@ test('a server that is stopped while a result is stored: one hold, and resume de
   });
   const url = await serve((_q, r) => {
     r.setHeader('content-length', 30 * MB);
+    const chunk = film(MB);
     async function* chunks(): AsyncGenerator<Buffer> {
-      for (let n = 0; n < 20; n++) yield CHUNK;
+      for (let n = 0; n < 20; n++) yield chunk;
       asked();
       await stopped;
-      for (let n = 0; n < 10; n++) yield CHUNK;
+      for (let n = 0; n < 10; n++) yield chunk;
     }
     Readable.from(chunks(), { highWaterMark: 1 }).pipe(r);
   });

@@ -144,6 +144,20 @@ test.each([
   expect(output).toContain('1 passed');
 });
 
+test('a store in S3 without the AWS SDK: the Worker does not start, and says what to install', async () => {
+  const command = path.join(project, 'node_modules/rivya-temporal/dist/src/cli/main.js');
+  const { status, output } = await exec(process.execPath, [command, 'worker'], {
+    cwd: project,
+    env: {
+      TEMPORAL_ADDRESS: inject('temporalAddress'),
+      RIVYA_API_KEY: 'rvya_sk_none',
+      RIVYA_STORE: 's3://bucket/films',
+    },
+  });
+  expect(status, output).toBe(2);
+  expect(output).toContain('RIVYA_STORE: a store in S3 needs the AWS SDK: npm install @aws-sdk/client-s3');
+});
+
 test('publint finds nothing', async () => {
   const { status, output } = await exec(process.execPath, [tool('publint', 'src/cli.js'), tarball.file, '--strict'], {
     cwd: project,

@@ -96,7 +96,11 @@ describe('an unknown outcome is only ended by an answer', () => {
     ['internal_error', 500],
     ['validation_failed', 500],
   ])('code %s, status %s: the same request again', (code, status) => {
-    expect(judgeSubmit(unknown(code, status), false).retry).toBe(true);
+    const { retry, row } = judgeSubmit(unknown(code, status), false);
+    expect(retry).toBe(true);
+    // Nothing in it is wrong as far as anybody knows, and another body under this key could never be answered.
+    expect(row.action).toContain('repeated');
+    expect(row.action).not.toMatch(/correct|start again/i);
   });
 
   test('a conflict after it may be our own first POST, so it is repeated; without it, never', () => {

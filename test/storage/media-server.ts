@@ -1,10 +1,17 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { StoreInput } from '../../src/contract/index.js';
 import { FileStore, Results, type Result, type ResultsOptions } from '../../src/storage/index.js';
+
+export const MB = 1024 * 1024;
 
 const closers: (() => Promise<unknown>)[] = [];
 
@@ -44,6 +51,42 @@ export function film(bytes: number): Buffer {
   const body = Buffer.alloc(bytes, Buffer.from(Array.from({ length: 251 }, (_, i) => i)));
   Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isomiso2', 'latin1').copy(body);
   return body;
+}
+
+/** So many megabytes of a film, one at a time; `stalls`: and then nothing, for ever. */
+export function filmStream(megabytes: number, { stalls = false } = {}): Readable {
+  const chunk = film(MB);
+  async function* chunks(): AsyncGenerator<Buffer> {
+    for (let n = 0; n < megabytes; n++) yield chunk;
+    if (stalls) await new Promise(() => undefined);
+  }
+  return Readable.from(chunks(), { highWaterMark: 1 });
+}
+
+export function filmDigest(megabytes: number): string {
+  const [hash, chunk] = [createHash('sha256'), film(MB)];
+  for (let n = 0; n < megabytes; n++) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** A host with a small film at `/small` and a large one at `/large`. */
+export function serveTwo({ large }: { large: number }): Promise<string> {
+  return serve((q, r) => {
+    const megabytes = q.url === '/small' ? 16 : large;
+    r.setHeader('content-length', megabytes * MB);
+    filmStream(megabytes).pipe(r);
+  });
+}
+
+/** Keeps a result or uploads a file in a process of its own, as `memory.mjs` says; `grown`: bytes. */
+export async function memoryOf(
+  args: readonly [what: 'keep' | 'upload', place: string, small: string, large: string],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ file: { bytes: number; sha256: string }; grown: number }> {
+  const script = fileURLToPath(new URL('../support/memory.mjs', import.meta.url));
+  const options = { env: { ...process.env, ...env } };
+  const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], options);
+  return JSON.parse(stdout) as { file: { bytes: number; sha256: string }; grown: number };
 }
 
 /** The result behind a link. */

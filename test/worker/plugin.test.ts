@@ -58,9 +58,8 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
     const taskQueue = `host-${randomUUID()}`;
     const store = new MemoryStore();
     const { connection, namespace } = harness;
-    process.env['RIVYA_TRUSTED_RESULT_HOSTS'] = new URL(harness.emulator.url).host;
-    const plugins = [new RivyaPlugin({ ...options, store })];
-    delete process.env['RIVYA_TRUSTED_RESULT_HOSTS'];
+    const trustedResultHosts = [new URL(harness.emulator.url).host];
+    const plugins = [new RivyaPlugin({ ...options, store, trustedResultHosts })];
     const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins });
     const [result] = await worker.runUntil(twoSteps(taskQueue, taskQueue));
     const [file] = result!.files;
@@ -148,6 +147,13 @@ describe('what cannot work is refused at start, by name', () => {
     ['store', { store: 'ftp://host' }],
     ['taskQueue', { taskQueue: ' ' }],
     ['roles', { roles: [] }],
+    ['s3Endpoint', { s3Endpoint: 'minio.local' }],
+    ['trustedResultHosts', { trustedResultHosts: ['http://host/path'] }],
+    ['trustedResultHosts', { trustedResultHosts: [''] }],
+    ['maxResultBytes', { maxResultBytes: 0 }],
+    ['sidecarPrompts', { sidecarPrompts: 'none' as never }],
+    ['referenceRoots', { referenceRoots: ['relative'] }],
+    ['referenceRoots', { referenceRoots: ['/data/a,b'] }],
     ['policy', { policy: { models: 'all' } as never }],
     ['policy', { policy: { maxCredits: 1 } as never }],
     ['RIVYA_API_KEY', {}],

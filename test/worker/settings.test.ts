@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { readSettings, SettingsError } from '../../src/config.js';
 import { activitiesPerSecond } from '../../src/worker/rate.js';
 import { checkWorkerSettings } from '../../src/worker/check.js';
+import { settingsOf } from '../../src/worker/options.js';
 
 describe('a wrong setting is a named error at start', () => {
   test.each([
@@ -64,6 +65,27 @@ test('the defaults are the documented ones, and an empty variable counts as not 
     rateLimitPerMinute: 60,
     taskQueue: 'rivya',
     roles: new Set(['workflows', 'results', 'api']),
+    store: null,
+  });
+});
+
+test('options in code win over the variables of the same meaning, also where they say none', () => {
+  const environment = {
+    RIVYA_TRUSTED_RESULT_HOSTS: 'media.example',
+    RIVYA_MAX_RESULT_BYTES: '5',
+    RIVYA_STORE: 'file:/a',
+  };
+  const options = {
+    trustedResultHosts: [],
+    referenceRoots: ['/in', '/more'],
+    sidecarPrompts: 'digest',
+    store: null,
+  } as const;
+  expect(settingsOf(options, environment)).toMatchObject({
+    trustedResultHosts: new Set(),
+    maxResultBytes: 5,
+    referenceRoots: ['/in', '/more'],
+    sidecarPrompts: 'digest',
     store: null,
   });
 });

@@ -4,7 +4,7 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { GenerationError, type GenerationHandle } from '../../src/client.js';
+import { GenerationError, memoOf, type GenerationHandle } from '../../src/client.js';
 import { readSettings } from '../../src/config.js';
 import type {
   GenerateMediaInput,
@@ -148,6 +148,8 @@ describe.concurrent('one reference', () => {
         faults: [
           { on: 'upload', prompt: 'lost', times: 2, do: { kind: 'dropAfter' } },
           { on: 'upload', prompt: 'scope', times: 1, do: { kind: 'error', code: 'api_scope_denied' } },
+          { on: 'upload', prompt: 'no-hold', do: { kind: 'error', code: 'api_scope_denied' } },
+          { on: 'upload', prompt: 'slow', do: { kind: 'delayBefore', ms: 600_000 } },
           { on: 'upload', prompt: 'odd', do: { kind: 'reply', status: 201, body: '{"id":"file_1"}' } },
           { on: 'create', prompt: 'twice', times: 1, do: { kind: 'fail' } },
         ],
@@ -214,6 +216,24 @@ describe.concurrent('one reference', () => {
     await handle.resume();
     await handle.result();
     expect(await tasksOf(harness, 'scope')).toHaveLength(1);
+  });
+
+  test('a key without the scope fails where no hold is wanted, and nothing is paid', async () => {
+    const file = await fileOf('no-hold.png', drawPicture('no hold', 'z-image', {}));
+    const failed = await failureOf('no hold', { path: file, kind: 'image' }, { options: { onActionNeeded: 'fail' } });
+    expect(failed).toMatchObject({ code: 'api_scope_denied', details: { httpStatus: 403, taskId: null } });
+  });
+
+  test('a cancel during an upload ends it at once, and nothing is paid or left open', async () => {
+    const file = await fileOf('slow.png', drawPicture('slow', 'z-image', {}));
+    const handle = await start('slow', { path: file, kind: 'image' });
+    await until(() => harness.emulator.requests().some(({ body }) => body.includes('slow.png')));
+    await handle.cancel();
+    await expect(handle.result()).rejects.toMatchObject({ code: 'Cancelled' });
+    const { status } = await handle.describe();
+    expect(status.name).toBe('CANCELLED');
+    expect(memoOf(await handle.describe())).toMatchObject({ phase: 'cancelled', taskId: null, unanswered: null });
+    expect(await tasksOf(harness, 'slow')).toEqual([]);
   });
 
   async function failureOf(prompt: string, reference: ReferenceInput, more = {}): Promise<GenerationError> {
