@@ -97,10 +97,10 @@ function begin(child: Child, asChild: boolean): { result: Promise<GenerationResu
   return { result, ready };
 }
 
-function outcomeOf(end: PromiseSettledResult<GenerationResult>, step: string): GenerationOutcome {
+/** @throws what is no failure of a generation: a bug is no outcome. */
+export function outcomeOf(end: PromiseSettledResult<GenerationResult>, step: string): GenerationOutcome {
   if (end.status === 'fulfilled') return { status: 'fulfilled', step, value: end.value };
   const error: unknown = end.reason;
-  // A bug is no outcome.
   if (!(error instanceof ApplicationFailure) && !(error instanceof CancelledFailure)) throw error;
   const details = (error.details?.[0] ?? {}) as Partial<FailureDetails>;
   const type = error instanceof ApplicationFailure ? (error.type ?? 'Failed') : 'Cancelled';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { activityInfo } from '@temporalio/activity';
+import { asyncLocalStorage, type Info } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { rivyaAwait } from '../../activities/await.js';
 import {
@@ -206,9 +206,14 @@ type Names = readonly [string, ...string[]];
 
 /** What a generation that is no step of `generate` may be called: its Workflow ID, or the step that started it. */
 function ownNames(): Names {
-  const id = activityInfo().workflowExecution?.workflowId ?? '';
+  const id = execution()?.workflowId ?? '';
   const step = lastPart(id);
   return step === id ? [id] : [step, id];
+}
+
+/** The Workflow that calls; undefined where a test calls the fakes by itself, as `fakeWorkflows` does. */
+function execution(): Info['workflowExecution'] {
+  return asyncLocalStorage.getStore()?.info.workflowExecution;
 }
 
 /** The step, where the Workflow is a child that a step has started. */
@@ -257,7 +262,7 @@ function snapshot({ taskId, model, outcome, checks }: Made): TaskSnapshot {
 /** A failure as the real Activities throw it when nothing is repeated. */
 function failure(code: string, message?: string): ApplicationFailure {
   const { httpStatus, meaning, action } = errorCodeRow(code, 400);
-  const runId = activityInfo().workflowExecution?.runId;
+  const runId = execution()?.runId;
   const details: FailureDetails = { ...NOTHING_KNOWN, code, httpStatus, action, ...(runId !== undefined && { runId }) };
   return ApplicationFailure.nonRetryable(message ?? meaning, code, details);
 }

@@ -18,5 +18,6 @@ export {
   type FakeRefused,
   type FakeSucceeded,
 } from './fake-activities.js';
+export { fakeWorkflows } from './fake-workflows.js';
 export { MemoryStore } from './memory-store.js';
 export { storeContract, type StoreCase, type StoreContractOptions } from './store-contract.js';

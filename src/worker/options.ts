@@ -94,8 +94,8 @@ function read(options: TextOptions, environment: NodeJS.ProcessEnv): Settings {
 function asText(value: TextOptions[keyof typeof VARIABLES], option: string): string {
   if (typeof value === 'boolean') return value ? '1' : '0';
   // The word for none. A Worker that has no role does nothing.
-  if (value === null || (Array.isArray(value) && value.length === 0 && option !== 'roles')) return '';
-  if (Array.isArray(value)) {
+  if (value === null || (typeof value === 'object' && value.length === 0 && option !== 'roles')) return '';
+  if (typeof value === 'object') {
     const split = value.find((entry) => entry.includes(','));
     if (split !== undefined) throw new SettingsError(`${option}: "${split}" must not hold a comma`);
   }
