@@ -1,4 +1,4 @@
-import { Context, heartbeat, log } from '@temporalio/activity';
+import { Context, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import {
   FAILURE,
@@ -8,27 +8,41 @@ import {
   type StoreInput,
   type StoreResult,
 } from '../src/contract/index.js';
-import { TIMEOUTS } from '../src/policy/index.js';
+import { formatDuration, TIMEOUTS } from '../src/policy/index.js';
 import { ResultError, StoreUnavailable } from '../src/storage/index.js';
 import { step, type ResultDependencies } from './context.js';
 
 /** Streams every result of a task into the store of this Worker. Without a store the results stay links. */
 export async function rivyaStore(input: StoreInput, { results, onStep }: ResultDependencies): Promise<StoreResult> {
   if (results === null) return { files: [] };
-  const namespace = Context.current().info.namespace;
+  const context = Context.current();
+  const { namespace } = context.info;
   const files: StoredFile[] = [];
   let progress = { file: 1, of: input.urls.length, bytes: 0 };
-  // A link that is silent is given up by the download itself; between its steps the Worker is alive.
-  const timer = setInterval(() => heartbeat(progress), TIMEOUTS.heartbeatEvery);
+  // A link that is silent is given up by the download itself. A store that hangs gives back nothing, not even an error.
+  let movedAt = Date.now();
+  let giveUp: (reason: StoreUnavailable) => void = () => undefined;
+  const hung = new Promise<never>((_, reject) => {
+    giveUp = reject;
+  });
+  hung.catch(() => undefined);
+  const timer = setInterval(() => {
+    context.heartbeat(progress);
+    if (Date.now() - movedAt < TIMEOUTS.storeSilence) return;
+    giveUp(new StoreUnavailable(`The store has taken nothing for ${formatDuration(TIMEOUTS.storeSilence)}: it hangs.`));
+  }, TIMEOUTS.heartbeatEvery);
   try {
     for (let n = 1; n <= input.urls.length; n++) {
       const options = {
-        signal: Context.current().cancellationSignal,
+        signal: context.cancellationSignal,
         onProgress: (bytes: number) => {
           progress = { file: n, of: input.urls.length, bytes };
+          movedAt = Date.now();
         },
       };
-      const file = await step(onStep, 'file', () => results.keep({ input, n, namespace }, options));
+      const kept = step(onStep, 'file', () => results.keep({ input, n, namespace }, options));
+      const file = await Promise.race([kept, hung]);
+      movedAt = Date.now();
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);
     }

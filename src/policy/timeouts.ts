@@ -25,6 +25,8 @@ export const TIMEOUTS = {
   heartbeatEvery: 5 * SECOND,
   /** Downloads have no total limit; one that moves nothing for this long is dead. */
   storeHeartbeat: 30 * SECOND,
+  /** A store in which nothing has moved for so long hangs. Some copy all parts of 4 GB before they answer the last call. */
+  storeSilence: 10 * 60 * SECOND,
   /** Backstop only: four days carry 4 GB at 12 kB/s. */
   storeStartToClose: 96 * 3_600 * SECOND,
   /** A file system or object store that does not answer a small write at the start will not take results either. */
