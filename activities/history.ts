@@ -8,6 +8,7 @@ import type {
   Fence,
   GenerationIdentity,
   RivyaActivities,
+  StoreInput,
   SubmitInput,
   SubmitResult,
   TaskSnapshot,
@@ -17,6 +18,7 @@ import { bodyDigest } from '../src/policy/index.js';
 /** The Activities that pay. They have one input. */
 const PAID = new Set<unknown>(['rivyaSubmit', 'rivyaChat'] satisfies (keyof RivyaActivities)[]);
 const CHECK: keyof RivyaActivities = 'rivyaCheck';
+const STORE: keyof RivyaActivities = 'rivyaStore';
 
 /** Ends that a Workflow does not see coming, so its memo does not tell what a submit under way had left. */
 export const CUT_OFF: ReadonlySet<string> = new Set(['TERMINATED', 'TIMED_OUT']);
@@ -51,6 +53,8 @@ export interface PastRun {
   readonly submits: readonly PastSubmit[];
   /** What the last check of each task said, by task ID. */
   readonly checked: ReadonlyMap<string, TaskSnapshot>;
+  /** Tasks whose results were handed over, by ID. */
+  readonly stored: ReadonlySet<string>;
 }
 
 /** Reads the history of a run. */
@@ -66,15 +70,20 @@ export async function readRun(
   const ends = new Map(events.map((event) => [String(scheduledBy(event)), event]));
   const submits: PastSubmit[] = [];
   const checked = new Map<string, TaskSnapshot>();
+  const stored = new Set<string>();
   for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
     if (scheduled == null || scheduled.activityId === asking) continue;
     const { activityId, activityType } = scheduled;
     const end = ends.get(String(eventId));
     const decoder = activityDecoder({ converter, namespace, workflowId, activityId });
+    const completed = end?.activityTaskCompletedEventAttributes;
     if (activityType?.name === CHECK) {
-      const payloads = end?.activityTaskCompletedEventAttributes?.result?.payloads;
-      const task = (await decode<CheckResult>(decoder, payloads))?.task;
+      const task = (await decode<CheckResult>(decoder, completed?.result?.payloads))?.task;
       if (task !== undefined) checked.set(task.taskId, task);
+    }
+    if (activityType?.name === STORE && completed != null) {
+      const of = await decode<StoreInput>(decoder, scheduled.input?.payloads);
+      if (of !== null) stored.add(of.taskId);
     }
     if (!PAID.has(activityType?.name)) continue;
     const input = await decode<SubmitInput>(decoder, scheduled.input?.payloads);
@@ -89,7 +98,7 @@ export async function readRun(
     submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open, ...risk, identity });
   }
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
-  return { failure, submits, checked };
+  return { failure, submits, checked, stored };
 }
 
 /** Runs as the Service lists them. The client's own list fails where it cannot decode the memo of one of them. */

@@ -1,16 +1,13 @@
-import type { Client } from '@temporalio/client';
-import { ValueError } from '@temporalio/common';
-import { rawRuns, READABLE_EVENTS, readRun, type PastRun } from '../../activities/index.js';
-import { WORKFLOW_TYPE } from '../contract/index.js';
+import type { PastRun } from '../../activities/index.js';
 import type { KeyRecord } from './charges.js';
 import { ofAnswer, paidTask } from './charges-sources.js';
 import type { Temporal } from './context.js';
+import { ownRuns } from './own-runs.js';
 
 /**
- * What the histories of all other Workflows tell of the steps in them. They are fetched one by one, and nothing in the
- * list says which of them have any.
+ * What the histories of your own Workflows tell of the steps in them.
  * @param since - ISO 8601: Workflows that had ended by then are left out.
- * @returns `unread`: how many could not be read, because they are too long or under a codec.
+ * @returns `unread`: how many could not be read.
  */
 export async function recordsOfSteps(
   { client, namespace }: Pick<Temporal, 'client' | 'namespace'>,
@@ -18,28 +15,12 @@ export async function recordsOfSteps(
 ): Promise<{ records: KeyRecord[]; unread: number }> {
   const records: KeyRecord[] = [];
   let unread = 0;
-  const recent = since === undefined ? '' : ` AND (ExecutionStatus = 'Running' OR CloseTime >= '${since}')`;
-  for await (const { execution, startTime, historyLength } of rawRuns(
-    client,
-    `WorkflowType != '${WORKFLOW_TYPE}'${recent}`,
-  )) {
-    const { workflowId, runId } = execution as { workflowId: string; runId: string };
-    const startedAt = new Date(Number(startTime?.seconds ?? 0) * 1_000).toISOString();
-    const past = Number(historyLength) > READABLE_EVENTS ? null : await readable(client, { workflowId, runId });
+  const recent = since === undefined ? '' : `ExecutionStatus = 'Running' OR CloseTime >= '${since}'`;
+  for await (const { workflowId, startedAt, past } of ownRuns(client, recent)) {
     if (past === null) unread += 1;
     else records.push(...ofSteps(past, { namespace, workflowId, startedAt }));
   }
   return { records, unread };
-}
-
-/** Null where its payloads are under a codec that the command line does not have. */
-async function readable(client: Client, run: { workflowId: string; runId: string }): Promise<PastRun | null> {
-  try {
-    return await readRun(client, run);
-  } catch (error) {
-    if (error instanceof ValueError) return null;
-    throw error;
-  }
 }
 
 function ofSteps(

@@ -11,13 +11,15 @@ import { openOf, openTask, type EndedRun, type LastSubmit, type Open } from './r
 const REFUSED_QUERY = new Set([3]);
 
 // A run that continued as new, or that a reset ended, is not the last of its ID; one that completed has its result.
-const ENDED = {
+export const ENDED = {
   TERMINATED: 'terminated',
   TIMED_OUT: 'timed out',
   CANCELLED: 'cancelled',
   FAILED: 'failed',
 } as const;
-const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
+/** The same, as a visibility query. */
+export const IN_ENDED = `ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
+const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ${IN_ENDED}`;
 
 /** A generation that ended and left something open. */
 export interface Found {
@@ -85,7 +87,8 @@ function lastSubmit({ submits }: PastRun): LastSubmit | null {
   return { idempotencyKey, firstKey, task: result?.task ?? null, answered: open === null };
 }
 
-async function describe({ client }: Temporal, workflowId: string): Promise<WorkflowExecutionDescription | null> {
+/** The latest run of an ID, or null where the Service knows none. */
+export async function describe({ client }: Temporal, workflowId: string): Promise<WorkflowExecutionDescription | null> {
   try {
     return await client.workflow.getHandle(workflowId).describe();
   } catch (error) {

@@ -23,6 +23,7 @@ interface Row {
   readonly taskId: string | null;
 }
 interface Report {
+  readonly steps: readonly { readonly workflowId: string; readonly step: string; readonly taskId: string | null }[];
   readonly dryRun: boolean;
   readonly generations: readonly Row[];
 }
@@ -46,6 +47,8 @@ beforeAll(async () => {
       faults: [
         { on: 'create', prompt: 'cancelled while unanswered', do: { kind: 'dropAfter' } },
         { on: 'create', prompt: 'terminated while posting', do: { kind: 'delayAfter', ms: 5_000 } },
+        { on: 'create', prompt: 'own, lost', do: { kind: 'dropAfter' } },
+        { on: 'create', prompt: 'own, second', do: { kind: 'stuck' } },
         { on: 'create', prompt: 'busy', do: { kind: 'error', code: 'rate_limited', retryAfter: '60' } },
         { on: 'create', prompt: 'failed', do: { kind: 'fail' } },
         { on: 'create', prompt: 'runs again', do: { kind: 'stuck' } },
@@ -81,6 +84,8 @@ beforeAll(async () => {
       await until(async () => (await handle.describe()).raw.pendingActivities?.[0]?.lastFailure != null, SETUP_MS);
       await terminate('busy');
     })(),
+    ownWorkflow('own', 'own, first', 'own, second', async () => (await taskIdOf('own, second')) !== undefined),
+    ownWorkflow('own unanswered', 'own, lost', 'never', () => postsOf('own, lost') > 0),
     startAndSeeTask('done', inputOf('done')),
     startAndSeeTask('failed', inputOf('failed')),
     (async () => {
@@ -100,7 +105,7 @@ beforeAll(async () => {
   ]);
   // The list trails what has happened.
   const ended = "ExecutionStatus != 'Running' AND ExecutionStatus != 'Completed' AND ExecutionStatus != 'TimedOut'";
-  await until(async () => (await listed(ended)) === 10, SETUP_MS);
+  await until(async () => (await listed(ended)) === 12, SETUP_MS);
   await until(async () => (await listed("ExecutionStatus = 'TimedOut'")) > 0, SETUP_MS);
   await until(async () => (await listed("ExecutionStatus = 'Completed'")) === 1, SETUP_MS);
 }, SETUP_MS);
@@ -123,6 +128,31 @@ async function timeOut(): Promise<void> {
     await until(async () => (await memoAndStatus(workflowId)).status === 'TIMED_OUT', SETUP_MS);
     if ((await memoAndStatus(workflowId)).taskId !== null) return;
   }
+}
+
+/** A Workflow with two steps, one after the other, that is terminated. */
+async function ownWorkflow(
+  workflowId: string,
+  first: string,
+  second: string,
+  when: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const { taskQueue } = harness;
+  const args = [first, second].map((prompt) => inputOf(prompt, { options: { taskQueue } }));
+  const handle = await harness.temporal.workflow.start('twoSteps', { workflowId, taskQueue, args });
+  await until(when, SETUP_MS);
+  // What the Activity had learned must have come to the history.
+  await until(async () => {
+    const { events } = await handle.fetchHistory();
+    const submits = (events ?? []).filter(({ activityTaskCompletedEventAttributes: done }) => done != null);
+    return workflowId === 'own unanswered' || submits.length > 2;
+  }, SETUP_MS);
+  await terminate(workflowId);
+}
+
+async function taskIdOf(prompt: string): Promise<string | undefined> {
+  const { tasks: made } = await harness.emulator.ledger();
+  return Object.keys(made).find((taskId) => made[taskId]?.prompt === prompt);
 }
 
 async function memoAndStatus(workflowId: string): Promise<{ taskId: string | null; status: string }> {
@@ -194,6 +224,21 @@ describe('recover', { timeout: SETUP_MS }, () => {
     expect(people.stdout).toMatch(/^too slow +failed \(DeadlinePassed\) +task_/m);
     expect(people.stdout).toMatch(/nobody answered[\s\S]*Rivya Studio[\s\S]*^terminated while posting/m);
     expect(people.stderr).toContain('--yes');
+    const steps = [
+      {
+        workflowId: 'own',
+        ended: 'terminated',
+        step: 'second',
+        taskId: await taskIdOf('own, second'),
+        status: expect.any(String),
+      },
+      { workflowId: 'own unanswered', step: 'first', taskId: null },
+    ];
+    const found = (JSON.parse(dry.stdout) as Report).steps.toSorted((a, b) => a.workflowId.localeCompare(b.workflowId));
+    expect(found).toMatchObject(steps);
+    expect(people.stdout).toMatch(
+      /Steps of your own Workflows[\s\S]*temporal workflow reset[\s\S]*^own +terminated +second +task_/m,
+    );
     expect(await listed("ExecutionStatus = 'Running'")).toBe(running);
     for (const workflowId of RECOVERED) {
       expect((await harness.client.handle(workflowId).describe()).status.name).not.toBe('RUNNING');

@@ -27,7 +27,7 @@ process.on('exit', () => {
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130));
 
-// Each run starts a Temporal server of its own (1 s): tests use fixed Workflow IDs, which would meet on a shared one.
+// Each run starts a Temporal server of its own (1 s): what a sabotage lets loose on it must disturb no other.
 const env = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) => !/^(RIVYA|TEMPORAL|VITEST)_/.test(name) || /^(TEMPORAL_CLI_PATH|RIVYA_NO_DOWNLOAD)$/.test(name),

@@ -1,8 +1,10 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { READABLE_EVENTS } from '../../../activities/index.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
 import { openReceipts, openTemporal, type Temporal } from '../context.js';
+import { openSteps, type OpenStep } from '../ended-steps.js';
 import { endedRuns, leftOpen, type Found } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
@@ -36,6 +38,10 @@ interface Failed {
 interface Report extends Required<Pick<Options, 'limit' | 'yes'>> {
   readonly generations: readonly Reported[];
   readonly errors: readonly Failed[];
+  /** Of Workflows that are not ours, so nothing is done for them here. */
+  readonly steps: readonly OpenStep[];
+  /** Such Workflows that could not be read. */
+  readonly unread: number;
   /** False where the limit may have left some out. */
   readonly complete: boolean;
 }
@@ -77,9 +83,10 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
     }
   }
   const complete = tasks < limit;
-  if (json) printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors });
-  else show(generations);
-  tell({ generations, errors, complete, yes, limit });
+  const { steps, unread } = await openSteps(temporal, query);
+  if (json) printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors, steps });
+  else show(generations, steps);
+  tell({ generations, errors, steps, unread, complete, yes, limit });
   return errors.length === 0 ? STATUS.done : STATUS.failed;
 }
 
@@ -127,7 +134,27 @@ function toJson({ workflowId, ended, open, outcome }: Reported): object {
   };
 }
 
-function show(generations: readonly Reported[]): void {
+const RESET =
+  'Reset the Workflow (temporal workflow reset --type FirstWorkflowTask --reason recover --workflow-id …): each step asks for its task under the same key and pays nothing again; steps that had not begun are paid then.';
+
+function show(generations: readonly Reported[], steps: readonly OpenStep[]): void {
+  showGenerations(generations);
+  if (steps.length === 0) return;
+  if (generations.length > 0) print('');
+  print(`Steps of your own Workflows that ended before them, which this command leaves alone. ${RESET}`);
+  const head = ['WORKFLOW ID', 'ENDED', 'STEP', 'TASK', 'LAST STATUS', 'IDEMPOTENCY KEY'];
+  const rows = steps.map(({ workflowId, ended, step, taskId, status, idempotencyKey }) => [
+    workflowId,
+    ended,
+    step ?? '-',
+    taskId ?? 'nobody answered',
+    status ?? '-',
+    idempotencyKey,
+  ]);
+  for (const line of table([head, ...rows])) print(line);
+}
+
+function showGenerations(generations: readonly Reported[]): void {
   const tasks = generations.flatMap(({ workflowId, ended, open, says }) =>
     open.kind === 'task'
       ? [[workflowId, ended, open.taskId, open.status, String(open.reservedCredits ?? '-'), says]]
@@ -145,9 +172,13 @@ function show(generations: readonly Reported[]): void {
 }
 
 /** What came of it, on stderr. */
-function tell({ generations, errors, complete, yes, limit }: Report): void {
+function tell({ generations, errors, steps, unread, complete, yes, limit }: Report): void {
   const count = (outcome: Outcome): number => generations.filter((one) => one.outcome === outcome).length;
-  if (generations.length === 0 && errors.length === 0) say('Nothing to recover: no generation left a task behind.');
+  if (generations.length === 0 && errors.length === 0 && steps.length === 0) {
+    say('Nothing to recover: no generation left a task behind.');
+  }
+  if (unread > 0)
+    say(`Not read, of more than ${READABLE_EVENTS} events or under a codec: ${unread} of your own Workflows.`);
   if (count('wouldTakeUp') > 0) {
     say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
   }
