@@ -1,16 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Context, log } from '@temporalio/activity';
-import type { Client } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, MEMO_FIELD, WORKFLOW_TYPE, type FailureDetails, type GenerationMemo } from '../src/contract/index.js';
+import { FAILURE, type FailureDetails } from '../src/contract/index.js';
+import { MIN_WAIT_MS } from '../src/policy/index.js';
 import type { Receipts } from '../src/storage/index.js';
 import { nothingKnown } from './failure.js';
-import { decode, rawRuns } from './history.js';
+import { holdersSince } from './holders.js';
 import { cannotList } from './recall.js';
 
-// Memos cannot be searched, so they are read: a thousand in about a second, and a person waits for the answer once.
-const RUNS = 10_000;
+// Room for a small namespace. What takes longer goes on, and the next attempt asks for it again.
+const LOOK_MS = 8_000;
 
-/** The Workflow ID of another generation that has this task, or null as far as receipts and memos tell. */
+/**
+ * The Workflow ID of another generation that has this task, or null as far as receipts and memos tell.
+ * @throws ApplicationFailure, to be repeated, while the memos are still being read.
+ */
 export async function otherOwner(
   taskId: string,
   claimedFor: string,
@@ -18,42 +22,27 @@ export async function otherOwner(
 ): Promise<string | null> {
   const owner = (await receipts?.ownerOf(taskId)) ?? null;
   if (owner !== null) return owner.firstKey === claimedFor ? null : owner.workflowId;
-  const { client } = Context.current();
-  let seen = 0;
+  const { client, info } = Context.current();
   try {
-    for await (const { workflowId, memo } of generations(client)) {
-      if (has(memo, taskId, claimedFor)) return workflowId;
-      seen += 1;
-      if (seen === RUNS) break;
-    }
+    // The same time for every attempt, so that what one has waited for serves the next.
+    const look = holdersSince(client, info.scheduledTimestampMs);
+    const holders = await Promise.race([look, sleep(LOOK_MS, null, { ref: false })]);
+    if (holders === null) throw stillLooking(taskId);
+    return holders.get(taskId)?.find(({ firstKey }) => firstKey !== claimedFor)?.workflowId ?? null;
   } catch (error) {
     const reason = cannotList(error);
     if (reason === null) throw error;
     log.warn('other generations cannot be listed, so nobody looked whether the task is theirs', { taskId, reason });
-  }
-  return null;
-}
-
-/** The generations of this namespace with their memos; null where it cannot be read, as with the codec of others. */
-async function* generations(
-  client: Client,
-): AsyncGenerator<{ workflowId: string; memo: Partial<GenerationMemo> | null }> {
-  const { namespace, loadedDataConverter: converter } = client.options;
-  const query = `WorkflowType = '${WORKFLOW_TYPE}'`;
-  for await (const { execution, memo } of rawRuns(client, query)) {
-    const workflowId = execution?.workflowId ?? '';
-    const payload = memo?.fields?.[MEMO_FIELD];
-    const context = { type: 'workflow', namespace, workflowId } as const;
-    const read = payload && decode<Partial<GenerationMemo>>({ converter, context }, [payload]).catch(() => null);
-    yield { workflowId, memo: (await read) ?? null };
+    return null;
   }
 }
 
-/** Whoever waits for a task without a key has only been told its ID. */
-function has(memo: Partial<GenerationMemo> | null, taskId: string, claimedFor: string): boolean {
-  const { firstKey = null, earlier = [] } = memo ?? {};
-  const now = memo?.taskId === taskId && firstKey !== null && firstKey !== claimedFor;
-  return now || earlier.some((task) => task.taskId === taskId && task.firstKey !== claimedFor);
+function stillLooking(taskId: string): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: 'stillLooking',
+    message: `The other generations of this namespace are still being looked through, for one that has task ${taskId}. Nothing to do: it goes on.`,
+    nextRetryDelay: MIN_WAIT_MS,
+  });
 }
 
 export function taken(taskId: string, workflowId: string): ApplicationFailure {

@@ -1,6 +1,7 @@
 /** A person who looks for a lost task in the Rivya Studio may find that of another generation. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { GenerationState } from '../../src/contract/index.js';
+import type { Fault } from '../../src/emulator/index.js';
 import { Receipts } from '../../src/storage/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
@@ -47,4 +48,32 @@ describe.each([
       tasks: [{ taskId: own, status: 'succeeded' }],
     });
   });
+});
+
+test('thirty people who name the tasks of thirty generations at once look through the others together', async () => {
+  const prompts = Array.from({ length: 30 }, (_, n) => `lost ${n};`);
+  const faults = prompts.flatMap((prompt): Fault[] => [
+    { on: 'create', prompt, times: 1, do: { kind: 'dropAfter' } },
+    { on: 'create', prompt, do: { kind: 'error', code: 'validation_failed' } },
+  ]);
+  const emulator = { rateLimitPerMinute: 100_000, faults };
+  await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator });
+  const handles = await Promise.all(prompts.map((prompt) => harness.client.start({ model: 'z-image', prompt })));
+  const held = async (): Promise<boolean> => {
+    const states = await Promise.all(handles.map((handle) => handle.state()));
+    return states.every((state) => state?.hold?.code === 'SubmitUnresolved');
+  };
+  await until(held);
+  const { workflowService } = harness.connection;
+  const lists = vi.spyOn(workflowService, 'listWorkflowExecutions');
+  const { tasks } = await harness.emulator.ledger();
+  const made = new Map(Object.entries(tasks).map(([taskId, { prompt }]) => [prompt, taskId]));
+  await Promise.all(handles.map((handle, n) => handle.resume({ taskId: made.get(prompts[n]!)! })));
+  const results = await Promise.all(handles.map((handle) => handle.result()));
+  expect(results.map(({ taskId }) => taskId)).toEqual(prompts.map((prompt) => made.get(prompt)));
+  const looks = lists.mock.calls.filter(([{ query }]) => query?.startsWith('WorkflowType'));
+  expect(looks.length).toBeGreaterThan(0);
+  // Some are scheduled when a look has begun already.
+  expect(looks.length).toBeLessThan(10);
+  expect((await harness.emulator.ledger()).paidTasks).toBe(30);
 });

@@ -1,0 +1,100 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Client } from '@temporalio/client';
+import { MEMO_FIELD, WORKFLOW_TYPE, type GenerationMemo } from '../src/contract/index.js';
+import { decode, rawRuns } from './history.js';
+
+/** A generation that has a task, as far as its memo tells. */
+export interface Holder {
+  readonly workflowId: string;
+  /** First key of the attempt that made it; null where an earlier version did not note it. */
+  readonly firstKey: string | null;
+}
+/** By task ID. */
+export type Holders = ReadonlyMap<string, readonly Holder[]>;
+
+// Memos cannot be searched, so they are read: a thousand in about a second where the Service is not busy.
+const RUNS = 10_000;
+// What is done in it ends neither with the Activity that happened to ask first, nor with a time limit of that one.
+const detached = new AsyncResource('rivyaHolders');
+
+/**
+ * Looks through the memos of a namespace. Thirty people who resume thirty generations at once would each read all of
+ * them, which keeps a Service busy until nobody comes to an end; so one look serves all who asked before it began.
+ */
+class Looks {
+  readonly #client: Client;
+  /** The last one that was begun. */
+  #last: { readonly startedAt: number; readonly holders: Promise<Holders> } | null = null;
+  #next: Promise<Holders> | null = null;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** What was to be read at this time or later. */
+  since(time: number): Promise<Holders> {
+    if (this.#last !== null && this.#last.startedAt >= time) return this.#last.holders;
+    this.#next ??= this.#begin();
+    return this.#next;
+  }
+
+  async #begin(): Promise<Holders> {
+    await this.#last?.holders.catch(() => undefined);
+    const holders = detached.runInAsyncScope(() => readHolders(this.#client));
+    const look = { startedAt: Date.now(), holders };
+    this.#last = look;
+    this.#next = null;
+    // One that failed is no answer to anybody else.
+    holders.catch(() => {
+      if (this.#last === look) this.#last = null;
+    });
+    return holders;
+  }
+}
+
+const looks = new WeakMap<Client, Looks>();
+
+/**
+ * Which generations of the client's namespace have which task, as it was at this time or later (milliseconds since the
+ * epoch). It may take longer than an Activity may: whoever asks again for the same time gets the same answer.
+ */
+export function holdersSince(client: Client, time: number): Promise<Holders> {
+  const own = looks.get(client) ?? new Looks(client);
+  looks.set(client, own);
+  return own.since(time);
+}
+
+async function readHolders(client: Client): Promise<Holders> {
+  const holders = new Map<string, Holder[]>();
+  let seen = 0;
+  for await (const { workflowId, memo } of generations(client)) {
+    for (const { taskId, firstKey } of tasksIn(memo)) {
+      const others = holders.get(taskId) ?? [];
+      holders.set(taskId, [...others, { workflowId, firstKey }]);
+    }
+    seen += 1;
+    if (seen === RUNS) break;
+  }
+  return holders;
+}
+
+/** The generations of a namespace with their memos; null where it cannot be read, as with the codec of others. */
+async function* generations(
+  client: Client,
+): AsyncGenerator<{ workflowId: string; memo: Partial<GenerationMemo> | null }> {
+  const { namespace, loadedDataConverter: converter } = client.options;
+  for await (const { execution, memo } of rawRuns(client, `WorkflowType = '${WORKFLOW_TYPE}'`)) {
+    const workflowId = execution?.workflowId ?? '';
+    const payload = memo?.fields?.[MEMO_FIELD];
+    const context = { type: 'workflow', namespace, workflowId } as const;
+    const read = payload && decode<Partial<GenerationMemo>>({ converter, context }, [payload]).catch(() => null);
+    yield { workflowId, memo: (await read) ?? null };
+  }
+}
+
+/** Whoever waits for a task without a key has only been told its ID. */
+function tasksIn(memo: Partial<GenerationMemo> | null): { taskId: string; firstKey: string | null }[] {
+  const { taskId = null, firstKey = null, earlier = [] } = memo ?? {};
+  const now = taskId === null || firstKey === null ? [] : [{ taskId, firstKey }];
+  return [...now, ...earlier.map((task) => ({ taskId: task.taskId, firstKey: task.firstKey ?? null }))];
+}

@@ -1,0 +1,81 @@
+/** Many people who name lost tasks at once must not keep the Service so busy that nobody is answered. */
+import type { Client } from '@temporalio/client';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { expect, test } from 'vitest';
+import { holdersSince } from '../../activities/holders.js';
+
+interface Listing {
+  /** Answers the n-th listing (from 0) with generations that have these tasks, or with an error. */
+  readonly answer: (n: number, tasks: readonly string[] | Error) => void;
+  readonly client: Client;
+  readonly count: () => number;
+}
+
+function listing(): Listing {
+  const asked: { resolve: (answer: unknown) => void; reject: (error: Error) => void }[] = [];
+  const listWorkflowExecutions = (): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      asked.push({ resolve, reject });
+    });
+  const loadedDataConverter = { payloadConverter: defaultPayloadConverter, payloadCodecs: [] };
+  const options = { namespace: 'media', loadedDataConverter };
+  const run = (taskId: string) => ({
+    execution: { workflowId: `has ${taskId}` },
+    memo: { fields: { rivya: defaultPayloadConverter.toPayload({ taskId, firstKey: 'key' }) } },
+  });
+  return {
+    client: { options, workflowService: { listWorkflowExecutions } } as unknown as Client,
+    count: () => asked.length,
+    answer: (n, tasks) => {
+      if (tasks instanceof Error) asked[n]!.reject(tasks);
+      else asked[n]!.resolve({ executions: tasks.map(run), nextPageToken: [] });
+    },
+  };
+}
+
+const passed = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+test('one look serves all who asked before it began; who asks later gets a later one', async () => {
+  const { client, answer, count } = listing();
+  const early = Array.from({ length: 30 }, () => holdersSince(client, Date.now()));
+  await passed();
+  const late = Array.from({ length: 30 }, () => holdersSince(client, Date.now()));
+  await passed();
+  expect(count()).toBe(1);
+  answer(0, ['task_1']);
+  for (const holders of await Promise.all(early)) {
+    expect(holders.get('task_1')).toEqual([{ workflowId: 'has task_1', firstKey: 'key' }]);
+  }
+  await passed();
+  expect(count()).toBe(2);
+  answer(1, ['task_1', 'task_2']);
+  for (const holders of await Promise.all(late)) expect(holders.has('task_2')).toBe(true);
+  expect(count()).toBe(2);
+});
+
+test('one that takes longer than an attempt serves the next attempt', async () => {
+  const { client, answer, count } = listing();
+  const scheduledAt = Date.now();
+  const first = holdersSince(client, scheduledAt);
+  await passed();
+  const second = holdersSince(client, scheduledAt);
+  answer(0, ['task_1']);
+  expect([...(await first).keys(), ...(await second).keys()]).toEqual(['task_1', 'task_1']);
+  await passed();
+  expect((await holdersSince(client, scheduledAt)).has('task_1')).toBe(true);
+  expect(count()).toBe(1);
+});
+
+test('one that failed is no answer to anybody else', async () => {
+  const { client, answer, count } = listing();
+  const scheduledAt = Date.now();
+  const first = holdersSince(client, scheduledAt);
+  await passed();
+  answer(0, new Error('away'));
+  await expect(first).rejects.toThrow('away');
+  const again = holdersSince(client, scheduledAt);
+  await passed();
+  answer(1, ['task_1']);
+  expect((await again).has('task_1')).toBe(true);
+  expect(count()).toBe(2);
+});
