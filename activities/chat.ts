@@ -21,7 +21,7 @@ export async function rivyaChat(
       head,
       receipts: chats,
       paid: 'answer',
-      recall: () => recallChat(head, receipts),
+      recall: (counts) => recallChat(head, receipts, counts),
       recalled: (answer, key) => {
         log.info('recalled', { answer: answer.id });
         return { answer: carried(answer), idempotencyKey: key, reused: true };

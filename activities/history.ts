@@ -1,17 +1,18 @@
 import type { Client, WorkflowExecutionInfo, WorkflowHandle } from '@temporalio/client';
 import type { LoadedDataConverter, SerializationContext } from '@temporalio/common';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
-import type {
-  ChatReply,
-  CheckResult,
-  FailureDetails,
-  Fence,
-  GenerationIdentity,
-  RivyaActivities,
-  StoreInput,
-  SubmitInput,
-  SubmitResult,
-  TaskSnapshot,
+import {
+  UNKNOWN_FINGERPRINT,
+  type ChatReply,
+  type CheckResult,
+  type FailureDetails,
+  type Fence,
+  type GenerationIdentity,
+  type RivyaActivities,
+  type StoreInput,
+  type SubmitInput,
+  type SubmitResult,
+  type TaskSnapshot,
 } from '../src/contract/index.js';
 import { bodyDigest } from '../src/policy/index.js';
 
@@ -71,7 +72,7 @@ export async function readRun(
   const submits: PastSubmit[] = [];
   const checked = new Map<string, TaskSnapshot>();
   const stored = new Set<string>();
-  for (const { eventId, activityTaskScheduledEventAttributes: scheduled } of events) {
+  for (const { eventId, eventTime, activityTaskScheduledEventAttributes: scheduled } of events) {
     if (scheduled == null || scheduled.activityId === asking) continue;
     const { activityId, activityType } = scheduled;
     const end = ends.get(String(eventId));
@@ -92,7 +93,7 @@ export async function readRun(
     const firstKey = identity?.firstKey ?? idempotencyKey;
     const outcome = end === undefined ? await underWay(handle, activityId, decoder) : await outcomeOf(end, decoder);
     // A refusal never takes away what an earlier submit left unanswered.
-    const open = outcome.result === null ? (outcome.open ?? fence) : null;
+    const open = outcome.result === null ? (outcome.open ?? fence ?? lost(outcome, input, eventTime)) : null;
     const asked = digest ?? bodyDigest(body);
     const risk = { riskAccepted, riskReason };
     submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open, ...risk, identity });
@@ -129,20 +130,37 @@ export async function startInput(
   return decode({ converter, context }, payloads);
 }
 
-async function outcomeOf(end: Event, decoder: Decoder): Promise<Pick<PastSubmit, 'result' | 'open'>> {
+/** What came of a submit; `told`: false where the Service ended it, perhaps between two attempts, and none of them told. */
+interface Outcome extends Pick<PastSubmit, 'result' | 'open'> {
+  readonly told: boolean;
+}
+
+/** A POST that nobody can tell of any more: one of the attempts may have made it. */
+function lost(
+  { told }: Outcome,
+  { idempotencyKey, riskAcceptedAt }: SubmitInput,
+  at: Event['eventTime'],
+): Fence | null {
+  if (told) return null;
+  const firstPostedAt = Number(at?.seconds ?? 0) * 1_000;
+  const of = { idempotencyKey, ...(riskAcceptedAt !== undefined && { riskAcceptedAt }) };
+  return { firstPostedAt, fingerprint: UNKNOWN_FINGERPRINT, ...of };
+}
+
+async function outcomeOf(end: Event, decoder: Decoder): Promise<Outcome> {
   const completed = end.activityTaskCompletedEventAttributes;
   const failed = end.activityTaskFailedEventAttributes?.failure?.applicationFailureInfo;
   const timedOut = end.activityTaskTimedOutEventAttributes?.failure;
   // One that ran out of time tells of its last attempt in the cause.
   const last = timedOut?.cause?.applicationFailureInfo;
-  const cancelled = end.activityTaskCanceledEventAttributes?.details;
+  const cancelled = end.activityTaskCanceledEventAttributes;
   const result = await decode<PaidResult>(decoder, completed?.result?.payloads);
   const details = await decode<Partial<FailureDetails>>(
     decoder,
-    (failed ?? last)?.details?.payloads ?? cancelled?.payloads,
+    (failed ?? last)?.details?.payloads ?? cancelled?.details?.payloads,
   );
   const beat = await decode<Fence>(decoder, timedOut?.timeoutFailureInfo?.lastHeartbeatDetails?.payloads);
-  return { result, open: details?.fence ?? beat };
+  return { result, open: details?.fence ?? beat, told: cancelled == null || details !== null };
 }
 
 /** What a submit that never came to an end had told: the Service keeps its heartbeat, although nobody waits for it. */
@@ -150,10 +168,10 @@ async function underWay(
   handle: WorkflowHandle,
   activityId: string | null | undefined,
   decoder: Decoder,
-): Promise<Pick<PastSubmit, 'result' | 'open'>> {
+): Promise<Outcome> {
   const { raw } = await handle.describe();
   const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
-  return { result: null, open: await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads) };
+  return { result: null, open: await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads), told: true };
 }
 
 /** The user's converter and codecs, and whose payloads they are: a codec may bind a payload to its owner. */

@@ -8,7 +8,7 @@ import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { Lease } from './heartbeat.js';
 import { checkBudget } from './price.js';
-import { oldest, wipedFence, type Recalled } from './recall.js';
+import { oldest, wipedFence, type Counts, type Recalled } from './recall.js';
 import { checkPolicy } from './policy.js';
 import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
 
@@ -25,7 +25,7 @@ export interface PaidPost<Known, Answer, Result> {
   /** Where it is noted that the POST goes out, or null. */
   readonly receipts: Pick<Receipts, 'noteSubmit'> | null;
   /** What is known of the key from before. */
-  recall(): Promise<Recalled<Known> | null>;
+  recall(counts: Counts): Promise<Recalled<Known> | null>;
   /** The result, where that was an answer. */
   recalled(answer: Known, idempotencyKey: string): Result;
   /** Sends the request, once. */
@@ -66,12 +66,12 @@ export async function paidPost<Known, Answer, Result>(
   };
 
   try {
-    unanswered ??= await wipedFence(idempotencyKey);
-    const known = await lease.keep(beat(unanswered), () => call.recall());
+    unanswered ??= await wipedFence(ofInput(input));
+    const known = await lease.keep(beat(unanswered), () => call.recall((fence) => counts(fence, input)));
     if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest)
       throw inputChanged(input, paid);
     if (known !== null && known.answer !== null) return call.recalled(known.answer, known.idempotencyKey);
-    if (!input.riskAccepted) unanswered = oldest(unanswered, known?.unanswered ?? null);
+    unanswered = oldest(unanswered, known?.unanswered ?? null);
     if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
       throw unresolved(input, unanswered, 'it went out under another key of this attempt', paid);
     }
@@ -89,7 +89,7 @@ export async function paidPost<Known, Answer, Result>(
     const fingerprint = key.fingerprint();
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint, paid);
 
-    const fence: Fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint, idempotencyKey };
+    const fence: Fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint, ...ofInput(input) };
     await step(onStep, 'fence', () => lease.renew(beat(fence)));
     const answer = await lease.keep(beat(fence), async () => {
       const standing = { unanswered: fence, riskReason };
@@ -139,6 +139,23 @@ export async function paidPost<Known, Answer, Result>(
       retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
     });
   }
+}
+
+/** What makes a POST of this input known again. */
+function ofInput({
+  idempotencyKey,
+  riskAcceptedAt,
+}: Pick<SubmitInput, 'idempotencyKey' | 'riskAcceptedAt'>): Pick<Fence, 'idempotencyKey' | 'riskAcceptedAt'> {
+  return { idempotencyKey, ...(riskAcceptedAt !== undefined && { riskAcceptedAt }) };
+}
+
+/**
+ * Whether a POST that another run left unanswered is still open. A person has accepted those from before their decision,
+ * but none from after it: a reset brings the decision back, and must not pay for it a second time.
+ */
+function counts(fence: Fence, { riskAccepted, riskAcceptedAt }: PaidInput): boolean {
+  if (!riskAccepted) return true;
+  return riskAcceptedAt !== undefined && (fence.riskAcceptedAt ?? -Infinity) >= riskAcceptedAt;
 }
 
 /** The fence after an error reply: the same request ID again means that the API has stored it under the key. */

@@ -33,6 +33,9 @@ export interface Recalled<T> {
   readonly unanswered: Fence | null;
 }
 
+/** Whether a POST that another run left unanswered is still open. */
+export type Counts = (fence: Fence) => boolean;
+
 /** Which attempt is looked for: a stored refusal may have moved it from its first key to another. */
 type Attempt = Pick<ReceiptHead, 'idempotencyKey' | 'firstKey'>;
 
@@ -41,7 +44,7 @@ interface Source<T> {
   /** In the receipts of the attempt. */
   readonly receipts: () => Promise<KeyFolder<ReceiptHead & { readonly answer: T }> | null>;
   /** In the memo of another run. */
-  readonly memo: (run: WorkflowExecutionInfo) => Recalled<T> | null;
+  readonly memo: (run: WorkflowExecutionInfo) => Past<T> | null;
   /** In what an Activity ended with. */
   readonly result: (result: PaidResult) => T | undefined;
 }
@@ -50,8 +53,12 @@ interface Source<T> {
  * Looks in the receipts, then in the other runs of this Workflow ID, for the task of an attempt; null when nobody
  * knows it. It saves what the API may have forgotten: a reset or a second start then posts nothing.
  */
-export async function recallTask(attempt: Attempt, receipts: Receipts | null): Promise<Recalled<string> | null> {
-  return recall(attempt, {
+export async function recallTask(
+  attempt: Attempt,
+  receipts: Receipts | null,
+  counts: Counts,
+): Promise<Recalled<string> | null> {
+  return recall(attempt, counts, {
     receipts: async () => {
       if (receipts === null) return null;
       const { submit, tasks } = await receipts.find(attempt.firstKey);
@@ -63,31 +70,38 @@ export async function recallTask(attempt: Attempt, receipts: Receipts | null): P
 }
 
 /** The same for the answer to a chat, which no memo holds. */
-export async function recallChat(attempt: Attempt, receipts: Receipts | null): Promise<Recalled<ChatAnswer> | null> {
-  return recall(attempt, {
+export async function recallChat(
+  attempt: Attempt,
+  receipts: Receipts | null,
+  counts: Counts,
+): Promise<Recalled<ChatAnswer> | null> {
+  return recall(attempt, counts, {
     receipts: async () => (receipts === null ? null : receipts.chats.find(attempt.firstKey)),
     memo: () => null,
     result: ({ answer }) => answer,
   });
 }
 
-async function recall<T>(attempt: Attempt, source: Source<T>): Promise<Recalled<T> | null> {
-  const receipt = fromReceipts(await source.receipts());
+async function recall<T>(attempt: Attempt, counts: Counts, source: Source<T>): Promise<Recalled<T> | null> {
+  const receipt = fromReceipts(await source.receipts(), counts);
   if (receipt !== null && receipt.answer !== null) return receipt;
-  const run = await fromOtherRuns(attempt, source);
+  const run = await fromOtherRuns(attempt, counts, source);
   if (receipt === null || run === null) return receipt ?? run;
   if (run.answer !== null) return run;
   const { idempotencyKey, bodyDigest } = receipt;
   return { answer: null, idempotencyKey, bodyDigest, unanswered: oldest(receipt.unanswered, run.unanswered) };
 }
 
-function fromReceipts<T>(folder: KeyFolder<ReceiptHead & { readonly answer: T }> | null): Recalled<T> | null {
+function fromReceipts<T>(
+  folder: KeyFolder<ReceiptHead & { readonly answer: T }> | null,
+  counts: Counts,
+): Recalled<T> | null {
   const { submit, answers } = folder ?? { submit: null, answers: [] };
   const last = answers.at(-1);
   const head = last ?? submit;
   if (head === null) return null;
   const { idempotencyKey, bodyDigest } = head;
-  const unanswered = submit?.unanswered ?? null;
+  const unanswered = submit?.unanswered != null && counts(submit.unanswered) ? submit.unanswered : null;
   // A submit that was only ever refused binds nobody.
   if (last === undefined && unanswered === null) return null;
   return { answer: last?.answer ?? null, idempotencyKey, bodyDigest, unanswered };
@@ -101,7 +115,11 @@ export function oldest(a: Fence | null, b: Fence | null): Fence | null {
 }
 
 /** What one run knows of a key. */
-interface Memory<T> extends Recalled<T> {
+interface Past<T> extends Recalled<T> {
+  /** A person accepted in it that what was open before is posted again. */
+  readonly riskAccepted: boolean;
+}
+interface Memory<T> extends Past<T> {
   readonly startedAt: number;
 }
 
@@ -109,7 +127,7 @@ interface Memory<T> extends Recalled<T> {
  * What the other runs of this Workflow ID know: by their memo or, where that cannot tell, by their history. A Service
  * that cannot list is no reason to stop, one that does not answer is: the attempt fails and is repeated.
  */
-async function fromOtherRuns<T>(attempt: Attempt, source: Source<T>): Promise<Recalled<T> | null> {
+async function fromOtherRuns<T>(attempt: Attempt, counts: Counts, source: Source<T>): Promise<Recalled<T> | null> {
   const { client, info } = Context.current();
   const { workflowExecution } = info;
   const query = workflowExecution === undefined ? null : queryFor(workflowExecution.workflowId);
@@ -139,7 +157,26 @@ async function fromOtherRuns<T>(attempt: Attempt, source: Source<T>): Promise<Re
     log.warn('earlier runs cannot be listed, so a task of theirs is not looked up', { reason });
   }
   memories.sort((a, b) => b.startedAt - a.startedAt);
-  return memories.find(({ answer }) => answer !== null) ?? memories[0] ?? null;
+  const [newest] = memories;
+  const answered = memories.find(({ answer }) => answer !== null);
+  if (answered !== undefined || newest === undefined) return answered ?? null;
+  return { ...newest, unanswered: stillOpen(memories, counts) };
+}
+
+/**
+ * The oldest POST that is still open, of runs or submits from the newest to the oldest: one that was cancelled before it
+ * began takes nothing away from what an earlier one had left. What a person has accepted does.
+ */
+function stillOpen(
+  past: readonly Pick<Past<unknown>, 'unanswered' | 'riskAccepted'>[],
+  counts: Counts = () => true,
+): Fence | null {
+  let open: Fence | null = null;
+  for (const { unanswered, riskAccepted } of past) {
+    if (unanswered !== null && counts(unanswered)) open = oldest(open, unanswered);
+    if (riskAccepted) break;
+  }
+  return open;
 }
 
 /** Why a Service cannot list Workflows at all, or null for any other error. */
@@ -148,21 +185,22 @@ export function cannotList(error: unknown): string | null {
   return isGrpcServiceError(reason) && CANNOT_LIST.has(reason.code) ? reason.details : null;
 }
 
-function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Attempt): Recalled<string> | null {
+function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Attempt): Past<string> | null {
   const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
   if (memo === undefined) return null;
   // A run of an earlier version did not write every field.
   const { bodyDigest = null, taskId = null, unanswered = null, riskAccepted = false, earlier = [] } = memo;
   const past = earlier.find((task) => (task.firstKey ?? task.idempotencyKey) === firstKey);
   if (past !== undefined) {
-    return { answer: past.taskId, idempotencyKey: past.idempotencyKey, bodyDigest, unanswered: null };
+    const { taskId: answer, idempotencyKey: key } = past;
+    return { answer, idempotencyKey: key, bodyDigest, unanswered: null, riskAccepted };
   }
   // A run that never came to an answer knows nothing, however new it is.
   const same = (memo.firstKey ?? memo.idempotencyKey) === firstKey || memo.idempotencyKey === idempotencyKey;
   const tells = same && (taskId !== null || unanswered !== null || riskAccepted);
-  return tells
-    ? { answer: taskId, idempotencyKey: memo.idempotencyKey ?? idempotencyKey, bodyDigest, unanswered }
-    : null;
+  if (!tells) return null;
+  const key = memo.idempotencyKey ?? idempotencyKey;
+  return { answer: taskId, idempotencyKey: key, bodyDigest, unanswered, riskAccepted };
 }
 
 // A closed run does not change any more.
@@ -174,7 +212,7 @@ async function fromHistory<T>(
   { firstKey }: Attempt,
   source: Source<T>,
   asking?: string,
-): Promise<Recalled<T> | null> {
+): Promise<Past<T> | null> {
   const { runId, status, memo, historyLength } = run;
   // A run of our own Workflow that saw its end told all in its memo. Another run that still shows as running has just
   // been ended: the list trails.
@@ -196,17 +234,19 @@ async function fromHistory<T>(
   const last =
     ofAttempt.findLast(({ result }) => result !== null) ??
     ofAttempt.findLast(({ open, riskAccepted }) => open !== null || riskAccepted);
-  if (last === undefined || (last.result === null && last.open === null)) return null;
-  const { result, idempotencyKey, bodyDigest, open } = last;
+  if (last === undefined) return null;
+  const { result, idempotencyKey, bodyDigest, riskAccepted } = last;
   const answer = result === null ? null : (source.result(result) ?? null);
-  return { answer, idempotencyKey, bodyDigest, unanswered: open };
+  const newestFirst = ofAttempt.toReversed().map((one) => ({ ...one, unanswered: one.open }));
+  const unanswered = result === null ? stillOpen(newestFirst) : null;
+  return { answer, idempotencyKey, bodyDigest, unanswered, riskAccepted };
 }
 
 /**
  * What earlier attempts of this Activity may have left open, where a reset of the Activity has wiped its heartbeat: the
  * Service then only tells that there was an attempt.
  */
-export async function wipedFence(idempotencyKey: string): Promise<Fence | null> {
+export async function wipedFence(of: Pick<Fence, 'idempotencyKey' | 'riskAcceptedAt'>): Promise<Fence | null> {
   const { client, info } = Context.current();
   const { workflowExecution, activityId, attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
   // Only a reset, or a pause before the very first attempt, schedules a first attempt for a second time.
@@ -216,7 +256,7 @@ export async function wipedFence(idempotencyKey: string): Promise<Fence | null> 
   const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
   const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
   if (pending?.lastAttemptCompleteTime == null) return null;
-  return { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT, idempotencyKey };
+  return { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT, ...of };
 }
 
 /**

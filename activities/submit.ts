@@ -19,7 +19,7 @@ export async function rivyaSubmit(input: SubmitInput, dependencies: ActivityDepe
       references: referenceUrls(body).filter((url) => !uploadUrls.includes(url)),
       receipts,
       paid: 'task',
-      recall: () => recallTask(head, receipts),
+      recall: (counts) => recallTask(head, receipts, counts),
       recalled,
       post: (request) => api.createGeneration({ ...request, body }),
       answered: async ({ task }, { firstPostedAt }) => {

@@ -150,7 +150,7 @@ export class GenerationRun {
     const { task, reused, sinceFirstPostMs } = submitted;
     const heldBeforeMs = this.progress.answered();
     const madeUnder = { idempotencyKey: submitted.idempotencyKey ?? this.#state.idempotencyKey };
-    this.progress.see(task, { ...madeUnder, phase: 'waiting', unanswered: null, riskAccepted: false }, true);
+    this.progress.see(task, { ...madeUnder, phase: 'waiting', ...SETTLED }, true);
     const now = Date.now();
     return {
       task,
@@ -334,6 +334,8 @@ export class GenerationRun {
   }
 }
 
+// There is an answer, so nothing is open and nothing has to be accepted.
+const SETTLED = { unanswered: null, riskAccepted: false, riskAcceptedAt: null };
 // The Date header of a reply counts whole seconds.
 const CLOCK_STEP_MS = 1_000;
 

@@ -1,7 +1,7 @@
 /** The way of one paid call from its first POST to an answer: through retries, stored refusals and holds. Deterministic. */
 import { ApplicationFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
 import { UNKNOWN_FINGERPRINT } from '../src/contract/names.js';
-import type { SubmitInput } from '../src/contract/index.js';
+import type { GenerationState, SubmitInput } from '../src/contract/index.js';
 import { afterSubmit, isStoredError, type Generation, type Paid } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
@@ -16,7 +16,10 @@ export interface PaidCall<Result> {
   /** Its key, when so many keys before it were spent. */
   readonly key: (spent: number) => string;
   /** One Activity, which ends when it has an answer or when repeating it is over. */
-  readonly post: (key: string, risk: Pick<SubmitInput, 'fence' | 'riskAccepted' | 'riskReason'>) => Promise<Result>;
+  readonly post: (
+    key: string,
+    risk: Pick<SubmitInput, 'fence' | 'riskAccepted' | 'riskAcceptedAt' | 'riskReason'>,
+  ) => Promise<Result>;
   /** Takes up the task that a person says an unanswered POST has made. */
   readonly adopt?: (taskId: string) => Promise<Result>;
   /** Holds, or fails where the caller wants that. */
@@ -34,11 +37,12 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
     let end: CallEnd;
     try {
       const { unanswered: fence, riskAccepted, riskReason } = progress.state;
-      return await call.post(key, { fence, riskAccepted, riskReason });
+      return await call.post(key, { fence, riskAccepted, ...acceptedAt(progress.state), riskReason });
     } catch (error) {
       if (isCancellation(error) || failures.wasCancelled(error)) {
         // Between two attempts nobody can tell what the last one left; so a task may exist.
-        const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT, idempotencyKey: key };
+        const of = { idempotencyKey: key, ...acceptedAt(progress.state) };
+        const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT, ...of };
         const fence = failures.fenceOfCancelled(error);
         progress.unanswered(fence === undefined ? (progress.state.unanswered ?? unknown) : fence);
       }
@@ -74,7 +78,7 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
       // A named person accepted the risk: the window starts anew. Key and body stay, unless an error is stored there.
       progress.answered();
       const spentKeys = progress.state.spentKeys + (isStoredError(end.fence) ? 1 : 0);
-      const risk = { unanswered: null, riskAccepted: true, riskReason: reason };
+      const risk = { unanswered: null, riskAccepted: true, riskAcceptedAt: Date.now(), riskReason: reason };
       progress.update({ ...risk, spentKeys, idempotencyKey: keyOf(spentKeys) }, true);
     } else {
       // A reset brought this hold back, and maybe the old answer to it: nobody has accepted to pay once more. The
@@ -82,6 +86,10 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
       progress.update({}, true);
     }
   }
+}
+
+function acceptedAt({ riskAcceptedAt }: GenerationState): { readonly riskAcceptedAt?: number } {
+  return riskAcceptedAt == null ? {} : { riskAcceptedAt };
 }
 
 /** Holds a paid call. Returns what a person named, or why they want it posted again. */

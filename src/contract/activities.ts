@@ -35,6 +35,8 @@ export interface Fence {
   readonly idempotencyKey?: string;
   /** Run ID of the Workflow run whose heartbeat this is (heartbeats only). */
   readonly runId?: string;
+  /** When a person accepted to post again, if this POST came after that (milliseconds, on the Workflow's clock). */
+  readonly riskAcceptedAt?: number;
   /** The last error reply and how often in a row it came with this `requestId`: the same one again is a stored one. */
   readonly error?: { readonly requestId: string; readonly times: number };
 }
@@ -66,8 +68,10 @@ export interface SubmitInput {
   readonly idempotencyWindowMs: number;
   /** Fence of an earlier Activity for the same key, if its outcome is still unknown. */
   readonly fence: Fence | null;
-  /** True after a person accepted to post again: what other runs left unanswered no longer counts. */
+  /** True after a person accepted to post again: what other runs had left unanswered by then no longer counts. */
   readonly riskAccepted: boolean;
+  /** When that was, on the Workflow's clock. A reset brings the same time back, and with it nothing that was posted since. */
+  readonly riskAcceptedAt?: number;
   /** What that person said. */
   readonly riskReason?: string | null;
   /** Credits that all attempts together may cost, by the starting price; left out: any number. */

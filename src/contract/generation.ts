@@ -124,6 +124,8 @@ export interface GenerationState {
   readonly unanswered: Fence | null;
   /** True after a person accepted to post again although a task may exist. */
   readonly riskAccepted: boolean;
+  /** When they accepted it, in milliseconds since the epoch. */
+  readonly riskAcceptedAt?: number | null;
   /** What that person said; kept after the task is known. */
   readonly riskReason: string | null;
   /** Tasks of the attempts before this one, which failed. */

@@ -59,6 +59,7 @@ const Submit = Head.extend({
       firstPostedAt: z.number(),
       fingerprint: z.string(),
       idempotencyKey: z.string().exactOptional(),
+      riskAcceptedAt: z.number().exactOptional(),
       error: ErrorSeen.exactOptional(),
     })
     .nullable(),
