@@ -12,7 +12,7 @@ const ENDED = new Set(['succeeded', 'failed']);
 
 /** Asks for the status of a task. Each attempt is one GET; what can pass is repeated for as long as it takes. */
 export async function rivyaCheck(
-  { taskId, firstKey = null, claimedFor }: CheckInput,
+  { taskId, firstKey = null, claimedFor, claimsAgain = false }: CheckInput,
   dependencies: ActivityDependencies,
 ): Promise<CheckResult> {
   const { api, receipts, onStep } = dependencies;
@@ -26,7 +26,7 @@ export async function rivyaCheck(
       const other = claimedFor === undefined ? null : await otherOwner(taskId, claimedFor, receipts);
       if (other !== null) throw taken(taskId, other);
       const answer = await step(onStep, 'GET', () => api.retrieveGeneration(taskId, () => lease.held()));
-      const noteFor = firstKey ?? claimedFor;
+      const noteFor = firstKey ?? (claimsAgain ? undefined : claimedFor);
       if (ENDED.has(answer.task.status) && noteFor !== undefined && receipts !== null) {
         // The end stands in the history as well, so a store that fails now is no reason to ask again.
         await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(noteFor, answer.task)));

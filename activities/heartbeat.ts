@@ -9,6 +9,7 @@ import { TIMEOUTS } from '../src/policy/index.js';
  */
 export class Lease {
   #heardAt: Moment | null;
+  #underWay: Promise<unknown> = Promise.resolve();
 
   /** @param since - When this attempt was due, if that counts as heard: it has begun later. Default: not heard yet. */
   constructor(since?: number) {
@@ -20,6 +21,13 @@ export class Lease {
    * @throws where this attempt has been timed out, paused or cancelled.
    */
   async renew(details: unknown): Promise<void> {
+    // One after the other: an early beat that arrives late would wipe out the fence.
+    const sent = this.#underWay.then(() => this.#send(details));
+    this.#underWay = sent.catch(() => undefined);
+    return sent;
+  }
+
+  async #send(details: unknown): Promise<void> {
     const { client, info } = Context.current();
     // The SDK counts the heartbeat timeout by itself, and only from beats of its own: without this one it would throw
     // away an answer that comes later. After a cancel it is the only one that gets through.

@@ -96,7 +96,9 @@ export async function paidPost<Known, Answer, Result>(
       if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
       posted = fence;
       // The very key whose fingerprint the fence carries, also when the key file changes in between.
-      const request = { idempotencyKey, key, maySend: () => lease.held() && inWindow(input, fence) };
+      // The window bounds how long a POST is repeated; the first one of a key may be late.
+      const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, fence));
+      const request = { idempotencyKey, key, maySend };
       return step(onStep, 'POST', () => call.post(request));
     });
     return await call.answered(answer, fence);

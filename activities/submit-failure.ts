@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type Fence } from '../src/contract/index.js';
+import { FAILURE, UNKNOWN_FINGERPRINT, type FailureDetails, type Fence } from '../src/contract/index.js';
 import type { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { mayExist, UNRESOLVED, type Paid } from '../src/policy/index.js';
 import { nothingKnown } from './failure.js';
@@ -10,7 +10,7 @@ type Keyed = { readonly idempotencyKey: string };
 export function unresolved(input: Keyed, fence: Fence, why: string, paid: Paid): ApplicationFailure {
   return fail(
     FAILURE.SubmitUnresolved,
-    `A submit was sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
+    `A submit ${fence.fingerprint === UNKNOWN_FINGERPRINT ? 'may have been' : 'was'} sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
     {
       idempotencyKey: input.idempotencyKey,
       action: UNRESOLVED[paid].action,

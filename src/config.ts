@@ -147,12 +147,14 @@ function keySource(key: string | undefined, file: string | undefined): KeySource
     throw new Error('set only one of RIVYA_API_KEY and RIVYA_API_KEY_FILE, or nobody can tell which key is used');
   }
   if (file === undefined) return key === undefined ? null : staticKey(key);
+  // Who puts the key itself there by mistake must not find it in a log.
+  const named = file.trim().startsWith('rvya_sk_') ? '(a key, which belongs into RIVYA_API_KEY)' : file;
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`the file ${file} cannot be read`, { cause: error });
+    throw new Error(`the file ${named} cannot be read`, { cause: error });
   }
-  if (text.trim() === '') throw new Error(`the file ${file} is empty`);
+  if (text.trim() === '') throw new Error(`the file ${named} is empty`);
   return keyFile(file);
 }

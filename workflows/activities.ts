@@ -36,10 +36,12 @@ export const activities = {
       summary,
     }),
 
-  check: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaCheck'> =>
+  /** @param withinMs - After which it ends without an answer. Default: it is repeated until there is one. */
+  check: (taskQueue: string, summary: string, withinMs?: number): Pick<RivyaActivities, 'rivyaCheck'> =>
     proxyActivities<RivyaActivities>({
       taskQueue: apiTaskQueue(taskQueue),
       startToCloseTimeout: TIMEOUTS.checkStartToClose,
+      ...(withinMs !== undefined && { scheduleToCloseTimeout: withinMs }),
       heartbeatTimeout: TIMEOUTS.heartbeat,
       cancellationType: 'TRY_CANCEL',
       // After a killed Worker the next GET still keeps its distance. API errors set their own delay.

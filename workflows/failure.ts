@@ -142,7 +142,10 @@ export function generationFailed(task: TaskSnapshot, state: GenerationState, inp
     {
       code: code ?? 'generation_failed',
       requestId: task.requestId,
-      action: `To pay for another try, start again with take: ${input.take + 1} (or a larger options.maxAttempts).`,
+      action:
+        input.ownKey === null
+          ? `To pay for another try, start again with take: ${input.take + 1} (or a larger options.maxAttempts).`
+          : 'To pay for another try, start again with another idempotencyKey.',
     },
   );
 }
@@ -192,7 +195,9 @@ export function resultMissing(task: TaskSnapshot, state: GenerationState, input:
 export function otherModel(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
   return failure(
     FAILURE.InvalidInput,
-    `model: task ${task.taskId} is of model ${task.model}, not ${input.model}, so it is not taken up.`,
+    task.model === null
+      ? `model: the API does not tell of which model task ${task.taskId} is, so it is not taken up.`
+      : `model: task ${task.taskId} is of model ${task.model}, not ${input.model}, so it is not taken up.`,
     state,
     { field: 'model', action: 'Give the model of the task.' },
   );

@@ -2,7 +2,7 @@
  * The core: one generation from key to result. Deterministic; every side effect is an Activity. It never posts under a
  * new key while a task may exist under the old one, and never forgets a task ID it has seen.
  */
-import { isCancellation, TemporalFailure, workflowInfo } from '@temporalio/workflow';
+import { isCancellation, patched, TemporalFailure, workflowInfo } from '@temporalio/workflow';
 import { apiTaskQueue } from '../src/contract/names.js';
 import type {
   GenerationIdentity,
@@ -198,11 +198,37 @@ export class GenerationRun {
 
   /** Takes up a task that was created elsewhere. It must be of the model that was asked for. */
   async #adopt(taskId: string, claimedFor?: string): Promise<SubmitResult> {
-    const task = await this.#check(taskId, null, claimedFor);
+    const twice = claimedFor !== undefined && patched('claims-again');
+    let task = await this.#named(taskId, claimedFor, twice);
+    if (twice) {
+      // Two generations may be told the same task at the same time. Each shows its claim, and looks again when the other
+      // can see it: then neither gets it, and a person decides.
+      this.progress.update({ taskId }, true);
+      try {
+        await this.progress.pause(MIN_WAIT_MS);
+        task = await this.#named(taskId, claimedFor, false);
+        if (task.model === null) throw failures.otherModel(task, this.#state, this.#input);
+      } catch (error) {
+        this.progress.update({ taskId: null }, true);
+        throw error;
+      } finally {
+        this.progress.update({ phase: 'submitting', nextCheckAt: null });
+      }
+    }
+    return { task, sinceFirstPostMs: 0, reused: true };
+  }
+
+  /** A task that somebody named, if it is of the model that was asked for as far as the API tells. */
+  async #named(taskId: string, claimedFor?: string, claimsAgain = false): Promise<TaskSnapshot> {
+    const task = await this.#check(taskId, null, claimedFor, claimsAgain);
+    this.#refuseOtherModel(task);
+    return task;
+  }
+
+  #refuseOtherModel(task: TaskSnapshot): void {
     if (task.model !== null && task.model !== this.#input.model) {
       throw failures.otherModel(task, this.#state, this.#input);
     }
-    return { task, sinceFirstPostMs: 0, reused: true };
   }
 
   /** Waits until the task has ended: `failed`, or `succeeded` with at least one link. */
@@ -232,6 +258,8 @@ export class GenerationRun {
 
   async #refresh(wait: Wait): Promise<Wait> {
     const task = await this.#check(wait.task.taskId, wait);
+    // The first answer about a task that somebody named may have left its model out.
+    if (this.#input.taskId !== null) this.#refuseOtherModel(task);
     this.progress.see(task);
     // A task grows no younger, even where the clocks behind a reply disagree: its checks would never slow down.
     const born = Math.min(wait.bornAt, bornAt(task, wait.bornAt));
@@ -242,7 +270,7 @@ export class GenerationRun {
   }
 
   /** One status check of our own task, or (null) of a task that somebody named. */
-  async #check(taskId: string, wait: Wait | null, claimedFor?: string): Promise<TaskSnapshot> {
+  async #check(taskId: string, wait: Wait | null, claimedFor?: string, claimsAgain = false): Promise<TaskSnapshot> {
     for (let tries = 0; ; tries++) {
       await this.progress.keepDistance();
       let end: CallEnd;
@@ -251,8 +279,12 @@ export class GenerationRun {
         // A task that somebody named is not known to be that of the key until its model was looked at.
         const firstKey = wait === null ? null : this.#state.firstKey;
         const { task, checks } = await activities
-          .check(this.#host.taskQueue, summary)
-          .rivyaCheck({ taskId, firstKey, ...(claimedFor !== undefined && { claimedFor }) });
+          .check(this.#host.taskQueue, summary, claimedFor === undefined ? undefined : TIMEOUTS.claimWithin)
+          .rivyaCheck({
+            taskId,
+            firstKey,
+            ...(claimedFor !== undefined && { claimedFor, ...(claimsAgain && { claimsAgain }) }),
+          });
         this.progress.checked(checks);
         return task;
       } catch (error) {

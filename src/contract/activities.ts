@@ -94,6 +94,8 @@ export interface CheckInput {
   readonly firstKey?: string | null;
   /** First key of the attempt whose unanswered submit a person says has made this task: refused where another generation has it. */
   readonly claimedFor?: string;
+  /** True where the claim is looked at once more, so that nothing is noted of it yet. */
+  readonly claimsAgain?: boolean;
 }
 
 export interface CheckResult {

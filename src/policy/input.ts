@@ -104,6 +104,13 @@ export function readInput(input: unknown): Generation {
   if (ownKey !== null && taskId !== null) {
     throw new InvalidInput('idempotencyKey', 'cannot go with taskId: a task that exists is not submitted again');
   }
+  const take = integer(fields['take'], 'take', 1_000_000) ?? 1;
+  if (ownKey !== null && take > 1) {
+    throw new InvalidInput(
+      'take',
+      'cannot be used with idempotencyKey, which stays the same; give another idempotencyKey',
+    );
+  }
   const maxAttempts = integer(options['maxAttempts'], 'options.maxAttempts', MAX_ATTEMPTS) ?? 1;
   if (taskId !== null && maxAttempts > 1) {
     throw new InvalidInput(
@@ -135,7 +142,7 @@ export function readInput(input: unknown): Generation {
     body,
     references,
     ownKey,
-    take: integer(fields['take'], 'take', 1_000_000) ?? 1,
+    take,
     taskId,
     maxAttempts,
     deadlineMs: duration(options['deadline'], 'options.deadline') ?? 6 * HOUR,

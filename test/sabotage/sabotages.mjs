@@ -105,7 +105,7 @@ export const SABOTAGES = [
     name: 'lease-not-checked',
     breaks: 'A Worker that was stopped after its fence posts nothing when it wakes up.',
     file: 'activities/paid-post.ts',
-    replace: ['() => lease.held() && inWindow(input, fence)', '() => inWindow(input, fence)'],
+    replace: ['lease.held() && (unanswered === null', '(unanswered === null'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > after a process that stood still for longer than its fence holds',
@@ -167,7 +167,7 @@ export const SABOTAGES = [
     name: 'window-not-checked-last',
     breaks: 'The window is checked right before the POST.',
     file: 'activities/paid-post.ts',
-    replace: ['() => lease.held() && inWindow(input, fence)', '() => lease.held()'],
+    replace: ['lease.held() && (unanswered === null || inWindow(input, fence))', 'lease.held()'],
     test: { file: SUBMIT, name: 'an attempt posts nothing > where that window ends right before the POST' },
   },
   {
@@ -191,7 +191,7 @@ export const SABOTAGES = [
     name: 'wiped-heartbeat-believed',
     breaks: 'A reset of the Activity that wipes its heartbeat does not wipe out that a POST may be unanswered.',
     file: 'activities/paid-post.ts',
-    replace: ['unanswered ??= await wipedFence(idempotencyKey);', 'void wipedFence;'],
+    replace: ['unanswered ??= await wipedFence(ofInput(input));', 'void wipedFence;'],
     test: {
       file: 'test/workflow/unknown.test.ts',
       name: 'the window > is not passed by a reset of the Activity that also wipes its heartbeat',

@@ -1,10 +1,13 @@
 /** A person who looks for a lost task in the Rivya Studio may find that of another generation. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import type { GenerationHandle } from '../../src/client.js';
 import type { GenerationState } from '../../src/contract/index.js';
 import type { Fault } from '../../src/emulator/index.js';
 import { Receipts } from '../../src/storage/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
+
+const TIME = '2026-05-10T00:00:00.000Z';
 
 describe.each([
   ['without a store', { RIVYA_STORE: '' }],
@@ -76,4 +79,56 @@ test('thirty people who name the tasks of thirty generations at once look throug
   // Some are scheduled when a look has begun already.
   expect(looks.length).toBeLessThan(10);
   expect((await harness.emulator.ledger()).paidTasks).toBe(30);
+});
+
+describe.concurrent.each([
+  ['without a store', { RIVYA_STORE: '' }],
+  ['with receipts in a store', {}],
+])('%s', (_, env) => {
+  test('one task that two people name at the same time for two generations is taken by neither', async () => {
+    const faults: Fault[] = [
+      { on: 'create', times: 2, do: { kind: 'dropAfter' } },
+      { on: 'create', do: { kind: 'error', code: 'validation_failed' } },
+    ];
+    await using harness = await startHarness({ env, emulator: { faults } });
+    const input = { model: 'z-image', prompt: 'twins' };
+    const handles = await Promise.all(['a', 'b'].map((workflowId) => harness.client.start(input, { workflowId })));
+    const holdOf = async (handle: GenerationHandle) => (await handle.state())?.hold ?? null;
+    const held = async (): Promise<boolean> =>
+      (await Promise.all(handles.map(holdOf))).every((hold) => hold?.code === 'SubmitUnresolved');
+    await until(held);
+    const { keys } = await harness.emulator.ledger();
+    const taskOf = async (handle: GenerationHandle): Promise<string> =>
+      keys[(await handle.state())!.idempotencyKey!]!.tasks[0]!;
+    const wrong = await taskOf(handles[0]!);
+    await Promise.all(handles.map((handle) => handle.resume({ taskId: wrong })));
+    // The one whose task it is may get it, but nobody gets that of the other.
+    const refused = async (): Promise<boolean> =>
+      (await holdOf(handles[1]!))?.message.includes('belongs to Workflow') ?? false;
+    await until(refused);
+    await handles[1]!.resume({ taskId: await taskOf(handles[1]!) });
+    if ((await holdOf(handles[0]!)) !== null) await handles[0]!.resume({ taskId: wrong });
+    const ends = await Promise.all(handles.map(async (handle) => (await handle.result()).taskId));
+    expect(ends).toEqual(await Promise.all(handles.map(taskOf)));
+  });
+});
+
+test.concurrent('a task whose model the API leaves out at first is not taken for one of another model', async () => {
+  const seedTasks = [
+    { id: 'task_video', model: 'sora-2', status: 'succeeded' as const, createdAt: TIME, updatedAt: TIME },
+  ];
+  const faults: Fault[] = [
+    { on: 'create', times: 1, do: { kind: 'dropAfter' } },
+    { on: 'create', do: { kind: 'error', code: 'validation_failed' } },
+    { on: 'status', times: 1, do: { kind: 'reply', status: 200, body: '{"id":"task_video","status":"succeeded"}' } },
+  ];
+  await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator: { faults, seedTasks } });
+  const handle = await harness.client.start({ model: 'z-image', prompt: 'a still' });
+  const hold = async () => (await handle.state())?.hold ?? null;
+  await until(async () => (await hold())?.code === 'SubmitUnresolved');
+  await handle.resume({ taskId: 'task_video' });
+  await until(async () => (await hold())?.message.includes('is of model sora-2') ?? false);
+  const [own] = Object.entries((await harness.emulator.ledger()).tasks).find(([, { prompt }]) => prompt === 'a still')!;
+  await handle.resume({ taskId: own });
+  expect(await handle.result()).toMatchObject({ taskId: own, model: 'z-image' });
 });

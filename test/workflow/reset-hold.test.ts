@@ -67,3 +67,46 @@ describe.concurrent('an old answer to a hold', () => {
     await workflow.terminate();
   });
 });
+
+describe.concurrent('an accepted risk', () => {
+  test.each<[string, NodeJS.ProcessEnv]>([
+    ['without a store', { RIVYA_STORE: '' }],
+    ['with a store', {}],
+  ])('is not accepted once more by a reset to where its submit was under way (%s)', async (_, env) => {
+    const keyLifetimeMs = 6_000;
+    const forgotten = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, keyLifetimeMs));
+    const emulator = { switches: { keyLifetimeMs }, faults: [{ on: 'create', do: { kind: 'dropAfter' } }] as const };
+    await using own = await startHarness({ env, emulator });
+    const workflowId = 'accepted';
+    const workflow = own.temporal.workflow.getHandle(workflowId);
+    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '4s' } };
+    const handle = await own.client.start(input, { workflowId });
+    const heldSince = async (after = ''): Promise<string> => {
+      let since = '';
+      await until(async () => {
+        since = (await handle.state())?.hold?.since ?? '';
+        return since > after;
+      });
+      return since;
+    };
+    const last = async (): Promise<number> => {
+      const { events } = await workflow.fetchHistory();
+      const done = events!.findLast(({ workflowTaskCompletedEventAttributes: attributes }) => attributes != null);
+      return Number(done!.eventId);
+    };
+    const first = await heldSince();
+    await forgotten();
+    await handle.resume({ reason: 'the Studio shows nothing' });
+    await until(async () => (await own.emulator.ledger()).paidTasks === 2);
+    const opened = await last();
+    // A Workflow Task while the submit is repeated.
+    await workflow.signal('checkNow');
+    await until(async () => (await last()) > opened);
+    const inside = await last();
+    const second = await heldSince(first);
+    await forgotten();
+    await resetTo(own.temporal, workflowId, inside);
+    await heldSince(second);
+    expect((await own.emulator.ledger()).paidTasks).toBe(2);
+  });
+});
