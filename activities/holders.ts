@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Client } from '@temporalio/client';
-import { MEMO_FIELD, WORKFLOW_TYPE, type GenerationMemo } from '../src/contract/index.js';
+import { earlierIn, MEMO_FIELD, WORKFLOW_TYPE, type GenerationMemo } from '../src/contract/index.js';
 import { decode, rawRuns } from './history.js';
 
 /** A generation that has a task, as far as its memo tells. */
@@ -94,7 +94,8 @@ async function* generations(
 
 /** Whoever waits for a task without a key has only been told its ID. */
 function tasksIn(memo: Partial<GenerationMemo> | null): { taskId: string; firstKey: string | null }[] {
-  const { taskId = null, firstKey = null, earlier = [] } = memo ?? {};
+  const { taskId = null, firstKey = null } = memo ?? {};
+  const earlier = earlierIn(memo ?? {});
   const now = taskId === null || firstKey === null ? [] : [{ taskId, firstKey }];
   return [...now, ...earlier.map((task) => ({ taskId: task.taskId, firstKey: task.firstKey ?? null }))];
 }

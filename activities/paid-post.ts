@@ -9,7 +9,7 @@ import { callFailure } from './failure.js';
 import { Lease } from './heartbeat.js';
 import { checkBudget } from './price.js';
 import { oldest, wipedFence, type Counts, type Recalled } from './recall.js';
-import { checkPolicy } from './policy.js';
+import { checkPolicy, isDenial } from './policy.js';
 import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
 
 /** What every Activity that pays gets from its Workflow. */
@@ -51,7 +51,8 @@ export async function paidPost<Known, Answer, Result>(
   const beat = (fence: Fence | null): Fence | null => fence && { ...fence, ...(runId !== undefined && { runId }) };
   const riskReason = input.riskReason ?? null;
   // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
-  let unanswered: Fence | null = (info.heartbeatDetails as Fence | null | undefined) ?? input.fence;
+  const told = (info.heartbeatDetails as Fence | null | undefined) ?? null;
+  let unanswered: Fence | null = told ?? hearsay(input.fence);
   let posted: Fence | null = null;
 
   // Where this fails, the next attempt believes that a task may exist. An attempt that has lost its lease changes no
@@ -71,25 +72,32 @@ export async function paidPost<Known, Answer, Result>(
     if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest)
       throw inputChanged(input, paid);
     if (known !== null && known.answer !== null) return call.recalled(known.answer, known.idempotencyKey);
-    unanswered = oldest(unanswered, known?.unanswered ?? null);
+    unanswered = oldest(unanswered, hearsay(known?.unanswered ?? null));
     if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
       throw unresolved(input, unanswered, 'it went out under another key of this attempt', paid);
     }
 
-    // What may be paid already is asked for to its end, whatever policy and budget say by now.
-    if (unanswered === null) {
-      await lease.keep(null, async () => {
-        await checkPolicy(spending, { model: head.model, references: call.references ?? [] });
-        await checkBudget(input.maxCredits, head, spending);
-      });
+    // What may be paid already is asked for to its end, whatever policy and budget say by now. What this Activity has told
+    // itself, and the receipts, prove that; a memo, a history or an input can be made up to get around the policy.
+    const open = unanswered;
+    if (told?.sent !== true && known?.noted !== true) {
+      const asked = { model: head.model, attempt: head.attempt, references: call.references ?? [] };
+      await lease
+        .keep(beat(open), () => checkPolicy(spending, asked))
+        .catch((error: unknown) => {
+          if (open === null || !isDenial(error)) throw error;
+          throw unresolved(input, open, `must not be repeated here: ${error.message.replace(/\.$/, '')}`, paid);
+        });
     }
+    if (open === null) await lease.keep(null, () => checkBudget(input.maxCredits, head, spending));
     const key = await keys.current();
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint, paid);
 
-    const fence: Fence = unanswered ?? { firstPostedAt: Date.now(), fingerprint, ...ofInput(input) };
+    const first = { firstPostedAt: Date.now(), fingerprint, ...ofInput(input) };
+    const fence: Fence = { ...(unanswered ?? first), sent: true };
     await step(onStep, 'fence', () => lease.renew(beat(fence)));
     const answer = await lease.keep(beat(fence), async () => {
       const standing = { unanswered: fence, riskReason };
@@ -114,13 +122,13 @@ export async function paidPost<Known, Answer, Result>(
       throw unexpected(input, error, posted ?? unanswered, paid);
     }
     // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
-    const open = error.outcome === 'refused' ? unanswered : withError(posted, error);
-    await settle(open);
-    if (open?.error !== undefined && isStoredError(open)) {
+    const left = error.outcome === 'refused' ? unanswered : withError(posted, error);
+    await settle(left);
+    if (left?.error !== undefined && isStoredError(left)) {
       throw unresolved(
         input,
-        open,
-        `the API gives one and the same error (${open.error.requestId}) again and again`,
+        left,
+        `the API gives one and the same error (${left.error.requestId}) again and again`,
         paid,
       );
     }
@@ -135,12 +143,19 @@ export async function paidPost<Known, Answer, Result>(
     const mayBeOurs = code === 'chat_session_conflict' ? unanswered !== null : conflictMayBeOurs;
     throw callFailure(error, judgeSubmit(error, mayBeOurs), {
       idempotencyKey,
-      fence: open,
+      fence: left,
       paid,
       attempt,
       retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
     });
   }
+}
+
+/** What somebody else says of a POST. */
+function hearsay(fence: Fence | null): Fence | null {
+  if (fence === null) return null;
+  const { sent: _, ...rest } = fence;
+  return rest;
 }
 
 /** What makes a POST of this input known again. */

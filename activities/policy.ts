@@ -24,7 +24,8 @@ export async function checkPolicy(spending: Spending | undefined, asked: Omit<As
   // What can be denied without asking for prices is.
   let denial = deniedBy(policy, asked);
   if (denial === null && model !== undefined && policy.maxCreditsPerGeneration !== null) {
-    denial = deniedBy(policy, { model, basePrice: await priceOf(model, spending, 'The spending policy') });
+    const basePrice = await priceOf(model, spending, 'The spending policy');
+    denial = deniedBy(policy, { ...asked, basePrice });
   }
   if (denial === null) return;
   const details: FailureDetails = {
@@ -34,6 +35,10 @@ export async function checkPolicy(spending: Spending | undefined, asked: Omit<As
   };
   const message = `The spending policy of this Worker (${policy.source}) ${denial.why}. Nothing was sent and nothing was paid by this call.`;
   throw ApplicationFailure.nonRetryable(message, FAILURE.PolicyDenied, details);
+}
+
+export function isDenial(error: unknown): error is ApplicationFailure {
+  return error instanceof ApplicationFailure && error.type === FAILURE.PolicyDenied;
 }
 
 /** Tells the log of a task that cost more than the policy allows. It is paid, so nothing else is changed. */

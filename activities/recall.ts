@@ -1,6 +1,7 @@
 import { Context, log } from '@temporalio/activity';
 import { isGrpcServiceError, type Client, type WorkflowExecutionInfo } from '@temporalio/client';
 import {
+  earlierIn,
   MEMO_FIELD,
   UNKNOWN_FINGERPRINT,
   WORKFLOW_TYPE,
@@ -31,6 +32,8 @@ export interface Recalled<T> {
   readonly bodyDigest: string | null;
   /** A submit without an answer. */
   readonly unanswered: Fence | null;
+  /** True where a receipt says so, which nobody but a Worker writes. */
+  readonly noted: boolean;
 }
 
 /** Whether a POST that another run left unanswered is still open. */
@@ -89,7 +92,8 @@ async function recall<T>(attempt: Attempt, counts: Counts, source: Source<T>): P
   if (receipt === null || run === null) return receipt ?? run;
   if (run.answer !== null) return run;
   const { idempotencyKey, bodyDigest } = receipt;
-  return { answer: null, idempotencyKey, bodyDigest, unanswered: oldest(receipt.unanswered, run.unanswered) };
+  const unanswered = oldest(receipt.unanswered, run.unanswered);
+  return { answer: null, idempotencyKey, bodyDigest, unanswered, noted: receipt.noted };
 }
 
 function fromReceipts<T>(
@@ -104,18 +108,22 @@ function fromReceipts<T>(
   const unanswered = submit?.unanswered != null && counts(submit.unanswered) ? submit.unanswered : null;
   // A submit that was only ever refused binds nobody.
   if (last === undefined && unanswered === null) return null;
-  return { answer: last?.answer ?? null, idempotencyKey, bodyDigest, unanswered };
+  return { answer: last?.answer ?? null, idempotencyKey, bodyDigest, unanswered, noted: unanswered !== null };
 }
 
 export function oldest(a: Fence | null, b: Fence | null): Fence | null {
   if (a === null || b === null) return a ?? b;
   const [first, other] = a.firstPostedAt <= b.firstPostedAt ? [a, b] : [b, a];
   // Whoever knows the key of the POST knows more than whoever only knows that there was one.
-  return first.fingerprint === UNKNOWN_FINGERPRINT ? { ...other, firstPostedAt: first.firstPostedAt } : first;
+  const knows = (fence: Fence): boolean => fence.fingerprint !== UNKNOWN_FINGERPRINT;
+  const best = knows(first) || !knows(other) ? first : other;
+  // How often the same error has come must not be forgotten, or a stored one would be asked for as long as the window lasts.
+  const error = best.error ?? first.error ?? other.error;
+  return { ...best, firstPostedAt: first.firstPostedAt, ...(error !== undefined && { error }) };
 }
 
 /** What one run knows of a key. */
-interface Past<T> extends Recalled<T> {
+interface Past<T> extends Omit<Recalled<T>, 'noted'> {
   /** A person accepted in it that what was open before is posted again. */
   readonly riskAccepted: boolean;
 }
@@ -159,8 +167,8 @@ async function fromOtherRuns<T>(attempt: Attempt, counts: Counts, source: Source
   memories.sort((a, b) => b.startedAt - a.startedAt);
   const [newest] = memories;
   const answered = memories.find(({ answer }) => answer !== null);
-  if (answered !== undefined || newest === undefined) return answered ?? null;
-  return { ...newest, unanswered: stillOpen(memories, counts) };
+  if (newest === undefined) return null;
+  return { ...(answered ?? { ...newest, unanswered: stillOpen(memories, counts) }), noted: false };
 }
 
 /**
@@ -189,8 +197,8 @@ function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Atte
   const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
   if (memo === undefined) return null;
   // A run of an earlier version did not write every field.
-  const { bodyDigest = null, taskId = null, unanswered = null, riskAccepted = false, earlier = [] } = memo;
-  const past = earlier.find((task) => (task.firstKey ?? task.idempotencyKey) === firstKey);
+  const { bodyDigest = null, taskId = null, unanswered = null, riskAccepted = false } = memo;
+  const past = earlierIn(memo).find((task) => (task.firstKey ?? task.idempotencyKey) === firstKey);
   if (past !== undefined) {
     const { taskId: answer, idempotencyKey: key } = past;
     return { answer, idempotencyKey: key, bodyDigest, unanswered: null, riskAccepted };

@@ -21,27 +21,30 @@ export async function rivyaStore(input: StoreInput, { results, onStep }: ResultD
   let progress = { file: 1, of: input.urls.length, bytes: 0 };
   // A link that is silent is given up by the download itself. A store that hangs gives back nothing, not even an error.
   let movedAt = Date.now();
-  let giveUp: (reason: StoreUnavailable) => void = () => undefined;
+  const stop = new AbortController();
   const hung = new Promise<never>((_, reject) => {
-    giveUp = reject;
+    stop.signal.addEventListener('abort', () => reject(stop.signal.reason as StoreUnavailable));
   });
   hung.catch(() => undefined);
   const timer = setInterval(() => {
     context.heartbeat(progress);
     if (Date.now() - movedAt < TIMEOUTS.storeSilence) return;
-    giveUp(new StoreUnavailable(`The store has taken nothing for ${formatDuration(TIMEOUTS.storeSilence)}: it hangs.`));
+    stop.abort(
+      new StoreUnavailable(`The store has taken nothing for ${formatDuration(TIMEOUTS.storeSilence)}: it hangs.`),
+    );
   }, TIMEOUTS.heartbeatEvery);
   try {
     for (let n = 1; n <= input.urls.length; n++) {
       const options = {
-        signal: context.cancellationSignal,
+        signal: AbortSignal.any([context.cancellationSignal, stop.signal]),
         onProgress: (bytes: number) => {
           progress = { file: n, of: input.urls.length, bytes };
           movedAt = Date.now();
         },
       };
       const kept = step(onStep, 'file', () => results.keep({ input, n, namespace }, options));
-      const file = await Promise.race([kept, hung]);
+      // What hangs does not hear of a cancel either.
+      const file = await Promise.race([kept, hung, context.cancelled]);
       movedAt = Date.now();
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);

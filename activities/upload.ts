@@ -89,11 +89,21 @@ class Upload {
   }
 
   async #read(): Promise<SourceFile> {
-    const { sources, api } = this.#dependencies;
+    const { sources, api, spending } = this.#dependencies;
     const { source, kind, model, mimeType } = this.#input;
+    const denials: Error[] = [];
     const options = {
       maxBytes: referenceLimit(kind, model),
       signal: this.#signal,
+      // A link may lead elsewhere, and a fresh one may lie elsewhere.
+      judge: async (address: string): Promise<void> => {
+        try {
+          await checkPolicy(spending, { references: [address] });
+        } catch (error) {
+          denials.push(error as Error);
+          throw error;
+        }
+      },
       refuse: (seen: string | null): string | null => {
         const judged = referenceType(kind, seen, mimeType);
         if ('type' in judged) this.#mimeType = judged.type;
@@ -104,11 +114,14 @@ class Upload {
     try {
       file = await sources.read(source, options);
     } catch (error) {
+      if (denials[0] !== undefined) throw denials[0];
       const expired = error instanceof SourceError && error.httpStatus !== null && EXPIRED.has(error.httpStatus);
       if (!expired || !('taskId' in source)) throw error;
       const link = (await api.retrieveGeneration(source.taskId)).task.urls[source.file];
       if (link === undefined) throw error;
-      file = await sources.read({ ...source, link }, options);
+      file = await sources.read({ ...source, link }, options).catch((reason: unknown) => {
+        throw denials[0] ?? reason;
+      });
     }
     if ('sha256' in source && source.sha256 !== file.sha256) {
       await file.close();

@@ -1,6 +1,7 @@
 // Keeps the history of a Workflow for the replay tests: node scripts/record-history.mjs <workflow-id> [run-id]
 // The Workflow ID is part of the idempotency key, so it becomes the file name. A kept history is never recorded again.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { connectClient } from '../dist/src/temporal/connect.js';
 
@@ -15,5 +16,12 @@ const history = historyToJSON(await client.workflow.getHandle(workflowId, runId)
 // Names of machines and paths say nothing to a replay.
 const neutral = { identity: 'recorder', stackTrace: '' };
 const clean = JSON.parse(history, (key, value) => (key in neutral ? neutral[key] : value));
-writeFileSync(file, `${JSON.stringify(clean, null, 1)}\n`);
+const text = `${JSON.stringify(clean, null, 1)}\n`;
+writeFileSync(file, text);
+// A test compares with this list, so that none is recorded anew or lost without a word.
+const list = new URL('../test/replay/kept.json', import.meta.url);
+const kept = JSON.parse(readFileSync(list, 'utf8'));
+kept[`${workflowId}.json`] = createHash('sha256').update(text).digest('hex');
+const sorted = Object.fromEntries(Object.entries(kept).toSorted(([a], [b]) => a.localeCompare(b)));
+writeFileSync(list, `${JSON.stringify(sorted, null, 2)}\n`);
 await client.connection.close();

@@ -17,6 +17,7 @@ import {
   CHECK_NOW,
   DEFAULT_TASK_QUEUE,
   FAILURE,
+  earlierIn,
   MEMO_FIELD,
   RESUME,
   STATE_QUERY,
@@ -280,7 +281,9 @@ export class GenerationHandle {
 }
 
 export function memoOf(description: Pick<WorkflowExecutionDescription, 'memo'>): GenerationMemo | null {
-  return (description.memo?.[MEMO_FIELD] as GenerationMemo | undefined) ?? null;
+  const memo = description.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | null | undefined;
+  if (typeof memo !== 'object' || memo === null) return null;
+  return { ...memo, earlier: earlierIn(memo) } as GenerationMemo;
 }
 
 function generationError(workflowId: string, error: WorkflowFailedError, memo: GenerationMemo | null): GenerationError {

@@ -72,7 +72,8 @@ export function checkedChild(
   return { workflowId, step, input, generation: checkedInput(input, { at, outlives }) };
 }
 
-function idProblem(step: string, workflowId: string): string | null {
+/** Why a child of this ID cannot stand for the step, or null. */
+export function idProblem(step: string, workflowId: string): string | null {
   // Step "b/c" of "a" and step "c" of "a/b" would be one paid task.
   if (step.includes('/')) return 'must not hold "/", which stands between the ID of the Workflow and the step';
   if (workflowId.length <= WORKFLOW_ID_LENGTH) return null;

@@ -20,11 +20,7 @@ export async function estimateCredits(
   requests: readonly { readonly model: string }[],
   { taskQueue = DEFAULT_TASK_QUEUE }: EstimateOptions = {},
 ): Promise<CreditEstimate> {
-  const models = requests.map((request: { readonly model?: unknown } | null, index) => {
-    const model = request?.model;
-    if (typeof model === 'string' && model.trim() !== '') return model;
-    throw invalidInput(new InvalidInput('model', 'is missing'), `[${index}].`);
-  });
+  const models = modelsOf(requests);
   const each = [...new Set(models)];
   try {
     const { rivyaEstimate } = activities.estimate(taskQueue, `prices of ${each.length} model(s), and the balance`);
@@ -33,4 +29,13 @@ export async function estimateCredits(
     const cause = error instanceof ActivityFailure ? error.cause : undefined;
     throw cause instanceof ApplicationFailure ? cause : error;
   }
+}
+
+/** @throws ApplicationFailure of type `InvalidInput` that names the request. */
+export function modelsOf(requests: readonly ({ readonly model?: unknown } | null)[]): string[] {
+  return requests.map((request, index) => {
+    const model = request?.model;
+    if (typeof model === 'string' && model.trim() !== '') return model;
+    throw invalidInput(new InvalidInput('model', 'is missing'), `[${index}].`);
+  });
 }

@@ -59,6 +59,18 @@ export async function generateAll(
 }
 
 function checkedAll(requests: readonly GenerationStep[], children: boolean): Child[] {
+  // Without children it is this Workflow that waits, so its own time limits count.
+  return checkedSteps(requests, (input, step, at) => checkedChild(input, step, { at, outlives: children }));
+}
+
+/**
+ * Checks a list of steps, each with its place in it.
+ * @throws ApplicationFailure of type `InvalidInput` that names the request.
+ */
+export function checkedSteps<T>(
+  requests: readonly GenerationStep[],
+  check: (input: GenerateMediaInput, step: string, at: string) => T,
+): T[] {
   const given: unknown = requests;
   if (!Array.isArray(given)) throw invalidInput(new InvalidInput('requests', 'must be a list'));
   if (requests.length > MOST) {
@@ -68,8 +80,7 @@ function checkedAll(requests: readonly GenerationStep[], children: boolean): Chi
   return requests.map((request: GenerationStep | null, index) => {
     const at = `[${index}].`;
     const { step, ...input } = request ?? ({} as GenerationStep);
-    // Without children it is this Workflow that waits, so its own time limits count.
-    const child = checkedChild(input, step, { at, outlives: children });
+    const checked = check(input, step, at);
     const other = places.get(step);
     if (other !== undefined) {
       throw invalidInput(
@@ -78,7 +89,7 @@ function checkedAll(requests: readonly GenerationStep[], children: boolean): Chi
       );
     }
     places.set(step, index);
-    return child;
+    return checked;
   });
 }
 

@@ -188,9 +188,9 @@ export class GenerationRun {
     const { body, references } = this.#input;
     const { request } = this.progress.standing;
     if (references.length === 0 || request !== undefined) return request ?? { body };
-    const { taskQueue } = this.#host;
+    const { taskQueue, step } = this.#host;
     const hold = (end: CallEnd, tries: number): Promise<unknown> => this.#hold(end, tries, null);
-    const prepared = await uploadReferences(this.#input, { taskQueue, progress: this.progress, hold });
+    const prepared = await uploadReferences(this.#input, { taskQueue, step, progress: this.progress, hold });
     this.progress.prepared(prepared);
     this.progress.update({ phase: 'submitting' });
     return prepared;

@@ -158,10 +158,13 @@ export class Progress {
     this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
   }
 
-  /** Runs an Activity, and says so in the state where it has not ended after a minute. */
-  async watch<T>(on: Omit<WaitingFor, 'since'>, work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs an Activity, and says so in the state where it has not ended after a minute.
+   * @param patch - The one that brought the watch to this place.
+   */
+  async watch<T>(on: Omit<WaitingFor, 'since'>, work: () => Promise<T>, patch = 'unpolled'): Promise<T> {
     // Histories of earlier versions have no timer here.
-    if (!this.#watches || !patched('unpolled')) return work();
+    if (!this.#watches || !patched(patch)) return work();
     const since = new Date().toISOString();
     const timer = new CancellationScope();
     timer

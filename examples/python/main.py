@@ -30,3 +30,6 @@ async def main() -> None:
 
 
 asyncio.run(main())
+# The native threads of the SDK can crash an interpreter that is shutting down, after all is done.
+sys.stdout.flush()
+os._exit(0)

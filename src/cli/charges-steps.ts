@@ -7,20 +7,23 @@ import { ownRuns } from './own-runs.js';
 /**
  * What the histories of your own Workflows tell of the steps in them.
  * @param since - ISO 8601: Workflows that had ended by then are left out.
- * @returns `unread`: how many could not be read.
+ * @returns `oldest`: when the first of them that have any began, or null. `unread`: how many could not be read.
  */
 export async function recordsOfSteps(
   { client, namespace }: Pick<Temporal, 'client' | 'namespace'>,
   since: string | undefined,
-): Promise<{ records: KeyRecord[]; unread: number }> {
+): Promise<{ records: KeyRecord[]; oldest: string | null; unread: number }> {
   const records: KeyRecord[] = [];
+  let oldest: string | null = null;
   let unread = 0;
   const recent = since === undefined ? '' : `ExecutionStatus = 'Running' OR CloseTime >= '${since}'`;
   for await (const { workflowId, startedAt, past } of ownRuns(client, recent)) {
     if (past === null) unread += 1;
-    else records.push(...ofSteps(past, { namespace, workflowId, startedAt }));
+    const steps = past === null ? [] : ofSteps(past, { namespace, workflowId, startedAt });
+    records.push(...steps);
+    if (steps.length > 0 && (oldest === null || startedAt < oldest)) oldest = startedAt;
   }
-  return { records, unread };
+  return { records, oldest, unread };
 }
 
 function ofSteps(

@@ -30,7 +30,8 @@ export interface KeyRecord {
   readonly riskReason: string | null;
 }
 
-export type FlagCode = 'paidTwice' | 'failedButCharged' | 'mayBePaid' | 'riskAccepted' | 'severalAttempts';
+export type FlagCode =
+  'paidTwice' | 'sharedTask' | 'failedButCharged' | 'mayBePaid' | 'riskAccepted' | 'severalAttempts';
 
 /** What a person should look at. */
 export interface Flag {
@@ -75,8 +76,9 @@ export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTa
   const generations = groupBy(records, ({ namespace, workflowId, step, take }) =>
     JSON.stringify([namespace, workflowId, step, take]),
   );
+  const owners = ownersOf(records);
   return [...generations.values()]
-    .map((own) => chargeOf(own, known))
+    .map((own) => chargeOf(own, known, owners))
     .filter(({ tasks, flags }) => tasks.length > 0 || flags.length > 0)
     .toSorted((a, b) => (timesOf(b).at(-1) ?? '').localeCompare(timesOf(a).at(-1) ?? ''));
 }
@@ -134,7 +136,26 @@ function isSettled({ status }: Pick<PaidTask, 'status'>): boolean {
   return status === 'succeeded' || status === 'failed';
 }
 
-function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>): Charge {
+/** Generations that have a task under a key of theirs: by task, the name by the key. */
+type Owners = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
+/** Whoever was only told the ID of a task has no key. */
+function ownersOf(records: readonly KeyRecord[]): Owners {
+  const owners = new Map<string, Map<string, string>>();
+  for (const { idempotencyKey, workflowId, step, take, tasks } of records) {
+    if (idempotencyKey === null) continue;
+    const name = `${workflowId}${step === null ? '' : ` step ${step}`}${take === 1 ? '' : ` take ${take}`}`;
+    for (const { taskId } of tasks) {
+      const own = owners.get(taskId) ?? new Map<string, string>();
+      // A step of generateAll and the child that it has become share their key.
+      if (!own.has(idempotencyKey)) own.set(idempotencyKey, name);
+      owners.set(taskId, own);
+    }
+  }
+  return owners;
+}
+
+function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners): Charge {
   // A task that was taken up by its ID belongs to the key that made it, if that is one of these.
   const keyedFirst = records.toSorted((a, b) => Number(a.idempotencyKey === null) - Number(b.idempotencyKey === null));
   const found = new Map<string, ChargedTask>();
@@ -162,7 +183,7 @@ function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, Paid
     idempotencyKeys: [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))],
     tasks,
     unansweredSince,
-    flags: [...flagsOfTasks(tasks), ...flagsOfSubmits(unansweredSince, reasons)],
+    flags: [...flagsOfTasks(tasks), ...flagsOfOwners(tasks, owners), ...flagsOfSubmits(unansweredSince, reasons)],
   };
 }
 
@@ -188,6 +209,15 @@ function flagsOfTasks(tasks: readonly ChargedTask[]): Flag[] {
     flags.push({ code: 'severalAttempts', message: `maxAttempts allowed ${attempts.size} paid attempts: ${each}.` });
   }
   return flags;
+}
+
+function flagsOfOwners(tasks: readonly ChargedTask[], owners: Owners): Flag[] {
+  return tasks.flatMap(({ taskId }): Flag[] => {
+    const names = [...new Set(owners.get(taskId)?.values())];
+    if (names.length < 2) return [];
+    const message = `Task ${taskId} stands for ${names.length} generations (${names.join(', ')}): a task of all but one may be lost. Look for it in the Rivya Studio.`;
+    return [{ code: 'sharedTask', message }];
+  });
 }
 
 function flagsOfSubmits(unansweredSince: string | null, reasons: readonly string[]): Flag[] {

@@ -1,8 +1,12 @@
 import type { PastSubmit } from '../../activities/index.js';
 import type { TaskSnapshot } from '../contract/index.js';
 import type { Temporal } from './context.js';
-import { describe, ENDED, IN_ENDED } from './ended.js';
+import { describe, ENDED } from './ended.js';
 import { ownRuns } from './own-runs.js';
+
+// A Workflow may have caught the failure of a step, or have stopped waiting for it, and have completed.
+const CLOSED = { ...ENDED, COMPLETED: 'completed' } as const;
+const IN_CLOSED = `ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed', 'Completed')`;
 
 /** A paid step of a Workflow of yours that ended before the step did. */
 export interface OpenStep {
@@ -36,7 +40,7 @@ export async function openSteps(
   let unread = 0;
   for await (const { workflowId, past } of ownRuns(
     temporal.client,
-    query === undefined ? IN_ENDED : `${IN_ENDED} AND (${query})`,
+    query === undefined ? IN_CLOSED : `${IN_CLOSED} AND (${query})`,
   )) {
     if (past === null) unread += 1;
     if (past === null || past.submits.length === 0) continue;
@@ -45,7 +49,8 @@ export async function openSteps(
     known.submits.push(...past.submits);
     for (const taskId of past.stored) known.stored.add(taskId);
     for (const [taskId, task] of past.checked) {
-      if (known.checked.get(taskId)?.status !== 'failed') known.checked.set(taskId, task);
+      // The runs come in no order.
+      if ((known.checked.get(taskId)?.askedAt ?? 0) <= (task.askedAt ?? 0)) known.checked.set(taskId, task);
     }
   }
   const steps: OpenStep[] = [];
@@ -54,7 +59,7 @@ export async function openSteps(
     if (open.length === 0) continue;
     // It may run again, or have its result by now.
     const latest = await describe(temporal, workflowId);
-    const ended = latest === null ? undefined : ENDED[latest.status.name as keyof typeof ENDED];
+    const ended = latest === null ? undefined : CLOSED[latest.status.name as keyof typeof CLOSED];
     if (ended !== undefined) steps.push(...open.map((step) => ({ workflowId, ended, ...step })));
   }
   return { steps, unread };

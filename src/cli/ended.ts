@@ -17,9 +17,7 @@ export const ENDED = {
   CANCELLED: 'cancelled',
   FAILED: 'failed',
 } as const;
-/** The same, as a visibility query. */
-export const IN_ENDED = `ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
-const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ${IN_ENDED}`;
+const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
 
 /** A generation that ended and left something open. */
 export interface Found {
@@ -29,6 +27,8 @@ export interface Found {
   /** Of the run that knows of it. */
   readonly input: GenerateMediaInput;
   readonly taskQueue: string;
+  /** Its Workflow ID has gone on to another take, so it cannot be waited for under it. */
+  readonly ofEarlierTake?: true;
 }
 
 /**
@@ -63,7 +63,8 @@ export async function leftOpen(
   const { client } = temporal;
   const latest = await describe(temporal, workflowId);
   const ended = latest === null ? undefined : ENDED[latest.status.name as keyof typeof ENDED];
-  if (latest === null || ended === undefined || latest.type !== WORKFLOW_TYPE) return null;
+  if (latest === null || latest.type !== WORKFLOW_TYPE) return null;
+  if (ended === undefined) return ofEarlierTake(temporal, latest, runs);
   // The list trails the truth, and a query may leave out the last run.
   const { runId } = latest;
   const newest = await readRun(client, { workflowId, runId });
@@ -78,6 +79,22 @@ export async function leftOpen(
   const input = await startInput(client, { workflowId, runId: open.runId });
   const how = newest.failure === null ? ended : `${ended} (${newest.failure})`;
   return { workflowId, ended: how, open, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
+}
+
+/** What an earlier take left behind: another one that runs or has its result does not wait for that task. */
+async function ofEarlierTake(
+  { client }: Temporal,
+  latest: WorkflowExecutionDescription,
+  runs: readonly EndedRun[],
+): Promise<Found | null> {
+  const take = memoOf(latest)?.take;
+  const others = runs.filter(({ memo }) => memo !== null && memo.take !== take);
+  const open = openOf(others, null);
+  if (open?.kind !== 'task') return null;
+  const { workflowId, taskQueue } = latest;
+  const input = (await startInput(client, { workflowId, runId: open.runId })) as GenerateMediaInput;
+  const earlier = others.find(({ runId }) => runId === open.runId)?.memo?.take ?? 1;
+  return { workflowId, ended: `take ${earlier}`, open, input, taskQueue, ofEarlierTake: true };
 }
 
 function lastSubmit({ submits }: PastRun): LastSubmit | null {

@@ -1,4 +1,4 @@
-import type { Client } from '@temporalio/client';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { ValueError } from '@temporalio/common';
 import { rawRuns, READABLE_EVENTS, readRun, type PastRun } from '../../activities/index.js';
 import { WORKFLOW_TYPE } from '../contract/index.js';
@@ -22,15 +22,20 @@ export async function* ownRuns(client: Client, query: string): AsyncGenerator<Ow
     const { workflowId, runId } = run.execution as { workflowId: string; runId: string };
     const startedAt = new Date(Number(run.startTime?.seconds ?? 0) * 1_000).toISOString();
     const past = Number(run.historyLength) > READABLE_EVENTS ? null : await readable(client, { workflowId, runId });
-    yield { workflowId, startedAt, past };
+    if (past !== undefined) yield { workflowId, startedAt, past };
   }
 }
 
-async function readable(client: Client, run: { workflowId: string; runId: string }): Promise<PastRun | null> {
+/** Null under a codec, undefined where the run is gone by now. */
+async function readable(
+  client: Client,
+  run: { workflowId: string; runId: string },
+): Promise<PastRun | null | undefined> {
   try {
     return await readRun(client, run);
   } catch (error) {
     if (error instanceof ValueError) return null;
+    if (error instanceof WorkflowNotFoundError) return undefined;
     throw error;
   }
 }

@@ -37,6 +37,8 @@ export interface Fence {
   readonly runId?: string;
   /** When a person accepted to post again, if this POST came after that (milliseconds, on the Workflow's clock). */
   readonly riskAcceptedAt?: number;
+  /** True in the heartbeat of the very Activity that has sent it: nobody else can write that. */
+  readonly sent?: true;
   /** The last error reply and how often in a row it came with this `requestId`: the same one again is a stored one. */
   readonly error?: { readonly requestId: string; readonly times: number };
 }

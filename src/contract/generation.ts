@@ -164,3 +164,9 @@ export interface ResumeInput {
   /** After `SubmitUnresolved`: why it is right to post again although a task may exist. */
   readonly reason?: string;
 }
+
+/** The failed tasks in a memo. Whoever starts a Workflow can write into its memo what they like. */
+export function earlierIn(memo: Partial<GenerationMemo>): GenerationMemo['earlier'] {
+  const earlier: unknown = memo.earlier;
+  return Array.isArray(earlier) ? (earlier as GenerationMemo['earlier']) : [];
+}

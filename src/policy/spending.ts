@@ -4,7 +4,7 @@ export interface SpendingPolicy {
   readonly source: string;
   /** Model IDs; `*` stands for any characters. */
   readonly models: readonly string[] | null;
-  /** Compared with the starting price of the model, the only price that is known before it is paid. */
+  /** Compared with the starting price of the model, the only price that is known before it is paid, for all attempts. */
   readonly maxCreditsPerGeneration: number | null;
   /** Addresses below which results may be stored. */
   readonly stores: readonly string[] | null;
@@ -17,6 +17,8 @@ export interface Asked {
   readonly model?: string;
   /** Starting price of the model in credits; null where the list of models does not tell. */
   readonly basePrice?: number | null;
+  /** Number of the paid attempt that is to be made. Default 1. */
+  readonly attempt?: number;
   readonly store?: string;
   /** Paths with their symbolic links resolved, and addresses. */
   readonly references?: readonly string[];
@@ -29,7 +31,10 @@ export interface Denial {
 }
 
 /** The first rule that forbids what is asked for, or null. */
-export function deniedBy(policy: SpendingPolicy, { model, basePrice, store, references = [] }: Asked): Denial | null {
+export function deniedBy(
+  policy: SpendingPolicy,
+  { model, basePrice, attempt = 1, store, references = [] }: Asked,
+): Denial | null {
   const { models, maxCreditsPerGeneration: most } = policy;
   if (model !== undefined && models !== null && !models.some((pattern) => matches(pattern, model))) {
     return { rule: 'models', why: `does not allow model "${model}" (allowed: ${list(models)})` };
@@ -39,7 +44,9 @@ export function deniedBy(policy: SpendingPolicy, { model, basePrice, store, refe
     const limit = `allows at most ${most} credits for a generation, and`;
     const of = model === undefined ? 'this' : `"${model}"`;
     if (basePrice === null) return { rule, why: `${limit} the list of models names no price for ${of}` };
-    if (basePrice > most) return { rule, why: `${limit} ${of} starts at ${basePrice}` };
+    const price = basePrice * attempt;
+    const sum = attempt === 1 ? `${price}` : `${basePrice} x ${attempt} attempts = ${price}`;
+    if (price > most) return { rule, why: `${limit} ${of} starts at ${sum}` };
   }
   if (store !== undefined && policy.stores !== null && !policy.stores.some((prefix) => isBelow(prefix, store))) {
     return { rule: 'stores', why: `does not allow store "${store}" (allowed: ${list(policy.stores)})` };

@@ -88,7 +88,9 @@ export const inputSchema = z
       .string()
       .regex(/^[\x21-\x7e]{1,255}$/)
       .nullish()
-      .describe('Your own idempotency key, sent as it is; not with `taskId` or `maxAttempts` above 1.'),
+      .describe(
+        'Your own idempotency key, sent as it is; not with `taskId`, nor with `take` or `maxAttempts` above 1.',
+      ),
     take: z.int().min(1).max(1_000_000).nullish().describe('2, 3, … to pay for the same generation again. Default 1.'),
     taskId: text(256).nullish().describe('Take up the wait for a task that exists; nothing is paid.'),
     labels: z
@@ -137,6 +139,7 @@ export const resultSchema = z
 export function jsonSchemas(): Record<string, object> {
   return {
     'generate-media-input.json': z.toJSONSchema(inputSchema, { io: 'input' }),
-    'generate-media-result.json': z.toJSONSchema(resultSchema),
+    // As it is read: a later version may have put more into it.
+    'generate-media-result.json': z.toJSONSchema(resultSchema, { io: 'input' }),
   };
 }

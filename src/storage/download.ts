@@ -19,6 +19,8 @@ export interface DownloadOptions {
   /** Largest body that is taken. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal | undefined;
+  /** Called with each address before it is asked, redirects included, without its query; what it throws is thrown. */
+  readonly judge?: ((address: string) => Promise<void>) | undefined;
 }
 
 /** Where to go on in a body that broke off. */
@@ -35,9 +37,9 @@ interface Rest {
 export async function* download(
   link: string,
   hosts: MediaHosts,
-  { maxBytes, signal }: DownloadOptions,
+  { maxBytes, signal, judge }: DownloadOptions,
 ): AsyncGenerator<Uint8Array, void> {
-  let response = await openLink(link, hosts, null, signal);
+  let response = await openLink(link, hosts, null, { signal, judge });
   const total = length(response);
   const validator = validatorOf(response);
   let bytes = 0;
@@ -68,7 +70,7 @@ export async function* download(
       );
     }
     await sleep(RESUME_AFTER_MS, undefined, { ...(signal && { signal }) });
-    response = await openLink(link, hosts, { from: bytes, validator }, signal);
+    response = await openLink(link, hosts, { from: bytes, validator }, { signal, judge });
   }
   if (bytes === 0 || (total !== null && bytes !== total)) {
     throw new ResultError(`A result arrived with ${bytes} of ${total ?? 'some'} bytes.`, { retryable: true });
@@ -79,10 +81,11 @@ async function openLink(
   link: string,
   hosts: MediaHosts,
   rest: Rest | null,
-  signal: AbortSignal | undefined,
+  { signal, judge }: Pick<DownloadOptions, 'signal' | 'judge'>,
 ): Promise<Dispatcher.ResponseData> {
   let url = new URL(link);
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
+    await judge?.(url.origin + url.pathname);
     const response = await send(url, hosts, rest, signal);
     const { statusCode, headers } = response;
     if (statusCode === (rest === null ? 200 : 206) && continues(headers, rest)) return response;

@@ -33,7 +33,8 @@ export class FileStore implements Store {
   constructor(address: string) {
     const rest = address.slice('file:'.length);
     if (rest === '') throw new StoreSettingError('"file:" needs a directory, for example file:./output');
-    this.#directory = rest.startsWith('//') ? directoryOf(address) : path.resolve(rest);
+    // Resolved: a slash at the end or twice in the middle is no other place.
+    this.#directory = path.resolve(rest.startsWith('//') ? directoryOf(address) : rest);
     this.address = address;
   }
 

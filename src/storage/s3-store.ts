@@ -6,8 +6,8 @@ import { loadS3, type S3Sdk, type S3Settings } from './s3-sdk.js';
 import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 // An upload holds about four parts in memory: two on their way, one that fills, one that is joined. S3 takes 10,000
-// parts, so this carries 80 GB.
-const PART_BYTES = 8 * 1024 * 1024;
+// parts of at least 5 MiB, so this carries 48 GB.
+const PART_BYTES = 5 * 1024 * 1024;
 const PARTS_AT_ONCE = 2;
 // Receipts are small. A submit has 15 s beside its POST, and keeps its lease for 12 s without an acknowledgement.
 const TEXT_MS = 10_000;

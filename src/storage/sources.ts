@@ -35,6 +35,8 @@ export interface ReadOptions {
   readonly maxBytes: number;
   /** Asked once, with the type that the signature shows; returns why the file cannot be used, or null. */
   readonly refuse: (mimeType: string | null) => string | null;
+  /** Called with each address before it is asked, redirects included, without its query; what it throws is thrown. */
+  readonly judge?: (address: string) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -87,7 +89,7 @@ export class ReferenceSources {
    * @throws SourceError
    */
   async read(source: ReferenceSource, options: ReadOptions): Promise<SourceFile> {
-    const opened = await this.#open(source, options.signal);
+    const opened = await this.#open(source, options);
     try {
       if (opened.bytes !== null) refuseSize(opened.bytes, options.maxBytes);
       const copy = await nameless();
@@ -118,11 +120,11 @@ export class ReferenceSources {
     }
   }
 
-  async #open(source: ReferenceSource, signal: AbortSignal): Promise<Opened> {
+  async #open(source: ReferenceSource, { signal, judge }: ReadOptions): Promise<Opened> {
     if ('path' in source) return this.#openPath(source.path);
     if ('uri' in source) return this.#openStored(source.uri, signal);
     // Its size is judged by who reads it.
-    const body = download(source.link, this.#hosts, { maxBytes: Number.MAX_SAFE_INTEGER, signal });
+    const body = download(source.link, this.#hosts, { maxBytes: Number.MAX_SAFE_INTEGER, signal, judge });
     return { body, bytes: null, close: () => end(body) };
   }
 
@@ -260,7 +262,8 @@ async function copyTo(
     hash.update(chunk);
     if (!asked) head = Buffer.concat([head, chunk.subarray(0, SIGNATURE_BYTES - head.length)]);
     if (!asked && head.length === SIGNATURE_BYTES) await ask();
-    await copy.write(chunk);
+    // `write` may write a part of it, as on a disk that is nearly full.
+    await copy.writeFile(chunk);
   }
   refuseSize(bytes, maxBytes);
   if (!asked) await ask();

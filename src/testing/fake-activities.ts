@@ -53,7 +53,12 @@ export interface FakeAnswered {
   readonly credits?: number;
 }
 
-export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeHeld | FakeAnswered;
+/** The first submit of a chat is one that holds; once it is resumed, it is answered. */
+export interface FakeHeldAnswer extends FakeAnswered {
+  readonly holds: ErrorCode | typeof FAILURE.SubmitUnresolved;
+}
+
+export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeHeld | FakeAnswered | FakeHeldAnswer;
 
 export interface FakeActivities {
   /** For a Worker, by their registered names. Calls run on `<queue>-api` and `<queue>`. */
@@ -100,6 +105,13 @@ export function fakeActivities(
     const calls = counts.get(step) ?? none();
     counts.set(step, { ...calls, [name]: calls[name] + 1 });
   };
+  /** Throws what the API says to this submit, if it refuses it. */
+  const refuse = (outcome: FakeOutcome, idempotencyKey: string): void => {
+    if ('fails' in outcome) throw failure(outcome.fails);
+    if (!('holds' in outcome) || held.has(idempotencyKey)) return;
+    held.add(idempotencyKey);
+    throw failure(outcome.holds);
+  };
   const taskOf = (taskId: string): Made => {
     const known = made.get(taskId);
     if (known !== undefined) return known;
@@ -118,12 +130,10 @@ export function fakeActivities(
       count(step, 'rivyaSubmit');
       const known = made.get(idempotencyKey);
       if (known !== undefined) return { task: snapshot(known), sinceFirstPostMs: 0, reused: true };
-      if ('fails' in outcome) throw failure(outcome.fails);
-      if ('holds' in outcome && !held.has(idempotencyKey)) {
-        held.add(idempotencyKey);
-        throw failure(outcome.holds);
+      refuse(outcome, idempotencyKey);
+      if (!('urls' in outcome || 'taskFails' in outcome)) {
+        throw wrong(step, 'is an answer of a chat; a generation needs { urls }');
       }
-      if ('says' in outcome) throw wrong(step, 'is an answer of a chat; a generation needs { urls }');
       const { model } = JSON.parse(body) as { model: string };
       const task = { step, taskId: `fake_${idempotencyKey}`, model, outcome, checks: 0 };
       made.set(idempotencyKey, task).set(task.taskId, task);
@@ -143,7 +153,7 @@ export function fakeActivities(
     rivyaChat: async ({ idempotencyKey, identity, body }) => {
       const { step, outcome } = outcomeOf([identity?.step ?? ''], 1);
       count(step, 'rivyaChat');
-      if ('fails' in outcome) throw failure(outcome.fails);
+      refuse(outcome, idempotencyKey);
       if (!('says' in outcome)) throw wrong(step, 'is no answer of a chat, which needs { says }');
       const { model, session_id: session } = JSON.parse(body) as { model: string; session_id?: string };
       const { says: content, credits = null } = outcome;
@@ -163,8 +173,7 @@ export function fakeActivities(
       return { answer, idempotencyKey, reused: false };
     },
     // No file is read.
-    rivyaUpload: async ({ field, kind, source }) => {
-      const [step] = ownNames();
+    rivyaUpload: async ({ field, kind, source, step = ownNames()[0] }) => {
       count(step, 'rivyaUpload');
       const sha256 = createHash('sha256').update(JSON.stringify(source)).digest('hex');
       return {

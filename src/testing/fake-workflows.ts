@@ -1,5 +1,11 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type SubmitInput, type TaskSnapshot } from '../contract/index.js';
+import {
+  FAILURE,
+  type FailureDetails,
+  type GenerateMediaInput,
+  type SubmitInput,
+  type TaskSnapshot,
+} from '../contract/index.js';
 import {
   bodyDigest,
   creditEstimate,
@@ -11,11 +17,14 @@ import {
   type Chat,
   type Generation,
 } from '../policy/index.js';
+import { idProblem } from '../../workflows/child.js';
+import { modelsOf } from '../../workflows/estimate.js';
 import * as failures from '../../workflows/failure.js';
-import { outcomeOf } from '../../workflows/generate-all.js';
+import { checkedSteps, outcomeOf } from '../../workflows/generate-all.js';
 import * as real from '../../workflows/index.js';
 import { invalidInput } from '../../workflows/input.js';
 import { atStart } from '../../workflows/progress.js';
+import { checkStep } from '../../workflows/steps.js';
 import type { FakeActivities } from './fake-activities.js';
 
 const PARENT = 'fake';
@@ -25,22 +34,30 @@ const PARENT = 'fake';
  * `startGeneration`, `generateAll`, `chat` and `estimateCredits` come to the outcomes of these fakes, in no time and without
  * Temporal. Mock the module with it. Inputs are checked and failures are made as in a Workflow.
  *
- * Nobody waits for a person here: what `{ holds }` is resumed at once, and a step that would stay held throws. Whatever else
+ * Each call is one of a Workflow of its own: a name that is used twice is not noticed, and nothing is reused. Nobody waits for
+ * a person here: what `{ holds }` is resumed at once, and a step that would stay held throws. Whatever else
  * your Workflow takes from `@temporalio/workflow` (timers, handlers, child Workflows) does not work outside of one: for
  * that use `createTestEnvironment`.
  */
 export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>): typeof real {
+  let calls = 0;
   const generate: typeof real.generate = async (request, { step }) => {
+    checkStep(step);
     const input = checked(() => readInput(request));
+    const call = ++calls;
     for (let attempt = 1; ; attempt++) {
-      const { task, checks, reused } = await taskOf(input, step, attempt);
+      const key = keyOf(input, { call, step, attempt });
+      const { task, checks, reused } = await taskOf(input, { step, attempt, key });
       const { taskId, model, reservedCredits, finalCredits, urls, simulated, createdAt, updatedAt } = task;
-      const idempotencyKey = input.taskId === null ? keyOf(step, attempt) : null;
+      const idempotencyKey = input.taskId === null ? key : null;
       const state = { ...stateOf(input, idempotencyKey), taskId, reservedCredits, finalCredits };
       if (task.status === 'failed') {
         if (attempt < input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) continue;
         throw failures.generationFailed(task, state, input);
       }
+      if (model !== null && model !== input.model) throw failures.otherModel(task, state, input);
+      // A Workflow waits for a link for 5 min.
+      if (urls.length === 0) throw failures.resultMissing(task, state, input);
       const { files } = await activities.rivyaStore({ taskId, urls, workflowId: PARENT, step, take: input.take });
       return {
         status: 'succeeded',
@@ -65,13 +82,12 @@ export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>
   /** The task of an attempt, or the one that the input names, when it has ended. */
   async function taskOf(
     input: Generation,
-    step: string,
-    attempt: number,
+    { step, attempt, key }: { readonly step: string; readonly attempt: number; readonly key: string },
   ): Promise<{ task: TaskSnapshot; checks: number; reused: boolean }> {
     const { taskId } = input;
     const submitted =
       taskId === null
-        ? await paid(input, () => activities.rivyaSubmit(submitOf(input, step, attempt)))
+        ? await paid(input, () => activities.rivyaSubmit(submitOf(input, { step, attempt, key })))
         : await activities.rivyaCheck({ taskId });
     let { task } = submitted;
     let checks = taskId === null ? 0 : 1;
@@ -82,20 +98,22 @@ export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>
   }
 
   const chat: typeof real.chat = async (request, { step }) => {
+    checkStep(step);
     const input = checked(() => readChat(request));
-    const { answer, ...reply } = await paid(input, () => activities.rivyaChat(submitOf(input, step, 1)), 'answer');
+    const submit = submitOf(input, { step, attempt: 1, key: keyOf(input, { call: ++calls, step, attempt: 1 }) });
+    const { answer, ...reply } = await paid(input, () => activities.rivyaChat(submit), 'answer');
     const { id: _, ...told } = answer;
     return { ...told, ...reply, model: answer.model ?? input.model };
   };
 
   const generateAll: typeof real.generateAll = async (requests) => {
-    for (const [index, { step: _, ...input }] of requests.entries()) checked(() => readInput(input), `[${index}].`);
+    checkedSteps(requests, checkedChild);
     const ends = await Promise.allSettled(requests.map(({ step, ...input }) => generate(input, { step })));
     return ends.map((end, index) => outcomeOf(end, requests[index]?.step ?? ''));
   };
 
   const startGeneration: typeof real.startGeneration = async (request, options) => {
-    checked(() => readInput(request));
+    checkedChild(request, options.step);
     const result = generate(request, options);
     // Nobody has to ask for it.
     result.catch(() => undefined);
@@ -103,7 +121,7 @@ export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>
   };
 
   const estimateCredits: typeof real.estimateCredits = async (requests) => {
-    const models = requests.map(({ model }) => model);
+    const models = modelsOf(requests);
     return creditEstimate(models, await activities.rivyaEstimate({ models: [...new Set(models)] }));
   };
 
@@ -144,19 +162,32 @@ function stateOf({ model }: { readonly model: string }, key: string | null): Ret
   return atStart({ model, key }).state;
 }
 
-function keyOf(step: string, attempt: number): string {
-  return `${PARENT}-${step}-${attempt}`;
+function checkedChild(request: GenerateMediaInput, step: string, at = ''): void {
+  checkStep(step);
+  const problem = idProblem(step, `${PARENT}/${step}`);
+  if (problem !== null) throw invalidInput(new InvalidInput('step', problem), at);
+  checked(() => readInput(request), at);
+}
+
+interface Place {
+  readonly step: string;
+  readonly attempt: number;
+}
+
+function keyOf(
+  { ownKey, take }: Generation | Chat,
+  { call, step, attempt }: Place & { readonly call: number },
+): string {
+  return ownKey ?? `${PARENT}-${call}-${step}-${take}-${attempt}`;
 }
 
 function submitOf(
   { body, model, take, labels, idempotencyWindowMs }: Generation | Chat,
-  step: string,
-  attempt: number,
+  { step, attempt, key }: Place & { readonly key: string },
 ): SubmitInput {
-  const idempotencyKey = keyOf(step, attempt);
   return {
-    idempotencyKey,
-    identity: { step, take, attempt, model, labels, firstKey: idempotencyKey },
+    idempotencyKey: key,
+    identity: { step, take, attempt, model, labels, firstKey: key },
     body,
     digest: bodyDigest(body),
     idempotencyWindowMs,

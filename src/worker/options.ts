@@ -57,10 +57,17 @@ const VARIABLES = {
   roles: 'RIVYA_WORKER_ROLES',
 } as const satisfies { [Option in Exclude<keyof RivyaOptions, 'policy'>]: string };
 
+const OURS: ReadonlySet<string> = new Set([...Object.keys(VARIABLES), 'policy']);
+
+/** @throws SettingsError for a name that is none: a policy that is misspelt would be no policy. */
+export function refuseUnknownOptions(options: object): void {
+  const unknown = Object.keys(options).filter((name) => !OURS.has(name));
+  if (unknown.length > 0) throw new SettingsError(`${unknown.join(', ')}: no such option`);
+}
+
 /** The rest of some options: what belongs to somebody else. */
 export function withoutRivyaOptions<T extends RivyaOptions>(options: T): Omit<T, keyof RivyaOptions> {
-  const ours = new Set([...Object.keys(VARIABLES), 'policy']);
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !ours.has(name))) as Omit<T, keyof RivyaOptions>;
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !OURS.has(name))) as Omit<T, keyof RivyaOptions>;
 }
 
 /**
@@ -112,6 +119,6 @@ function named<T>(given: readonly (readonly [option: string, variable: string])[
   } catch (error) {
     const names = new Map(given.map(([option, variable]) => [variable, option]));
     const message = error instanceof Error ? error.message : String(error);
-    throw new SettingsError(message.replace(/^RIVYA_[A-Z_]+/gm, (variable) => names.get(variable) ?? variable));
+    throw new SettingsError(message.replace(/^RIVYA_[A-Z\d_]+/gm, (variable) => names.get(variable) ?? variable));
   }
 }

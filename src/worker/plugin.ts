@@ -11,7 +11,7 @@ import { createResultActivities } from '../../activities/index.js';
 import type { Settings, WorkerRole } from '../config.js';
 import { workflowsPath } from './bundle.js';
 import { checkKey, checkWorkerSettings } from './check.js';
-import { settingsOf, type RivyaOptions } from './options.js';
+import { refuseUnknownOptions, settingsOf, type RivyaOptions } from './options.js';
 import { requireOurs, withOurs } from './with-ours.js';
 import { createWorkers, openResults, OWN_WORKER, type HostOptions, type RivyaWorkers } from './workers.js';
 
@@ -35,6 +35,7 @@ export class RivyaPlugin extends SimplePlugin {
 
   constructor(options: RivyaOptions = {}) {
     super({ name: NAME });
+    refuseUnknownOptions(options);
     this.#settings = settingsOf(options);
     this.#taskQueue = options.taskQueue ?? null;
     checkKey(this.#settings);
@@ -59,7 +60,11 @@ export class RivyaPlugin extends SimplePlugin {
     const settings: Settings = { ...this.#settings, taskQueue: queue, roles: beside };
     const results = here.has('results') ? openResults(settings) : null;
     const ours = here.has('results') ? createResultActivities({ results }) : {};
-    const begin = (): Promise<RivyaWorkers> => start(settings, besideOf(options, connection));
+    // The store is that of all roles, wherever they run.
+    const begin = async (): Promise<RivyaWorkers> => {
+      await checkWorkerSettings(this.#settings);
+      return createWorkers(settings, besideOf(options, connection));
+    };
     const companion = new Companion(ours, begin, async () => results?.close());
     return {
       ...options,
@@ -92,11 +97,6 @@ function besideOf(options: WorkerOptions, connection: NativeConnection): HostOpt
     ...(interceptors !== undefined && { interceptors }),
     plugins: ofWorker.slice(first + 1),
   };
-}
-
-async function start(settings: Settings, host: HostOptions): Promise<RivyaWorkers> {
-  await checkWorkerSettings(settings);
-  return createWorkers(settings, host);
 }
 
 /** Takes the place of the plugin in the list of one Worker, and runs what belongs beside it. */

@@ -10,7 +10,7 @@ import { checkWorkerSettings } from './check.js';
 import { cachedModels } from './models.js';
 import { settingsOf, withoutRivyaOptions, type RivyaOptions } from './options.js';
 import { activitiesPerSecond } from './rate.js';
-import { withOurs } from './with-ours.js';
+import { requireOurs, withOurs } from './with-ours.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
 const MAX_CACHED_WORKFLOWS = 500;
@@ -97,6 +97,7 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks): 
   const code = own
     ? workflowCode(host)
     : { ...(workflowsPath && { workflowsPath }), ...(workflowBundle && { workflowBundle }) };
+  const ours = roles.has('results') ? createResultActivities({ results, ...hooks }) : {};
   const worker = await Worker.create({
     shutdownGraceTime: TIMEOUTS.shutdownGrace,
     ...(roles.has('workflows') && {
@@ -107,8 +108,10 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks): 
     ...rest,
     plugins: [OWN_WORKER, ...plugins],
     taskQueue,
-    activities: withOurs(activities, roles.has('results') ? createResultActivities({ results, ...hooks }) : {}),
+    activities: withOurs(activities, ours),
   });
+  // A plugin may have put its own in the place of ours.
+  requireOurs(worker.options.activities, ours);
   return { worker, close: async () => results?.close() };
 }
 
@@ -126,6 +129,16 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
   const sources = new ReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();
+  const ours = createApiActivities({
+    api,
+    keys,
+    receipts: store === null ? null : new Receipts(store, baseUrl),
+    uploads: store === null ? null : new Uploads(store, baseUrl),
+    sources,
+    kindOf: (model) => models.kindOf(model),
+    spending: { policy, basePrice: (model) => models.basePrice(model) },
+    ...hooks,
+  });
   const { connection, namespace, identity, dataConverter, interceptors, plugins = [] } = host;
   // There are no Workflows here to intercept.
   const { workflowModules: _, ...callInterceptors } = interceptors ?? {};
@@ -138,21 +151,11 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     plugins: [OWN_WORKER, ...plugins],
     shutdownGraceTime: TIMEOUTS.shutdownGrace,
     taskQueue: apiTaskQueue(taskQueue),
-    activities: {
-      ...createApiActivities({
-        api,
-        keys,
-        receipts: store === null ? null : new Receipts(store, baseUrl),
-        uploads: store === null ? null : new Uploads(store, baseUrl),
-        sources,
-        kindOf: (model) => models.kindOf(model),
-        spending: { policy, basePrice: (model) => models.basePrice(model) },
-        ...hooks,
-      }),
-    },
+    activities: { ...ours },
     // Never leave this out: the last Worker that polls sets the limit for all.
     maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
   });
+  requireOurs(worker.options.activities, ours);
   return { worker, close: async () => void (await Promise.all([api.close(), sources.close()])) };
 }
 

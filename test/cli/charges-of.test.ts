@@ -59,6 +59,11 @@ describe('flags', () => {
       [record({ tasks: [task('a', failed)] }), record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] })],
       ['severalAttempts'],
     ],
+    [
+      'one task that two generations have under keys of theirs',
+      [record({ tasks: [task('a')] }), record({ workflowId: 'other', idempotencyKey: 'key-9', tasks: [task('a')] })],
+      ['sharedTask', 'sharedTask'],
+    ],
     ['a failed task that cost credits', [record({ tasks: [task('a', { status: 'failed' })] })], ['failedButCharged']],
     ['the same task told twice is one', [record({ tasks: [task('a')] }), record({ tasks: [task('a')] })], []],
     [

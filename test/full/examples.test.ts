@@ -36,8 +36,7 @@ beforeAll(async () => {
     .map((pair) => pair.split('='));
   const session = path.join(directory, 'data', 'rivya-temporal', 'dev.json');
   const { address } = JSON.parse(await readFile(session, 'utf8')) as { address: string };
-  const settings = { TEMPORAL_ADDRESS: address, RIVYA_STORE: `file:${path.join(directory, 'films')}` };
-  env = { ...(Object.fromEntries(told) as Record<string, string>), ...settings };
+  env = { ...(Object.fromEntries(told) as Record<string, string>), TEMPORAL_ADDRESS: address };
 });
 afterAll(async () => {
   dev.child.kill('SIGINT');

@@ -29,7 +29,7 @@ afterAll(async () => {
   await rm(root, { recursive: true });
 });
 
-test('continues as new, with its task, and is paid once', async () => {
+test.concurrent('continues as new, with its task, and is paid once', async () => {
   const prompts = ['checked', 'submitted'];
   const runs = await Promise.all(
     prompts.map(async (prompt) => {
@@ -46,7 +46,7 @@ test('continues as new, with its task, and is paid once', async () => {
   expect(made.filter((prompt) => prompts.includes(prompt)).toSorted()).toEqual(prompts);
 });
 
-test('of an upload continues as new, uploads nothing twice, and is paid once', async () => {
+test.concurrent('of an upload continues as new, uploads nothing twice, and is paid once', async () => {
   const references = await Promise.all(
     ['first.png', 'second.png'].map(async (name) => {
       const file = path.join(root, name);

@@ -14,7 +14,7 @@ const LIMIT_MS = 120_000;
 const NEW_WORDS: Change = ['src/policy/text.ts', "'Done.'", "'Done, in newer words.'"];
 // A new command in the wait, for Workflows that come there on the newer code.
 const NEW_COMMAND: readonly Change[] = [
-  ['workflows/generation.ts', 'import { isCancellation,', 'import { isCancellation, patched, sleep,'],
+  ['workflows/generation.ts', 'import { isCancellation, patched,', 'import { isCancellation, patched, sleep,'],
   [
     'workflows/generation.ts',
     'await this.#checkpoint(wait);\n      const first',

@@ -174,7 +174,7 @@ export const SABOTAGES = [
     name: 'window-restarts',
     breaks: 'The window counts from the first POST, not from the last.',
     file: 'activities/paid-post.ts',
-    replace: ['const fence: Fence = unanswered ?? {', 'const fence: Fence = {'],
+    replace: ['{ ...(unanswered ?? first), sent: true }', '{ ...first, sent: true }'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts once and tells the task > inside the window of an unanswered POST, whose time stays',
@@ -243,7 +243,7 @@ export const SABOTAGES = [
     name: 'refusal-stays-unanswered',
     breaks: 'After a known refusal nothing is unanswered: a key that is rotated then holds nobody.',
     file: 'activities/paid-post.ts',
-    replace: ['await settle(open);', 'void settle;'],
+    replace: ['await settle(left);', 'void settle;'],
     test: { file: 'test/workflow/receipts.test.ts', name: 'a receipt > of a refusal leaves nothing unanswered' },
   },
   {
@@ -611,7 +611,7 @@ export const SABOTAGES = [
     name: 'budget-ignored',
     breaks: 'Nothing is sent that starts at more than options.maxCredits.',
     file: 'activities/paid-post.ts',
-    replace: ['await checkBudget(input.maxCredits, head, spending);', ''],
+    replace: ['() => checkBudget(input.maxCredits, head, spending)', 'async () => undefined'],
     test: {
       file: 'test/workflow/budget.test.ts',
       name: 'options.maxCredits > refuses a model that starts at more, before anything is sent',
@@ -634,7 +634,7 @@ export const SABOTAGES = [
     name: 'policy-skipped',
     breaks: 'No input can exceed the spending policy of the Worker.',
     file: 'activities/paid-post.ts',
-    replace: ['await checkPolicy(spending, { model: head.model, references: call.references ?? [] });', ''],
+    replace: ['() => checkPolicy(spending, asked)', 'async () => undefined'],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'a denial names rule and file, says that nothing was paid, and is not repeated > models: {"model":"sora-2","prompt":"another model"}',
@@ -644,11 +644,78 @@ export const SABOTAGES = [
     name: 'policy-forgets-the-paid',
     breaks: 'A submit that may have been paid is never denied.',
     file: 'activities/paid-post.ts',
-    replace: ['if (unanswered === null) {', '{'],
+    replace: ['if (told?.sent !== true && known?.noted !== true) {', '{'],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'what is paid or may be is never denied, under rules that deny everything',
     },
+  },
+  {
+    name: 'memo-proves-a-submit',
+    breaks: 'A made-up memo is no way around the spending policy.',
+    file: 'activities/paid-post.ts',
+    replace: ['if (told?.sent !== true && known?.noted !== true) {', 'if (open === null) {'],
+    test: { file: 'test/workflow/policy.test.ts', name: 'nor can a memo of a run that never was say so' },
+  },
+  {
+    name: 'newest-run-alone',
+    breaks: 'A start that is cancelled before it submits hides nothing of an earlier one.',
+    file: 'activities/recall.ts',
+    replace: ['    if (riskAccepted) break;', '    break;'],
+    test: {
+      file: 'test/workflow/hidden-unanswered.test.ts',
+      name: 'a start that is cancelled while no Worker takes submits does not hide what an earlier one left > open: the next start does not post it blind',
+    },
+  },
+  {
+    name: 'cancelled-step-left-nothing',
+    breaks: 'A step that is cancelled between two attempts may have been paid for.',
+    file: 'activities/history.ts',
+    replace: ['told: cancelled == null || details !== null', 'told: true'],
+    test: {
+      file: 'test/workflow/hidden-unanswered.test.ts',
+      name: 'a step that is cancelled between two attempts is not posted blind after the window > oneStep',
+    },
+  },
+  {
+    name: 'risk-accepted-for-ever',
+    breaks: 'A reset does not pay once more for what a person once accepted.',
+    file: 'activities/paid-post.ts',
+    replace: [
+      'return riskAcceptedAt !== undefined && (fence.riskAcceptedAt ?? -Infinity) >= riskAcceptedAt;',
+      'return false;',
+    ],
+    test: {
+      file: 'test/workflow/reset-hold.test.ts',
+      name: 'an accepted risk > is not accepted once more by a reset to where its submit was under way (with a store)',
+    },
+  },
+  {
+    name: 'claims-looked-at-once',
+    breaks: 'One task is not taken by two generations that are told it at the same time.',
+    file: 'workflows/generation.ts',
+    replace: ["claimedFor !== undefined && patched('claims-again')", 'false'],
+    test: {
+      file: 'test/workflow/owner.test.ts',
+      name: 'without a store > one task that two people name at the same time for two generations is taken by neither',
+    },
+  },
+  {
+    name: 'each-claim-looks-by-itself',
+    breaks: 'Many claims at once do not keep the Service busy for ever.',
+    file: 'activities/holders.ts',
+    replace: ['this.#next ??= this.#begin();', 'this.#next = this.#begin();'],
+    test: {
+      file: 'test/activities/holders.test.ts',
+      name: 'one look serves all who asked before it began; who asks later gets a later one',
+    },
+  },
+  {
+    name: 'stored-error-forgotten',
+    breaks: 'An error that is stored under the key is not asked for until the window ends.',
+    file: 'activities/recall.ts',
+    replace: ['best.error ?? first.error ?? other.error', 'best.error'],
+    test: { file: 'test/activities/oldest.test.ts', name: 'how often an error has come, when both are of one time' },
   },
   {
     name: 'fence-of-another-owner',

@@ -26,7 +26,7 @@ function problemOf(input: unknown): string | null {
 // Rules that no JSON Schema can say, or not in a way that people could read: between fields, of lengths of time in words,
 // of addresses, and of what Temporal carries.
 const MORE_THAN_A_SCHEMA =
-  /^(prompt: is missing|idempotencyKey: cannot go with|options\.maxAttempts: must be 1 with|options\.\w+: must be from 1 s|taskId: is no task ID|references\[\d\](: needs|\.file: names|\.durationToken: belongs|\.(path|uri|url|from)\b))/;
+  /^(prompt: is missing|idempotencyKey: cannot go with|take: cannot be used with|options\.maxAttempts: must be 1 with|options\.\w+: must be from 1 s|taskId: is no task ID|references\[\d\](: needs|\.file: names|\.durationToken: belongs|\.(path|uri|url|from)\b))/;
 
 const some = (...values: unknown[]): fc.Arbitrary<unknown> => fc.constantFrom(...values);
 const texts = fc.oneof(

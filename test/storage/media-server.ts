@@ -69,10 +69,10 @@ export function filmDigest(megabytes: number): string {
   return hash.digest('hex');
 }
 
-/** A host with a small film at `/small` and a large one at `/large`. */
-export function serveTwo({ large }: { large: number }): Promise<string> {
+/** A host with a small film at `/small` and a large one at `/large`, in megabytes. */
+export function serveTwo({ small = 16, large }: { small?: number; large: number }): Promise<string> {
   return serve((q, r) => {
-    const megabytes = q.url === '/small' ? 16 : large;
+    const megabytes = q.url === '/small' ? small : large;
     r.setHeader('content-length', megabytes * MB);
     filmStream(megabytes).pipe(r);
   });

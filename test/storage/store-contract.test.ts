@@ -8,8 +8,12 @@ import { MemoryStore, storeContract } from '../../src/testing/index.js';
 const directory = await mkdtemp(path.join(tmpdir(), 'rivya-contract-'));
 afterAll(() => rm(directory, { recursive: true }));
 
-describe('a directory', () => {
-  test.each([...storeContract(() => new FileStore(`file:${directory}`))])('$name', async ({ run }) => {
+describe.each([
+  ['as it is', `file:${directory}/plain`],
+  ['with a slash at its end', `file://${directory}/slash/`],
+  ['with a slash twice', `file://${directory}//twice`],
+])('a directory, %s', (_, address) => {
+  test.each([...storeContract(() => new FileStore(address))])('$name', async ({ run }) => {
     await expect(run()).resolves.toBeUndefined();
   });
 });

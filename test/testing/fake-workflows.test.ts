@@ -61,6 +61,22 @@ describe('generate', () => {
     const { generate } = fakes({ hero: { urls } });
     const failed = await failureOf(generate({ ...input, take: 0 }, { step: 'hero' }));
     expect(failed).toMatchObject({ type: 'InvalidInput', details: [{ field: 'take' }] });
+    expect((await failureOf(generate(input, { step: ' ' }))).message).toMatch(/^step: is missing/);
+  });
+
+  test('each call is a generation of its own, as in another Workflow', async () => {
+    const { generate } = fakes({ hero: { urls } });
+    const first = await generate(input, { step: 'hero' });
+    const second = await generate({ ...input, model: 'sora-2' }, { step: 'hero' });
+    expect(second).toMatchObject({ model: 'sora-2', reused: false });
+    expect(second.taskId).not.toBe(first.taskId);
+    const own = await generate({ ...input, idempotencyKey: 'mine' }, { step: 'hero' });
+    expect(own.idempotencyKey).toBe('mine');
+  });
+
+  test('a task without a link is what it is after the wait for one', async () => {
+    const { generate } = fakes({ hero: { urls: [] } });
+    expect(await failureOf(generate(input, { step: 'hero' }))).toMatchObject({ type: 'ResultMissing' });
   });
 
   test.each(['validation_failed', 'insufficient_credits'] as const)('that is refused with %s fails', async (code) => {
@@ -96,6 +112,8 @@ test('generateAll tells every outcome, and checks all before the first', async (
   ]);
   const failed = await failureOf(generateAll([...requests, { model: '', step: 'third' }]));
   expect(failed.message).toMatch(/^\[2\]\.model/);
+  const twice = await failureOf(generateAll([requests[0]!, requests[0]!]));
+  expect(twice.message).toMatch(/^\[1\]\.step: "good" is that of \[0\]/);
   expect(calls('good')).toMatchObject({ rivyaSubmit: 1 });
 });
 
@@ -103,8 +121,14 @@ test('startGeneration, chat and estimateCredits come to their outcomes', async (
   const { startGeneration, chat, estimateCredits } = fakes({ child: { urls }, ask: { says: 'A fox.', credits: 2 } });
   const child = await startGeneration(input, { step: 'child' });
   expect(child.workflowId).toMatch(/\/child$/);
+  const nested = await failureOf(startGeneration(input, { step: 'a/b' }));
+  expect(nested.message).toMatch(/^step: must not hold "\/"/);
   expect(await child.result()).toMatchObject({ urls });
   const answer = await chat({ model: 'gpt-5-2-chat', message: 'Fox?' }, { step: 'ask' });
   expect(answer).toMatchObject({ content: 'A fox.', finalCredits: 2, reused: false, model: 'gpt-5-2-chat' });
+  const held = fakes({ ask: { holds: 'insufficient_credits', says: 'Paid.' } });
+  expect(await held.chat({ model: 'gpt-5-2-chat', message: 'Fox?' }, { step: 'ask' })).toMatchObject({
+    content: 'Paid.',
+  });
   expect(await estimateCredits([input])).toMatchObject({ total: 0, unknown: ['z-image'], enough: null });
 });

@@ -1,5 +1,7 @@
 /** Rivya in somebody else's Worker: what the plugin adds to it, and what it leaves alone. */
 import { randomUUID } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { SimplePlugin } from '@temporalio/plugin';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -29,7 +31,8 @@ async function twoSteps(taskQueue: string, rivyaQueue: string): Promise<Generati
 }
 
 /** Each Worker for the API looks up the models once when it starts. */
-const apiWorkersSoFar = (): number => harness.emulator.requests().filter(({ path }) => path.endsWith('/models')).length;
+const apiWorkersSoFar = (): number =>
+  harness.emulator.requests().filter((request) => request.path.endsWith('/models')).length;
 
 describe.concurrent("a user's Workflow runs generations in the user's Worker", () => {
   test('with the plugin: its own Activities stay, and those for the API run on <queue>-api beside it', async () => {
@@ -176,6 +179,44 @@ describe('what cannot work is refused at start, by name', () => {
     const own = await NativeConnection.connect({ address: harness.address });
     const worker = await Worker.create({ ...common, connection: own, plugins: [plugin, later] });
     await expect(worker.run()).rejects.toEqual(refused);
+  });
+});
+
+describe('what cannot work beside the Worker ends it too', () => {
+  const running = async (plugins: SimplePlugin[]): Promise<unknown> => {
+    const { namespace, address } = harness;
+    const connection = await NativeConnection.connect({ address });
+    const worker = await Worker.create({
+      connection,
+      namespace,
+      taskQueue: `host-${randomUUID()}`,
+      workflowBundle,
+      plugins,
+    });
+    return worker.run().then(
+      () => 'it ran',
+      (error: unknown) => error,
+    );
+  };
+
+  test('a store that cannot be written, also where another process calls the API', async () => {
+    const file = path.join(harness.output, 'a file');
+    await writeFile(file, '');
+    const plugin = new RivyaPlugin({ ...options, roles: ['workflows', 'results'], store: `file:${file}/below` });
+    expect(await running([plugin])).toMatchObject({
+      name: 'SettingsError',
+      message: expect.stringContaining('RIVYA_STORE'),
+    });
+  });
+
+  test('an Activity of one of our names on <queue>-api, from a plugin', async () => {
+    const theirs = new SimplePlugin({ name: 'theirs', activities: { rivyaSubmit: async () => 'theirs' } });
+    const ended = await running([new RivyaPlugin(options), theirs]);
+    expect(ended).toMatchObject({ name: 'SettingsError', message: expect.stringContaining('rivyaSubmit') });
+  });
+
+  test('an option that there is none of: a policy that is misspelt would be no policy', () => {
+    expect(() => new RivyaPlugin({ ...options, polcy: {} } as RivyaOptions)).toThrow(/polcy: no such option/);
   });
 });
 

@@ -183,6 +183,7 @@ test('an audit finds the steps of your own Workflows; without the codec it count
   const { count } = await temporal.workflow.count("WorkflowType = 'twoSteps'");
   expect(await recordsOfSteps({ client: harness.temporal, namespace }, undefined)).toEqual({
     records: [],
+    oldest: null,
     unread: count,
   });
 });

@@ -2,12 +2,14 @@
  * An unanswered POST that a later run, or a later step of the same run, knows nothing of: what only Temporal remembers must
  * not be hidden by a cancel. There is no store, and the API forgets a key after the window. The ledger is the judge.
  */
+import { temporal as proto } from '@temporalio/proto';
 import { describe, expect, test } from 'vitest';
 import type { EmulatorOptions } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { stateOf } from '../support/state.js';
 import { until } from '../support/until.js';
 
+const { PENDING_ACTIVITY_STATE_SCHEDULED } = proto.api.enums.v1.PendingActivityState;
 const WINDOW = '4s';
 const KEY_LIFETIME_MS = 6_000;
 const env = { RIVYA_STORE: '' };
@@ -24,8 +26,8 @@ async function forgotten(harness: Harness): Promise<void> {
   harness.emulator.setFaults([]);
 }
 
-async function paidFor({ emulator: { ledger } }: Pick<Harness, 'emulator'>): Promise<number> {
-  const { tasks, chats } = await ledger();
+async function paidFor(harness: Harness): Promise<number> {
+  const { tasks, chats } = await harness.emulator.ledger();
   return Object.keys(tasks).length + Object.keys(chats).length;
 }
 
@@ -98,7 +100,7 @@ describe.concurrent('a step that is cancelled between two attempts is not posted
     await until(async () => {
       const [submit] = (await first.describe()).raw.pendingActivities ?? [];
       // Scheduled: an attempt has ended, and the next one has not begun.
-      return (submit?.attempt ?? 0) > 2 && submit?.state === 1;
+      return (submit?.attempt ?? 0) > 2 && submit?.state === PENDING_ACTIVITY_STATE_SCHEDULED;
     });
     await first.cancel();
     await first.result().catch(() => undefined);

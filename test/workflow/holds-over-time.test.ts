@@ -111,6 +111,25 @@ describe('a hold that nobody answers is tried again by itself', () => {
   });
 });
 
+test('a task that a person named, and that cannot be looked at for minutes, is no end of asking them', async () => {
+  emulator.setFaults([
+    { on: 'create', times: 1, do: { kind: 'dropAfter' } },
+    { on: 'create', do: { kind: 'error', code: 'validation_failed' } },
+    { on: 'status', do: { kind: 'error', code: 'public_api_disabled' } },
+  ]);
+  const handle = await start({ model: 'z-image', prompt: 'named while the API is away' });
+  const hold = async () => (await handle.query<GenerationState>('generation')).hold;
+  await until(async () => (await hold())?.code === 'SubmitUnresolved');
+  await handle.executeUpdate('resume', { args: [{ taskId: 'task_wrong' }] });
+  await until(async () => (await hold()) === null);
+  await env.sleep('5m');
+  await until(async () => (await hold())?.code === 'SubmitUnresolved');
+  emulator.setFaults([]);
+  const [taskId] = Object.keys((await emulator.ledger()).tasks);
+  await handle.executeUpdate('resume', { args: [{ taskId }] });
+  expect(await handle.result()).toMatchObject({ taskId });
+});
+
 test('the deadline stands still while held', async () => {
   // Five holds of 5 to 60 min: longer than the deadline, and shorter than the task.
   emulator.setFaults([{ on: 'status', times: 5, do: { kind: 'error', code: 'insufficient_credits' } }]);

@@ -76,8 +76,8 @@ test('thirty people who name the tasks of thirty generations at once look throug
   expect(results.map(({ taskId }) => taskId)).toEqual(prompts.map((prompt) => made.get(prompt)));
   const looks = lists.mock.calls.filter(([{ query }]) => query?.startsWith('WorkflowType'));
   expect(looks.length).toBeGreaterThan(0);
-  // Some are scheduled when a look has begun already.
-  expect(looks.length).toBeLessThan(10);
+  // Each claim is looked at twice, and some are scheduled when a look has begun already: 60 without sharing.
+  expect(looks.length).toBeLessThan(30);
   expect((await harness.emulator.ledger()).paidTasks).toBe(30);
 });
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSettings } from '../../src/config.js';
 import type { GenerateMediaInput } from '../../src/contract/index.js';
+import type { Fault } from '../../src/emulator/index.js';
 import { drawPicture } from '../../src/emulator/picture.js';
 import { parsePolicy } from '../../src/spending-policy.js';
 import { checkWorkerSettings } from '../../src/worker/check.js';
@@ -59,7 +60,8 @@ describe.concurrent('a denial names rule and file, says that nothing was paid, a
     ['maxCreditsPerGeneration', { model: 'veo3-1-lite', prompt: 'too dear' }],
     ['maxCreditsPerGeneration', { model: 'unpriced', prompt: 'no price' }],
     // Whatever an input says for itself.
-    ['models', { model: 'sora-2', prompt: 'by the fields', take: 2, idempotencyKey: 'mine' }],
+    ['models', { model: 'sora-2', prompt: 'by its take', take: 2 }],
+    ['models', { model: 'sora-2', prompt: 'by its key', idempotencyKey: 'mine' }],
   ])('%s: %j', async (rule, input) => {
     const failure = await outcomeOf(input);
     expect(failure).toMatchObject({
@@ -84,6 +86,38 @@ test('nobody can say that his own submit may have been paid, to get around the p
   const end = harness.temporal.workflow.execute('generateMedia', { workflowId: 'carried', taskQueue, args });
   await expect(end).rejects.toMatchObject({ cause: { type: 'InvalidInput', details: [{ field: 'carried' }] } });
   expect(postsOf('carried')).toBe(0);
+});
+
+test('nor can a memo of a run that never was say so', async () => {
+  const { taskQueue, temporal } = harness;
+  const input = { model: 'sora-2', prompt: 'by a memo', idempotencyKey: 'by-a-memo' };
+  const start = (more: object) =>
+    temporal.workflow.start('generateMedia', { workflowId: 'by a memo', taskQueue, args: [input], ...more });
+  const unanswered = { firstPostedAt: Date.now(), fingerprint: 'unknown', idempotencyKey: 'by-a-memo', sent: true };
+  const rivya = { firstKey: 'by-a-memo', idempotencyKey: 'by-a-memo', unanswered };
+  await (await start({ memo: { rivya }, taskQueue: 'nobody polls it' })).terminate();
+  await until(async () => (await temporal.workflow.count("ExecutionStatus = 'Terminated'")).count > 0);
+  await start({});
+  const hold = async () => (await harness.client.handle('by a memo').state())?.hold ?? null;
+  await until(async () => (await hold())?.code === 'SubmitUnresolved');
+  expect((await hold())?.message).toMatch(
+    /must not be repeated here: The spending policy .* does not allow model "sora-2"/,
+  );
+  expect(postsOf('by a memo')).toBe(0);
+  await temporal.workflow.getHandle('by a memo').terminate();
+});
+
+test('the attempts of a generation count together', async () => {
+  const rules = parsePolicy({ maxCreditsPerGeneration: 2 }, 'two credits');
+  const faults = [{ on: 'create' as const, do: { kind: 'fail' as const } }];
+  await using own = await startHarness({ workers: false, emulator: { faults } });
+  await own.startWorkers({ policy: rules });
+  const handle = await own.client.start({ model: 'z-image', prompt: 'ten tries', options: { maxAttempts: 10 } });
+  await expect(handle.result()).rejects.toMatchObject({
+    code: 'PolicyDenied',
+    message: expect.stringContaining('1 x 3 attempts = 3'),
+  });
+  expect((await own.emulator.ledger()).paidTasks).toBe(2);
 });
 
 test('what is paid or may be is never denied, under rules that deny everything', async () => {
@@ -149,6 +183,28 @@ describe('references', () => {
       .catch((reason: unknown) => reason);
     expect(error).toMatchObject({ code: 'PolicyDenied', message: expect.stringContaining('change "references"') });
     expect(strict.emulator.requests().filter(({ body }) => body.includes(`"${prompt}"`))).toEqual([]);
+  });
+
+  test('an allowed link that leads elsewhere is not followed, nor is a fresh one of its task', async () => {
+    await using own = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+    const first = await own.startWorkers();
+    const make = async (prompt: string) => (await own.client.start({ model: 'z-image', prompt })).result();
+    const [theirs, redirected] = [await make('of another team'), await make('redirected')];
+    await first.stop();
+    const faults: Fault[] = [
+      { on: 'media', prompt: 'redirected', do: { kind: 'redirect', location: theirs.urls[0]! } },
+    ];
+    own.emulator.setFaults(faults);
+    const places = [redirected.urls[0]!, `${own.emulator.url}/allowed`];
+    await own.startWorkers({ policy: parsePolicy({ references: places }, 'two places') });
+    const gone = { ...theirs, urls: [`${own.emulator.url}/allowed/gone.png`] };
+    for (const from of [theirs, gone, redirected]) {
+      const references = [{ from, kind: 'image' as const }];
+      const handle = await own.client.start({ model: 'sora-2', prompt: 'theirs', references });
+      await expect(handle.result()).rejects.toMatchObject({ code: 'PolicyDenied' });
+    }
+    const { files, paidTasks } = await own.emulator.ledger();
+    expect([files, paidTasks]).toEqual([{}, 2]);
   });
 
   test('below it are uploaded, and what they are uploaded to is not denied', async () => {

@@ -220,8 +220,13 @@ describe.concurrent('one reference', () => {
 
   test('a key without the scope fails where no hold is wanted, and nothing is paid', async () => {
     const file = await fileOf('no-hold.png', drawPicture('no hold', 'z-image', {}));
-    const failed = await failureOf('no hold', { path: file, kind: 'image' }, { options: { onActionNeeded: 'fail' } });
-    expect(failed).toMatchObject({ code: 'api_scope_denied', details: { httpStatus: 403, taskId: null } });
+    const handle = await start('no hold', { path: file, kind: 'image' }, { options: { onActionNeeded: 'fail' } });
+    await expect(handle.result()).rejects.toMatchObject({
+      code: 'api_scope_denied',
+      message: expect.stringContaining('An upload costs nothing'),
+      details: { httpStatus: 403, taskId: null },
+    });
+    expect(await tasksOf(harness, 'no hold')).toEqual([]);
   });
 
   test('a cancel during an upload ends it at once, and nothing is paid or left open', async () => {

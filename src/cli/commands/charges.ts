@@ -117,16 +117,17 @@ async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
 
 async function fromTemporal(settings: Settings, from: string | undefined): Promise<Audit> {
   const temporal = await openTemporal(settings);
-  const [{ records, oldest }, steps, days] = await Promise.all([
+  const [generations, steps, days] = await Promise.all([
     recordsOfTemporal(temporal),
     recordsOfSteps(temporal, from),
     retentionDays(temporal),
   ]);
   const { unread } = steps;
+  const oldest = [generations.oldest, steps.oldest].filter((time) => time !== null).toSorted()[0] ?? null;
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
   return {
     source: 'temporal',
-    charges: chargesOf([...records, ...steps.records]),
+    charges: chargesOf([...generations.records, ...steps.records]),
     oldest,
     covers: [
       `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,

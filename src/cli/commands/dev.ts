@@ -64,7 +64,8 @@ async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Opti
       port: ports.port,
       uiPort: ports.uiPort,
       retentionDays: RETENTION_DAYS,
-      ...(!memory && { dbFilename: path.join(directory, 'temporal.db') }),
+      // Workflows that wait for tasks of the emulator must never meet the API, which would be paid for them.
+      ...(!memory && { dbFilename: path.join(directory, real ? 'temporal.db' : 'simulated.db') }),
     },
     // Tasks of the emulator must live as long as the Workflows that wait for them.
     emulatorState: memory ? undefined : path.join(directory, 'emulator.json'),
@@ -93,8 +94,9 @@ async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Opti
     if (emulatorUrl !== null) {
       const { EMULATOR_API_KEY } = await import('../../emulator/index.js');
       const { host } = new URL(emulatorUrl);
+      const store = settings.store === null ? '' : ` RIVYA_STORE=${anywhere(settings.store.address)}`;
       say(
-        `For Workers of your own: export RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}`,
+        `For Workers of your own: export RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}${store}`,
       );
     }
     if (directory !== dataDirectory()) say(`In other terminals: export TEMPORAL_ADDRESS=${stack.address}`);

@@ -24,6 +24,7 @@ interface Options {
   readonly take?: string;
   readonly taskId?: string;
   readonly maxAttempts?: string;
+  readonly maxCredits?: string;
   readonly deadline?: string;
   readonly submitDeadline?: string;
   readonly idempotencyWindow?: string;
@@ -53,6 +54,7 @@ export const registerGenerate: Register = (program, run) => {
     .option('--client-request-id <id>', 'your own trace ID, sent to the API')
     .option('--idempotency-key <key>', 'your own idempotency key, sent as it is')
     .option('--max-attempts <n>', 'paid tasks at most, if one fails (1 to 10; default 1)')
+    .option('--max-credits <n>', 'credits at most, by the starting price of the model')
     .option('--deadline <duration>', 'how long to wait for the task (default 6h)')
     .option('--submit-deadline <duration>', 'how long to try to submit (default 24h)')
     .option('--idempotency-window <duration>', 'how long an unanswered submit is repeated (default 12h)')
@@ -116,7 +118,7 @@ function toInput(options: Options): GenerateMediaInput {
     text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
   const params = readParams(options.param ?? [], options.paramsJson);
   const { model, prompt, clientRequestId, idempotencyKey, taskId, onActionNeeded } = options;
-  const { deadline, submitDeadline, idempotencyWindow, maxAttempts, take } = options;
+  const { deadline, submitDeadline, idempotencyWindow, maxAttempts, maxCredits, take } = options;
   const input = {
     model,
     prompt,
@@ -129,6 +131,7 @@ function toInput(options: Options): GenerateMediaInput {
     labels: readLabels(options.label ?? []),
     options: given({
       maxAttempts: number(maxAttempts),
+      maxCredits: number(maxCredits),
       deadline: number(deadline),
       submitDeadline: number(submitDeadline),
       idempotencyWindow: number(idempotencyWindow),

@@ -84,7 +84,7 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   }
   const complete = tasks < limit;
   const { steps, unread } = await openSteps(temporal, query);
-  if (json) printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors, steps });
+  if (json) printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors, steps, unread });
   else show(generations, steps);
   tell({ generations, errors, steps, unread, complete, yes, limit });
   return errors.length === 0 ? STATUS.done : STATUS.failed;
@@ -93,6 +93,10 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
 async function act(temporal: Temporal, found: Found, yes: boolean): Promise<Reported> {
   const { workflowId, open } = found;
   if (open.kind === 'unanswered') return { ...found, outcome: 'unanswered', says: UNRESOLVED_ENDED };
+  if (found.ofEarlierTake === true) {
+    const command = `rivya-temporal generate --model ${open.model} --task-id ${open.taskId}`;
+    return { ...found, outcome: 'leftAlone', says: `left alone, as its ID has another take by now: ${command}` };
+  }
   const input = withTask(found.input, open.taskId);
   const generation = readInput(input);
   if (!yes) return { ...found, outcome: 'wouldTakeUp', says: 'would be taken up' };
