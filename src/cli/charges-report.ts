@@ -1,4 +1,4 @@
-import type { Charge, ChargedTask, groupsOf, Totals } from './charges.js';
+import { nameOf, type Charge, type ChargedTask, type groupsOf, type Totals } from './charges.js';
 import type { Cell } from './csv.js';
 
 type Groups = ReturnType<typeof groupsOf>;
@@ -96,8 +96,4 @@ function linesOf({ tasks, unansweredSince }: Charge): (ChargedTask | null)[] {
 /** Until a task has ended, the API may say 0, which is no price. */
 function finalOf({ settled, finalCredits }: ChargedTask): number | null {
   return settled ? finalCredits : null;
-}
-
-function nameOf({ workflowId, step, take }: Charge): string {
-  return `${workflowId}${step === null ? '' : ` step ${step}`}${take === 1 ? '' : ` take ${take}`}`;
 }

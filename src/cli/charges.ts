@@ -83,6 +83,11 @@ export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTa
     .toSorted((a, b) => (timesOf(b).at(-1) ?? '').localeCompare(timesOf(a).at(-1) ?? ''));
 }
 
+/** What a person calls a generation. */
+export function nameOf({ workflowId, step, take }: Pick<KeyRecord, 'workflowId' | 'step' | 'take'>): string {
+  return `${workflowId}${step === null ? '' : ` step ${step}`}${take === 1 ? '' : ` take ${take}`}`;
+}
+
 /** When its tasks were made and its open submit was sent, oldest first. */
 export function timesOf({ tasks, unansweredSince }: Charge): string[] {
   const open = unansweredSince === null ? [] : [unansweredSince];
@@ -142,13 +147,13 @@ type Owners = ReadonlyMap<string, ReadonlyMap<string, string>>;
 /** Whoever was only told the ID of a task has no key. */
 function ownersOf(records: readonly KeyRecord[]): Owners {
   const owners = new Map<string, Map<string, string>>();
-  for (const { idempotencyKey, workflowId, step, take, tasks } of records) {
+  for (const record of records) {
+    const { idempotencyKey } = record;
     if (idempotencyKey === null) continue;
-    const name = `${workflowId}${step === null ? '' : ` step ${step}`}${take === 1 ? '' : ` take ${take}`}`;
-    for (const { taskId } of tasks) {
+    for (const { taskId } of record.tasks) {
       const own = owners.get(taskId) ?? new Map<string, string>();
       // A step of generateAll and the child that it has become share their key.
-      if (!own.has(idempotencyKey)) own.set(idempotencyKey, name);
+      if (!own.has(idempotencyKey)) own.set(idempotencyKey, nameOf(record));
       owners.set(taskId, own);
     }
   }
