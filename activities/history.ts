@@ -135,16 +135,18 @@ interface Outcome extends Pick<PastSubmit, 'result' | 'open'> {
   readonly told: boolean;
 }
 
+/** What makes a POST of this input known again. */
+export function ofInput({
+  idempotencyKey,
+  riskAcceptedAt,
+}: Pick<SubmitInput, 'idempotencyKey' | 'riskAcceptedAt'>): Pick<Fence, 'idempotencyKey' | 'riskAcceptedAt'> {
+  return { idempotencyKey, ...(riskAcceptedAt !== undefined && { riskAcceptedAt }) };
+}
+
 /** A POST that nobody can tell of any more: one of the attempts may have made it. */
-function lost(
-  { told }: Outcome,
-  { idempotencyKey, riskAcceptedAt }: SubmitInput,
-  at: Event['eventTime'],
-): Fence | null {
+function lost({ told }: Outcome, input: SubmitInput, at: Event['eventTime']): Fence | null {
   if (told) return null;
-  const firstPostedAt = Number(at?.seconds ?? 0) * 1_000;
-  const of = { idempotencyKey, ...(riskAcceptedAt !== undefined && { riskAcceptedAt }) };
-  return { firstPostedAt, fingerprint: UNKNOWN_FINGERPRINT, ...of };
+  return { firstPostedAt: Number(at?.seconds ?? 0) * 1_000, fingerprint: UNKNOWN_FINGERPRINT, ...ofInput(input) };
 }
 
 async function outcomeOf(end: Event, decoder: Decoder): Promise<Outcome> {

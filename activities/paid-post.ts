@@ -7,6 +7,7 @@ import type { ReceiptHead, Receipts } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
 import { Lease } from './heartbeat.js';
+import { ofInput } from './history.js';
 import { checkBudget } from './price.js';
 import { oldest, wipedFence, type Counts, type Recalled } from './recall.js';
 import { checkPolicy, isDenial } from './policy.js';
@@ -103,9 +104,9 @@ export async function paidPost<Known, Answer, Result>(
       const standing = { unanswered: fence, riskReason };
       if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
       posted = fence;
-      // The very key whose fingerprint the fence carries, also when the key file changes in between.
       // The window bounds how long a POST is repeated; the first one of a key may be late.
       const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, fence));
+      // The very key whose fingerprint the fence carries, also when the key file changes in between.
       const request = { idempotencyKey, key, maySend };
       return step(onStep, 'POST', () => call.post(request));
     });
@@ -156,14 +157,6 @@ function hearsay(fence: Fence | null): Fence | null {
   if (fence === null) return null;
   const { sent: _, ...rest } = fence;
   return rest;
-}
-
-/** What makes a POST of this input known again. */
-function ofInput({
-  idempotencyKey,
-  riskAcceptedAt,
-}: Pick<SubmitInput, 'idempotencyKey' | 'riskAcceptedAt'>): Pick<Fence, 'idempotencyKey' | 'riskAcceptedAt'> {
-  return { idempotencyKey, ...(riskAcceptedAt !== undefined && { riskAcceptedAt }) };
 }
 
 /**
