@@ -162,7 +162,8 @@ describe.concurrent('one reference', () => {
     harness.client.start({ ...requestOf(prompt, reference), ...more }, { workflowId: `reference ${prompt}` });
 
   test('stands in the body as it was given and uploaded, and is what was paid for', async () => {
-    const file = await fileOf('hero.png');
+    // Bytes of its own: the account keeps one upload of the same bytes, under the name that came first.
+    const file = await fileOf('hero.png', drawPicture('the hero', 'z-image', {}));
     const references = [
       { path: file, kind: 'image' as const, name: 'The Hero', mimeType: 'image/png' },
       { url: 'https://cdn.example/a.jpg?sig=x', kind: 'image' as const },
