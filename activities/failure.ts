@@ -8,6 +8,8 @@ export interface CallFacts {
   readonly taskId?: string;
   readonly idempotencyKey?: string;
   readonly fence?: Fence | null;
+  /** An earlier run was given this very refusal. */
+  readonly storedRefusal?: boolean;
   /** What the call makes, where it pays. Default `task`. */
   readonly paid?: Paid;
   /** Number of this attempt. */
@@ -44,6 +46,7 @@ export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFac
     action,
     attempts: facts.attempt,
     ...(facts.fence && { fence: facts.fence }),
+    ...(facts.storedRefusal === true && { storedRefusal: true }),
   };
   return ApplicationFailure.create({
     type: verdict.type,

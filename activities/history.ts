@@ -39,6 +39,8 @@ export interface PastSubmit {
   readonly result: PaidResult | null;
   /** What it left unanswered, as far as it had told the Service. */
   readonly open: Fence | null;
+  /** `requestId` of its refusal, where it was refused and nothing is open. */
+  readonly refusedBy: string | null;
   /** A person had accepted to post again: what the submits before it left open no longer counts. */
   readonly riskAccepted: boolean;
   readonly riskReason: string | null;
@@ -96,7 +98,9 @@ export async function readRun(
     const open = outcome.result === null ? (outcome.open ?? fence ?? lost(outcome, input, eventTime)) : null;
     const asked = digest ?? bodyDigest(body);
     const risk = { riskAccepted, riskReason };
-    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result: outcome.result, open, ...risk, identity });
+    const refusedBy = open === null ? outcome.refusedBy : null;
+    const { result } = outcome;
+    submits.push({ idempotencyKey, firstKey, bodyDigest: asked, result, open, refusedBy, ...risk, identity });
   }
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
   return { failure, submits, checked, stored };
@@ -131,7 +135,7 @@ export async function startInput(
 }
 
 /** What came of a submit; `told`: false where the Service ended it, perhaps between two attempts, and none of them told. */
-interface Outcome extends Pick<PastSubmit, 'result' | 'open'> {
+interface Outcome extends Pick<PastSubmit, 'result' | 'open' | 'refusedBy'> {
   readonly told: boolean;
 }
 
@@ -162,7 +166,8 @@ async function outcomeOf(end: Event, decoder: Decoder): Promise<Outcome> {
     (failed ?? last)?.details?.payloads ?? cancelled?.details?.payloads,
   );
   const beat = await decode<Fence>(decoder, timedOut?.timeoutFailureInfo?.lastHeartbeatDetails?.payloads);
-  return { result, open: details?.fence ?? beat, told: cancelled == null || details !== null };
+  const refusedBy = failed == null ? null : (details?.requestId ?? null);
+  return { result, open: details?.fence ?? beat, refusedBy, told: cancelled == null || details !== null };
 }
 
 /** What a submit that never came to an end had told: the Service keeps its heartbeat, although nobody waits for it. */
@@ -173,7 +178,8 @@ async function underWay(
 ): Promise<Outcome> {
   const { raw } = await handle.describe();
   const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
-  return { result: null, open: await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads), told: true };
+  const open = await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads);
+  return { result: null, open, refusedBy: null, told: true };
 }
 
 /** The user's converter and codecs, and whose payloads they are: a codec may bind a payload to its owner. */

@@ -55,6 +55,7 @@ export async function paidPost<Known, Answer, Result>(
   const told = (info.heartbeatDetails as Fence | null | undefined) ?? null;
   let unanswered: Fence | null = told ?? hearsay(input.fence);
   let posted: Fence | null = null;
+  let refusals: readonly string[] = [];
 
   // Where this fails, the next attempt believes that a task may exist. An attempt that has lost its lease changes no
   // receipt: the next one may be posting.
@@ -73,6 +74,7 @@ export async function paidPost<Known, Answer, Result>(
     if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest)
       throw inputChanged(input, paid);
     if (known !== null && known.answer !== null) return call.recalled(known.answer, known.idempotencyKey);
+    refusals = known?.refusals ?? [];
     unanswered = oldest(unanswered, hearsay(known?.unanswered ?? null));
     if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
       throw unresolved(input, unanswered, 'it went out under another key of this attempt', paid);
@@ -145,6 +147,7 @@ export async function paidPost<Known, Answer, Result>(
     throw callFailure(error, judgeSubmit(error, mayBeOurs), {
       idempotencyKey,
       fence: left,
+      storedRefusal: error.outcome === 'refused' && error.requestId !== null && refusals.includes(error.requestId),
       paid,
       attempt,
       retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),

@@ -34,6 +34,8 @@ export interface Recalled<T> {
   readonly unanswered: Fence | null;
   /** True where a receipt says so, which nobody but a Worker writes. */
   readonly noted: boolean;
+  /** `requestId`s of refusals that other runs were given: one that comes again is stored. */
+  readonly refusals: readonly string[];
 }
 
 /** Whether a POST that another run left unanswered is still open. */
@@ -93,7 +95,7 @@ async function recall<T>(attempt: Attempt, counts: Counts, source: Source<T>): P
   if (run.answer !== null) return run;
   const { idempotencyKey, bodyDigest } = receipt;
   const unanswered = oldest(receipt.unanswered, run.unanswered);
-  return { answer: null, idempotencyKey, bodyDigest, unanswered, noted: receipt.noted };
+  return { ...run, answer: null, idempotencyKey, bodyDigest, unanswered, noted: receipt.noted };
 }
 
 function fromReceipts<T>(
@@ -108,7 +110,8 @@ function fromReceipts<T>(
   const unanswered = submit?.unanswered != null && counts(submit.unanswered) ? submit.unanswered : null;
   // A submit that was only ever refused binds nobody.
   if (last === undefined && unanswered === null) return null;
-  return { answer: last?.answer ?? null, idempotencyKey, bodyDigest, unanswered, noted: unanswered !== null };
+  const noted = unanswered !== null;
+  return { answer: last?.answer ?? null, idempotencyKey, bodyDigest, unanswered, noted, refusals: [] };
 }
 
 export function oldest(a: Fence | null, b: Fence | null): Fence | null {
@@ -123,7 +126,7 @@ export function oldest(a: Fence | null, b: Fence | null): Fence | null {
 }
 
 /** What one run knows of a key. */
-interface Past<T> extends Omit<Recalled<T>, 'noted'> {
+interface Past<T> extends Omit<Recalled<T>, 'noted' | 'refusals'> {
   /** A person accepted in it that what was open before is posted again. */
   readonly riskAccepted: boolean;
 }
@@ -142,11 +145,17 @@ async function fromOtherRuns<T>(attempt: Attempt, counts: Counts, source: Source
   if (workflowExecution === undefined || query === null) return null;
   const { workflowId, runId } = workflowExecution;
   const memories: Memory<T>[] = [];
+  const refusals: string[] = [];
+  const learn = (submits: readonly PastSubmit[]): Past<T> | null => {
+    for (const { firstKey, refusedBy } of submits) {
+      if (firstKey === attempt.firstKey && refusedBy !== null) refusals.push(refusedBy);
+    }
+    return fromSubmits(submits, attempt, source);
+  };
   // A step that has failed may be run again in one and the same run, which has no memo of ours.
   if (info.workflowType !== WORKFLOW_TYPE) {
     const own = await client.workflow.getHandle(workflowId, runId).describe();
-    const memory =
-      own.historyLength > OWN_EVENTS ? null : await fromHistory(client, own, attempt, source, info.activityId);
+    const memory = own.historyLength > OWN_EVENTS ? null : learn(await submitsOf(client, own, info.activityId));
     if (memory !== null) memories.push({ ...memory, startedAt: own.startTime.getTime() });
   }
   try {
@@ -154,7 +163,8 @@ async function fromOtherRuns<T>(attempt: Attempt, counts: Counts, source: Source
     for await (const run of client.workflow.list({ query })) {
       if (run.workflowId !== workflowId || run.runId === runId) continue;
       const memo = source.memo(run);
-      const memory = memo?.answer == null ? ((await fromHistory(client, run, attempt, source)) ?? memo) : memo;
+      const memory = memo?.answer == null ? (learn(await submitsOf(client, run)) ?? memo) : memo;
+      refusals.push(...refusalsIn(run, attempt));
       if (memory !== null) memories.push({ ...memory, startedAt: run.startTime.getTime() });
       seen += 1;
       if (seen === RUNS) break;
@@ -167,8 +177,13 @@ async function fromOtherRuns<T>(attempt: Attempt, counts: Counts, source: Source
   memories.sort((a, b) => b.startedAt - a.startedAt);
   const [newest] = memories;
   const answered = memories.find(({ answer }) => answer !== null);
-  if (newest === undefined) return null;
-  return { ...(answered ?? { ...newest, unanswered: stillOpen(memories, counts) }), noted: false };
+  const more = { noted: false, refusals };
+  if (newest !== undefined) {
+    return { ...(answered ?? { ...newest, unanswered: stillOpen(memories, counts) }), ...more };
+  }
+  // Runs that were only ever refused bind nobody to their input.
+  const { idempotencyKey } = attempt;
+  return refusals.length === 0 ? null : { answer: null, idempotencyKey, bodyDigest: null, unanswered: null, ...more };
 }
 
 /**
@@ -211,24 +226,29 @@ function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Atte
   return { answer: taskId, idempotencyKey: key, bodyDigest, unanswered, riskAccepted };
 }
 
+/** The refusal that a run told of last; those before it came from runs before it. */
+function refusalsIn(run: WorkflowExecutionInfo, { firstKey }: Attempt): readonly string[] {
+  const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
+  return memo?.firstKey === firstKey && memo.refusedBy != null ? [memo.refusedBy] : [];
+}
+
 // A closed run does not change any more.
 const readRuns = new Map<string, readonly PastSubmit[]>();
 
-async function fromHistory<T>(
+/** What the history of a run tells, where its memo does not tell all. */
+async function submitsOf(
   client: Client,
   run: Omit<WorkflowExecutionInfo, 'raw'>,
-  { firstKey }: Attempt,
-  source: Source<T>,
   asking?: string,
-): Promise<Past<T> | null> {
+): Promise<readonly PastSubmit[]> {
   const { runId, status, memo, historyLength } = run;
   // A run of our own Workflow that saw its end told all in its memo. Another run that still shows as running has just
   // been ended: the list trails.
   const listedOpen = status.name === 'RUNNING';
-  if (!listedOpen && memo?.[MEMO_FIELD] !== undefined && !CUT_OFF.has(status.name)) return null;
+  if (!listedOpen && memo?.[MEMO_FIELD] !== undefined && !CUT_OFF.has(status.name)) return [];
   if (historyLength > READABLE_EVENTS) {
     log.warn('an earlier run is too long to be read, so a task of it is not looked up', { runId, historyLength });
-    return null;
+    return [];
   }
   const submits = readRuns.get(runId) ?? (await readRun(client, run, asking)).submits;
   // What chats answered can be large.
@@ -237,6 +257,10 @@ async function fromHistory<T>(
     if (readRuns.size >= RUNS) readRuns.clear();
     readRuns.set(runId, submits);
   }
+  return submits;
+}
+
+function fromSubmits<T>(submits: readonly PastSubmit[], { firstKey }: Attempt, source: Source<T>): Past<T> | null {
   // One that came to nothing (never begun, cancelled, refused) takes nothing away from what the ones before it know.
   const ofAttempt = submits.filter((submit) => submit.firstKey === firstKey);
   const last =

@@ -113,12 +113,12 @@ function showOf(generation: Generation, digest: () => string): Show {
     setCurrentDetails(describeState(state, title));
     if (!milestone) return;
     const { phase, status, taskId, model, idempotencyKey, reservedCredits, finalCredits, hold } = state;
-    const { unanswered, riskAccepted, riskReason, attempt, firstKey, earlier } = state;
+    const { unanswered, riskAccepted, riskReason, attempt, firstKey, refusedBy = null, earlier } = state;
     const { take, labels } = generation;
     const credits = { reservedCredits, finalCredits };
     const identity = { taskId, model, idempotencyKey, firstKey, bodyDigest: digest(), take, attempt, labels };
     const risk = { unanswered, riskAccepted, riskReason };
-    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, ...risk, earlier };
+    const memo: GenerationMemo = { phase, status, ...identity, ...credits, hold, ...risk, refusedBy, earlier };
     upsertMemo({ [MEMO_FIELD]: memo });
   };
 }

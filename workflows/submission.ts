@@ -56,7 +56,8 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
     if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, policy, paid);
     if (next === 'fail') throw failures.callFailed(end, progress.state, paid);
     const { requestId = null } = end.details;
-    if (!unanswered && requestId !== null && requestId === refusedBy && policy.ownKey === null) {
+    const stored = requestId !== null && (requestId === refusedBy || end.details.storedRefusal === true);
+    if (!unanswered && stored && policy.ownKey === null) {
       // The very refusal of the last try: the API has stored it under this key and will never say anything else. No
       // POST of this key was ever unanswered, so no task can exist under it.
       const spentKeys = progress.state.spentKeys + 1;
@@ -65,6 +66,8 @@ export async function submit<Result>(progress: Progress, call: PaidCall<Result>)
       continue;
     }
     refusedBy = unanswered ? null : requestId;
+    // For the memo: a later run must know the refusal again.
+    progress.update({ refusedBy });
     const unresolved = next === 'unresolved' || (unanswered && policy.onActionNeeded === 'fail');
     if (unresolved) end = failures.unresolved(end, paid);
     else if (unanswered) end = { ...end, message: `${end.message} ${OPEN[paid]}` };

@@ -36,6 +36,8 @@ export interface FailureDetails {
   readonly status?: string;
   /** How old the task was then, in milliseconds (`DeadlinePassed` only). */
   readonly ageMs?: number;
+  /** True where an earlier run was given this very refusal: the API has stored it (failures of Activities only). */
+  readonly storedRefusal?: true;
   /** Calls that were made before this failure (failures of Activities only). */
   readonly attempts?: number;
   /** Present while a POST under this key has no known answer, so that no later attempt forgets it. */

@@ -113,6 +113,8 @@ export interface GenerationState {
   readonly firstKey: string | null;
   /** Keys of this attempt that the API answers with a stored refusal for ever; each cost nothing. */
   readonly spentKeys: number;
+  /** `requestId` of the last refusal: the same one again is a stored one. Not in the state of earlier versions. */
+  readonly refusedBy?: string | null;
   readonly statusChecks: number;
   readonly nextCheckAt: string | null;
   readonly reservedCredits: number | null;
@@ -149,6 +151,7 @@ export interface GenerationMemo extends Pick<
   | 'riskReason'
   | 'attempt'
   | 'firstKey'
+  | 'refusedBy'
   | 'earlier'
 > {
   readonly take: number;

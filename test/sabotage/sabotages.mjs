@@ -711,6 +711,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'stored-refusal-forgotten',
+    breaks: 'A Workflow that failed on a refusal which the API has stored can be started again.',
+    file: 'activities/paid-post.ts',
+    replace: ['refusals.includes(error.requestId)', 'false'],
+    test: {
+      file: 'test/workflow/stored.test.ts',
+      name: 'paid once by a Workflow that fails instead of holding > and was refused in a step',
+    },
+  },
+  {
     name: 'stored-error-forgotten',
     breaks: 'An error that is stored under the key is not asked for until the window ends.',
     file: 'activities/recall.ts',

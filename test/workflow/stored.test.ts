@@ -1,5 +1,5 @@
 /** An API that stores its refusals and errors under the idempotency key, and gives them again for ever. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { GenerationState } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
@@ -99,5 +99,85 @@ describe.concurrent('not hammered', () => {
     }
     expect((await stateOf('own')).idempotencyKey).toBe('own/1');
     await harness.temporal.workflow.getHandle('own').terminate();
+  });
+});
+
+// Such a Workflow ends, so the next start has to know the refusals of those before it.
+describe('paid once by a Workflow that fails instead of holding', () => {
+  let poor: Harness;
+  beforeAll(async () => {
+    poor = await startHarness({ emulator: { switches: { storeRefusals: true } } });
+  });
+  afterAll(() => poor[Symbol.asyncDispose]());
+  beforeEach(() => poor.emulator.setCredits(undefined, 0));
+
+  const runOf = async (type: string, workflowId: string, ...args: readonly unknown[]): Promise<unknown> => {
+    const { taskQueue } = poor;
+    return poor.temporal.workflow.execute(type, { workflowId, taskQueue, args: [...args] });
+  };
+  /** Starts it without credits, and waits for the list of Workflows, which trails. */
+  const refused = async (type: string, workflowId: string, input: object): Promise<void> => {
+    const query = `WorkflowId = '${workflowId}' AND ExecutionStatus = 'Failed'`;
+    const failed = async (): Promise<number> => (await poor.temporal.workflow.count(query)).count;
+    const before = await failed();
+    await expect(runOf(type, workflowId, input)).rejects.toMatchObject({ cause: { type: 'insufficient_credits' } });
+    await until(async () => (await failed()) > before);
+  };
+  /** POSTs and answers under each key of the prompt. */
+  const keysOf = async (prompt: string): Promise<number[][]> => {
+    const { keys } = await poor.emulator.ledger();
+    const of = Object.values(keys).filter(({ bodies }) => bodies[0]?.includes(`"${prompt}"`));
+    return of.map(({ posts, tasks }) => [posts, tasks.length]);
+  };
+  const options = { onActionNeeded: 'fail' };
+
+  test('and is started again: behind each refusal that is stored, under the next key', async () => {
+    const input = { model: 'z-image', prompt: 'twice', options };
+    await refused('generateMedia', 'twice', input);
+    await refused('generateMedia', 'twice', input);
+    await poor.emulator.setCredits(undefined, 1_000);
+    await runOf('generateMedia', 'twice', input);
+    expect(await keysOf('twice')).toEqual([
+      [3, 0],
+      [2, 0],
+      [1, 1],
+    ]);
+  });
+
+  test('and was refused in a step', async () => {
+    const { taskQueue } = poor;
+    const input = { model: 'z-image', prompt: 'step', options: { ...options, taskQueue } };
+    await refused('oneStep', 'step', input);
+    await poor.emulator.setCredits(undefined, 1_000);
+    await expect(runOf('oneStep', 'step', input, false)).resolves.toMatchObject({ reused: false });
+    expect(await keysOf('step')).toEqual([
+      [2, 0],
+      [1, 1],
+    ]);
+  });
+
+  test('and whose step is run again in the same run', async () => {
+    const { taskQueue } = poor;
+    const input = { model: 'z-image', prompt: 'again', options: { ...options, taskQueue } };
+    const running = runOf('retriedStep', 'again', input, 1_000);
+    await until(async () => (await keysOf('again')).length === 1);
+    await poor.emulator.setCredits(undefined, 1_000);
+    await running;
+    expect(await keysOf('again')).toEqual([
+      [2, 0],
+      [1, 1],
+    ]);
+  });
+
+  test('and asks a chat model', async () => {
+    const { taskQueue } = poor;
+    const input = { model: 'gpt-5-2-chat', message: 'hello', options: { ...options, taskQueue } };
+    await refused('oneChat', 'hello', input);
+    await poor.emulator.setCredits(undefined, 1_000);
+    await runOf('oneChat', 'hello', input);
+    expect(await keysOf('hello')).toEqual([
+      [2, 0],
+      [1, 1],
+    ]);
   });
 });
