@@ -11,6 +11,7 @@ import {
 import { formatDuration, TIMEOUTS } from '../src/policy/index.js';
 import { ResultError, StoreUnavailable } from '../src/storage/index.js';
 import { step, type ResultDependencies } from './context.js';
+import { whileMoving } from './moving.js';
 
 /** Streams every result of a task into the store of this Worker. Without a store the results stay links. */
 export async function rivyaStore(input: StoreInput, { results, onStep }: ResultDependencies): Promise<StoreResult> {
@@ -19,33 +20,20 @@ export async function rivyaStore(input: StoreInput, { results, onStep }: ResultD
   const { namespace } = context.info;
   const files: StoredFile[] = [];
   let progress = { file: 1, of: input.urls.length, bytes: 0 };
-  // A link that is silent is given up by the download itself. A store that hangs gives back nothing, not even an error.
-  let movedAt = Date.now();
-  const stop = new AbortController();
-  const hung = new Promise<never>((_, reject) => {
-    stop.signal.addEventListener('abort', () => reject(stop.signal.reason as StoreUnavailable));
-  });
-  hung.catch(() => undefined);
-  const timer = setInterval(() => {
-    context.heartbeat(progress);
-    if (Date.now() - movedAt < TIMEOUTS.storeSilence) return;
-    stop.abort(
-      new StoreUnavailable(`The store has taken nothing for ${formatDuration(TIMEOUTS.storeSilence)}: it hangs.`),
-    );
-  }, TIMEOUTS.heartbeatEvery);
+  const timer = setInterval(() => context.heartbeat(progress), TIMEOUTS.heartbeatEvery);
+  // A link that is silent is given up by the download itself.
+  const silence = TIMEOUTS.storeSilence;
+  const hung = (): Error =>
+    new StoreUnavailable(`The store has taken nothing for ${formatDuration(silence)}: it hangs.`);
   try {
     for (let n = 1; n <= input.urls.length; n++) {
-      const options = {
-        signal: AbortSignal.any([context.cancellationSignal, stop.signal]),
-        onProgress: (bytes: number) => {
+      const file = await whileMoving(silence, hung, ({ signal, moved }) => {
+        const onProgress = (bytes: number): void => {
           progress = { file: n, of: input.urls.length, bytes };
-          movedAt = Date.now();
-        },
-      };
-      const kept = step(onStep, 'file', () => results.keep({ input, n, namespace }, options));
-      // What hangs does not hear of a cancel either.
-      const file = await Promise.race([kept, hung, context.cancelled]);
-      movedAt = Date.now();
+          moved();
+        };
+        return step(onStep, 'file', () => results.keep({ input, n, namespace }, { signal, onProgress }));
+      });
       log.info('stored', { taskId: input.taskId, uri: file.uri, bytes: file.bytes });
       files.push(file);
     }

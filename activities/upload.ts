@@ -1,6 +1,6 @@
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
-import { activityInfo, Context, heartbeat, log } from '@temporalio/activity';
+import { activityInfo, Context, log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { InvalidRequest, RivyaApiError, type Secret } from '../src/api/index.js';
 import {
@@ -11,6 +11,7 @@ import {
   type UploadResult,
 } from '../src/contract/index.js';
 import {
+  formatDuration,
   InvalidInput,
   judgeUpload,
   referenceLimit,
@@ -22,6 +23,7 @@ import {
 import { SourceError, type SourceFile, type UploadFacts } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure, nothingKnown } from './failure.js';
+import { whileMoving } from './moving.js';
 import { pastUploads, type PastUpload } from './past-uploads.js';
 import { checkPolicy } from './policy.js';
 
@@ -35,12 +37,13 @@ const EXPIRED = new Set([401, 403, 404, 410]);
  * repeated; what cannot be used is refused before a byte leaves.
  */
 export async function rivyaUpload(input: UploadInput, dependencies: ActivityDependencies): Promise<UploadResult> {
-  // The time limit is that of the HTTP client, by progress; this tells that the Worker lives.
-  const timer = setInterval(() => heartbeat(), TIMEOUTS.heartbeatEvery);
+  // Each part has a limit of its own, by progress; this tells that the Worker lives.
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(), TIMEOUTS.heartbeatEvery);
   try {
     return await new Upload(input, dependencies).run();
   } catch (error) {
-    Context.current().cancellationSignal.throwIfAborted();
+    context.cancellationSignal.throwIfAborted();
     throw uploadFailure(input, error);
   } finally {
     clearInterval(timer);
@@ -92,9 +95,8 @@ class Upload {
     const { sources, api, spending } = this.#dependencies;
     const { source, kind, model, mimeType } = this.#input;
     const denials: Error[] = [];
-    const options = {
+    const limits = {
       maxBytes: referenceLimit(kind, model),
-      signal: this.#signal,
       // A link may lead elsewhere, and a fresh one may lie elsewhere.
       judge: async (address: string): Promise<void> => {
         try {
@@ -110,16 +112,22 @@ class Upload {
         return 'problem' in judged ? judged.problem : null;
       },
     };
+    const hung = (): Error =>
+      new SourceError(`has given nothing for ${formatDuration(TIMEOUTS.sourceSilence)}: it hangs`, 'now');
+    const read = (from: ReferenceSource): Promise<SourceFile> =>
+      whileMoving(TIMEOUTS.sourceSilence, hung, ({ signal, moved }) =>
+        sources.read(from, { ...limits, signal, onProgress: moved }),
+      );
     let file: SourceFile;
     try {
-      file = await sources.read(source, options);
+      file = await read(source);
     } catch (error) {
       if (denials[0] !== undefined) throw denials[0];
       const expired = error instanceof SourceError && error.httpStatus !== null && EXPIRED.has(error.httpStatus);
       if (!expired || !('taskId' in source)) throw error;
       const link = (await api.retrieveGeneration(source.taskId)).task.urls[source.file];
       if (link === undefined) throw error;
-      file = await sources.read({ ...source, link }, options).catch((reason: unknown) => {
+      file = await read({ ...source, link }).catch((reason: unknown) => {
         throw denials[0] ?? reason;
       });
     }

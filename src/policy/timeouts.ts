@@ -13,6 +13,8 @@ export const TIMEOUTS = {
   checkStartToClose: 30 * SECOND,
   /** Silence of an upload: no byte goes out, or no answer comes after the last one. How long it takes in all is open. */
   httpUpload: 60 * SECOND,
+  /** A store or a disk that gives no byte of a reference for so long hangs; a link is given up earlier by itself. */
+  sourceSilence: 60 * SECOND,
   /** Backstop only: three hours carry the 95 MB of the largest reference at 9 kB/s. */
   uploadStartToClose: 3 * 3_600 * SECOND,
   /** An estimate is two reads, one after the other, and room for a slow Worker. */

@@ -9,7 +9,7 @@ import {
   type ReceiptHead,
   type SubmitReceipt,
 } from './key-folders.js';
-import type { Store } from './store.js';
+import type { Texts } from './timely.js';
 
 const ROOT = '.rivya/chats';
 
@@ -44,7 +44,7 @@ export class ChatReceipts {
   readonly #folders: KeyFolders<ChatReceipt>;
 
   /** @param api - The API as a name of a folder. */
-  constructor(store: Store, api: string) {
+  constructor(store: Texts, api: string) {
     this.#folders = new KeyFolders(store, `${ROOT}/${api}`, 'answer-', Chat);
   }
 

@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import type { Fence, GenerationIdentity } from '../contract/index.js';
 import { safeName } from './names.js';
-import { StoreUnavailable, type Store } from './store.js';
+import { StoreUnavailable } from './store.js';
+import type { Texts } from './timely.js';
 
 const SUBMIT = 'submit.json';
 export const VERSION = 1;
@@ -68,13 +69,13 @@ const Submit = Head.extend({
 
 /** The receipts of one kind of paid call, a folder for each attempt by its first key: what was sent and what came of it. */
 export class KeyFolders<Receipt extends AnswerReceipt> {
-  readonly #store: Store;
+  readonly #store: Texts;
   readonly #root: string;
   readonly #prefix: string;
   readonly #schema: z.ZodType<Receipt>;
 
   /** @param prefix - How the names of answers begin. */
-  constructor(store: Store, root: string, prefix: string, schema: z.ZodType<Receipt>) {
+  constructor(store: Texts, root: string, prefix: string, schema: z.ZodType<Receipt>) {
     this.#store = store;
     this.#root = root;
     this.#prefix = prefix;
@@ -131,7 +132,7 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
 }
 
 /** @throws StoreUnavailable where the file is no such receipt. */
-export async function readReceipt<T>(store: Store, file: string, schema: z.ZodType<T>): Promise<T | null> {
+export async function readReceipt<T>(store: Texts, file: string, schema: z.ZodType<T>): Promise<T | null> {
   const text = await store.read(file);
   if (text === null) return null;
   try {

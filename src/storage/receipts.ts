@@ -14,6 +14,7 @@ import {
 } from './key-folders.js';
 import { safeName } from './names.js';
 import type { Store } from './store.js';
+import { timely, type Texts } from './timely.js';
 
 // No result can take this name: names of results never start with a dot.
 const ROOT = '.rivya/receipts';
@@ -54,16 +55,16 @@ const Task = Head.extend({
 export class Receipts {
   /** Those of chats, which hold the answers. */
   readonly chats: ChatReceipts;
-  readonly #store: Store;
+  readonly #store: Texts;
   readonly #folders: KeyFolders<TaskReceipt>;
   readonly #owners: string;
 
   /** @param baseUrl - Of the API, so that tasks of the emulator are never taken for real ones. */
   constructor(store: Store, baseUrl: string) {
-    this.#store = store;
+    this.#store = timely(store);
     const api = safeName(new URL(baseUrl).host);
-    this.chats = new ChatReceipts(store, api);
-    this.#folders = new KeyFolders(store, `${ROOT}/${api}`, 'task-', Task);
+    this.chats = new ChatReceipts(this.#store, api);
+    this.#folders = new KeyFolders(this.#store, `${ROOT}/${api}`, 'task-', Task);
     this.#owners = `${OWNERS}/${api}`;
   }
 

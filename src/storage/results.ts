@@ -9,7 +9,6 @@ import { ResultError, StoreSettingError, type Store } from './store.js';
 
 // What file-type wants to see of a file to tell its type.
 const SIGNATURE_BYTES = 4_100;
-const PROGRESS_MS = 1_000;
 /** Default of `RIVYA_MAX_RESULT_BYTES`: far above what any model makes, below what fills a disk by accident. */
 export const MAX_RESULT_BYTES = 4 * 1024 ** 3;
 
@@ -29,7 +28,7 @@ export interface Result {
 
 export interface KeepOptions {
   readonly signal?: AbortSignal;
-  /** Called with the bytes so far, at least once a second while bytes arrive. */
+  /** Called with the bytes so far for each piece that arrives. */
   readonly onProgress?: (bytes: number) => void;
 }
 
@@ -53,21 +52,25 @@ export class Results {
    * @throws ResultError where it cannot be fetched, StoreUnavailable where the store does not take it.
    */
   async keep(result: Result, options: KeepOptions = {}): Promise<StoredFile> {
-    const { name, sidecar } = await this.#place(result);
+    const { name, sidecar, claimed } = await this.#place(result);
     if (sidecar !== null && (await this.#has(sidecar))) {
       const { uri, bytes, sha256, contentType, sourceUrl } = sidecar;
       return { uri, bytes, sha256, contentType, sourceUrl };
     }
     const url = result.input.urls[result.n - 1];
     if (url === undefined) throw new RangeError(`There is no result ${result.n}.`);
-    const file = await this.#fetch(url, name, options, async () => {
-      // While this one arrived, for minutes perhaps, another task may have taken the name; its result is not replaced.
+    if (!claimed) await this.#store.write(claimOf(name), JSON.stringify({ taskId: result.input.taskId }));
+    // Of two that claim a name at the same time, the last one has it: the other sees so here or after its sidecar, and
+    // takes its own name when it is tried again. No result is replaced by that of another task.
+    const stillOurs = async (): Promise<void> => {
       if ((await this.#place(result)).name === name) return;
       throw new ResultError(`The name ${name} was taken while its result arrived.`, { retryable: true });
-    });
+    };
+    const file = await this.#fetch(url, name, options, stillOurs);
     // After its file, so that a sidecar always tells of a whole one.
     const text = sidecarText(file, { ...result, prompts: this.#prompts, storedAt: new Date() });
     await this.#store.write(`${name}.json`, text);
+    await stillOurs();
     return file;
   }
 
@@ -76,13 +79,16 @@ export class Results {
   }
 
   /** The name of a result, without its ending. Where the result of another task has it, a digest tells them apart. */
-  async #place({ input, n }: Result): Promise<{ name: string; sidecar: Sidecar | null }> {
+  async #place({ input, n }: Result): Promise<{ name: string; sidecar: Sidecar | null; claimed: boolean }> {
     const plain = resultName(input, n);
     for (const name of [plain, `${plain}-${shortDigest(input.taskId)}`]) {
+      const claim = await this.#store.read(claimOf(name));
+      const claimed = claim !== null;
+      if (claimed && taskIn(claim) !== input.taskId) continue;
       const text = await this.#store.read(`${name}.json`);
-      if (text === null) return { name, sidecar: null };
+      if (text === null) return { name, sidecar: null, claimed };
       const sidecar = parseSidecar(text);
-      if (sidecar?.taskId === input.taskId) return { name, sidecar };
+      if (sidecar?.taskId === input.taskId) return { name, sidecar, claimed };
     }
     throw new ResultError(
       `Beside the results of this Workflow in ${this.#store.address}, ${plain}.json is not one of ours. Take it away, then resume.`,
@@ -109,29 +115,37 @@ export class Results {
   ): Promise<StoredFile> {
     const hash = createHash('sha256');
     let bytes = 0;
-    let reportedAt = 0;
-    async function* counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    async function* counted(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void> {
       for await (const chunk of chunks) {
         bytes += chunk.length;
         hash.update(chunk);
-        if (Date.now() - reportedAt >= PROGRESS_MS) {
-          reportedAt = Date.now();
-          onProgress?.(bytes);
-        }
+        onProgress?.(bytes);
         yield chunk;
       }
-      await beforeNaming();
     }
-    const source = download(url, this.#hosts, { maxBytes: this.#maxBytes, signal });
+    const source = counted(download(url, this.#hosts, { maxBytes: this.#maxBytes, signal }));
     try {
       const head = await takeHead(source);
       const { ext, mime } = await mediaType(head);
       const options = { contentType: mime, ...(signal && { signal }) };
-      const { uri } = await this.#store.put(`${name}.${ext}`, counted(joined(head, source)), options);
+      const { uri } = await this.#store.put(`${name}.${ext}`, whole(head, source, beforeNaming), options);
       return { uri, bytes, sha256: hash.digest('hex'), contentType: mime, sourceUrl: withoutQuery(url) };
     } finally {
       await source.return();
     }
+  }
+}
+
+/** Where it is noted whose a name is, before anything lies under it. */
+function claimOf(name: string): string {
+  return `.rivya/names/${name}.json`;
+}
+
+function taskIn(claim: string): unknown {
+  try {
+    return (JSON.parse(claim) as { taskId?: unknown } | null)?.taskId;
+  } catch {
+    return null;
   }
 }
 
@@ -157,7 +171,12 @@ async function takeHead(source: AsyncGenerator<Uint8Array, void>): Promise<Uint8
   return Buffer.concat(chunks);
 }
 
-async function* joined(head: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* whole(
+  head: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+  atEnd: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
   yield head;
   yield* rest;
+  await atEnd();
 }

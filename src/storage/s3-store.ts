@@ -4,13 +4,12 @@ import { checkName } from './names.js';
 import { s3Problem } from './s3-errors.js';
 import { loadS3, type S3Sdk, type S3Settings } from './s3-sdk.js';
 import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
+import { TEXT_MS } from './timely.js';
 
 // An upload holds about four parts in memory: two on their way, one that fills, one that is joined. S3 takes 10,000
 // parts of at least 5 MiB, so this carries 48 GB.
 const PART_BYTES = 5 * 1024 * 1024;
 const PARTS_AT_ONCE = 2;
-// Receipts are small. A submit has 15 s beside its POST, and keeps its lease for 12 s without an acknowledgement.
-const TEXT_MS = 10_000;
 // S3 tells when an upload began, not when it last moved. No attempt to store a result lasts longer than four days.
 const ABANDONED_MS = 96 * 3_600_000;
 const PROBE = '.rivya/probe';

@@ -37,6 +37,8 @@ export interface ReadOptions {
   readonly refuse: (mimeType: string | null) => string | null;
   /** Called with each address before it is asked, redirects included, without its query; what it throws is thrown. */
   readonly judge?: (address: string) => Promise<void>;
+  /** Called for each piece that arrives. */
+  readonly onProgress?: () => void;
   readonly signal: AbortSignal;
 }
 
@@ -244,7 +246,7 @@ async function nameless(): Promise<FileHandle> {
 async function copyTo(
   copy: FileHandle,
   body: AsyncIterable<Uint8Array>,
-  { maxBytes, refuse, signal }: ReadOptions,
+  { maxBytes, refuse, onProgress, signal }: ReadOptions,
 ): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
@@ -257,6 +259,7 @@ async function copyTo(
   };
   for await (const chunk of body) {
     signal.throwIfAborted();
+    onProgress?.();
     bytes += chunk.length;
     refuseSize(bytes, maxBytes);
     hash.update(chunk);

@@ -1,4 +1,7 @@
-/** Where results and receipts are kept. Names are relative paths with `/` between their parts. */
+/**
+ * Where results and receipts are kept. Names are relative paths with `/` between their parts. Let calls settle: a text that
+ * takes longer than 10 s is given up, and tried again.
+ */
 export interface Store {
   /** The address as a person gave it. */
   readonly address: string;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { UploadInput, UploadResult } from '../contract/index.js';
 import { safeName } from './names.js';
 import type { Store } from './store.js';
+import { timely, type Texts } from './timely.js';
 
 // No result can take this name: names of results never start with a dot.
 const ROOT = '.rivya/uploads';
@@ -28,12 +29,12 @@ export type UploadFacts = Omit<UploadResult, 'remembered'>;
  * anew sends the same body. They hold the address that the API gave, and no API key.
  */
 export class Uploads {
-  readonly #store: Store;
+  readonly #store: Texts;
   readonly #root: string;
 
   /** @param baseUrl - Of the API, so that uploads to the emulator are never taken for real ones. */
   constructor(store: Store, baseUrl: string) {
-    this.#store = store;
+    this.#store = timely(store);
     this.#root = `${ROOT}/${safeName(new URL(baseUrl).host)}`;
   }
 

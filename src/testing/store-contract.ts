@@ -18,6 +18,10 @@ export interface StoreContractOptions {
 }
 
 const MIB = 1024 * 1024;
+// Parts of names that this package makes of IDs have 113 characters, and an ending or a beginning of their own.
+const LONGEST_PART = 130;
+// A thousand files, one after the other, are slow where each has a round trip.
+const WRITES_AT_ONCE = 50;
 // All that a name may hold: letters of any script, and what means something in URLs, XML, shells and globs.
 const ODD_NAMES = [
   'with space',
@@ -205,6 +209,24 @@ export function storeContract(
     await store.write(`${at}-other/c`, 'c');
     assert.deepEqual((await store.list(at)).toSorted(), ['a', 'b', 'folder']);
     assert.deepEqual((await store.list(`${at}/folder`)).toSorted(), ['1', '2', 'deeper']);
+  });
+
+  promise('a list is whole, also where a service gives it in pages', async (store, at) => {
+    // One more than the thousand that object stores give at once.
+    const names = Array.from({ length: 1_001 }, (_, n) => `${n}.json`);
+    for (let n = 0; n < names.length; n += WRITES_AT_ONCE) {
+      await Promise.all(names.slice(n, n + WRITES_AT_ONCE).map((name) => store.write(`${at}/${name}`, name)));
+    }
+    assert.deepEqual((await store.list(at)).toSorted(), names.toSorted());
+  });
+
+  promise('names may be as long as those of receipts and results', async (store, at) => {
+    const part = (letter: string): string => letter.repeat(LONGEST_PART);
+    const name = [at, part('a'), part('b'), part('c'), `${part('d')}.json`].join('/');
+    await store.write(name, 'text');
+    const { uri } = await store.put(`${name}.bin`, chunks(Buffer.from('bytes')));
+    assert.equal(await store.read(name), 'text');
+    assert.equal(await text(store, uri), 'bytes');
   });
 
   promise('a text is read and listed as it was written, at once', async (store, at) => {

@@ -593,6 +593,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'name-not-claimed',
+    breaks: 'Two results that arrive under one name at the same time do not replace each other.',
+    file: 'src/storage/results.ts',
+    replace: ['if (claimed && taskIn(claim) !== input.taskId) continue;', ''],
+    test: {
+      file: 'test/storage/results.test.ts',
+      name: 'a stored result > of two tasks that begin at the same moment under the same name: each is there, whole, at once or when tried again',
+    },
+  },
+  {
     name: 'credits-invented',
     breaks: 'Credits that the API does not tell are unknown, not 0.',
     file: 'src/api/schemas.ts',

@@ -95,11 +95,12 @@ export function resultOf(url: string, change: Partial<StoreInput> = {}): Result 
   return { input, n: 1, namespace: 'default' };
 }
 
-/** Every file below a directory. */
+/** Every file below a directory but those that only say whose a name is. */
 export async function filesIn(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)))
+    .filter((name) => !name.startsWith('.rivya/names/'))
     .toSorted();
 }

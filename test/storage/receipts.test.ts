@@ -1,9 +1,16 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { TaskSnapshot } from '../../src/contract/index.js';
-import { FileStore, Receipts, type KeyReceipts, type ReceiptHead } from '../../src/storage/index.js';
+import {
+  FileStore,
+  Receipts,
+  Uploads,
+  type KeyReceipts,
+  type ReceiptHead,
+  type Store,
+} from '../../src/storage/index.js';
 
 let directory: string;
 let receipts: Receipts;
@@ -46,6 +53,23 @@ const files = async (): Promise<string[]> =>
   (await readdir(directory, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
     .map((entry) => path.join(entry.parentPath, entry.name));
+
+test('a store that hangs is given up after 10 s, so that no submit waits in it for ever', async () => {
+  const never = (): Promise<never> => new Promise(() => undefined);
+  const store = { address: 'hung:', read: never, write: never, list: never } as unknown as Store;
+  const hung = new Receipts(store, 'https://rivya.ai');
+  vi.useFakeTimers();
+  const calls = [
+    hung.find('fox'),
+    hung.noteSubmit(head, { unanswered: null, riskReason: null }),
+    hung.noteTask(head, task()),
+    hung.chats.find('fox'),
+    new Uploads(store, 'https://rivya.ai').find('key', 'sha256', { kind: 'image', model: 'sora-2' }),
+  ].map((call) => expect(call).rejects.toMatchObject({ name: 'StoreUnavailable', retryable: true }));
+  await vi.advanceTimersByTimeAsync(10_000);
+  vi.useRealTimers();
+  await Promise.all(calls);
+});
 
 describe('a receipt', () => {
   test('of an unanswered submit says since when, until its task is known', async () => {

@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders, RequestListener } from 'node:http';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { ResultAbout } from '../../src/contract/index.js';
+import type { ResultAbout, StoredFile } from '../../src/contract/index.js';
 import { ResultError } from '../../src/storage/index.js';
 import { until } from '../support/until.js';
 import { closeAll, film, filesIn, newResults, resultOf, serve } from './media-server.js';
@@ -124,6 +124,8 @@ describe('a stored result', () => {
     const url = await serve((q, r) => void r.end(q.url === '/b' ? film(5_000) : FILM));
     const { results, directory } = await newResults([url]);
     const first = await results.keep(resultOf(url));
+    // Its sidecar alone tells whose the name is.
+    await rm(path.join(directory, '.rivya/names'), { recursive: true });
     const second = await results.keep({ ...resultOf(`${url}/b`, { taskId: 'task_2' }), namespace: 'staging' });
     expect(second.uri).toMatch(/\/job\/1-[0-9a-f]{12}\.mp4$/);
     expect(sha256(await readFile(fileURLToPath(first.uri)))).toBe(sha256(FILM));
@@ -145,9 +147,27 @@ describe('a stored result', () => {
     await until(async () => (await filesIn(directory)).length > 0);
     const quick = await results.keep(resultOf(`${url}/b`, { taskId: 'task_2' }));
     finish();
-    await expect(slow).rejects.toMatchObject({ name: 'ResultError', retryable: true });
-    expect(sha256(await readFile(fileURLToPath(quick.uri)))).toBe(sha256(film(5_000)));
-    expect(await filesIn(directory)).toEqual(['job/1.json', 'job/1.mp4']);
+    expect(path.basename((await slow).uri)).toBe('1.mp4');
+    expect(path.basename(quick.uri)).toMatch(/^1-[0-9a-f]{12}\.mp4$/);
+    for (const { uri, sha256: said } of [await slow, quick]) {
+      expect(sha256(await readFile(fileURLToPath(uri)))).toBe(said);
+    }
+  });
+
+  test('of two tasks that begin at the same moment under the same name: each is there, whole, at once or when tried again', async () => {
+    const url = await serve((q, r) => void r.end(q.url === '/b' ? film(5_000) : FILM));
+    for (let round = 0; round < 20; round++) {
+      const { results } = await newResults([url]);
+      const keep = async (link: string, taskId: string): Promise<StoredFile> => {
+        const result = resultOf(link, { taskId });
+        return results.keep(result).catch(async (error: unknown) => {
+          expect(error).toMatchObject({ name: 'ResultError', retryable: true });
+          return results.keep(result);
+        });
+      };
+      const kept = await Promise.all([keep(url, 'task_1'), keep(`${url}/b`, 'task_2')]);
+      for (const { uri, sha256: said } of kept) expect(sha256(await readFile(fileURLToPath(uri)))).toBe(said);
+    }
   });
 
   test('appears under its name when it is whole, and not before', async () => {
@@ -196,6 +216,15 @@ describe('a stored result', () => {
   });
 });
 
+/** Answers, and says more and more about it. */
+const dripping =
+  (status: number, headers: IncomingHttpHeaders = {}): RequestListener =>
+  (_q, r) => {
+    r.writeHead(status, headers);
+    const drip = setInterval(() => r.write('x'), 50);
+    r.on('close', () => clearInterval(drip));
+  };
+
 const endless: RequestListener = (_q, r) => {
   const more = (): void => void (r.destroyed || r.write(FILM, () => setImmediate(more)));
   more();
@@ -211,6 +240,12 @@ describe('what is no whole result', () => {
     ['empty', (_q, r) => void r.end(), { retryable: true }],
     ['expired', (_q, r) => void r.writeHead(403).end('no'), { retryable: false, httpStatus: 403 }],
     ['gone', (_q, r) => void r.writeHead(410).end(), { retryable: false, httpStatus: 410 }],
+    ['gone, in words that never end', dripping(404), { retryable: false, httpStatus: 404 }],
+    [
+      'redirected in words that never end',
+      dripping(302, { location: 'http://127.0.0.1:1/' }),
+      { retryable: false, message: expect.stringContaining('127.0.0.1') },
+    ],
     ['broken for now', (_q, r) => void r.writeHead(503).end(), { retryable: true, httpStatus: 503 }],
     ['a page', (_q, r) => void r.setHeader('content-type', 'image/png').end('<h1>Sign in'), { retryable: false }],
     ['a text', (_q, r) => void r.end('Please try again later.'), { retryable: false }],
