@@ -7,14 +7,14 @@ import { until } from '../support/until.js';
 import { kill, spawnWorker } from '../support/worker-process.js';
 
 describe.concurrent('paid once', () => {
-  // The HTTP limit of a submit is 60 s, so the repetition meets the first POST still at work.
+  // The HTTP limit of a submit is 60 s, so the repetition, which comes some seconds later, meets the first POST still at work.
   test.each(SWITCH_VALUES.concurrentPost)(
     'when the first POST still runs at the API after our time limit, and the next one meets it (%s)',
     async (concurrentPost) => {
       await using harness = await startHarness({
         emulator: {
           switches: { concurrentPost },
-          faults: [{ on: 'create', times: 1, do: { kind: 'delayBefore', ms: 64_000 } }],
+          faults: [{ on: 'create', times: 1, do: { kind: 'delayBefore', ms: 75_000 } }],
         },
       });
       const handle = await harness.client.start({ model: 'z-image', prompt: 'slow at work' });
