@@ -64,11 +64,15 @@ class Upload {
 
   async run(): Promise<UploadResult> {
     const { source, model } = this.#input;
-    await checkPolicy(this.#dependencies.spending, { model, references: [await addressOf(source)] });
+    const { spending } = this.#dependencies;
+    await checkPolicy(spending, { model, references: [await addressOf(source)] });
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
-    // What a step has stored, or what a task has made, does not change: nothing needs to be read to know it again.
-    const known = 'sha256' in source ? source.sha256 : 'taskId' in source ? await this.#pastSha256(key) : undefined;
+    // What a step has stored, or what a task has made, does not change: nothing needs to be read to know it again. A digest
+    // is only the word of the input, though: where a policy says what may be uploaded, the file itself has to be there.
+    const believed = (spending?.policy?.references ?? null) === null;
+    const stored = 'sha256' in source && believed ? source.sha256 : undefined;
+    const known = 'taskId' in source ? await this.#pastSha256(key) : stored;
     if (known !== undefined) {
       const remembered = await this.#remembered(known, key);
       if (remembered !== null) return remembered;

@@ -7,6 +7,11 @@ const place = z
   .refine(
     (text) => canonical(text) !== null,
     'must be an absolute path, or an address such as https://cdn.example/, s3://bucket/prefix or file:/data, without "..", user or white space',
+  )
+  // A rule that never matches would be believed to hold.
+  .refine(
+    (text) => !text.includes('*'),
+    'has a "*", which stands for nothing here: a rule covers all that lies below it',
   );
 
 const Rules = z.strictObject({

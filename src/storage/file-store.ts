@@ -72,7 +72,8 @@ export class FileStore implements Store {
 
   async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
     const file = this.#located(uri);
-    const bytes = await this.#orNone(null, async () => (await stat(file)).size);
+    const found = await this.#orNone(null, () => stat(file));
+    const bytes = found?.isFile() === true ? found.size : null;
     const body = async function* (): AsyncGenerator<Uint8Array> {
       yield* createReadStream(file, signal && { signal }) as AsyncIterable<Uint8Array>;
     };

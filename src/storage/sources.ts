@@ -35,7 +35,10 @@ export interface ReadOptions {
   readonly maxBytes: number;
   /** Asked once, with the type that the signature shows; returns why the file cannot be used, or null. */
   readonly refuse: (mimeType: string | null) => string | null;
-  /** Called with each address before it is asked, redirects included, without its query; what it throws is thrown. */
+  /**
+   * Called with each address before it is asked, redirects included, without its query, and with the path of a file, without
+   * links, before it is read.
+   */
   readonly judge?: (address: string) => Promise<void>;
   /** Called for each piece that arrives. */
   readonly onProgress?: () => void;
@@ -123,7 +126,7 @@ export class ReferenceSources {
   }
 
   async #open(source: ReferenceSource, { signal, judge }: ReadOptions): Promise<Opened> {
-    if ('path' in source) return this.#openPath(source.path);
+    if ('path' in source) return this.#openPath(source.path, judge);
     if ('uri' in source) return this.#openStored(source.uri, signal);
     // Its size is judged by who reads it.
     const body = download(source.link, this.#hosts, { maxBytes: Number.MAX_SAFE_INTEGER, signal, judge });
@@ -142,13 +145,15 @@ export class ReferenceSources {
       if (stored === null) throw new SourceError(`names no file in the store ${this.#store.address}`, 'gone');
       return { ...stored, close: () => end(stored.body) };
     } catch (error) {
-      if (error instanceof StoreSettingError) throw new SourceError(plain(error.message), 'input');
+      if (error instanceof StoreSettingError) {
+        throw new SourceError(`is not in the store ${this.#store.address} of this Worker`, 'input');
+      }
       if (error instanceof StoreUnavailable) throw new SourceError(plain(error.message), 'now');
       throw error;
     }
   }
 
-  async #openPath(name: string): Promise<Opened> {
+  async #openPath(name: string, judge: ReadOptions['judge']): Promise<Opened> {
     const inside = await this.#inside(name);
     const handle = await open(inside, PLAIN_READ).catch((error: unknown) => {
       throw fileError(error);
@@ -158,6 +163,8 @@ export class ReferenceSources {
       if (!before.isFile()) throw new SourceError('is no regular file', 'input');
       // A folder on the way may have become a link just now.
       if ((await this.#inside(name)) !== inside) throw new SourceError('changed while it was opened', 'input');
+      // The very file that is open, and not where a link led to when somebody looked before.
+      await judge?.(inside);
       return {
         body: handle.createReadStream({ autoClose: false }),
         bytes: Number(before.size),
@@ -237,10 +244,14 @@ function refuseSize(bytes: number, maxBytes: number): void {
 /** A file that nobody else can open, and that ends with its handle. */
 async function nameless(): Promise<FileHandle> {
   const name = path.join(tmpdir(), `rivya-reference-${randomUUID()}`);
-  const handle = await open(name, 'wx+', 0o600);
+  const handle = await open(name, 'wx+', 0o600).catch(noCopy);
   // Windows does not let go of a name that is open; there it stays until the system cleans up.
   await rm(name, { force: true }).catch(() => undefined);
   return handle;
+}
+
+function noCopy(error: unknown): never {
+  throw new SourceError(`cannot be copied to ${tmpdir()}, the temporary directory (${reason(error)})`, 'now');
 }
 
 async function copyTo(
@@ -266,7 +277,7 @@ async function copyTo(
     if (!asked) head = Buffer.concat([head, chunk.subarray(0, SIGNATURE_BYTES - head.length)]);
     if (!asked && head.length === SIGNATURE_BYTES) await ask();
     // `write` may write a part of it, as on a disk that is nearly full.
-    await copy.writeFile(chunk);
+    await copy.writeFile(chunk).catch(noCopy);
   }
   refuseSize(bytes, maxBytes);
   if (!asked) await ask();

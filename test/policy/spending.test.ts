@@ -109,6 +109,7 @@ describe('a policy that says something else than it seems to is refused at start
     ['{"references": ["data/in"]}', 'references.0'],
     ['{"references": ["/data/../in"]}', 'references.0'],
     ['{"stores": ["file:out"]}', 'stores.0'],
+    ['{"references": ["https://*.example/"]}', 'references.0'],
   ])('%s', (text, named) => {
     const file = fileOf(text);
     const read = (): unknown => readSettings({ RIVYA_POLICY_FILE: file });

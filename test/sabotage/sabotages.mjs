@@ -721,6 +721,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'digest-believed',
+    breaks: 'No input gets around the references that a policy allows by naming the digest of another file.',
+    file: 'activities/upload.ts',
+    replace: ["'sha256' in source && believed ? source.sha256", "'sha256' in source ? source.sha256"],
+    test: {
+      file: 'test/workflow/policy.test.ts',
+      name: 'references > are not known by a digest alone, which anybody can write into an input',
+    },
+  },
+  {
     name: 'stored-refusal-forgotten',
     breaks: 'A Workflow that failed on a refusal which the API has stored can be started again.',
     file: 'activities/paid-post.ts',

@@ -1,12 +1,12 @@
 /** A reference is copied whole and unchanging before it is sent, or refused with what is wrong with it. */
-import { appendFile, mkdtemp, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import type { ReferenceSource } from '../../src/contract/index.js';
 import { drawPicture } from '../../src/emulator/picture.js';
 import { FileStore, ReferenceSources, type SourceFile } from '../../src/storage/index.js';
@@ -20,6 +20,7 @@ beforeEach(async () => {
   root = await mkdtemp(path.join(tmpdir(), 'rivya-sources-'));
   file = path.join(root, 'fox.png');
   await writeFile(file, PNG);
+  await mkdir(path.join(root, 'store/folder'), { recursive: true });
 });
 afterEach(() => rm(root, { recursive: true }));
 
@@ -31,11 +32,12 @@ function read(
     refuse = (_seen: string | null): string | null => null,
     trusted = '',
     maxBytes = 1_000_000,
+    judge = async (_address: string): Promise<void> => undefined,
   } = {},
 ): Promise<SourceFile> {
   const kept = store ? new FileStore(`file:${root}/store`) : null;
   const sources = new ReferenceSources({ roots, store: kept, trustedHosts: new Set([trusted]) });
-  return sources.read(source, { maxBytes, refuse, signal: new AbortController().signal });
+  return sources.read(source, { maxBytes, refuse, judge, signal: new AbortController().signal });
 }
 
 async function* once(body: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -124,6 +126,20 @@ test('a root that is a link itself is a root, and a way out of it none', async (
   }
 });
 
+test('what is judged is the file that was opened, and not what a link led to before', async () => {
+  const link = path.join(root, 'link.png');
+  await symlink(file, link);
+  const judged: string[] = [];
+  const judge = async (address: string): Promise<void> => {
+    judged.push(address);
+    throw new Error('denied');
+  };
+  let seen = false;
+  const refuse = (): null => ((seen = true), null);
+  await expect(read({ path: link }, { judge, refuse })).rejects.toThrow('denied');
+  expect({ judged, seen }).toEqual({ judged: [await realpath(file)], seen: false });
+});
+
 test('a way out says the same whether there is a file or not', async () => {
   const problem = (at: string): Promise<string> =>
     read({ path: at }).then(
@@ -131,6 +147,15 @@ test('a way out says the same whether there is a file or not', async () => {
       (error: Error) => error.message,
     );
   expect(await problem('/etc/passwd')).toBe(await problem('/etc/passwd-none'));
+});
+
+test('a temporary directory without room is told as such, and not as the fault of the file', async () => {
+  vi.stubEnv('TMPDIR', path.join(root, 'none'));
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await expect(read({ path: file })).rejects.toMatchObject({
+    because: 'now',
+    message: expect.stringMatching(/cannot be copied to .*none, the temporary directory \(ENOENT\)/),
+  });
 });
 
 test.each<[string, () => ReferenceSource, object, string]>([
@@ -142,6 +167,7 @@ test.each<[string, () => ReferenceSource, object, string]>([
     {},
     'names no file in the store',
   ],
+  ['a folder in the store', () => ({ uri: `file://${root}/store/folder` }), {}, 'names no file in the store'],
   ['a file outside of the store', () => ({ uri: `file://${file}` }), {}, 'is not in the store'],
 ])('%s is told by the name of the setting or the store', async (_, source, options, why) => {
   await expect(read(source(), options)).rejects.toMatchObject({ message: expect.stringContaining(why) });

@@ -1,5 +1,6 @@
 /** The spending policy of a Worker: no input can exceed it, and what is paid already is never denied. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -163,7 +164,7 @@ describe('references', () => {
     for (const folder of [directory, allowed]) writeFileSync(path.join(folder, 'fox.png'), picture);
     symlinkSync(path.join(directory, 'fox.png'), path.join(allowed, 'link.png'));
     const rules = path.join(directory, 'references.json');
-    writeFileSync(rules, JSON.stringify({ references: [allowed, 'https://cdn.example/fox'] }));
+    writeFileSync(rules, JSON.stringify({ references: [allowed, `file://${allowed}`, 'https://cdn.example/fox'] }));
     strict = await startHarness({ env: { RIVYA_POLICY_FILE: rules, RIVYA_REFERENCE_ROOTS: directory } });
   });
   afterAll(() => strict[Symbol.asyncDispose]());
@@ -214,5 +215,30 @@ describe('references', () => {
     const { files, tasks } = await strict.emulator.ledger();
     expect(Object.keys(tasks)).toEqual([taskId]);
     expect(Object.values(files)).toMatchObject([{ name: 'fox.png' }]);
+  });
+
+  test('are not known by a digest alone, which anybody can write into an input', async () => {
+    const picture = path.join(allowed, 'secret.png');
+    writeFileSync(picture, drawPicture('known by its digest', 'z-image', {}));
+    const up = await strict.client.start({
+      model: 'sora-2',
+      prompt: 'uploaded',
+      references: [{ kind: 'image', path: picture }],
+    });
+    const result = await up.result();
+    const sha256 = createHash('sha256').update(readFileSync(picture)).digest('hex');
+    const made = {
+      uri: `file://${allowed}/none.png`,
+      bytes: 1,
+      sha256,
+      contentType: 'image/png',
+      sourceUrl: 'https://x.example/',
+    };
+    const references = [{ kind: 'image', from: { ...result, files: [made] } }] as const;
+    const handle = await strict.client.start({ model: 'sora-2', prompt: 'by its digest', references });
+    await expect(handle.result()).rejects.toMatchObject({ code: 'InvalidInput' });
+    expect(Object.values((await strict.emulator.ledger()).tasks).map(({ prompt }) => prompt)).not.toContain(
+      'by its digest',
+    );
   });
 });
