@@ -179,7 +179,9 @@ async function underWay(
   const { raw } = await handle.describe();
   const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
   const open = await decode<Fence>(decoder, pending?.heartbeatDetails?.payloads);
-  return { result: null, open, refusedBy: null, told: true };
+  // An attempt begins with a beat. Where there was one, and its beat is gone, nobody can tell what it left.
+  const begun = pending?.lastStartedTime != null || pending?.lastAttemptCompleteTime != null;
+  return { result: null, open, refusedBy: null, told: pending?.heartbeatDetails != null || !begun };
 }
 
 /** The user's converter and codecs, and whose payloads they are: a codec may bind a payload to its owner. */

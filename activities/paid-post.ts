@@ -53,7 +53,7 @@ export async function paidPost<Known, Answer, Result>(
   const riskReason = input.riskReason ?? null;
   // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
   const told = (info.heartbeatDetails as Fence | null | undefined) ?? null;
-  let unanswered: Fence | null = told ?? hearsay(input.fence);
+  let unanswered: Fence | null = told ?? hearsay(input.fence) ?? (await wipedFence(ofInput(input)));
   let posted: Fence | null = null;
   let refusals: readonly string[] = [];
 
@@ -69,7 +69,8 @@ export async function paidPost<Known, Answer, Result>(
   };
 
   try {
-    unanswered ??= await wipedFence(ofInput(input));
+    // Before anything else can fail: without it, the next attempt would have to believe that a task may exist.
+    await lease.renew(beat(unanswered));
     const known = await lease.keep(beat(unanswered), () => call.recall((fence) => counts(fence, input)));
     if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest)
       throw inputChanged(input, paid);

@@ -275,19 +275,21 @@ function fromSubmits<T>(submits: readonly PastSubmit[], { firstKey }: Attempt, s
 }
 
 /**
- * What earlier attempts of this Activity may have left open, where a reset of the Activity has wiped its heartbeat: the
- * Service then only tells that there was an attempt.
+ * What earlier attempts of this Activity may have left open, where a person has wiped its heartbeat (a reset of the
+ * Activity, or an unpause, can). An attempt begins with a beat, so a later one that finds none knows that there was more.
  */
 export async function wipedFence(of: Pick<Fence, 'idempotencyKey' | 'riskAcceptedAt'>): Promise<Fence | null> {
   const { client, info } = Context.current();
   const { workflowExecution, activityId, attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
-  // Only a reset, or a pause before the very first attempt, schedules a first attempt for a second time.
-  const again = attempt === 1 && currentAttemptScheduledTimestampMs !== scheduledTimestampMs;
-  if (workflowExecution === undefined || !again || info.heartbeatDetails !== undefined) return null;
-  const { workflowId, runId } = workflowExecution;
-  const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
-  const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
-  if (pending?.lastAttemptCompleteTime == null) return null;
+  const first = attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs;
+  if (workflowExecution === undefined || first || info.heartbeatDetails !== undefined) return null;
+  if (attempt === 1) {
+    // A reset begins to count anew, and a pause before the very first attempt has it scheduled for a second time.
+    const { workflowId, runId } = workflowExecution;
+    const { raw } = await client.workflow.getHandle(workflowId, runId).describe();
+    const pending = raw.pendingActivities?.find((activity) => activity.activityId === activityId);
+    if (pending?.lastAttemptCompleteTime == null && pending?.lastFailure == null) return null;
+  }
   return { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT, ...of };
 }
 

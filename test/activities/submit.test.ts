@@ -88,6 +88,8 @@ async function attempt({
       attempt: ageMs === 0 ? 1 : 2,
       scheduledTimestampMs: 0,
       currentAttemptScheduledTimestampMs: ageMs,
+      // The beat with which the first attempt began.
+      ...(ageMs !== 0 && { heartbeatDetails: null }),
     },
     { client, logger },
   );
@@ -118,7 +120,8 @@ function sleepBeforePost(clock: { now(): number }, ms: number): OnStep {
 describe('an attempt posts once and tells the task', () => {
   test('with a fence that says since when', async () => {
     const { task } = await attempt();
-    expect(fences).toEqual([expect.objectContaining({ fingerprint: await fingerprint(), idempotencyKey: 'fox-1' })]);
+    const fence = { fingerprint: await fingerprint(), idempotencyKey: 'fox-1' };
+    expect(fences).toEqual([null, expect.objectContaining(fence)]);
     expect((await emulator.ledger()).keys['fox-1']).toMatchObject({ tasks: [task.taskId], posts: 1 });
   });
 
@@ -126,7 +129,7 @@ describe('an attempt posts once and tells the task', () => {
     const fence = await unanswered(5 * MINUTE);
     await attempt({ submit: { ...input, fence } });
     expect(posts()).toBe(1);
-    expect(fences).toMatchObject([fence]);
+    expect(fences).toMatchObject([fence, fence]);
   });
 
   test('after an unanswered POST, whatever it costs by now', async () => {

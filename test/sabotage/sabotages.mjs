@@ -191,7 +191,7 @@ export const SABOTAGES = [
     name: 'wiped-heartbeat-believed',
     breaks: 'A reset of the Activity that wipes its heartbeat does not wipe out that a POST may be unanswered.',
     file: 'activities/paid-post.ts',
-    replace: ['unanswered ??= await wipedFence(ofInput(input));', 'void wipedFence;'],
+    replace: ['(await wipedFence(ofInput(input)))', '(wipedFence === undefined ? told : null)'],
     test: {
       file: 'test/workflow/unknown.test.ts',
       name: 'the window > is not passed by a reset of the Activity that also wipes its heartbeat',
@@ -728,6 +728,29 @@ export const SABOTAGES = [
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'references > are not known by a digest alone, which anybody can write into an input',
+    },
+  },
+  {
+    name: 'wiped-by-an-unpause',
+    breaks: 'The window of a key counts on when an operator has wiped what the attempts had told.',
+    file: 'activities/recall.ts',
+    replace: [
+      'if (workflowExecution === undefined || first ||',
+      'if (workflowExecution === undefined || first || attempt > 1 ||',
+    ],
+    test: {
+      file: 'test/workflow/wiped-heartbeat.test.ts',
+      name: 'nothing is posted blind after the window > by an unpause that wiped it, before the second attempt',
+    },
+  },
+  {
+    name: 'silence-of-a-cut-off-run',
+    breaks: 'A submit of a run that was cut off may be unanswered although nothing tells so any more.',
+    file: 'activities/history.ts',
+    replace: ['told: pending?.heartbeatDetails != null || !begun', 'told: true'],
+    test: {
+      file: 'test/workflow/wiped-heartbeat.test.ts',
+      name: 'nothing is posted blind after the window > by a run that was ended after a reset had wiped it, and started again',
     },
   },
   {

@@ -1,0 +1,134 @@
+/**
+ * An operator can wipe what the attempts of an Activity have told: a reset does, and an unpause can. The window of the key
+ * still counts from the first POST, without a store that remembers it, and when the API has forgotten the key.
+ */
+import { describe, expect, test } from 'vitest';
+import type { GenerationHandle } from '../../src/client.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { activitiesOf, pause } from '../support/pause.js';
+import { stateOf } from '../support/state.js';
+import { until } from '../support/until.js';
+import { kill, spawnWorker } from '../support/worker-process.js';
+
+const WINDOW_MS = 4_000;
+const KEY_LIFETIME_MS = 6_000;
+const SUBMIT = 'rivyaSubmit';
+const API_ONLY = { RIVYA_WORKER_ROLES: 'api', RIVYA_STORE: '' };
+
+const startForgetful = (answers: 'never' | 'late' = 'never'): Promise<Harness> =>
+  startHarness({
+    workers: false,
+    env: { RIVYA_STORE: '' },
+    emulator: {
+      switches: { keyLifetimeMs: KEY_LIFETIME_MS },
+      faults: [{ on: 'create', do: answers === 'never' ? { kind: 'dropAfter' } : { kind: 'delayAfter', ms: 40_000 } }],
+    },
+  });
+
+const start = ({ client }: Harness): Promise<GenerationHandle> =>
+  client.start(
+    { model: 'z-image', prompt: 'wiped', options: { idempotencyWindow: WINDOW_MS } },
+    { workflowId: 'wiped' },
+  );
+
+const submits = ({ temporal }: Harness): ReturnType<typeof activitiesOf> => activitiesOf(temporal, 'wiped', SUBMIT);
+const posts = ({ emulator }: Harness): number => emulator.requests().filter(({ method }) => method === 'POST').length;
+
+/** Until the API has forgotten the key, and would answer. */
+async function forgotten({ emulator }: Harness): Promise<void> {
+  const last = Math.max(...emulator.requests().map(({ at }) => at));
+  await until(() => Date.now() > last + KEY_LIFETIME_MS);
+  emulator.setFaults([]);
+}
+
+async function expectPaidOnce({ emulator }: Harness, handle: GenerationHandle): Promise<void> {
+  const paid = async (): Promise<number> => (await emulator.ledger()).paidTasks;
+  await until(async () => (await stateOf(handle)).hold !== null || (await paid()) > 1);
+  expect(await paid()).toBe(1);
+  expect((await stateOf(handle)).hold?.code).toBe('SubmitUnresolved');
+}
+
+describe.concurrent('nothing is posted blind after the window', () => {
+  test.each<[string, number, object]>([
+    ['an unpause that wiped it, before the second attempt', 1, { resetHeartbeat: true }],
+    ['an unpause that wiped it, before the third attempt', 2, { resetHeartbeat: true }],
+    ['an unpause that wiped it and began to count anew', 2, { resetHeartbeat: true, resetAttempts: true }],
+  ])('by %s', async (_, attempts, how) => {
+    await using harness = await startForgetful();
+    await harness.startWorkers();
+    const handle = await start(harness);
+    await until(() => posts(harness) >= attempts);
+    await pause(harness.temporal, 'wiped', SUBMIT);
+    await forgotten(harness);
+    await harness.temporal.workflowService.unpauseActivity({ ...submits(harness), ...how });
+    await expectPaidOnce(harness, handle);
+  });
+
+  test('by a run that was ended after a reset had wiped it, and started again', async () => {
+    await using harness = await startForgetful();
+    await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+    const api = await harness.startWorkers({ roles: new Set(['api']) });
+    await start(harness);
+    await until(() => posts(harness) > 0);
+    await pause(harness.temporal, 'wiped', SUBMIT);
+    await api.stop();
+    await harness.temporal.workflowService.resetActivity({ ...submits(harness), resetHeartbeat: true });
+    await harness.temporal.workflow.getHandle('wiped').terminate();
+    await forgotten(harness);
+    await harness.startWorkers({ roles: new Set(['api']) });
+    await expectPaidOnce(harness, await start(harness));
+  });
+
+  test('by the attempt after one that died before it could tell anything', async () => {
+    await using harness = await startForgetful();
+    await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+    const api = await harness.startWorkers({ roles: new Set(['api']) });
+    const handle = await start(harness);
+    await until(() => posts(harness) > 0);
+    await pause(harness.temporal, 'wiped', SUBMIT);
+    await api.stop();
+    await harness.temporal.workflowService.resetActivity({ ...submits(harness), resetHeartbeat: true });
+    const { connection, workflowService } = harness.temporal;
+    await connection.withDeadline(Date.now() + 30_000, () =>
+      workflowService.pollActivityTaskQueue({
+        namespace: harness.namespace,
+        taskQueue: { name: `${harness.taskQueue}-api` },
+        identity: 'takes it and dies',
+      }),
+    );
+    await forgotten(harness);
+    await harness.startWorkers({ roles: new Set(['api']) });
+    await expectPaidOnce(harness, handle);
+  });
+
+  test('by another Worker, when a reset wiped it during a POST and its Worker was killed', async () => {
+    await using harness = await startForgetful('late');
+    await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+    const first = spawnWorker({ ...harness, env: API_ONLY });
+    const handle = await start(harness);
+    await until(async () => (await harness.emulator.ledger()).paidTasks === 1);
+    await harness.temporal.workflowService.resetActivity({ ...submits(harness), resetHeartbeat: true });
+    await kill(first);
+    await forgotten(harness);
+    const second = spawnWorker({ ...harness, env: API_ONLY });
+    try {
+      await expectPaidOnce(harness, handle);
+    } finally {
+      await kill(second);
+    }
+  });
+});
+
+test.concurrent('a pause before the very first attempt leaves nothing open', async () => {
+  await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+  await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+  const handle = await start(harness);
+  await until(async () => (await handle.describe()).raw.pendingActivities?.length === 1);
+  await pause(harness.temporal, 'wiped', SUBMIT);
+  const pausedAt = Date.now();
+  await until(() => Date.now() > pausedAt + WINDOW_MS);
+  await harness.startWorkers({ roles: new Set(['api']) });
+  await harness.temporal.workflowService.unpauseActivity({ ...submits(harness), resetHeartbeat: true });
+  expect(await handle.result()).toMatchObject({ status: 'succeeded' });
+  expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+});
