@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
 import { checkName } from './names.js';
 import { s3Problem } from './s3-errors.js';
-import { loadS3, type S3Sdk, type S3Settings } from './s3-sdk.js';
+import { loadS3, type S3Sdk } from './s3-sdk.js';
+import type { S3Settings } from './s3-settings.js';
 import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 // An upload holds about four parts in memory: two on their way, one that fills, one that is joined. S3 takes 10,000
