@@ -1,5 +1,5 @@
 import { FileStore } from './file-store.js';
-import type { S3Settings } from './s3-sdk.js';
+import type { S3Settings } from './s3-settings.js';
 import { S3Store } from './s3-store.js';
 import { StoreSettingError, type Store } from './store.js';
 
@@ -10,7 +10,7 @@ export type { KeyFolder, ReceiptHead, SubmitReceipt } from './key-folders.js';
 export { Receipts, type KeyReceipts, type TaskReceipt } from './receipts.js';
 export { MAX_RESULT_BYTES, Results, type KeepOptions, type Result, type ResultsOptions } from './results.js';
 export type { SidecarPrompts } from './sidecar.js';
-export type { S3Settings } from './s3-sdk.js';
+export type { S3Settings } from './s3-settings.js';
 export { S3Store } from './s3-store.js';
 export { ReferenceSources, SourceError, type SourceFile } from './sources.js';
 export { Uploads, type UploadFacts } from './uploads.js';

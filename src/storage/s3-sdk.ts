@@ -1,14 +1,7 @@
 import type * as S3 from '@aws-sdk/client-s3';
 import type { Upload } from '@aws-sdk/lib-storage';
+import type { S3Settings } from './s3-settings.js';
 import { StoreSettingError } from './store.js';
-
-/** Settings that the AWS SDK has no variable for, or that are meant for this store only. */
-export interface S3Settings {
-  /** URL of the service. Default: `AWS_ENDPOINT_URL_S3` and the other settings of the SDK, then AWS itself. */
-  readonly endpoint?: string | undefined;
-  /** `https://host/bucket` instead of `https://bucket.host`. Default false. */
-  readonly pathStyle?: boolean | undefined;
-}
 
 export interface S3Sdk {
   readonly s3: typeof S3;

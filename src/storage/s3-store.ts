@@ -2,7 +2,8 @@ import { Readable } from 'node:stream';
 import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
 import { checkName } from './names.js';
 import { s3Problem } from './s3-errors.js';
-import { loadS3, type S3Sdk, type S3Settings } from './s3-sdk.js';
+import { loadS3, type S3Sdk } from './s3-sdk.js';
+import type { S3Settings } from './s3-settings.js';
 import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 import { TEXT_MS } from './timely.js';
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Client } from '@temporalio/client';
+import type { Client, Connection } from '@temporalio/client';
 import type { NativeConnection, WorkerOptions } from '@temporalio/worker';
 import { GenerationClient } from '../client.js';
 import { readSettings } from '../config.js';
@@ -25,6 +25,8 @@ export interface ExistingEnvironment {
   readonly nativeConnection: NativeConnection;
   /** Default: that of the client. */
   readonly namespace?: string | undefined;
+  /** `host:port` of its server, for `env`. Default: that of the connection of the client, where it tells. */
+  readonly address?: string | undefined;
   /** The emulator goes by this clock, so that its tasks age while a server skips time. */
   currentTimeMs?(): Promise<number>;
 }
@@ -51,7 +53,7 @@ interface CommonOptions extends Pick<WorkerOptions, 'workflowsPath' | 'workflowB
 export interface TestEnvironmentOptions extends CommonOptions {
   /** Models, prices, switches, faults. Here jobs take 800 ms unless `durations` says otherwise. */
   readonly emulator?: EmulatorOptions;
-  /** Settings of the Worker, by their `RIVYA_*` names, over those that lead to the emulator and a temporary store. */
+  /** Settings of the Worker, by their `RIVYA_*` names, over those that lead to Temporal, the emulator and a temporary store. */
   readonly env?: NodeJS.ProcessEnv;
   /** Whether Workers run from the start. Default true. */
   readonly workers?: boolean;
@@ -79,7 +81,10 @@ export interface EmulatorEnvironment extends TestEnvironment {
   readonly emulator: Emulator;
   /** Directory of the store: results, and receipts below `.rivya`. It is removed at the end. */
   readonly output: string;
-  /** The settings of the Workers, for a Worker process of your own. */
+  /**
+   * The settings of the Workers, for a Worker process of your own. `TEMPORAL_ADDRESS` and `TEMPORAL_NAMESPACE` lead to this
+   * server; the address is missing where neither `environment` nor the connection of its client tells it.
+   */
   readonly env: NodeJS.ProcessEnv;
   /** Starts Workers, by default as at the start. `env`: settings that differ, such as `RIVYA_WORKER_ROLES`. */
   startWorkers(
@@ -108,7 +113,7 @@ export async function createTestEnvironment(
   };
   try {
     const server = options.environment ?? (await connect(options.log, ends));
-    const { client, nativeConnection, namespace } = server;
+    const { client, nativeConnection, namespace = client.options.namespace } = server;
     const { taskQueue = DEFAULT_TASK_QUEUE, activities = {} } = options;
     const base = {
       client,
@@ -118,7 +123,7 @@ export async function createTestEnvironment(
       dispose,
       [Symbol.asyncDispose]: dispose,
     };
-    const target = { connection: nativeConnection, namespace: namespace ?? client.options.namespace, activities };
+    const target = { connection: nativeConnection, namespace, activities };
     if (options.fake !== undefined) {
       const workers = await startFakeWorkers(options.fake, { ...target, taskQueue, workflows: workflowsOf(options) });
       ends.push(() => workers.stop());
@@ -129,7 +134,11 @@ export async function createTestEnvironment(
     ends.push(() => rm(output, { recursive: true }));
     const clock = (): number | Promise<number> => server.currentTimeMs?.() ?? Date.now();
     const emulator = await startEmulator({ durations: DURATIONS, clock, ...options.emulator });
+    const address = addressOf(server);
     const env = {
+      // A process without an address takes whatever is at the default one, which may be real.
+      ...(address !== undefined && { TEMPORAL_ADDRESS: address }),
+      TEMPORAL_NAMESPACE: namespace,
       RIVYA_API_KEY: emulator.apiKey,
       RIVYA_BASE_URL: emulator.url,
       RIVYA_TASK_QUEUE: taskQueue,
@@ -165,11 +174,17 @@ async function connect(
 ): Promise<ExistingEnvironment> {
   const server = configuredAddress() === null ? await startDevServer({ log, ui: false, port: 0 }) : null;
   if (server !== null) ends.push(() => server.stop());
-  const { client, namespace } = await connectClient(server?.address);
+  const { client, namespace, address } = await connectClient(server?.address);
   ends.push(() => client.connection.close());
   const { connection } = await connectWorker(server?.address);
   ends.push(() => connection.close());
-  return { client, nativeConnection: connection, namespace };
+  return { client, nativeConnection: connection, namespace, address };
+}
+
+function addressOf({ address, client }: ExistingEnvironment): string | undefined {
+  // Not every kind of connection tells: a NativeConnection, which a client takes too, does not.
+  const { options } = client.connection as Partial<Connection>;
+  return address ?? options?.address;
 }
 
 function workflowsOf({

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { SimplePlugin } from '@temporalio/plugin';
 import type {
   NativeConnection,
@@ -8,7 +9,7 @@ import type {
   WorkerPlugin,
 } from '@temporalio/worker';
 import { createResultActivities } from '../../activities/index.js';
-import type { Settings, WorkerRole } from '../config.js';
+import { SettingsError, type Settings, type WorkerRole } from '../config.js';
 import { workflowsPath } from './bundle.js';
 import { checkKey, checkWorkerSettings } from './check.js';
 import { refuseUnknownOptions, settingsOf, type RivyaOptions } from './options.js';
@@ -27,15 +28,22 @@ const NAME = 'rivya-temporal.RivyaPlugin';
  * With the option `taskQueue` of another name than the Worker's, all of it runs on Workers of its own beside yours, whose
  * Activities stay as they are; `generate` needs no `options.taskQueue` then if that name is `rivya`.
  *
+ * A Worker takes one, wherever it is given: among its own plugins or those of its connection. Two with the same options
+ * count as one, and two with different ones are refused at start. A second account or task queue runs with
+ * `createRivyaWorkers`, or with a plugin on another Worker.
+ *
  * @throws SettingsError naming each option or variable that is wrong.
  */
 export class RivyaPlugin extends SimplePlugin {
+  readonly #options: RivyaOptions;
   readonly #settings: Settings;
   readonly #taskQueue: string | null;
 
   constructor(options: RivyaOptions = {}) {
     super({ name: NAME });
     refuseUnknownOptions(options);
+    // A copy: two plugins that are made of one object, changed in between, are two.
+    this.#options = { ...options };
     this.#settings = settingsOf(options);
     this.#taskQueue = options.taskQueue ?? null;
     checkKey(this.#settings);
@@ -51,6 +59,7 @@ export class RivyaPlugin extends SimplePlugin {
     const { plugins = [], connection, taskQueue } = options;
     // One of ours, or given to the connection and to the Worker: configured once.
     if (plugins.some((plugin) => plugin === OWN_WORKER || plugin instanceof Companion)) return options;
+    this.#refuseAnother(plugins);
     if (connection === undefined)
       throw new TypeError(`${NAME} needs the connection of the Worker: Worker.create({ connection, … })`);
     const queue = this.#taskQueue ?? taskQueue;
@@ -74,9 +83,29 @@ export class RivyaPlugin extends SimplePlugin {
     };
   }
 
+  /** @throws SettingsError for one that differs: it would be left out without a word, and with it its queue and its policy. */
+  #refuseAnother(plugins: readonly WorkerPlugin[]): void {
+    const ours = plugins.filter((plugin) => plugin instanceof RivyaPlugin);
+    const names = new Set(ours.flatMap((plugin) => differences(this.#options, plugin.#options)));
+    if (names.size === 0) return;
+    throw new SettingsError(
+      `${NAME}: this Worker has two with different options (${[...names].join(', ')}), of which one would do nothing. A Worker takes one RivyaPlugin, its own or that of its connection. Run a second account or task queue with createRivyaWorkers, or on a Worker of its own whose connection has no other RivyaPlugin.`,
+    );
+  }
+
   override configureReplayWorker(options: ReplayWorkerOptions): ReplayWorkerOptions {
     return { ...options, ...workflowsFor(options) };
   }
+}
+
+/** Names only: a value may be the key. */
+function differences(one: RivyaOptions, other: RivyaOptions): string[] {
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]) as ReadonlySet<keyof RivyaOptions>;
+  return [...names].filter((name) => {
+    const [a, b] = [one[name], other[name]];
+    // Stores look alike from outside, whatever they lead to.
+    return name === 'store' ? a !== b : !isDeepStrictEqual(a, b);
+  });
 }
 
 /** Our Workflows, where somebody brings none. */

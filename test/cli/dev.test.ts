@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerationResult } from '../../src/contract/index.js';
 import { findServerBinary } from '../../src/temporal/embedded/find.js';
@@ -203,6 +204,41 @@ it('a program in another language starts generateMedia by name and gets its JSON
   ];
   const { stdout } = await promisify(execFile)(temporal, args);
   expect(JSON.parse(stdout)).toMatchObject({ result: { status: 'succeeded', model: 'z-image', simulated: true } });
+});
+
+/** What `dev` says to export for Workers of the user. */
+function toldTo({ stderr }: CommandRun): Record<string, string> {
+  const [, told = ''] = /For Workers of your own: export (.*)/.exec(stderr) ?? [];
+  return Object.fromEntries(told.split(' ').map((pair) => pair.split('=')));
+}
+
+it('tells Workers of your own where Temporal is, which is not at the default port', async () => {
+  const told = toldTo(dev);
+  expect(told).toMatchObject({ TEMPORAL_ADDRESS: address, RIVYA_BASE_URL: expect.stringMatching(/^http:/) });
+  expect(address).not.toMatch(/:7233$/);
+  // There is one only where Temporal's settings name it.
+  expect(told).not.toHaveProperty('TEMPORAL_NAMESPACE');
+  // It has nothing else to find the server by; the queue of its own leaves the work of other tests alone.
+  const elsewhere = { XDG_DATA_HOME: path.join(cwd, 'elsewhere'), RIVYA_TASK_QUEUE: 'mine' };
+  const worker = new CommandRun(['worker'], { cwd, env: { ...elsewhere, ...told } });
+  await worker.untilSaid(/^Worker .*, task queue mine/m);
+  worker.child.kill('SIGKILL');
+  await worker.status;
+  expect(worker.stderr).toContain(`at ${address}, namespace default`);
+});
+
+it('tells them the namespace too where it is another one', async () => {
+  const connection = await Connection.connect({ address });
+  const workflowExecutionRetentionPeriod = { seconds: 86_400 as never };
+  await connection.workflowService.registerNamespace({ namespace: 'films', workflowExecutionRetentionPeriod });
+  await connection.close();
+  const temporal = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: 'films' };
+  const args = ['dev', '--memory', '--data-dir', path.join(cwd, 'films'), '--emulator-port', '0'];
+  const other = new CommandRun(args, { cwd, env: { ...env, ...temporal } });
+  await other.untilSaid(/Ctrl-C ends it/);
+  other.child.kill('SIGINT');
+  expect(await other.status).toBe(0);
+  expect(toldTo(other)).toMatchObject(temporal);
 });
 
 it('a second dev on the same data directory is told so', async () => {

@@ -1,7 +1,7 @@
 /** The examples, as somebody runs them who has read no more than their README. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,13 +30,8 @@ beforeAll(async () => {
   const ports = ['--port', '0', '--ui-port', '0', '--emulator-port', '0'];
   dev = new CommandRun(['dev', ...ports], { cwd: directory, env: home });
   await dev.untilSaid(/Ctrl-C ends it/);
-  const told = /export (RIVYA_BASE_URL=.*)/
-    .exec(dev.stderr)![1]!
-    .split(' ')
-    .map((pair) => pair.split('='));
-  const session = path.join(directory, 'data', 'rivya-temporal', 'dev.json');
-  const { address } = JSON.parse(await readFile(session, 'utf8')) as { address: string };
-  env = { ...(Object.fromEntries(told) as Record<string, string>), TEMPORAL_ADDRESS: address };
+  const [, told = ''] = /For Workers of your own: export (.*)/.exec(dev.stderr)!;
+  env = Object.fromEntries(told.split(' ').map((pair) => pair.split('='))) as Record<string, string>;
 });
 afterAll(async () => {
   dev.child.kill('SIGINT');

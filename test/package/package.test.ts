@@ -15,6 +15,8 @@ const TOOLS = {
   'typescript-5.9': 'npm:typescript@~5.9.0',
   'typescript-7': 'npm:typescript@~7.0.0',
   '@types/node': '^20.19.0',
+  // Not under its own name: the other programs compile without it, as most users do.
+  'types-of-ms': 'npm:@types/ms@^2.1.0',
   jest: '^30.0.0',
   publint: '^0.3.0',
   '@arethetypeswrong/cli': '^0.18.0',
@@ -46,7 +48,8 @@ async function compile(name: string, typescript: string, type: 'module' | 'commo
   const directory = path.join(project, name);
   await cp(APP, directory, { recursive: true });
   await writeFile(path.join(directory, 'package.json'), JSON.stringify({ type }));
-  // The last two as `tsc --init` writes them; the declarations of @temporalio/* do not compile without.
+  // The last two as `tsc --init` writes them. The declarations of @temporalio/* do not compile without the last one, unless
+  // somebody installs @types/ms: those of @temporalio/common name `ms`, and bring no types for it.
   const usual = { target: 'es2023', strict: true, types: ['node'], esModuleInterop: true, skipLibCheck: true };
   const compilerOptions = { ...usual, rootDir: '.', outDir: 'out', ...options };
   await writeFile(path.join(directory, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['app.ts'] }));
@@ -107,6 +110,16 @@ test.each(COMMONJS)('a CommonJS program, %s %j: compiles, and runs a generation'
   expect(compiled.status, compiled.output).toBe(0);
   expectGenerated(await runOnce(path.join(project, name)));
 });
+
+// One compiler: whether a declaration can be resolved does not depend on its version.
+test.each(['module', 'commonjs'] as const)(
+  'with skipLibCheck off and without the AWS SDK a %s compiles',
+  async (type) => {
+    const options = { module: 'nodenext', skipLibCheck: false, paths: { ms: ['../node_modules/types-of-ms'] } };
+    const compiled = await compile(`checked-${type}`, 'typescript-7', type, options);
+    expect(compiled.status, compiled.output).toBe(0);
+  },
+);
 
 test.each(['esm-typescript-7-nodenext', 'commonjs-typescript-7-nodenext'])('on Node 24: %s', async (name) => {
   expectGenerated(await runApp(path.join(project, name), tool(NODE_24, 'bin/node')), {

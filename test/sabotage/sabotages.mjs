@@ -463,6 +463,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'second-plugin-dropped',
+    breaks: 'No spending policy of a plugin is left out without a word.',
+    file: 'src/worker/plugin.ts',
+    replace: ['this.#refuseAnother(plugins);', ''],
+    test: {
+      file: 'test/worker/plugin.test.ts',
+      name: 'what cannot work is refused at start, by name > a second plugin with another policy: one of them would do nothing',
+    },
+  },
+  {
     name: 'retry-after-ignored',
     breaks: 'A call is repeated no earlier than the API asked.',
     file: 'activities/paid-post.ts',

@@ -76,11 +76,12 @@ export async function startHarness({
     workers,
     ...(emulator !== undefined && { emulator }),
   });
+  const { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE } = environment.env;
   return {
     ...environment,
     address,
     namespace,
-    temporalEnv: { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace },
+    temporalEnv: { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE },
     temporal,
     client: environment.generations,
     settings: readSettings(environment.env),

@@ -1,11 +1,12 @@
 /** The environment that users test their own Workflows in. */
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import type { Connection } from '@temporalio/client';
-import { DefaultLogger, Runtime } from '@temporalio/worker';
-import { expect, inject, test } from 'vitest';
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { SettingsError } from '../../src/config.js';
 import { createTestEnvironment } from '../../src/testing/index.js';
+import { CommandRun } from '../cli/command.js';
 import { createTimeSkipping } from '../support/time-skipping.js';
 
 Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
@@ -39,6 +40,7 @@ test('on a server that skips time a video of an hour takes a moment, and the ser
       workflowBundle,
       emulator: { durations: { video: 3_600_000 } },
     });
+    expect(env.env).toMatchObject({ TEMPORAL_ADDRESS: server.address, TEMPORAL_NAMESPACE: 'default' });
     const handle = await env.generations.start(input, { workflowId: 'fox' });
     expect((await handle.result()).statusChecks).toBeGreaterThan(10);
     await env.dispose();
@@ -49,4 +51,58 @@ test('on a server that skips time a video of an hour takes a moment, and the ser
   } finally {
     await server.teardown();
   }
+});
+
+describe('the settings for a Worker process of your own', () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  test('lead it to the server of the environment, and its work is done there', async () => {
+    const env = await createTestEnvironment({ workers: false });
+    // It inherits nothing that names a server.
+    const worker = new CommandRun(['worker'], { cwd: env.output, env: env.env });
+    const handle = await env.generations.start({ model: 'z-image', prompt: 'A fox' }, { workflowId: 'fox' });
+    // A Worker that ends has found no server, and nobody does the work.
+    const ended = worker.status.then((status) => `ended with ${status}: ${worker.stderr}`);
+    expect(await Promise.race([handle.result(), ended])).toMatchObject({ status: 'succeeded' });
+    expect((await env.emulator.ledger()).paidTasks).toBe(1);
+    worker.child.kill('SIGTERM');
+    await ended;
+    await env.dispose();
+  });
+
+  const address = inject('temporalAddress');
+  /** Those of an environment in which nothing runs. */
+  async function settings(options: Parameters<typeof createTestEnvironment>[0]): Promise<NodeJS.ProcessEnv> {
+    const env = await createTestEnvironment({ ...options, fake: undefined, workers: false });
+    await env.dispose();
+    return env.env;
+  }
+
+  test('name the server of Temporal’s own settings', async () => {
+    vi.stubEnv('TEMPORAL_ADDRESS', address);
+    vi.stubEnv('TEMPORAL_NAMESPACE', 'default');
+    expect(await settings({})).toMatchObject({ TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: 'default' });
+  });
+
+  test('name the server and the namespace of a client, unless you do', async () => {
+    const connection = await Connection.connect({ address });
+    const nativeConnection = await NativeConnection.connect({ address });
+    const environment = { client: new Client({ connection, namespace: 'films' }), nativeConnection };
+    expect(await settings({ environment })).toMatchObject({ TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: 'films' });
+    const other = { TEMPORAL_ADDRESS: 'proxy:7233', TEMPORAL_NAMESPACE: 'other' };
+    expect(await settings({ environment, env: other })).toMatchObject(other);
+    expect(
+      await settings({ environment: { ...environment, address: 'proxy:7233', namespace: 'other' } }),
+    ).toMatchObject(other);
+    await Promise.all([connection.close(), nativeConnection.close()]);
+  });
+
+  test('name no server where the connection tells none: a wrong one would be worse', async () => {
+    const nativeConnection = await NativeConnection.connect({ address });
+    const client = new Client({ connection: nativeConnection });
+    const env = await settings({ environment: { client, nativeConnection } });
+    expect(env).not.toHaveProperty('TEMPORAL_ADDRESS');
+    expect(env).toMatchObject({ TEMPORAL_NAMESPACE: 'default' });
+    await nativeConnection.close();
+  });
 });

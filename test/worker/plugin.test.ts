@@ -127,6 +127,7 @@ describe('given more than once it applies once', () => {
 
   test.each([
     ['of the Worker', 2, () => [], () => [other(), rivya(), other()]],
+    ['of the Worker, between two of ours', 2, () => [], () => [rivya(), other(), rivya(), other()]],
     ['of the connection', 3, () => [other(), rivya(), other()], () => [other()]],
   ])('and so does each other plugin %s, to either Worker', async (_, times, ofConnection, ofWorker) => {
     const { address, namespace } = harness;
@@ -164,6 +165,42 @@ describe('what cannot work is refused at start, by name', () => {
     const key = 'apiKey' in wrong || 'keyFile' in wrong || name === 'RIVYA_API_KEY' ? {} : { apiKey: 'rvya_sk_a' };
     expect(() => new RivyaPlugin({ ...key, ...wrong })).toThrow(SettingsError);
     expect(() => new RivyaPlugin({ ...key, ...wrong })).toThrow(name);
+  });
+
+  test.each<[string, RivyaOptions, RivyaOptions]>([
+    ['taskQueue', { taskQueue: 'media' }, { taskQueue: 'video' }],
+    ['policy', {}, { policy: { models: ['z-image'] } }],
+    ['apiKey', {}, { apiKey: 'rvya_sk_of_another_account' }],
+    // From outside they look the same.
+    ['store', { store: new MemoryStore() }, { store: new MemoryStore() }],
+  ])('a second plugin with another %s: one of them would do nothing', async (name, one, another) => {
+    const { address, namespace } = harness;
+    const [first, second] = [new RivyaPlugin({ ...options, ...one }), new RivyaPlugin({ ...options, ...another })];
+    const places = [
+      { ofConnection: [], ofWorker: [first, second] },
+      { ofConnection: [first], ofWorker: [second] },
+      { ofConnection: [first, second], ofWorker: [] },
+    ];
+    for (const { ofConnection, ofWorker } of places) {
+      const connection = await NativeConnection.connect({ address, plugins: ofConnection });
+      const taskQueue = `host-${randomUUID()}`;
+      const created = Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins: ofWorker });
+      const error = await created.catch((caught: unknown) => caught);
+      expect(error).toMatchObject({ name: 'SettingsError', message: expect.stringContaining(`options (${name})`) });
+      expect(error).toMatchObject({ message: expect.stringMatching(/A Worker takes one.*createRivyaWorkers/) });
+      expect(error).not.toMatchObject({ message: expect.stringContaining('rvya_sk') });
+      await connection.close();
+    }
+  });
+
+  test('two plugins of one object that was changed in between', () => {
+    const shared = { ...options, taskQueue: 'media' };
+    const first = new RivyaPlugin(shared);
+    shared.taskQueue = 'video';
+    const plugins = [first, new RivyaPlugin(shared)];
+    const configured = () =>
+      first.configureWorker({ connection: { plugins: [] } as never, taskQueue: 'queue', plugins });
+    expect(configured).toThrow(/taskQueue.*A Worker takes one/);
   });
 
   test('an Activity of one of our names, from the user or from a plugin that comes later', async () => {

@@ -91,15 +91,18 @@ async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Opti
     if (stack.uiUrl !== null) say(`Temporal UI: ${stack.uiUrl}`);
     if (real) say(`RIVYA_API_KEY is set: generations go to ${settings.baseUrl} and cost credits.`);
     if (memory) say('--memory: nothing is kept. Workflows that run are gone at the end, also with a paid task.');
+    // With --port 0, or where 7233 was taken, this is not where others look by themselves.
+    const named = stack.namespace === 'default' ? '' : ` TEMPORAL_NAMESPACE=${stack.namespace}`;
+    const temporal = `TEMPORAL_ADDRESS=${stack.address}${named}`;
     if (emulatorUrl !== null) {
       const { EMULATOR_API_KEY } = await import('../../emulator/index.js');
       const { host } = new URL(emulatorUrl);
       const store = settings.store === null ? '' : ` RIVYA_STORE=${anywhere(settings.store.address)}`;
       say(
-        `For Workers of your own: export RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}${store}`,
+        `For Workers of your own: export ${temporal} RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}${store}`,
       );
     }
-    if (directory !== dataDirectory()) say(`In other terminals: export TEMPORAL_ADDRESS=${stack.address}`);
+    if (directory !== dataDirectory()) say(`In other terminals: export ${temporal}`);
     say('In another terminal: rivya-temporal generate --model z-image --prompt "a red fox in the snow"');
     say('Ctrl-C ends it.');
     await Promise.race([whenAborted(interrupted), stack.done]);

@@ -3,18 +3,15 @@ import { GenerationClient, GenerationError, type GenerationResult } from 'rivya-
 import { createApiActivities, type RivyaActivities } from 'rivya-temporal/activities';
 import { createRivyaClient, type RivyaClient } from 'rivya-temporal/api';
 import { createTestEnvironment, fakeActivities, type Ledger } from 'rivya-temporal/testing';
+import { createRivyaWorkers, type RivyaOptions } from 'rivya-temporal/worker';
 import type { portrait } from './workflows.js';
 
 const [, , workflowsPath = '', taskQueue = ''] = process.argv;
 
 // Types arrive as themselves: with `any` in their place these lines would not compile.
 type IsAny<T> = 0 extends 1 & T ? true : false;
-const typed: [IsAny<RivyaActivities>, IsAny<RivyaClient>, IsAny<Ledger>, IsAny<GenerationResult>] = [
-  false,
-  false,
-  false,
-  false,
-];
+const typed: [IsAny<RivyaActivities>, IsAny<RivyaClient>, IsAny<Ledger>, IsAny<GenerationResult>, IsAny<RivyaOptions>] =
+  [false, false, false, false, false];
 
 async function main(): Promise<void> {
   const env = await createTestEnvironment({ workflowsPath, taskQueue });
@@ -30,9 +27,8 @@ async function main(): Promise<void> {
       }),
     ]);
     const ledger: Ledger = await env.emulator.ledger();
-    const loaded = [GenerationError, createApiActivities, createRivyaClient, fakeActivities].every(
-      (value) => typeof value === 'function',
-    );
+    const values = [GenerationError, createApiActivities, createRivyaClient, fakeActivities, createRivyaWorkers];
+    const loaded = values.every((value) => typeof value === 'function');
     const { status, files } = result;
     const summary = { status, files: files.length, link, paidTasks: ledger.paidTasks, loaded, typed };
     console.log(JSON.stringify({ node: process.version, ...summary }));
