@@ -158,8 +158,8 @@ export function neverAccepted(
 ): ApplicationFailure {
   const { httpStatus = null, requestId = null } = end.details;
   // No attempt told how it ended: none began, or somebody has wiped what the last one had told.
-  const known = end.code === 'timeout' ? 'As far as Temporal knows, this' : 'This';
-  const nothing = `${known} run ${paid === 'task' ? 'made no task' : 'got no answer'} and paid nothing.`;
+  const subject = end.code === 'timeout' ? 'As far as Temporal knows, this' : 'This';
+  const nothing = `${subject} run ${paid === 'task' ? 'made no task' : 'got no answer'} and paid nothing.`;
   return failure(
     FAILURE.DeadlinePassed,
     `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskAccepted ? '' : ` ${nothing}`}`,
