@@ -6,14 +6,20 @@ import { expect, test } from 'vitest';
 import { memoOf } from '../../src/client.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
-import { runCommand } from './command.js';
+import { runCommand, type Finished } from './command.js';
 
-async function recover({ temporalEnv }: Harness): Promise<{ text: string; steps: unknown[]; generations: unknown[] }> {
+function run({ temporalEnv }: Harness, ...args: string[]): Promise<Finished> {
   const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-recover-'));
-  const env = { ...temporalEnv, XDG_DATA_HOME: cwd };
+  return runCommand(args, { cwd, env: { ...temporalEnv, XDG_DATA_HOME: cwd } });
+}
+
+async function recover(
+  harness: Harness,
+  ...args: string[]
+): Promise<{ text: string; steps: unknown[]; generations: unknown[] }> {
   const [json, people] = await Promise.all([
-    runCommand(['recover', '--json'], { cwd, env }),
-    runCommand(['recover'], { cwd, env }),
+    run(harness, 'recover', '--json', ...args),
+    run(harness, 'recover', ...args),
   ]);
   return { ...(JSON.parse(json.stdout) as { steps: unknown[]; generations: unknown[] }), text: people.stdout };
 }
@@ -45,4 +51,34 @@ test.concurrent('a step whose failure a Workflow of your own has caught, so that
   const { steps, text } = await recover(harness);
   expect(steps).toMatchObject([{ workflowId: 'caught', ended: 'completed', step: 'late', taskId }]);
   expect(text).toMatch(/temporal workflow reset/);
+});
+
+test.concurrent('no step whose task a person named, and which delivered it', async () => {
+  await using harness = await startHarness({
+    env: { RIVYA_STORE: '' },
+    emulator: {
+      faults: [
+        { on: 'create', times: 1, do: { kind: 'dropAfter' } },
+        { on: 'create', do: { kind: 'error', code: 'validation_failed' } },
+      ],
+    },
+  });
+  const { taskQueue, temporal, emulator } = harness;
+  const args = [{ model: 'z-image', prompt: 'lost', options: { taskQueue } }, false];
+  const workflow = await temporal.workflow.start('oneStep', { workflowId: 'named', taskQueue, args });
+  await until(() => emulator.requests().filter(({ method }) => method === 'POST').length === 2);
+  const [taskId] = Object.keys((await emulator.ledger()).tasks);
+  // The Workflow is told of the second answer a moment later.
+  const resume = (): Promise<boolean> =>
+    workflow.executeUpdate('rivyaResume', { args: [{ step: 'only', taskId }] }).then(
+      () => true,
+      () => false,
+    );
+  await until(resume);
+  await workflow.result();
+  await until(async () => (await temporal.workflow.count("ExecutionStatus = 'Completed'")).count === 1);
+  expect(await recover(harness)).toMatchObject({ steps: [], generations: [] });
+  const { stdout } = await run(harness, 'charges', '--from', 'temporal', '--json');
+  const generations = [{ workflowId: 'named', flags: [], tasks: [{ taskId, settled: true }] }];
+  expect(JSON.parse(stdout)).toMatchObject({ totals: { tasks: 1 }, generations });
 });

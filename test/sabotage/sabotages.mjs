@@ -793,4 +793,14 @@ export const SABOTAGES = [
       name: 'a fence is encoded for the Activity that it belongs to, as the SDK decodes it for the next attempt',
     },
   },
+  {
+    name: 'named-task-forgotten',
+    breaks: 'The task that a person named for a step is known when the step is run again.',
+    file: 'activities/history.ts',
+    replace: ['submits[index] = { ...submit, result: { task }, open: null };', 'submits[index] = submit;'],
+    test: {
+      file: 'test/workflow/remembered.test.ts',
+      name: 'where only Temporal remembers > the task that a person named for a step is the answer when the step is run again in the same run',
+    },
+  },
 ];
