@@ -803,4 +803,21 @@ export const SABOTAGES = [
       name: 'where only Temporal remembers > the task that a person named for a step is the answer when the step is run again in the same run',
     },
   },
+  {
+    name: 'only-the-latest-take',
+    breaks: 'A paid task of an earlier take is told also when a later take has ended.',
+    file: 'src/cli/ended.ts',
+    replace: ['if (past.take !== null) takes.set', 'if (past.take === current?.take) takes.set'],
+    test: { file: 'test/cli/recover-more.test.ts', name: 'the task of an earlier take before one whose task failed' },
+  },
+  {
+    name: 'a-failed-task-hides-others',
+    breaks: 'A task that failed does not end the look at the others of its take.',
+    file: 'src/cli/recovery.ts',
+    replace: ["open.kind === 'task' ? !settled.has(nameOf(fact))", "open.kind === 'task' ? settled.size === 0"],
+    test: {
+      file: 'test/cli/recovery.test.ts',
+      name: 'each task is judged by itself: a task, although a run that took up another one has seen that fail',
+    },
+  },
 ];
