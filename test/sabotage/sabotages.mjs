@@ -820,4 +820,14 @@ export const SABOTAGES = [
       name: 'each task is judged by itself: a task, although a run that took up another one has seen that fail',
     },
   },
+  {
+    name: 'attempt-from-the-memo',
+    breaks: 'A second attempt that only the history knows raises no alarm of a double payment.',
+    file: 'src/cli/charges-sources.ts',
+    replace: ['} = identity ?? unnamed;', '} = unnamed;'],
+    test: {
+      file: 'test/cli/charges-cut-off.test.ts',
+      name: 'a second attempt that only the history knows is not a first one that was paid twice',
+    },
+  },
 ];

@@ -200,7 +200,7 @@ function tell(report: Report): void {
   }
   if (unreadGenerations.length > 0)
     say(
-      `Not read, under a codec that this command does not have, so they may have left paid tasks behind: ${unreadGenerations.length} generations (--json names them). Look at them in the Temporal UI with your codec server.`,
+      `Not read, under a codec that this command does not have, so they may have left paid tasks behind: ${unreadGenerations.length} generation(s) (--json names them). Look at them in the Temporal UI with your codec server.`,
     );
   if (unread > 0)
     say(`Not read, of more than ${READABLE_EVENTS} events or under a codec: ${unread} of your own Workflows.`);
