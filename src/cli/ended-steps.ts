@@ -1,8 +1,9 @@
 import type { PastSubmit } from '../../activities/index.js';
 import type { TaskSnapshot } from '../contract/index.js';
 import type { Temporal } from './context.js';
-import { describe, ENDED } from './ended.js';
+import { ENDED } from './ended.js';
 import { ownRuns, ownRunsOf } from './own-runs.js';
+import { readable } from './runs.js';
 
 // A Workflow may have caught the failure of a step, or have stopped waiting for it, and have completed or continued as
 // new.
@@ -58,8 +59,9 @@ export async function openSteps(
     const open = openIn(known);
     if (open.length === 0) continue;
     // It may run again, or have its result by now.
-    const latest = await describe(temporal, workflowId);
-    const ended = latest === null ? undefined : CLOSED[latest.status.name as keyof typeof CLOSED];
+    const latest = await readable(() => client.workflow.getHandle(workflowId).describe());
+    if (latest === null) unread += 1;
+    const ended = latest == null ? undefined : CLOSED[latest.status.name as keyof typeof CLOSED];
     if (ended !== undefined) steps.push(...open.map((step) => ({ workflowId, ended, ...step })));
   }
   return { steps, unread };

@@ -1,5 +1,6 @@
 import {
   WorkflowNotFoundError,
+  type Client,
   type WorkflowExecutionDescription,
   type WorkflowExecutionInfo,
 } from '@temporalio/client';
@@ -8,7 +9,7 @@ import { memoOf } from '../client.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../contract/index.js';
 import type { Receipts } from '../storage/index.js';
 import type { Temporal } from './context.js';
-import { openOf, openTask, type LastSubmit, type Open, type PastGeneration } from './recovery.js';
+import { GOES_ON, openOf, openTask, type LastSubmit, type Open, type PastGeneration } from './recovery.js';
 import { idOf, infoOf, runsOf, type RawRun } from './runs.js';
 
 // A run that continued as new, or that a reset ended, is not the last of its ID; one that completed has its result.
@@ -59,27 +60,24 @@ export async function leftOpen(
   const { client } = temporal;
   const latest = await describe(temporal, workflowId);
   if (latest === null) return [];
+  const ours = latest.type === WORKFLOW_TYPE;
   // A run that was not chosen may have the result of one that was.
-  const runs = (await runsOf(client, workflowId, OURS)) ?? listed;
-  const others = runs.filter(({ execution }) => execution?.runId !== latest.runId);
-  const takes = new Map<number, PastGeneration[]>();
-  let current: { take: number; ended: string | null } | null = null;
-  if (latest.type === WORKFLOW_TYPE) {
-    const past = await pastOf(temporal, latest, latest.status.name);
-    current = { take: past.take ?? (await takeOfInput(temporal, latest)), ended: await endOf(temporal, latest) };
-    takes.set(current.take, [past]);
-  }
+  const raws = (await runsOf(client, workflowId, OURS)) ?? listed;
+  const others = raws.filter(({ execution }) => execution?.runId !== latest.runId);
   const infos = await Promise.all(others.map((raw) => infoOf(client, raw)));
-  for (const run of infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime())) {
+  const earlier = infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime());
+  const takes = new Map<number, PastGeneration[]>();
+  for (const run of [...(ours ? [latest] : []), ...earlier]) {
     // The list trails the truth: a run that is not the latest has ended.
-    const status = run.status.name === 'RUNNING' ? 'TERMINATED' : run.status.name;
-    const past = await pastOf(temporal, run, status);
-    // One that came to nothing knows nothing.
-    if (past.take !== null) takes.set(past.take, [...(takes.get(past.take) ?? []), past]);
+    const status = run !== latest && GOES_ON.has(run.status.name) ? 'TERMINATED' : run.status.name;
+    const { take, ...past } = await pastOf(temporal, run, status);
+    takes.set(take, [...(takes.get(take) ?? []), past]);
   }
+  // The take of the latest run is the one that its Workflow ID stands for.
+  const current = ours ? [...takes.keys()][0] : undefined;
   const found: Found[] = [];
   for (const [take, ofTake] of takes) {
-    let { ended } = take === current?.take ? current : { ended: null };
+    let ended = take === current ? await endOf(temporal, latest) : null;
     for (const open of await withReceipts(openOf(ofTake), receipts)) {
       const again = ended !== null && open.kind === 'task';
       const input = again ? await startInput(client, { workflowId, runId: open.runId }) : null;
@@ -92,17 +90,19 @@ export async function leftOpen(
   return found;
 }
 
-/** What a run knows; `take` is null for one that ended before it knew anything. */
+/** What a run knows, and of which take. */
 async function pastOf(
   { client }: Pick<Temporal, 'client'>,
   run: Omit<WorkflowExecutionInfo, 'raw'>,
   status: string,
-): Promise<PastGeneration & { readonly take: number | null }> {
+): Promise<PastGeneration & { readonly take: number }> {
   const { runId } = run;
   const memo = memoOf(run);
   // A run that saw its end coming told all in its memo.
   const past = CUT_OFF.has(status) ? await readRun(client, run) : null;
-  const take = memo === null ? (past?.submits.at(-1)?.identity?.take ?? null) : (memo.take ?? 1);
+  // One that was ended at once tells its take in its input only.
+  const told = memo?.take ?? past?.submits.at(-1)?.identity?.take;
+  const take = told ?? (await takeOfInput(client, run));
   return { runId, status, memo, submit: past && lastSubmit(past), take };
 }
 
@@ -121,10 +121,7 @@ function lastSubmit({ submits, checked }: PastRun): LastSubmit | null {
   return { idempotencyKey, firstKey, task, answered: open === null };
 }
 
-async function takeOfInput(
-  { client }: Pick<Temporal, 'client'>,
-  run: Omit<WorkflowExecutionInfo, 'raw'>,
-): Promise<number> {
+async function takeOfInput(client: Client, run: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>): Promise<number> {
   const input = (await startInput(client, run)) as Partial<GenerateMediaInput> | null;
   return typeof input?.take === 'number' ? input.take : 1;
 }
@@ -144,7 +141,7 @@ async function withReceipts(open: readonly Open[], receipts: Receipts | null): P
 }
 
 /** The latest run of an ID, or null where the Service knows none. */
-export async function describe(
+async function describe(
   { client }: Pick<Temporal, 'client'>,
   workflowId: string,
 ): Promise<WorkflowExecutionDescription | null> {

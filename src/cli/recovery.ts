@@ -1,5 +1,8 @@
 import type { GenerationMemo, TaskSnapshot } from '../contract/index.js';
 
+/** States of a run that has not ended. */
+export const GOES_ON: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED']);
+
 /** A run of a generation, as far as its memo and its history tell. */
 export interface PastGeneration {
   readonly runId: string;
@@ -58,7 +61,7 @@ interface Fact {
  */
 export function openOf(runs: readonly PastGeneration[]): Open[] {
   // It waits for its task, or asks for it under the same key.
-  if (runs.some(({ status }) => status === 'RUNNING')) return [];
+  if (runs.some(({ status }) => GOES_ON.has(status))) return [];
   const delivered = runs.some(({ status }) => status === 'COMPLETED');
   const facts = runs.flatMap(factsOf);
   const answered = new Set(

@@ -126,6 +126,7 @@ test.each<[string, PastGeneration[], object[]]>([
     [],
   ],
   ['nothing: a run of it goes on', [run(null, { status: 'RUNNING' }), run(waiting)], []],
+  ['nothing: a run of it is paused', [run(null, { status: 'PAUSED' }), run(waiting)], []],
   [
     'nothing unanswered: the task was found and delivered by its ID',
     [

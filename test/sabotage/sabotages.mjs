@@ -807,7 +807,7 @@ export const SABOTAGES = [
     name: 'only-the-latest-take',
     breaks: 'A paid task of an earlier take is told also when a later take has ended.',
     file: 'src/cli/ended.ts',
-    replace: ['if (past.take !== null) takes.set', 'if (past.take === current?.take) takes.set'],
+    replace: ['    takes.set(take,', '    if (takes.size === 0 || takes.has(take)) takes.set(take,'],
     test: { file: 'test/cli/recover-more.test.ts', name: 'the task of an earlier take before one whose task failed' },
   },
   {
