@@ -4,6 +4,7 @@ import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-w
 import {
   UNKNOWN_FINGERPRINT,
   type ChatReply,
+  type CheckInput,
   type CheckResult,
   type FailureDetails,
   type Fence,
@@ -82,7 +83,10 @@ export async function readRun(
     const completed = end?.activityTaskCompletedEventAttributes;
     if (activityType?.name === CHECK) {
       const task = (await decode<CheckResult>(decoder, completed?.result?.payloads))?.task;
-      if (task !== undefined) checked.set(task.taskId, task);
+      if (task !== undefined) {
+        checked.set(task.taskId, task);
+        answerNamed(submits, await decode<CheckInput>(decoder, scheduled.input?.payloads), task);
+      }
     }
     if (activityType?.name === STORE && completed != null) {
       const of = await decode<StoreInput>(decoder, scheduled.input?.payloads);
@@ -104,6 +108,18 @@ export async function readRun(
   }
   const failure = events.at(-1)?.workflowExecutionFailedEventAttributes?.failure?.applicationFailureInfo?.type ?? null;
   return { failure, submits, checked, stored };
+}
+
+/** A person named the task of a submit that got no answer, and nothing spoke against it: then it is the answer. */
+function answerNamed(submits: PastSubmit[], check: CheckInput | null, task: TaskSnapshot): void {
+  // The first look at a task that is named decides nothing yet.
+  if (check?.claimedFor === undefined || check.claimsAgain === true) return;
+  for (const [index, submit] of submits.entries()) {
+    const { firstKey, result, identity } = submit;
+    // The Workflow refuses a task of another model.
+    if (firstKey !== check.claimedFor || result !== null || identity?.model !== task.model) continue;
+    submits[index] = { ...submit, result: { task }, open: null };
+  }
 }
 
 /** Runs as the Service lists them. The client's own list fails where it cannot decode the memo of one of them. */

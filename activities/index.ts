@@ -9,7 +9,7 @@ import { rivyaSubmit } from './submit.js';
 import { rivyaUpload } from './upload.js';
 
 export { CUT_OFF, rawRuns, readRun, startInput, type PastRun, type PastSubmit } from './history.js';
-export { READABLE_EVENTS } from './recall.js';
+export { queryFor, READABLE_EVENTS, RUNS } from './recall.js';
 export type { ActivityDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
 export type { RivyaActivities } from '../src/contract/index.js';
 

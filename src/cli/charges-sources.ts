@@ -1,5 +1,5 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { CUT_OFF, readRun, startInput } from '../../activities/index.js';
+import { CUT_OFF, rawRuns, readRun, startInput, type PastRun } from '../../activities/index.js';
 import { memoOf } from '../client.js';
 import {
   WORKFLOW_TYPE,
@@ -11,6 +11,7 @@ import {
 import type { ChatReceipt, KeyReceipts, Receipts, TaskReceipt } from '../storage/index.js';
 import type { KeyRecord, PaidTask } from './charges.js';
 import type { Temporal } from './context.js';
+import { infoOf, readable } from './runs.js';
 
 /** What the receipts of a store say. */
 export async function recordsOfReceipts(receipts: Receipts): Promise<KeyRecord[]> {
@@ -61,51 +62,74 @@ export function paidTask(task: Seen, knownSince: string): PaidTask {
   return { taskId, status, reservedCredits, finalCredits, createdAt: written, simulated };
 }
 
-/** What the runs of generations say in their memos, and when the oldest of them began. */
+/**
+ * What the runs of generations say in their memos, and of those that were cut off also in their histories.
+ * @returns `oldest`: when the first of them began, or null. `unread`: how many could not be read.
+ */
 export async function recordsOfTemporal({
   client,
   namespace,
-}: Pick<Temporal, 'client' | 'namespace'>): Promise<{ records: KeyRecord[]; oldest: string | null }> {
+}: Pick<Temporal, 'client' | 'namespace'>): Promise<{ records: KeyRecord[]; oldest: string | null; unread: number }> {
   const records: KeyRecord[] = [];
   let oldest: string | null = null;
-  for await (const run of client.workflow.list({ query: `WorkflowType = '${WORKFLOW_TYPE}'` })) {
+  let unread = 0;
+  for await (const raw of rawRuns(client, `WorkflowType = '${WORKFLOW_TYPE}'`)) {
+    const run = await readable(() => infoOf(client, raw));
+    if (run == null) {
+      unread += 1;
+      continue;
+    }
+    const { workflowId } = run;
     const startedAt = run.startTime.toISOString();
     if (oldest === null || startedAt < oldest) oldest = startedAt;
     const memo = memoOf(run);
     if (memo !== null) records.push(...ofMemo(memo, run, namespace));
     if (!CUT_OFF.has(run.status.name)) continue;
-    const { submits } = await readRun(client, run);
-    const last = submits.at(-1);
-    const fence = last?.open ?? null;
-    const task = last?.result?.task ?? null;
-    if (last === undefined || (fence === null && task === null)) continue;
-    // It has a memo only if it came to an answer before.
-    const facts = memo ?? ((await startInput(client, run)) as Partial<GenerateMediaInput>);
-    const identity = { ...identityOf(facts, run, namespace), idempotencyKey: last.idempotencyKey };
-    const tasks = task === null ? [] : [{ ...task, createdAt: startedAt, simulated: task.simulated }];
-    records.push({
-      ...identity,
-      tasks,
-      unansweredSince: fence === null ? null : iso(fence.firstPostedAt),
-      riskReason: null,
+    // What it learned last may not have come to its memo.
+    const past = await readable(async () => {
+      const { submits, checked } = await readRun(client, run);
+      // Before there were receipts, a submit did not say whose it was: of the last one the memo or the input tells.
+      const [last] = submits.slice(-1);
+      const facts = memo ?? ((await startInput(client, run)) as Partial<GenerateMediaInput> | null) ?? {};
+      const known = submits.filter((submit) => submit === last || submit.identity !== null);
+      return ofSubmits({ submits: known, checked }, { namespace, workflowId, startedAt }, wholeOf(facts));
     });
+    if (past === null) unread += 1;
+    records.push(...(past ?? []));
   }
-  return { records, oldest };
+  return { records, oldest, unread };
 }
 
-type Identity = Pick<KeyRecord, 'namespace' | 'workflowId' | 'step' | 'take' | 'attempt' | 'model' | 'labels'>;
+type Whole = Pick<KeyRecord, 'step' | 'take' | 'attempt' | 'model' | 'labels'>;
 
-function identityOf(
-  // A run of an earlier version did not write every field.
-  { take, attempt, model = '', labels }: Partial<Pick<GenerationMemo, 'take' | 'attempt' | 'model' | 'labels'>>,
-  { workflowId }: WorkflowExecutionInfo,
-  namespace: string,
-): Identity {
-  return { namespace, workflowId, step: null, take: take ?? 1, attempt: attempt ?? 1, model, labels: labels ?? {} };
+/** Whose a submit is that does not say it itself. A run of an earlier version did not write every field. */
+export function wholeOf({
+  take,
+  attempt,
+  model,
+  labels,
+}: Partial<Pick<GenerationMemo, 'take' | 'attempt' | 'model' | 'labels'>>): Whole {
+  return { step: null, take: take ?? 1, attempt: attempt ?? 1, model: model ?? '', labels: labels ?? {} };
+}
+
+/** What the history of a run tells of each submit. */
+export function ofSubmits(
+  { submits, checked }: Pick<PastRun, 'submits' | 'checked'>,
+  { startedAt, ...run }: { namespace: string; workflowId: string; startedAt: string },
+  unnamed: Whole,
+): KeyRecord[] {
+  return submits.map(({ identity, idempotencyKey, result, open, riskReason }): KeyRecord => {
+    const { step, take, attempt, model, labels } = identity ?? unnamed;
+    const submitted = result?.answer === undefined ? result?.task : ofAnswer(result.answer, idempotencyKey);
+    const last = submitted && (checked.get(submitted.taskId) ?? submitted);
+    const tasks = last === undefined ? [] : [paidTask(last, startedAt)];
+    const unansweredSince = open === null ? null : iso(open.firstPostedAt);
+    return { ...run, step, take, attempt, model, labels, idempotencyKey, tasks, unansweredSince, riskReason };
+  });
 }
 
 function ofMemo(memo: GenerationMemo, run: WorkflowExecutionInfo, namespace: string): KeyRecord[] {
-  const identity = identityOf(memo, run, namespace);
+  const identity = { namespace, workflowId: run.workflowId, ...wholeOf(memo) };
   const { idempotencyKey, taskId, status, reservedCredits, finalCredits } = memo;
   const createdAt = run.startTime.toISOString();
   const nothing = { tasks: [], unansweredSince: null, riskReason: null };

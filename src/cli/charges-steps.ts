@@ -1,6 +1,5 @@
-import type { PastRun } from '../../activities/index.js';
 import type { KeyRecord } from './charges.js';
-import { ofAnswer, paidTask } from './charges-sources.js';
+import { ofSubmits, wholeOf } from './charges-sources.js';
 import type { Temporal } from './context.js';
 import { ownRuns } from './own-runs.js';
 
@@ -19,33 +18,10 @@ export async function recordsOfSteps(
   const recent = since === undefined ? '' : `ExecutionStatus = 'Running' OR CloseTime >= '${since}'`;
   for await (const { workflowId, startedAt, past } of ownRuns(client, recent)) {
     if (past === null) unread += 1;
-    const steps = past === null ? [] : ofSteps(past, { namespace, workflowId, startedAt });
+    // Steps of versions from before there were receipts say no more than their key.
+    const steps = past === null ? [] : ofSubmits(past, { namespace, workflowId, startedAt }, wholeOf({}));
     records.push(...steps);
     if (steps.length > 0 && (oldest === null || startedAt < oldest)) oldest = startedAt;
   }
   return { records, oldest, unread };
-}
-
-function ofSteps(
-  { submits, checked }: PastRun,
-  { startedAt, ...run }: { namespace: string; workflowId: string; startedAt: string },
-): KeyRecord[] {
-  return submits.map(({ identity, idempotencyKey, result, open, riskReason }): KeyRecord => {
-    // Steps of versions from before there were receipts say no more than their key.
-    const { step = null, take = 1, attempt = 1, model = '', labels = {} } = identity ?? {};
-    const submitted = result?.answer === undefined ? result?.task : ofAnswer(result.answer, idempotencyKey);
-    const last = submitted && (checked.get(submitted.taskId) ?? submitted);
-    return {
-      ...run,
-      step,
-      take,
-      attempt,
-      model,
-      labels,
-      idempotencyKey,
-      tasks: last === undefined ? [] : [paidTask(last, startedAt)],
-      unansweredSince: open === null ? null : new Date(open.firstPostedAt).toISOString(),
-      riskReason,
-    };
-  });
 }

@@ -44,25 +44,35 @@ export async function openTemporal(settings: Settings, taskQueue?: string): Prom
 }
 
 /** The API by the settings, or the emulator of the `dev` of this machine where they name neither key nor address. */
-export async function openApi(env: NodeJS.ProcessEnv = process.env): Promise<{ api: RivyaClient; baseUrl: string }> {
+export async function openApi(
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<{ api: RivyaClient; baseUrl: string; ofDev: boolean }> {
   const settings = readSettings(env);
   const emulator = await localEmulator(settings, env);
   if (emulator !== null) {
     const { EMULATOR_API_KEY } = await import('../emulator/index.js');
-    return { api: createRivyaClient({ baseUrl: emulator, keys: staticKey(EMULATOR_API_KEY) }), baseUrl: emulator };
+    const api = createRivyaClient({ baseUrl: emulator, keys: staticKey(EMULATOR_API_KEY) });
+    return { api, baseUrl: emulator, ofDev: true };
   }
   const { baseUrl } = settings;
-  return { api: createRivyaClient({ baseUrl, keys: settings.keys ?? staticKey('') }), baseUrl };
+  return { api: createRivyaClient({ baseUrl, keys: settings.keys ?? staticKey('') }), baseUrl, ofDev: false };
 }
 
-/** The receipts in the store of the settings, or of the `dev` of this machine; null where there is no store. */
+/** The store of the settings, or that of the `dev` of this machine; null where there is none. */
+export async function findStore(settings: Settings): Promise<{ store: Store; ofDev: boolean } | null> {
+  if (settings.store !== null) return { store: settings.store, ofDev: false };
+  const address = (await localSession())?.store ?? null;
+  return address === null ? null : { store: openStore(address), ofDev: true };
+}
+
+/** The receipts in that store; null where there is none. */
 export async function openReceipts(
   settings: Settings,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<{ receipts: Receipts; store: Store; baseUrl: string } | null> {
-  const address = settings.store === null ? ((await localSession())?.store ?? null) : null;
-  const store = address === null ? settings.store : openStore(address);
-  if (store === null) return null;
+  const found = await findStore(settings);
+  if (found === null) return null;
+  const { store } = found;
   const baseUrl = (await localEmulator(settings, env)) ?? settings.baseUrl;
   return { receipts: new Receipts(store, baseUrl), store, baseUrl };
 }

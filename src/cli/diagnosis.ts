@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { readSettings, type Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
-import { localSession, openApi, openTemporal, type Temporal } from './context.js';
+import { findStore, localSession, openApi, openTemporal, type Temporal } from './context.js';
 import { judge } from './errors.js';
 
 export interface Finding {
@@ -130,7 +130,7 @@ export async function pollers(
 async function* theApi(settings: Settings): AsyncGenerator<Finding> {
   let serverTime: number | null = null;
   try {
-    const { api, baseUrl } = await openApi();
+    const { api, baseUrl, ofDev } = await openApi();
     const models = await api.listModels();
     serverTime = models.serverTime;
     yield ok('API', `${baseUrl}${models.simulated ? ' (emulator)' : ''}, ${models.models.length} models`);
@@ -140,7 +140,10 @@ async function* theApi(settings: Settings): AsyncGenerator<Finding> {
       const { currentCredits } = await api.getCredits();
       yield currentCredits === 0
         ? { name: 'API key', level: 'warn', says: 'works, but the account has no credits; add some' }
-        : ok('API key', `works, ${currentCredits ?? 'an unknown number of'} credits`);
+        : ok(
+            'API key',
+            `works, ${currentCredits ?? 'an unknown number of'} credits${ofDev ? '; that of the emulator of "dev", as none is set here' : ''}`,
+          );
     }
   } catch (error) {
     yield failed(serverTime === null ? 'API' : 'API key', error);
@@ -157,15 +160,17 @@ async function* theApi(settings: Settings): AsyncGenerator<Finding> {
     : ok('clock', "agrees with the API's");
 }
 
-async function store({ store: target }: Settings): Promise<Finding> {
-  if (target === null)
+async function store(settings: Settings): Promise<Finding> {
+  const found = await findStore(settings);
+  if (found === null)
     return ok(
       'store',
       'none here: on a Worker of these settings results stay links, which expire. Set RIVYA_STORE to keep files',
     );
   try {
-    await target.probe();
-    return ok('store', `${target.address} can be written`);
+    await found.store.probe();
+    const whose = found.ofDev ? '; that of "dev", as none is set here' : '';
+    return ok('store', `${found.store.address} can be written${whose}`);
   } catch (error) {
     return { ...failed('store', error), status: 2 };
   }

@@ -1,12 +1,14 @@
 import type { PastSubmit } from '../../activities/index.js';
 import type { TaskSnapshot } from '../contract/index.js';
 import type { Temporal } from './context.js';
-import { describe, ENDED } from './ended.js';
-import { ownRuns } from './own-runs.js';
+import { ENDED } from './ended.js';
+import { ownRuns, ownRunsOf } from './own-runs.js';
+import { readable } from './runs.js';
 
-// A Workflow may have caught the failure of a step, or have stopped waiting for it, and have completed.
+// A Workflow may have caught the failure of a step, or have stopped waiting for it, and have completed or continued as
+// new.
 const CLOSED = { ...ENDED, COMPLETED: 'completed' } as const;
-const IN_CLOSED = `ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed', 'Completed')`;
+const IN_CLOSED = `ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed', 'Completed', 'ContinuedAsNew')`;
 
 /** A paid step of a Workflow of yours that ended before the step did. */
 export interface OpenStep {
@@ -30,7 +32,7 @@ interface Known {
 
 /**
  * Steps that ended Workflows have left behind: a task that nobody waits for, or a submit that nobody answered.
- * @param query - A visibility query that narrows the Workflows.
+ * @param query - A visibility query that chooses the Workflow IDs.
  */
 export async function openSteps(
   temporal: Temporal,
@@ -38,10 +40,9 @@ export async function openSteps(
 ): Promise<{ steps: OpenStep[]; unread: number }> {
   const found = new Map<string, Known>();
   let unread = 0;
-  for await (const { workflowId, past } of ownRuns(
-    temporal.client,
-    query === undefined ? IN_CLOSED : `${IN_CLOSED} AND (${query})`,
-  )) {
+  const { client } = temporal;
+  const runs = query === undefined ? ownRuns(client, IN_CLOSED) : ownRunsOf(client, IN_CLOSED, query);
+  for await (const { workflowId, past } of runs) {
     if (past === null) unread += 1;
     if (past === null || past.submits.length === 0) continue;
     const known: Known = found.get(workflowId) ?? { submits: [], checked: new Map(), stored: new Set() };
@@ -58,8 +59,9 @@ export async function openSteps(
     const open = openIn(known);
     if (open.length === 0) continue;
     // It may run again, or have its result by now.
-    const latest = await describe(temporal, workflowId);
-    const ended = latest === null ? undefined : CLOSED[latest.status.name as keyof typeof CLOSED];
+    const latest = await readable(() => client.workflow.getHandle(workflowId).describe());
+    if (latest === null) unread += 1;
+    const ended = latest == null ? undefined : CLOSED[latest.status.name as keyof typeof CLOSED];
     if (ended !== undefined) steps.push(...open.map((step) => ({ workflowId, ended, ...step })));
   }
   return { steps, unread };

@@ -1,14 +1,16 @@
-import { isGrpcServiceError, WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
-import { readRun, startInput, type PastRun } from '../../activities/index.js';
+import {
+  WorkflowNotFoundError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowExecutionInfo,
+} from '@temporalio/client';
+import { CUT_OFF, rawRuns, readRun, startInput, type PastRun } from '../../activities/index.js';
 import { memoOf } from '../client.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../contract/index.js';
 import type { Receipts } from '../storage/index.js';
 import type { Temporal } from './context.js';
-import { UsageError } from './errors.js';
-import { openOf, openTask, type EndedRun, type LastSubmit, type Open } from './recovery.js';
-
-// gRPC status by which the Service refuses a query.
-const REFUSED_QUERY = new Set([3]);
+import { GOES_ON, openOf, openTask, type LastSubmit, type Open, type PastGeneration } from './recovery.js';
+import { idOf, infoOf, runsOf, type RawRun } from './runs.js';
 
 // A run that continued as new, or that a reset ended, is not the last of its ID; one that completed has its result.
 export const ENDED = {
@@ -17,95 +19,132 @@ export const ENDED = {
   CANCELLED: 'cancelled',
   FAILED: 'failed',
 } as const;
-const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
+const OURS = `WorkflowType = '${WORKFLOW_TYPE}'`;
+const QUERY = `${OURS} AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
 
-/** A generation that ended and left something open. */
+/** Something that a generation left open when it ended. */
 export interface Found {
   readonly workflowId: string;
   readonly ended: string;
   readonly open: Open;
-  /** Of the run that knows of it. */
-  readonly input: GenerateMediaInput;
-  readonly taskQueue: string;
-  /** Its Workflow ID has gone on to another take, so it cannot be waited for under it. */
-  readonly ofEarlierTake?: true;
+  /** What waits for it again; null where its Workflow ID stands for something else by now. */
+  readonly start: { readonly input: GenerateMediaInput; readonly taskQueue: string } | null;
 }
 
 /**
- * Runs of generations that ended without a result, by Workflow ID, newest first.
- * @param query - A visibility query that narrows them.
- * @throws UsageError for a query that the Service does not take.
+ * Runs of generations that ended without a result, by Workflow ID.
+ * @param query - A visibility query that chooses the Workflow IDs.
  */
-export async function endedRuns({ client }: Temporal, query: string | undefined): Promise<Map<string, EndedRun[]>> {
-  const found = new Map<string, (EndedRun & { startedAt: number })[]>();
-  try {
-    for await (const run of client.workflow.list({ query: query === undefined ? QUERY : `${QUERY} AND (${query})` })) {
-      const { workflowId, runId, startTime } = run;
-      const runs = found.get(workflowId) ?? [];
-      found.set(workflowId, [...runs, { runId, memo: memoOf(run), startedAt: startTime.getTime() }]);
-    }
-  } catch (error) {
-    const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-    if (query === undefined || !isGrpcServiceError(reason) || !REFUSED_QUERY.has(reason.code)) throw error;
-    throw new UsageError(`--query: ${reason.details}. Nothing was started.`);
+export async function endedRuns(
+  { client }: Pick<Temporal, 'client'>,
+  query: string | undefined,
+): Promise<Map<string, RawRun[]>> {
+  const found = new Map<string, RawRun[]>();
+  for await (const run of rawRuns(client, query === undefined ? QUERY : `${QUERY} AND (${query})`)) {
+    found.set(idOf(run), [...(found.get(idOf(run)) ?? []), run]);
   }
-  for (const runs of found.values()) runs.sort((a, b) => b.startedAt - a.startedAt);
   return found;
 }
 
-/** What an ID left open; null when it runs again, has its result by now, or left nothing. */
+/**
+ * What an ID left open, take by take: a take that runs or has its result takes nothing away from the others.
+ * @param listed - Those of its runs that were found, for an ID that the Service cannot look up.
+ * @throws ValueError where a codec is missing.
+ */
 export async function leftOpen(
-  temporal: Temporal,
+  temporal: Pick<Temporal, 'client'>,
   workflowId: string,
-  runs: readonly EndedRun[],
+  listed: readonly RawRun[],
   receipts: Receipts | null,
-): Promise<Found | null> {
+): Promise<Found[]> {
   const { client } = temporal;
   const latest = await describe(temporal, workflowId);
-  const ended = latest === null ? undefined : ENDED[latest.status.name as keyof typeof ENDED];
-  if (latest === null || latest.type !== WORKFLOW_TYPE) return null;
-  if (ended === undefined) return ofEarlierTake(temporal, latest, runs);
-  // The list trails the truth, and a query may leave out the last run.
-  const { runId } = latest;
-  const newest = await readRun(client, { workflowId, runId });
-  const others = runs.filter((run) => run.runId !== runId);
-  let open = openOf([{ runId, memo: memoOf(latest) }, ...others], lastSubmit(newest));
-  if (open?.kind === 'unanswered' && open.firstKey !== null && receipts !== null) {
-    // A POST that outlived its Workflow still left a receipt.
-    const task = (await receipts.find(open.firstKey)).tasks.at(-1);
-    if (task !== undefined) open = openTask(open.runId, task);
+  if (latest === null) return [];
+  const ours = latest.type === WORKFLOW_TYPE;
+  // A run that was not chosen may have the result of one that was.
+  const raws = (await runsOf(client, workflowId, OURS)) ?? listed;
+  const others = raws.filter(({ execution }) => execution?.runId !== latest.runId);
+  const infos = await Promise.all(others.map((raw) => infoOf(client, raw)));
+  const earlier = infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime());
+  const takes = new Map<number, PastGeneration[]>();
+  for (const run of [...(ours ? [latest] : []), ...earlier]) {
+    // The list trails the truth: a run that is not the latest has ended.
+    const status = run !== latest && GOES_ON.has(run.status.name) ? 'TERMINATED' : run.status.name;
+    const { take, ...past } = await pastOf(temporal, run, status);
+    takes.set(take, [...(takes.get(take) ?? []), past]);
   }
-  if (open === null) return null;
-  const input = await startInput(client, { workflowId, runId: open.runId });
-  const how = newest.failure === null ? ended : `${ended} (${newest.failure})`;
-  return { workflowId, ended: how, open, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
+  // The take of the latest run is the one that its Workflow ID stands for.
+  const current = ours ? [...takes.keys()][0] : undefined;
+  const found: Found[] = [];
+  for (const [take, ofTake] of takes) {
+    let ended = take === current ? await endOf(temporal, latest) : null;
+    for (const open of await withReceipts(openOf(ofTake), receipts)) {
+      const again = ended !== null && open.kind === 'task';
+      const input = again ? await startInput(client, { workflowId, runId: open.runId }) : null;
+      const start = again ? { input: input as GenerateMediaInput, taskQueue: latest.taskQueue } : null;
+      found.push({ workflowId, ended: ended ?? `take ${take}`, open, start });
+      // An ID can wait for one task.
+      if (again) ended = null;
+    }
+  }
+  return found;
 }
 
-/** What an earlier take left behind: another one that runs or has its result does not wait for that task. */
-async function ofEarlierTake(
-  { client }: Temporal,
-  latest: WorkflowExecutionDescription,
-  runs: readonly EndedRun[],
-): Promise<Found | null> {
-  const take = memoOf(latest)?.take;
-  const others = runs.filter(({ memo }) => memo !== null && memo.take !== take);
-  const open = openOf(others, null);
-  if (open?.kind !== 'task') return null;
-  const { workflowId, taskQueue } = latest;
-  const input = (await startInput(client, { workflowId, runId: open.runId })) as GenerateMediaInput;
-  const earlier = others.find(({ runId }) => runId === open.runId)?.memo?.take ?? 1;
-  return { workflowId, ended: `take ${earlier}`, open, input, taskQueue, ofEarlierTake: true };
+/** What a run knows, and of which take. */
+async function pastOf(
+  { client }: Pick<Temporal, 'client'>,
+  run: Omit<WorkflowExecutionInfo, 'raw'>,
+  status: string,
+): Promise<PastGeneration & { readonly take: number }> {
+  const { runId } = run;
+  const memo = memoOf(run);
+  // A run that saw its end coming told all in its memo.
+  const past = CUT_OFF.has(status) ? await readRun(client, run) : null;
+  // One that was ended at once tells its take in its input only.
+  const told = memo?.take ?? past?.submits.at(-1)?.identity?.take;
+  const take = told ?? (await takeOfInput(client, run));
+  return { runId, status, memo, submit: past && lastSubmit(past), take };
 }
 
-function lastSubmit({ submits }: PastRun): LastSubmit | null {
+/** How the latest run has ended without a result, or null where it has not. */
+async function endOf({ client }: Pick<Temporal, 'client'>, run: WorkflowExecutionDescription): Promise<string | null> {
+  const ended = ENDED[run.status.name as keyof typeof ENDED] ?? null;
+  const failure = run.status.name === 'FAILED' ? (await readRun(client, run)).failure : null;
+  return failure === null ? ended : `${ended} (${failure})`;
+}
+
+function lastSubmit({ submits, checked }: PastRun): LastSubmit | null {
   const last = submits.at(-1);
   if (last === undefined) return null;
   const { idempotencyKey, firstKey, result, open } = last;
-  return { idempotencyKey, firstKey, task: result?.task ?? null, answered: open === null };
+  const task = result?.task === undefined ? null : (checked.get(result.task.taskId) ?? result.task);
+  return { idempotencyKey, firstKey, task, answered: open === null };
+}
+
+async function takeOfInput(client: Client, run: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>): Promise<number> {
+  const input = (await startInput(client, run)) as Partial<GenerateMediaInput> | null;
+  return typeof input?.take === 'number' ? input.take : 1;
+}
+
+/** A POST that outlived its Workflow still left a receipt. */
+async function withReceipts(open: readonly Open[], receipts: Receipts | null): Promise<Open[]> {
+  const found = new Map<string, Open>();
+  for (const one of open) {
+    const { runId } = one;
+    const key = one.kind === 'unanswered' ? one.firstKey : null;
+    const task = key === null ? undefined : (await receipts?.find(key))?.tasks.at(-1);
+    const known = task === undefined ? one : openTask(runId, task);
+    const name = known.kind === 'task' ? known.taskId : `${known.firstKey}`;
+    if ((known.kind === 'unanswered' || known.status !== 'failed') && !found.has(name)) found.set(name, known);
+  }
+  return [...found.values()];
 }
 
 /** The latest run of an ID, or null where the Service knows none. */
-export async function describe({ client }: Temporal, workflowId: string): Promise<WorkflowExecutionDescription | null> {
+async function describe(
+  { client }: Pick<Temporal, 'client'>,
+  workflowId: string,
+): Promise<WorkflowExecutionDescription | null> {
   try {
     return await client.workflow.getHandle(workflowId).describe();
   } catch (error) {

@@ -1,4 +1,4 @@
-import { ServiceError, WorkflowNotFoundError } from '@temporalio/client';
+import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { CommanderError } from 'commander';
 import { InvalidAddress, InvalidRequest, RivyaApiError } from '../api/index.js';
 import { GenerationError } from '../client.js';
@@ -89,8 +89,9 @@ export function judge(error: unknown): Verdict {
       action: row.actor === 'nobody' ? 'Check the network and RIVYA_BASE_URL, and try again.' : row.action,
     });
   }
-  if (error instanceof ServiceError) {
-    const cause = error.cause as { code?: number; details?: string } | undefined;
+  // Calls of ours that go past the client's own methods are not wrapped.
+  if (error instanceof ServiceError || isGrpcServiceError(error)) {
+    const cause = (isGrpcServiceError(error) ? error : error.cause) as { code?: number; details?: string } | undefined;
     const details = cause?.details ?? message;
     return GRPC_SETTINGS.has(cause?.code ?? -1)
       ? verdict(STATUS.usage, {

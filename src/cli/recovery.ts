@@ -1,10 +1,17 @@
 import type { GenerationMemo, TaskSnapshot } from '../contract/index.js';
 
-/** A run that ended without a result, as far as its memo tells. */
-export interface EndedRun {
+/** States of a run that has not ended. */
+export const GOES_ON: ReadonlySet<string> = new Set(['RUNNING', 'PAUSED']);
+
+/** A run of a generation, as far as its memo and its history tell. */
+export interface PastGeneration {
   readonly runId: string;
+  /** In the words of the Service: `RUNNING`, `COMPLETED`, … */
+  readonly status: string;
   /** Null where it ended before it wrote one. */
   readonly memo: GenerationMemo | null;
+  /** Of a run that was cut off: what it learned last may not have come to its memo. */
+  readonly submit: LastSubmit | null;
 }
 
 /** The last submit in the history of a run. */
@@ -18,7 +25,7 @@ export interface LastSubmit {
   readonly answered: boolean;
 }
 
-/** What a Workflow ID left open at Rivya, and the run that knows of it. */
+/** What a generation left open at Rivya, and the run that knows of it. */
 export type Open =
   | {
       readonly kind: 'task';
@@ -37,50 +44,82 @@ export type Open =
       readonly idempotencyKey: string | null;
     };
 
+/** What one run knows of one attempt. */
+interface Fact {
+  /** The first key of the attempt; null for a task that was taken up by its ID. */
+  readonly firstKey: string | null;
+  readonly open: Open;
+  /** True for a task that has failed or was delivered. */
+  readonly settled: boolean;
+}
+
 /**
- * What the runs of one Workflow ID left open: a paid task that nobody waits for, or a submit that nobody answered. The
- * newest run that tells anything decides; null when its task has failed, or when nothing was ever paid.
+ * What the runs of one take of a Workflow ID left open: paid tasks that nobody waits for, and submits that nobody
+ * answered. Each task is judged by itself, by all that any run knows of it.
  *
  * @param runs - Newest first.
- * @param submit - Of the newest run: what it learned last may not have come to its memo.
  */
-export function openOf(runs: readonly EndedRun[], submit: LastSubmit | null): Open | null {
-  const answered = new Set(runs.flatMap(({ memo }) => (memo === null ? [] : keysWithTask(memo))));
-  const [newest] = runs;
-  if (newest !== undefined && submit !== null && !answered.has(submit.firstKey)) {
-    const { runId } = newest;
-    const { task, idempotencyKey, firstKey } = submit;
-    if (task !== null) return openTask(runId, { ...task, model: task.model ?? newest.memo?.model ?? 'unknown' });
-    if (!submit.answered) return { kind: 'unanswered', runId, idempotencyKey, firstKey };
+export function openOf(runs: readonly PastGeneration[]): Open[] {
+  // It waits for its task, or asks for it under the same key.
+  if (runs.some(({ status }) => GOES_ON.has(status))) return [];
+  const delivered = runs.some(({ status }) => status === 'COMPLETED');
+  const facts = runs.flatMap(factsOf);
+  const answered = new Set(
+    facts.flatMap(({ open, firstKey }) => (open.kind === 'task' && firstKey !== null ? [firstKey] : [])),
+  );
+  const settled = new Set(facts.flatMap((fact) => (fact.settled ? [nameOf(fact)] : [])));
+  const found = new Map<string | null, Open>();
+  for (const fact of facts) {
+    const { open, firstKey } = fact;
+    const left = open.kind === 'task' ? !settled.has(nameOf(fact)) : !delivered && !answered.has(firstKey ?? '');
+    if (left && !found.has(nameOf(fact))) found.set(nameOf(fact), open);
   }
-  for (const { runId, memo } of runs) {
-    if (memo === null) continue;
-    const { taskId, status, idempotencyKey } = memo;
-    // A run of an earlier version did not write every field.
-    const unanswered = memo.unanswered ?? null;
-    const firstKey = memo.firstKey ?? idempotencyKey;
-    // A later run may have got the task of this very attempt.
-    if (unanswered !== null && !answered.has(firstKey ?? ''))
-      return { kind: 'unanswered', runId, idempotencyKey, firstKey };
-    // Without a status the task is only what the input named: the API never said that it exists.
-    if (taskId !== null && status !== null) return openTask(runId, { ...memo, taskId, status });
-  }
-  return null;
+  return [...found.values()];
 }
 
-/** A task as what is open, or null where it has failed and nothing is left of it. */
-export function openTask(
-  runId: string,
-  task: Pick<GenerationMemo, 'model' | 'reservedCredits'> & { readonly taskId: string; readonly status: string },
-): Open | null {
-  const { taskId, model, status, reservedCredits } = task;
-  return status === 'failed' ? null : { kind: 'task', runId, taskId, model, status, reservedCredits };
+function nameOf({ open }: Fact): string | null {
+  return open.kind === 'task' ? open.taskId : open.firstKey;
 }
 
-/** First keys of the attempts that have a task. */
-function keysWithTask({ taskId, status, idempotencyKey, firstKey, earlier }: GenerationMemo): string[] {
+/** What a run knows, its history before its memo: that is never newer. */
+function factsOf({ runId, status: end, memo, submit }: PastGeneration): Fact[] {
+  const facts: Fact[] = [];
+  const addTask = (firstKey: string | null, task: KnownTask, settled = false): void => {
+    facts.push({ firstKey, open: openTask(runId, task), settled: settled || task.status === 'failed' });
+  };
+  const addUnanswered = (firstKey: string | null, idempotencyKey: string | null): void => {
+    facts.push({ firstKey, open: { kind: 'unanswered', runId, idempotencyKey, firstKey }, settled: false });
+  };
+  if (submit !== null) {
+    const { task, idempotencyKey, firstKey, answered } = submit;
+    if (task !== null) addTask(firstKey, { ...task, model: task.model ?? memo?.model ?? 'unknown' });
+    else if (!answered) addUnanswered(firstKey, idempotencyKey);
+  }
+  if (memo === null) return facts;
+  const { model, taskId, status, idempotencyKey } = memo;
   // A run of an earlier version did not write every field.
-  const key = firstKey ?? idempotencyKey;
-  const current = taskId !== null && status !== null && key !== null ? [key] : [];
-  return [...current, ...(earlier ?? []).map((task) => task.firstKey ?? task.idempotencyKey)];
+  const firstKey = memo.firstKey ?? idempotencyKey;
+  // Another attempt begins when the task of the last one has failed.
+  const failed = submit !== null && firstKey !== null && submit.firstKey !== firstKey;
+  // Without a status the task is only what the input or a person named: the API never said that it exists.
+  if (taskId !== null && status !== null) addTask(firstKey, { ...memo, taskId, status }, failed || end === 'COMPLETED');
+  else if ((memo.unanswered ?? null) !== null && !failed) addUnanswered(firstKey, idempotencyKey);
+  for (const task of memo.earlier ?? []) {
+    addTask(task.firstKey ?? task.idempotencyKey, {
+      model,
+      taskId: task.taskId,
+      status: 'failed',
+      reservedCredits: null,
+    });
+  }
+  return facts;
+}
+
+type KnownTask = Pick<GenerationMemo, 'model' | 'reservedCredits'> & {
+  readonly taskId: string;
+  readonly status: string;
+};
+
+export function openTask(runId: string, { taskId, model, status, reservedCredits }: KnownTask): Open {
+  return { kind: 'task', runId, taskId, model, status, reservedCredits };
 }

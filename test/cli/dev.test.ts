@@ -175,11 +175,19 @@ it('charges finds the store of dev', async () => {
   expect(status).toBe(0);
 });
 
-it('doctor finds everything in order, and the health check is silent', async () => {
+it('doctor finds everything in order and says what is of dev, and the health check is silent', async () => {
   const { status, stdout } = await cli('doctor', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ ok: true });
   expect(stdout).not.toContain('"level": "warn"');
   expect(status).toBe(0);
+  const { findings } = JSON.parse(stdout) as { findings: { name: string; says: string }[] };
+  const says = (name: string) => findings.find((finding) => finding.name === name)?.says;
+  expect(says('API key')).toContain('emulator of "dev", as none is set here');
+  expect(says('store')).toMatch(/^file:.*output can be written; that of "dev"/);
+  expect(await cli('doctor', '--live')).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/no API key \("dev" needs none: it asks its emulator\), so nothing was sent/),
+  });
   expect(await cli('doctor', '--worker')).toEqual({ status: 0, stdout: '', stderr: '' });
 });
 

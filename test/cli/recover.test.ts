@@ -244,15 +244,20 @@ describe('recover', { timeout: SETUP_MS }, () => {
   });
 
   test('--query and --limit narrow it; a query that is none ends with status 2', async () => {
-    const [one, limited, wrong] = await Promise.all([
+    // In our parentheses it would choose other Workflows than by itself.
+    const breaksOut = "WorkflowId = 'terminated') OR (WorkflowId = 'done'";
+    const [one, limited, ...wrong] = await Promise.all([
       recover('--query', "WorkflowId = 'terminated' OR WorkflowId = 'done'", '--json'),
       recover('--limit', '1', '--json'),
       recover('--query', 'nonsense'),
+      recover('--query', breaksOut),
+      recover('--query', "WorkflowId = 'terminated' ORDER BY StartTime"),
     ]);
     expect(rowsOf(one).map(({ workflowId }) => workflowId)).toEqual(['terminated']);
     expect(JSON.parse(limited.stdout)).toMatchObject({ complete: false, errors: [] });
     expect(rowsOf(limited).filter(({ taskId }) => taskId !== null)).toHaveLength(1);
-    expect(wrong).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('--query') });
+    for (const refused of wrong)
+      expect(refused).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('--query') });
   });
 
   test('with --yes delivers every paid task under its own Workflow ID, without a POST', async () => {

@@ -1,6 +1,6 @@
-/** What of all that the runs of one Workflow ID know is still open at Rivya. */
+/** What of all that the runs of one take know is still open at Rivya. */
 import { expect, test } from 'vitest';
-import { openOf, type EndedRun, type LastSubmit } from '../../src/cli/recovery.js';
+import { openOf, type LastSubmit, type PastGeneration } from '../../src/cli/recovery.js';
 import type { GenerationMemo, TaskSnapshot } from '../../src/contract/index.js';
 
 const FENCE = { firstPostedAt: 1, fingerprint: 'f' };
@@ -42,6 +42,13 @@ const task = (status: string): TaskSnapshot => ({
   error: null,
   simulated: false,
   requestId: null,
+});
+const run = (known: GenerationMemo | null, change: Partial<PastGeneration> = {}): PastGeneration => ({
+  runId: 'run',
+  status: 'TERMINATED',
+  memo: known,
+  submit: null,
+  ...change,
 });
 const submit = (change: Partial<LastSubmit> = {}): LastSubmit => ({
   idempotencyKey: 'key-1',
@@ -98,13 +105,54 @@ test.each<[string, (GenerationMemo | null)[], LastSubmit | null, object | null]>
     null,
   ],
 ])('%s', (_, memos, last, open) => {
-  const runs = memos.map((known, index): EndedRun => ({ runId: `run-${index}`, memo: known }));
-  const found = openOf(runs, last);
-  if (open === null) expect(found).toBeNull();
-  else expect(found).toMatchObject(open);
+  const runs = memos.map((known, index) => run(known, { runId: `run-${index}`, submit: index === 0 ? last : null }));
+  expect(openOf(runs)).toMatchObject(open === null ? [] : [open]);
 });
+
+test.each<[string, PastGeneration[], object[]]>([
+  [
+    'a task, although a run that took up another one has seen that fail',
+    [run(memo({ taskId: 'task_2', status: 'failed', idempotencyKey: null })), run(waiting)],
+    [{ taskId: 'task_1' }],
+  ],
+  [
+    'two tasks, of which one was taken up by its ID',
+    [run(memo({ taskId: 'task_2', status: 'queued', idempotencyKey: null })), run(waiting)],
+    [{ taskId: 'task_2' }, { taskId: 'task_1' }],
+  ],
+  [
+    'nothing: an older run has delivered it',
+    [run(memo({ taskId: 'task_1', status: 'queued' })), run(waiting, { status: 'COMPLETED' })],
+    [],
+  ],
+  ['nothing: a run of it goes on', [run(null, { status: 'RUNNING' }), run(waiting)], []],
+  ['nothing: a run of it is paused', [run(null, { status: 'PAUSED' }), run(waiting)], []],
+  [
+    'nothing unanswered: the task was found and delivered by its ID',
+    [
+      run(memo({ taskId: 'task_2', status: 'succeeded', idempotencyKey: null }), { status: 'COMPLETED' }),
+      run(memo({ unanswered: FENCE })),
+    ],
+    [],
+  ],
+  [
+    'the task of the next attempt, where only an older run knows that the first failed',
+    [
+      run(waiting),
+      run(
+        memo({
+          taskId: 'task_2',
+          status: 'queued',
+          idempotencyKey: 'key-2',
+          earlier: [{ idempotencyKey: 'key-1', taskId: 'task_1' }],
+        }),
+      ),
+    ],
+    [{ taskId: 'task_2' }],
+  ],
+])('each task is judged by itself: %s', (_, runs, open) => expect(openOf(runs)).toMatchObject(open));
 
 test('a memo of an earlier version, which did not write every field', () => {
   const { unanswered: _unanswered, earlier: _earlier, ...old } = waiting;
-  expect(openOf([{ runId: 'run', memo: old as GenerationMemo }], null)).toMatchObject({ taskId: 'task_1' });
+  expect(openOf([run(old as GenerationMemo)])).toMatchObject([{ taskId: 'task_1' }]);
 });

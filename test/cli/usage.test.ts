@@ -56,6 +56,8 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['a limit of 0', ['list', '--limit', '0'], /--limit/],
     ['a query that is empty', ['recover', '--query', ''], /--query: is empty/],
     ['a time that is none', ['charges', '--since', 'soon'], /--since.*7d/],
+    ['a day that does not exist', ['charges', '--since', '2026-02-30'], /--since.*day of the calendar/],
+    ['such a day with a time', ['charges', '--since', '2026-06-31T12:00:00Z'], /--since.*day of the calendar/],
     ['a group that is no label', ['charges', '--group-by', 'team'], /label\.team/],
     ['receipts without a store', ['charges', '--from', 'store'], /RIVYA_STORE/],
     ['an unknown category', ['models', '--category', 'smell'], /--category/],

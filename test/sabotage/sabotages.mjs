@@ -793,4 +793,41 @@ export const SABOTAGES = [
       name: 'a fence is encoded for the Activity that it belongs to, as the SDK decodes it for the next attempt',
     },
   },
+  {
+    name: 'named-task-forgotten',
+    breaks: 'The task that a person named for a step is known when the step is run again.',
+    file: 'activities/history.ts',
+    replace: ['submits[index] = { ...submit, result: { task }, open: null };', 'submits[index] = submit;'],
+    test: {
+      file: 'test/workflow/remembered.test.ts',
+      name: 'where only Temporal remembers > the task that a person named for a step is the answer when the step is run again in the same run',
+    },
+  },
+  {
+    name: 'only-the-latest-take',
+    breaks: 'A paid task of an earlier take is told also when a later take has ended.',
+    file: 'src/cli/ended.ts',
+    replace: ['    takes.set(take,', '    if (takes.size === 0 || takes.has(take)) takes.set(take,'],
+    test: { file: 'test/cli/recover-more.test.ts', name: 'the task of an earlier take before one whose task failed' },
+  },
+  {
+    name: 'a-failed-task-hides-others',
+    breaks: 'A task that failed does not end the look at the others of its take.',
+    file: 'src/cli/recovery.ts',
+    replace: ["open.kind === 'task' ? !settled.has(nameOf(fact))", "open.kind === 'task' ? settled.size === 0"],
+    test: {
+      file: 'test/cli/recovery.test.ts',
+      name: 'each task is judged by itself: a task, although a run that took up another one has seen that fail',
+    },
+  },
+  {
+    name: 'attempt-from-the-memo',
+    breaks: 'A second attempt that only the history knows raises no alarm of a double payment.',
+    file: 'src/cli/charges-sources.ts',
+    replace: ['} = identity ?? unnamed;', '} = unnamed;'],
+    test: {
+      file: 'test/cli/charges-cut-off.test.ts',
+      name: 'a second attempt that only the history knows is not a first one that was paid twice',
+    },
+  },
 ];

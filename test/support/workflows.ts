@@ -1,5 +1,5 @@
 /** What a user's own Workflow module looks like: ours re-exported, theirs beside it. */
-import { ApplicationFailure, executeChild, sleep } from '@temporalio/workflow';
+import { ApplicationFailure, condition, continueAsNew, executeChild, sleep } from '@temporalio/workflow';
 import {
   estimateCredits,
   generate,
@@ -22,6 +22,13 @@ export * from '../../workflows/index.js';
 /** Two steps, one after the other. */
 export async function twoSteps(first: GenerateMediaInput, second: GenerateMediaInput): Promise<GenerationResult[]> {
   return [await generate(first, { step: 'first' }), await generate(second, { step: 'second' })];
+}
+
+/** A step that fails is left behind, and the Workflow continues as new and waits. */
+export async function nightly(input: GenerateMediaInput, again = false): Promise<void> {
+  if (again) await condition(() => false);
+  await generate(input, { step: 'round' }).catch(() => undefined);
+  await continueAsNew<typeof nightly>(input, true);
 }
 
 /** Two steps at the same time. */

@@ -60,6 +60,10 @@ describe.concurrent('where only Temporal remembers', () => {
           { on: 'create', prompt: 'off', do: { kind: 'error', code: 'public_api_disabled' } },
           { on: 'create', prompt: 'two takes', skip: 1, times: 1, do: { kind: 'dropAfter' } },
           { on: 'create', prompt: 'two takes', skip: 1, do: { kind: 'error', code: 'validation_failed' } },
+          { on: 'create', prompt: 'a named step', times: 1, do: { kind: 'dropAfter' } },
+          { on: 'create', prompt: 'a named step', times: 1, do: { kind: 'error', code: 'validation_failed' } },
+          // Both looks at the claim, and the check by which the deadline passes.
+          { on: 'status', prompt: 'a named step', times: 3, do: { kind: 'status', status: 'processing' } },
         ],
       },
     });
@@ -97,6 +101,26 @@ describe.concurrent('where only Temporal remembers', () => {
       (error: Error) => error.message,
     );
     expect(await tasksOf(harness, prompt)).toEqual([end]);
+  });
+
+  test('the task that a person named for a step is the answer when the step is run again in the same run', async () => {
+    const prompt = 'a named step';
+    const run = retriedStep(prompt, { deadline: '1s' });
+    const workflow = harness.temporal.workflow.getHandle(`${prompt} ${harness.taskQueue}`);
+    const posts = (): number =>
+      harness.emulator.requests().filter(({ method, body }) => method === 'POST' && body.includes(prompt)).length;
+    await until(() => posts() === 2);
+    const [taskId] = await tasksOf(harness, prompt);
+    // The Workflow is told of the second answer a moment later.
+    const resume = (): Promise<boolean> =>
+      workflow.executeUpdate('rivyaResume', { args: [{ step: 'again', taskId }] }).then(
+        () => true,
+        () => false,
+      );
+    await until(resume);
+    expect(await run).toMatchObject({ taskId });
+    expect(await tasksOf(harness, prompt)).toEqual([taskId]);
+    expect(posts()).toBe(2);
   });
 
   test('an unanswered submit of a run that the list still shows as running is not posted again', async () => {

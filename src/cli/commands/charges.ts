@@ -132,6 +132,11 @@ async function fromTemporal(settings: Settings, from: string | undefined): Promi
     covers: [
       `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
       'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
+      ...(generations.unread === 0
+        ? []
+        : [
+            `Not read, so what was paid in them is missing: ${generations.unread} run(s) of generations, under a codec that this command does not have.`,
+          ]),
       ...(unread === 0
         ? []
         : [
@@ -144,10 +149,13 @@ async function fromTemporal(settings: Settings, from: string | undefined): Promi
 /** `2026-11-01`, a whole time, or how long ago, as ISO 8601. */
 function since(text: string): string {
   const ago = parseDuration(text);
-  const date = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  const [day] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
+  // JavaScript takes 30 February for 2 March.
+  const exists = day !== undefined && new Date(`${day}T00:00:00Z`).getUTCDate() === Number(day.slice(-2));
+  const date = exists ? Date.parse(text) : Number.NaN;
   const time = new Date(ago === null ? date : Date.now() - ago);
   if (Number.isNaN(time.getTime()))
-    throw new InvalidArgumentError('It must be a date like 2026-11-01, or a duration like 7d.');
+    throw new InvalidArgumentError('It must be a day of the calendar like 2026-11-01, or a duration like 7d.');
   return time.toISOString();
 }
 

@@ -65,12 +65,14 @@ export const registerGenerate: Register = (program, run) => {
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
-      examples(
+      `${examples(
         'generate --model z-image --prompt "a red fox in the snow"',
         'generate --model sora-2 --prompt "it runs" --reference image:./fox.png',
         'generate --model sora-2 --prompt "waves at night" --param n_frames=10 --json',
         'generate --model z-image --prompt "a red fox" --id fox --take 2   # pay for it again',
-      ),
+      )}
+
+A path of --reference is read by the Worker (with dev: by dev), below the directories in its RIVYA_REFERENCE_ROOTS only.`,
     )
     .action((options: Options) => run(() => generate(options)));
 };

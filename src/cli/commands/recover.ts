@@ -1,4 +1,5 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { ValueError } from '@temporalio/common';
 import { READABLE_EVENTS } from '../../../activities/index.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
@@ -9,6 +10,7 @@ import { endedRuns, leftOpen, type Found } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
 import { print, printJson, say, table } from '../output.js';
+import { checkQuery } from '../runs.js';
 
 interface Options {
   readonly query?: string;
@@ -42,6 +44,8 @@ interface Report extends Required<Pick<Options, 'limit' | 'yes'>> {
   readonly steps: readonly OpenStep[];
   /** Such Workflows that could not be read. */
   readonly unread: number;
+  /** Generations that could not be read. */
+  readonly unreadGenerations: readonly string[];
   /** False where the limit may have left some out. */
   readonly complete: boolean;
 }
@@ -50,7 +54,10 @@ export const registerRecover: Register = (program, run) => {
   program
     .command('recover')
     .description('Find generations that ended and left a paid task behind, and wait for it again. Never pays.')
-    .option('--query <visibility query>', 'only these, for example: CloseTime > "2026-11-01T00:00:00Z"')
+    .option(
+      '--query <visibility query>',
+      'only Workflow IDs with such a run, for example: CloseTime > "2026-11-01T00:00:00Z"',
+    )
     .option('--limit <n>', 'tasks at most', wholeNumber(1, MAX_LIMIT), LIMIT)
     .option('--yes', 'do it; without it only says what would be done')
     .option('--json', 'print one JSON document')
@@ -62,48 +69,56 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   if (query?.trim() === '') throw new UsageError('--query: is empty. Nothing was started.');
   const settings = readSettings();
   const temporal = await openTemporal(settings);
+  if (query !== undefined) await checkQuery(temporal.client, query);
   const receipts = (await openReceipts(settings))?.receipts ?? null;
   const generations: Reported[] = [];
   const errors: Failed[] = [];
+  const unreadGenerations: string[] = [];
   let tasks = 0;
   for (const [workflowId, runs] of await endedRuns(temporal, query)) {
-    if (tasks === limit) break;
+    if (tasks >= limit) break;
     let taskId: string | null = null;
     try {
-      const found = await leftOpen(temporal, workflowId, runs, receipts);
-      if (found === null) continue;
-      if (found.open.kind === 'task') {
-        ({ taskId } = found.open);
-        tasks++;
+      for (const found of await leftOpen(temporal, workflowId, runs, receipts)) {
+        if (found.open.kind === 'task') {
+          ({ taskId } = found.open);
+          tasks++;
+        }
+        generations.push(await act(temporal, found, yes));
       }
-      generations.push(await act(temporal, found, yes));
     } catch (error) {
+      if (error instanceof ValueError) {
+        unreadGenerations.push(workflowId);
+        continue;
+      }
       // One that cannot be read or started is no reason to leave the others.
       errors.push({ workflowId, taskId, message: judge(error).message });
     }
   }
   const complete = tasks < limit;
   const { steps, unread } = await openSteps(temporal, query);
-  if (json) printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors, steps, unread });
-  else show(generations, steps);
-  tell({ generations, errors, steps, unread, complete, yes, limit });
+  if (json) {
+    const found = generations.map(toJson);
+    printJson({ dryRun: !yes, complete, generations: found, errors, unreadGenerations, steps, unread });
+  } else show(generations, steps);
+  tell({ generations, errors, unreadGenerations, steps, unread, complete, yes, limit });
   return errors.length === 0 ? STATUS.done : STATUS.failed;
 }
 
 async function act(temporal: Temporal, found: Found, yes: boolean): Promise<Reported> {
-  const { workflowId, open } = found;
+  const { workflowId, open, start } = found;
   if (open.kind === 'unanswered') return { ...found, outcome: 'unanswered', says: UNRESOLVED_ENDED };
-  if (found.ofEarlierTake === true) {
+  if (start === null) {
     const command = `rivya-temporal generate --model ${open.model} --task-id ${open.taskId}`;
-    return { ...found, outcome: 'leftAlone', says: `left alone, as its ID has another take by now: ${command}` };
+    return { ...found, outcome: 'leftAlone', says: `left alone, as its ID stands for another by now: ${command}` };
   }
-  const input = withTask(found.input, open.taskId);
+  const input = withTask(start.input, open.taskId);
   const generation = readInput(input);
   if (!yes) return { ...found, outcome: 'wouldTakeUp', says: 'would be taken up' };
   try {
     await temporal.client.workflow.start(WORKFLOW_TYPE, {
       workflowId,
-      taskQueue: found.taskQueue,
+      taskQueue: start.taskQueue,
       args: [input],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
@@ -176,11 +191,17 @@ function showGenerations(generations: readonly Reported[]): void {
 }
 
 /** What came of it, on stderr. */
-function tell({ generations, errors, steps, unread, complete, yes, limit }: Report): void {
+function tell(report: Report): void {
+  const { generations, errors, unreadGenerations, steps, unread, complete, yes, limit } = report;
   const count = (outcome: Outcome): number => generations.filter((one) => one.outcome === outcome).length;
   if (generations.length === 0 && errors.length === 0 && steps.length === 0) {
-    say('Nothing to recover: no generation left a task behind.');
+    const all = unread === 0 && unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
+    say(`Nothing to recover: ${all} left a task behind.`);
   }
+  if (unreadGenerations.length > 0)
+    say(
+      `Not read, under a codec that this command does not have, so they may have left paid tasks behind: ${unreadGenerations.length} generation(s) (--json names them). Look at them in the Temporal UI with your codec server.`,
+    );
   if (unread > 0)
     say(`Not read, of more than ${READABLE_EVENTS} events or under a codec: ${unread} of your own Workflows.`);
   if (count('wouldTakeUp') > 0) {

@@ -1,6 +1,7 @@
 import type { ModelInfo, Secret } from '../../api/index.js';
 import { readSettings } from '../../config.js';
 import { confirmSpending } from '../confirm.js';
+import { openApi } from '../context.js';
 import type { Finding } from '../diagnosis.js';
 import { STATUS, UsageError } from '../errors.js';
 import { print, printJson, say, table } from '../output.js';
@@ -36,8 +37,9 @@ export async function doctorLive(options: LiveOptions, parts: LiveParts = {}): P
   const { keys, baseUrl } = readSettings(env);
   const key = (await keys?.current()) ?? null;
   if (key === null) {
+    const dev = (await openApi(env)).ofDev ? ' ("dev" needs none: it asks its emulator)' : '';
     throw new UsageError(
-      '--live: there is no API key, so nothing was sent. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE. To try it for nothing, start "rivya-temporal emulator" and set what it prints.',
+      `--live: there is no API key${dev}, so nothing was sent. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE. To try it for nothing, start "rivya-temporal emulator" and set what it prints.`,
     );
   }
   if (record !== undefined) checkRecordFile(record);
