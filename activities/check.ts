@@ -26,7 +26,8 @@ export async function rivyaCheck(
       const other = claimedFor === undefined ? null : await otherOwner(taskId, claimedFor, receipts);
       if (other !== null) throw taken(taskId, other);
       const answer = await step(onStep, 'GET', () => api.retrieveGeneration(taskId, () => lease.held()));
-      const noteFor = firstKey ?? (claimsAgain ? undefined : claimedFor);
+      // Of a model that the API does not tell, nothing is taken up.
+      const noteFor = firstKey ?? (claimsAgain || answer.task.model === null ? undefined : claimedFor);
       if (ENDED.has(answer.task.status) && noteFor !== undefined && receipts !== null) {
         // The end stands in the history as well, so a store that fails now is no reason to ask again.
         await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(noteFor, answer.task)));

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Client } from '@temporalio/client';
-import { earlierIn, MEMO_FIELD, WORKFLOW_TYPE, type GenerationMemo } from '../src/contract/index.js';
+import { earlierIn, MEMO_FIELD, taskIn, WORKFLOW_TYPE, type GenerationMemo } from '../src/contract/index.js';
 import { decode, rawRuns } from './history.js';
 
 /** A generation that has a task, as far as its memo tells. */
@@ -67,8 +67,8 @@ export function holdersSince(client: Client, time: number): Promise<Holders> {
 async function readHolders(client: Client): Promise<Holders> {
   const holders = new Map<string, Holder[]>();
   let seen = 0;
-  for await (const { workflowId, memo } of generations(client)) {
-    for (const { taskId, firstKey } of tasksIn(memo)) {
+  for await (const { workflowId, open, memo } of generations(client)) {
+    for (const { taskId, firstKey } of tasksIn(memo, open)) {
       const others = holders.get(taskId) ?? [];
       holders.set(taskId, [...others, { workflowId, firstKey }]);
     }
@@ -81,20 +81,22 @@ async function readHolders(client: Client): Promise<Holders> {
 /** The generations of a namespace with their memos; null where it cannot be read, as with the codec of others. */
 async function* generations(
   client: Client,
-): AsyncGenerator<{ workflowId: string; memo: Partial<GenerationMemo> | null }> {
+): AsyncGenerator<{ workflowId: string; open: boolean; memo: Partial<GenerationMemo> | null }> {
   const { namespace, loadedDataConverter: converter } = client.options;
-  for await (const { execution, memo } of rawRuns(client, `WorkflowType = '${WORKFLOW_TYPE}'`)) {
+  for await (const { execution, closeTime, memo } of rawRuns(client, `WorkflowType = '${WORKFLOW_TYPE}'`)) {
     const workflowId = execution?.workflowId ?? '';
     const payload = memo?.fields?.[MEMO_FIELD];
     const context = { type: 'workflow', namespace, workflowId } as const;
     const read = payload && decode<Partial<GenerationMemo>>({ converter, context }, [payload]).catch(() => null);
-    yield { workflowId, memo: (await read) ?? null };
+    yield { workflowId, open: closeTime == null, memo: (await read) ?? null };
   }
 }
 
 /** Whoever waits for a task without a key has only been told its ID. */
-function tasksIn(memo: Partial<GenerationMemo> | null): { taskId: string; firstKey: string | null }[] {
-  const { taskId = null, firstKey = null } = memo ?? {};
+function tasksIn(memo: Partial<GenerationMemo> | null, open: boolean): { taskId: string; firstKey: string | null }[] {
+  const { firstKey = null, taskId: named = null } = memo ?? {};
+  // A run that has ended takes nothing up any more, so what it was only told goes to whoever it belongs to.
+  const taskId = open ? named : taskIn(memo ?? {});
   const earlier = earlierIn(memo ?? {});
   const now = taskId === null || firstKey === null ? [] : [{ taskId, firstKey }];
   return [...now, ...earlier.map((task) => ({ taskId: task.taskId, firstKey: task.firstKey ?? null }))];

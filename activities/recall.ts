@@ -3,6 +3,7 @@ import { isGrpcServiceError, type Client, type WorkflowExecutionInfo } from '@te
 import {
   earlierIn,
   MEMO_FIELD,
+  taskIn,
   UNKNOWN_FINGERPRINT,
   WORKFLOW_TYPE,
   type ChatAnswer,
@@ -212,7 +213,8 @@ function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Atte
   const memo = run.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | undefined;
   if (memo === undefined) return null;
   // A run of an earlier version did not write every field.
-  const { bodyDigest = null, taskId = null, unanswered = null, riskAccepted = false } = memo;
+  const { bodyDigest = null, unanswered = null, riskAccepted = false } = memo;
+  const taskId = taskIn(memo);
   const past = earlierIn(memo).find((task) => (task.firstKey ?? task.idempotencyKey) === firstKey);
   if (past !== undefined) {
     const { taskId: answer, idempotencyKey: key } = past;

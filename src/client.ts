@@ -21,6 +21,7 @@ import {
   MEMO_FIELD,
   RESUME,
   STATE_QUERY,
+  taskIn,
   WORKFLOW_TYPE,
   type FailureDetails,
   type GenerateMediaInput,
@@ -294,7 +295,7 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
   }
   const how =
     cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
-  const taskId = memo?.taskId ?? null;
+  const taskId = taskIn(memo ?? {});
   const next =
     taskId !== null
       ? `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`

@@ -296,7 +296,11 @@ export class GenerationRun {
         await this.progress.pause(MIN_WAIT_MS);
         continue;
       }
-      if (wait === null && !needsOperator(end.code)) throw failures.callFailed(end, this.#state);
+      if (wait === null && !needsOperator(end.code)) {
+        // What was only claimed is not ours to take up.
+        const own = claimedFor === undefined ? {} : { taskId: null };
+        throw failures.callFailed(end, { ...this.#state, ...own });
+      }
       await this.#hold(end, tries, wait);
     }
   }

@@ -1,4 +1,4 @@
-import type { GenerationResult } from '../contract/index.js';
+import { taskIn, type GenerationResult } from '../contract/index.js';
 import type { Verdict } from './errors.js';
 import { judge, STATUS, withAction } from './errors.js';
 import { resumeHint, type Ending } from './follow.js';
@@ -82,13 +82,15 @@ const STATUSES: Readonly<Record<string, string>> = {
 
 function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string, verdict: Verdict): object {
   const known = ending.kind === 'failure' ? ending.error.details : ending.state;
+  // Who is still looking may yet find that the task is not this generation's.
+  const taskId = ending.kind === 'failure' ? ending.error.details.taskId : taskIn(ending.state ?? {});
   const status =
     ending.kind === 'failure' ? (STATUSES[ending.error.code] ?? 'failed') : ending.kind === 'held' ? 'held' : 'running';
   const { code, message, requestId, httpStatus, action } = verdict;
   return {
     workflowId,
     status,
-    taskId: known?.taskId ?? null,
+    taskId: taskId ?? null,
     idempotencyKey: known?.idempotencyKey ?? null,
     reservedCredits: known?.reservedCredits ?? null,
     finalCredits: known?.finalCredits ?? null,

@@ -168,6 +168,18 @@ export interface ResumeInput {
   readonly reason?: string;
 }
 
+/**
+ * The task that a memo or a state tells of. That of a key has a status: without one a person has only named it, and it may
+ * still turn out to be of another model or generation.
+ */
+export function taskIn({
+  taskId = null,
+  status = null,
+  idempotencyKey = null,
+}: Partial<Pick<GenerationMemo, 'taskId' | 'status' | 'idempotencyKey'>>): string | null {
+  return status === null && idempotencyKey !== null ? null : taskId;
+}
+
 /** The failed tasks in a memo. Whoever starts a Workflow can write into its memo what they like. */
 export function earlierIn(memo: Partial<GenerationMemo>): GenerationMemo['earlier'] {
   const earlier: unknown = memo.earlier;

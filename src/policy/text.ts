@@ -1,4 +1,4 @@
-import type { GenerationState, WaitingFor } from '../contract/index.js';
+import { taskIn, type GenerationState, type WaitingFor } from '../contract/index.js';
 import { formatDuration } from './duration.js';
 import { TIMEOUTS } from './timeouts.js';
 
@@ -80,7 +80,9 @@ export function describeState(state: GenerationState, title: string): string {
   if (state.unanswered !== null) {
     lines.push(`- Unanswered submit of ${new Date(state.unanswered.firstPostedAt).toISOString()}: a task may exist`);
   }
-  if (state.taskId !== null) lines.push(`- Task: \`${state.taskId}\`, ${money(state)}`);
+  const task = taskIn(state);
+  if (task !== null) lines.push(`- Task: \`${task}\`, ${money(state)}`);
+  else if (state.taskId !== null) lines.push(`- Task that a person named, not taken up yet: \`${state.taskId}\``);
   if (state.idempotencyKey !== null) lines.push(`- Idempotency key: \`${state.idempotencyKey}\``);
   lines.push(`- Status checks: ${state.statusChecks}`);
   if (state.nextCheckAt !== null) lines.push(`- Next check: ${state.nextCheckAt}`);

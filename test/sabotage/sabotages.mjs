@@ -721,6 +721,36 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'claim-becomes-a-fact',
+    breaks: 'A task that a person has only named is not that of the generation which is started again.',
+    file: 'activities/recall.ts',
+    replace: ['const taskId = taskIn(memo);', 'const { taskId = null } = memo;'],
+    test: {
+      file: 'test/workflow/claims.test.ts',
+      name: 'a claim that is cut off before its second look, without a store > is no task of the generation when that is started again: its own is still looked for',
+    },
+  },
+  {
+    name: 'claim-outlives-its-run',
+    breaks: 'A claim that was cut off does not keep the task from the generation that it belongs to.',
+    file: 'activities/holders.ts',
+    replace: ['open ? named : taskIn(memo ?? {})', 'named'],
+    test: {
+      file: 'test/workflow/claims.test.ts',
+      name: 'a claim that is cut off before its second look, without a store > does not keep the task from the generation that it belongs to',
+    },
+  },
+  {
+    name: 'claim-noted-without-model',
+    breaks: 'No receipt of a generation names a task of which nobody knows the model.',
+    file: 'activities/check.ts',
+    replace: ['claimsAgain || answer.task.model === null', 'claimsAgain'],
+    test: {
+      file: 'test/workflow/claims.test.ts',
+      name: 'a claim that is cut off before its second look, with receipts in a store > leaves nothing behind where the API does not tell its model at all',
+    },
+  },
+  {
     name: 'each-claim-looks-by-itself',
     breaks: 'Many claims at once do not keep the Service busy for ever.',
     file: 'activities/holders.ts',

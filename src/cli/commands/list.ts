@@ -1,6 +1,6 @@
 import { memoOf } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { WORKFLOW_TYPE, type GenerationMemo } from '../../contract/index.js';
+import { taskIn, WORKFLOW_TYPE, type GenerationMemo } from '../../contract/index.js';
 import { formatDuration } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
@@ -39,7 +39,7 @@ async function list({ limit, running, json }: Options): Promise<number> {
       workflowId,
       workflowStatus: status.name,
       phase: memo?.phase ?? null,
-      taskId: memo?.taskId ?? null,
+      taskId: taskIn(memo ?? {}),
       model: memo?.model ?? null,
       status: memo?.status ?? null,
       reservedCredits: memo?.reservedCredits ?? null,

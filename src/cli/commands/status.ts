@@ -1,5 +1,6 @@
 import { memoOf } from '../../client.js';
 import { readSettings } from '../../config.js';
+import { taskIn, type GenerationMemo, type GenerationState } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS, withAction } from '../errors.js';
@@ -40,7 +41,7 @@ async function status(workflowId: string, json: boolean): Promise<number> {
   const rows = [
     ['Workflow', `${workflowStatus.toLowerCase()} (${from})`],
     ['phase', state?.phase ?? 'not known yet'],
-    ['task', state?.taskId ?? 'none yet'],
+    ['task', taskOf(state)],
     ...(state?.status == null ? [] : [['Rivya says', state.status]]),
     ...(state === null ? [] : [['money', money(state)]]),
     ...(isFull(state)
@@ -54,4 +55,9 @@ async function status(workflowId: string, json: boolean): Promise<number> {
   print(workflowId);
   for (const line of table(rows)) print(`  ${line}`);
   return STATUS.done;
+}
+
+function taskOf(state: GenerationState | GenerationMemo | null): string {
+  const named = state?.taskId ?? null;
+  return taskIn(state ?? {}) ?? (named === null ? 'none yet' : `none yet; a person named ${named}`);
 }

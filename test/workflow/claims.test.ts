@@ -1,0 +1,108 @@
+/** A person names a task after an unanswered submit. Until it was looked at twice, that is a claim and no fact. */
+import { describe, expect, test } from 'vitest';
+import { memoOf, type GenerationHandle } from '../../src/client.js';
+import type { GenerationState } from '../../src/contract/index.js';
+import type { Fault } from '../../src/emulator/index.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { until } from '../support/until.js';
+
+const TIME = '2026-05-10T00:00:00.000Z';
+const STORES = [
+  ['without a store', { RIVYA_STORE: '' }],
+  ['with receipts in a store', {}],
+] as const;
+
+/** The first submit of each of so many generations makes a task and is never answered; no later one makes any. */
+const lost = (generations = 1): Fault[] => [
+  { on: 'create', times: generations, do: { kind: 'dropAfter' } },
+  { on: 'create', do: { kind: 'error', code: 'validation_failed' } },
+];
+const keyRefused = { kind: 'error', code: 'api_scope_denied' } as const;
+
+const holdOf = async (handle: GenerationHandle) => (await handle.state())?.hold ?? null;
+const heldBy = (handle: GenerationHandle, code: string): Promise<void> =>
+  until(async () => (await holdOf(handle))?.code === code);
+
+/** The task that a generation takes up, or the code that it is held by. */
+async function outcome(handle: GenerationHandle): Promise<string | undefined> {
+  const state = async () => (await handle.state()) as GenerationState;
+  await until(async () => (await state()).hold !== null || (await state()).status !== null);
+  const { hold, taskId } = await state();
+  return hold?.code ?? taskId ?? undefined;
+}
+
+/** The task that its own submit has made. */
+async function taskOf({ emulator }: Harness, handle: GenerationHandle): Promise<string> {
+  const { idempotencyKey } = (await handle.state()) as GenerationState;
+  return (await emulator.ledger()).keys[idempotencyKey!]!.tasks[0]!;
+}
+
+async function terminate({ temporal }: Harness, { workflowId }: GenerationHandle): Promise<void> {
+  await temporal.workflow.getHandle(workflowId).terminate();
+  const query = `WorkflowId = '${workflowId}' AND ExecutionStatus = 'Terminated'`;
+  await until(async () => (await temporal.workflow.count(query)).count === 1);
+}
+
+describe.concurrent.each(STORES)('a claim that is cut off before its second look, %s', (_, env) => {
+  test('is no task of the generation when that is started again: its own is still looked for', async () => {
+    const seedTasks = [
+      { id: 'task_video', model: 'sora-2', status: 'succeeded' as const, createdAt: TIME, updatedAt: TIME },
+    ];
+    const faults: Fault[] = [
+      ...lost(),
+      { on: 'status', times: 1, do: { kind: 'reply', status: 200, body: '{"id":"task_video","status":"succeeded"}' } },
+      { on: 'status', times: 1, do: keyRefused },
+    ];
+    await using harness = await startHarness({ env, emulator: { faults, seedTasks } });
+    const start = () => harness.client.start({ model: 'z-image', prompt: 'a still' }, { workflowId: 'still' });
+    const first = await start();
+    await heldBy(first, 'SubmitUnresolved');
+    const own = await taskOf(harness, first);
+    await first.resume({ taskId: 'task_video' });
+    await heldBy(first, 'api_scope_denied');
+    expect(memoOf(await first.describe())).toMatchObject({ taskId: 'task_video', status: null });
+    await terminate(harness, first);
+    // Nobody is sent to wait for it either.
+    await expect(first.result()).rejects.toMatchObject({ details: { taskId: null } });
+    const again = await start();
+    expect(await outcome(again)).toBe('SubmitUnresolved');
+    await again.resume({ taskId: own });
+    expect(await again.result()).toMatchObject({ taskId: own, model: 'z-image' });
+    expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  });
+
+  test('leaves nothing behind where the API does not tell its model at all', async () => {
+    const seedTasks = [
+      { id: 'task_video', model: 'sora-2', status: 'succeeded' as const, createdAt: TIME, updatedAt: TIME },
+    ];
+    const body = '{"id":"task_video","status":"succeeded"}';
+    const faults: Fault[] = [...lost(), { on: 'status', do: { kind: 'reply', status: 200, body } }];
+    await using harness = await startHarness({ env, emulator: { faults, seedTasks } });
+    const start = () => harness.client.start({ model: 'z-image', prompt: 'a still' }, { workflowId: 'still' });
+    const first = await start();
+    await heldBy(first, 'SubmitUnresolved');
+    await first.resume({ taskId: 'task_video' });
+    await until(async () => (await holdOf(first))?.message.includes('does not tell of which model') ?? false);
+    await terminate(harness, first);
+    expect(await outcome(await start())).toBe('SubmitUnresolved');
+  });
+
+  test('does not keep the task from the generation that it belongs to', async () => {
+    const faults: Fault[] = [...lost(2), { on: 'status', skip: 1, times: 1, do: keyRefused }];
+    await using harness = await startHarness({ env, emulator: { faults } });
+    const start = (workflowId: string) => harness.client.start({ model: 'z-image', prompt: 'twins' }, { workflowId });
+    const [owner, other] = [await start('owner'), await start('other')];
+    for (const handle of [owner, other]) await heldBy(handle, 'SubmitUnresolved');
+    const [owned, own] = [await taskOf(harness, owner), await taskOf(harness, other)];
+    await other.resume({ taskId: owned });
+    await heldBy(other, 'api_scope_denied');
+    await terminate(harness, other);
+    await owner.resume({ taskId: owned });
+    expect(await outcome(owner)).toBe(owned);
+    const again = await start('other');
+    expect(await outcome(again)).toBe('SubmitUnresolved');
+    await again.resume({ taskId: own });
+    expect(await outcome(again)).toBe(own);
+    expect((await harness.emulator.ledger()).paidTasks).toBe(2);
+  });
+});
