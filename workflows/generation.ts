@@ -28,7 +28,7 @@ import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import { atStart, Progress, type Show, type Standing } from './progress.js';
 import { uploadReferences } from './references.js';
-import { holdOrFail, submit } from './submission.js';
+import { ClaimGivenUp, holdOrFail, submit } from './submission.js';
 
 /** What a run hands to the next one when it continues as new. */
 export interface Carried {
@@ -301,7 +301,11 @@ export class GenerationRun {
         const own = claimedFor === undefined ? {} : { taskId: null };
         throw failures.callFailed(end, { ...this.#state, ...own });
       }
-      await this.#hold(end, tries, wait);
+      if (claimedFor !== undefined) end = { ...end, message: `${end.message} ${heldClaim(taskId)}` };
+      const resumed = await this.#hold(end, tries, wait);
+      // Whoever names another task, or says why to post again, no longer means this one.
+      const more = resumed !== null && (resumed.taskId !== null || resumed.reason !== null);
+      if (claimedFor !== undefined && more && patched('claim-given-up')) throw new ClaimGivenUp(resumed);
     }
   }
 
@@ -368,6 +372,10 @@ export class GenerationRun {
       this.#input.ownKey ?? idempotencyKey({ use, namespace, ...identity, take: this.#input.take, attempt, spent })
     );
   }
+}
+
+function heldClaim(taskId: string): string {
+  return `This is about task ${taskId}, which a person named: resume with another taskId, or with a reason, to give it up.`;
 }
 
 // There is an answer, so nothing is open and nothing has to be accepted.

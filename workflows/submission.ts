@@ -26,6 +26,15 @@ export interface PaidCall<Result> {
   readonly hold: (end: CallEnd, tries: number) => Promise<Resumed>;
 }
 
+/** Thrown by `adopt` where a person has resumed the look at the task with something else than "go on". */
+export class ClaimGivenUp extends Error {
+  readonly resumed: NonNullable<Resumed>;
+  constructor(resumed: NonNullable<Resumed>) {
+    super('Another task was named, or a reason to post again.');
+    this.resumed = resumed;
+  }
+}
+
 /** Makes a paid call once, however often it has to be tried. */
 export async function submit<Result>(progress: Progress, call: PaidCall<Result>): Promise<Result> {
   const { policy, key: keyOf } = call;
@@ -101,16 +110,19 @@ async function held<Result>(
   end: CallEnd,
   tries: number,
 ): Promise<{ found?: Result; reason?: string | null }> {
-  let { message } = end;
+  let resumed = await call.hold(end, tries);
   for (;;) {
-    const resumed = await call.hold({ ...end, message }, tries);
     if (resumed?.taskId == null || call.adopt === undefined) return { reason: resumed?.reason ?? null };
     try {
       return { found: await call.adopt(resumed.taskId) };
     } catch (error) {
+      if (error instanceof ClaimGivenUp) {
+        ({ resumed } = error);
+        continue;
+      }
       if (!(error instanceof ApplicationFailure)) throw error;
       // A wrong ID must not end the Workflow: the task that it looks for is still not known.
-      message = `${error.message} ${end.message}`;
+      resumed = await call.hold({ ...end, message: `${error.message} ${end.message}` }, tries);
     }
   }
 }

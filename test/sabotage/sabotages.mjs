@@ -751,6 +751,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'claim-cannot-be-given-up',
+    breaks: 'What a person says while the look at a claimed task is held is not acknowledged and then ignored.',
+    file: 'workflows/generation.ts',
+    replace: ["patched('claim-given-up')", 'tries < 0'],
+    test: {
+      file: 'test/workflow/claims.test.ts',
+      name: 'a claim whose second look is held > is given up for another task that the person names',
+    },
+  },
+  {
     name: 'each-claim-looks-by-itself',
     breaks: 'Many claims at once do not keep the Service busy for ever.',
     file: 'activities/holders.ts',

@@ -106,3 +106,51 @@ describe.concurrent.each(STORES)('a claim that is cut off before its second look
     expect((await harness.emulator.ledger()).paidTasks).toBe(2);
   });
 });
+
+describe.concurrent.each([
+  ['first', 0],
+  ['second', 1],
+])('a claim whose %s look is held', (_, skip) => {
+  const seedTasks = [
+    { id: 'task_wrong', model: 'z-image', status: 'succeeded' as const, createdAt: TIME, updatedAt: TIME },
+  ];
+  const faults: Fault[] = [...lost(), { on: 'status', skip, times: 1, do: keyRefused }];
+  const emulator = { seedTasks, faults };
+  const env = { RIVYA_STORE: '' };
+
+  /** A generation whose person has named a wrong task, and the one that its submit has made. */
+  async function claimed(harness: Harness): Promise<{ handle: GenerationHandle; own: string }> {
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'lost' });
+    await heldBy(handle, 'SubmitUnresolved');
+    const own = await taskOf(harness, handle);
+    await handle.resume({ taskId: 'task_wrong' });
+    await heldBy(handle, 'api_scope_denied');
+    expect((await holdOf(handle))?.message).toContain('task task_wrong, which a person named');
+    return { handle, own };
+  }
+
+  test('is given up for another task that the person names', async () => {
+    await using harness = await startHarness({ env, emulator });
+    const { handle, own } = await claimed(harness);
+    await handle.resume({ taskId: own });
+    expect((await handle.result()).taskId).toBe(own);
+    expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  });
+
+  test('is given up for a reason to post again, which is kept', async () => {
+    await using harness = await startHarness({ env, emulator });
+    const { handle, own } = await claimed(harness);
+    harness.emulator.setFaults([]);
+    await handle.resume({ reason: 'that ID was wrong; Ada' });
+    expect((await handle.result()).taskId).toBe(own);
+    expect(memoOf(await handle.describe())?.riskReason).toBe('that ID was wrong; Ada');
+    expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  });
+
+  test('is looked at again after a resume that says nothing else', async () => {
+    await using harness = await startHarness({ env, emulator });
+    const { handle } = await claimed(harness);
+    await handle.resume();
+    expect((await handle.result()).taskId).toBe('task_wrong');
+  });
+});
