@@ -14,6 +14,8 @@ export type Holders = ReadonlyMap<string, readonly Holder[]>;
 
 // Memos cannot be searched, so they are read: a thousand in about a second where the Service is not busy.
 const RUNS = 10_000;
+// Far more than people resume within the three minutes of a claim; each is a line of text.
+const ASKERS = 10_000;
 // What is done in it ends neither with the Activity that happened to ask first, nor with a time limit of that one.
 const detached = new AsyncResource('rivyaHolders');
 
@@ -23,45 +25,59 @@ const detached = new AsyncResource('rivyaHolders');
  */
 class Looks {
   readonly #client: Client;
-  /** The last one that was begun. */
-  #last: { readonly startedAt: number; readonly holders: Promise<Holders> } | null = null;
+  /** How often somebody has asked for the first time: clocks of two machines cannot tell what came first. */
+  #asked = 0;
+  /** What the count was when they did, oldest first. */
+  readonly #askers = new Map<string, number>();
+  /** The last one that was begun, and how many had asked by then. */
+  #last: { readonly asked: number; readonly holders: Promise<Holders> } | null = null;
   #next: Promise<Holders> | null = null;
 
   constructor(client: Client) {
     this.#client = client;
   }
 
-  /** What was to be read at this time or later. */
-  since(time: number): Promise<Holders> {
-    if (this.#last !== null && this.#last.startedAt >= time) return this.#last.holders;
+  /** What is read after this asker has asked for the first time. */
+  for(asker: string): Promise<Holders> {
+    const asked = this.#firstAsked(asker);
+    if (this.#last !== null && this.#last.asked >= asked) return this.#last.holders;
     this.#next ??= this.#begin();
     return this.#next;
   }
 
+  #firstAsked(asker: string): number {
+    const known = this.#askers.get(asker);
+    if (known !== undefined) return known;
+    const [oldest] = this.#askers.keys();
+    // Whoever is forgotten asks as if for the first time, and waits for a later look.
+    if (oldest !== undefined && this.#askers.size >= ASKERS) this.#askers.delete(oldest);
+    this.#askers.set(asker, ++this.#asked);
+    return this.#asked;
+  }
+
   async #begin(): Promise<Holders> {
     await this.#last?.holders.catch(() => undefined);
-    const holders = detached.runInAsyncScope(() => readHolders(this.#client));
-    const look = { startedAt: Date.now(), holders };
+    const look = { asked: this.#asked, holders: detached.runInAsyncScope(() => readHolders(this.#client)) };
     this.#last = look;
     this.#next = null;
     // One that failed is no answer to anybody else.
-    holders.catch(() => {
+    look.holders.catch(() => {
       if (this.#last === look) this.#last = null;
     });
-    return holders;
+    return look.holders;
   }
 }
 
 const looks = new WeakMap<Client, Looks>();
 
 /**
- * Which generations of the client's namespace have which task, as it was at this time or later (milliseconds since the
- * epoch). It may take longer than an Activity may: whoever asks again for the same time gets the same answer.
+ * Which generations of the client's namespace have which task, read after this asker has asked for the first time. It may
+ * take longer than an Activity may: each attempt of it is the same asker, and gets the same answer.
  */
-export function holdersSince(client: Client, time: number): Promise<Holders> {
+export function holdersFor(client: Client, asker: string): Promise<Holders> {
   const own = looks.get(client) ?? new Looks(client);
   looks.set(client, own);
-  return own.since(time);
+  return own.for(asker);
 }
 
 async function readHolders(client: Client): Promise<Holders> {

@@ -5,7 +5,7 @@ import { FAILURE, type FailureDetails } from '../src/contract/index.js';
 import { MIN_WAIT_MS } from '../src/policy/index.js';
 import type { Receipts } from '../src/storage/index.js';
 import { nothingKnown } from './failure.js';
-import { holdersSince } from './holders.js';
+import { holdersFor } from './holders.js';
 import { cannotList } from './recall.js';
 
 // Room for a small namespace. What takes longer goes on, and the next attempt asks for it again.
@@ -24,8 +24,8 @@ export async function otherOwner(
   if (owner !== null) return owner.firstKey === claimedFor ? null : owner.workflowId;
   const { client, info } = Context.current();
   try {
-    // The same time for every attempt, so that what one has waited for serves the next.
-    const look = holdersSince(client, info.scheduledTimestampMs);
+    // The same for every attempt, so that what one has waited for serves the next.
+    const look = holdersFor(client, `${info.workflowExecution?.runId} ${info.activityId}`);
     const holders = await Promise.race([look, sleep(LOOK_MS, null, { ref: false })]);
     if (holders === null) throw stillLooking(taskId);
     return holders.get(taskId)?.find(({ firstKey }) => firstKey !== claimedFor)?.workflowId ?? null;

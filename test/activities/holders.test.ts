@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { expect, test } from 'vitest';
-import { holdersSince } from '../../activities/holders.js';
+import { holdersFor } from '../../activities/holders.js';
 import { until } from '../support/until.js';
 
 interface Listing {
@@ -38,10 +38,9 @@ const passed = (): Promise<void> => new Promise((resolve) => setTimeout(resolve,
 
 test('one look serves all who asked before it began; who asks later gets a later one', async () => {
   const { client, answer, count } = listing();
-  const early = Array.from({ length: 30 }, () => holdersSince(client, Date.now()));
+  const early = Array.from({ length: 30 }, (_, n) => holdersFor(client, `early ${n}`));
   await passed();
-  // Later than the look began, also where both are in one millisecond.
-  const late = Array.from({ length: 30 }, () => holdersSince(client, Date.now() + 1_000));
+  const late = Array.from({ length: 30 }, (_, n) => holdersFor(client, `late ${n}`));
   await passed();
   expect(count()).toBe(1);
   answer(0, ['task_1']);
@@ -56,25 +55,42 @@ test('one look serves all who asked before it began; who asks later gets a later
 
 test('one that takes longer than an attempt serves the next attempt', async () => {
   const { client, answer, count } = listing();
-  const scheduledAt = Date.now();
-  const first = holdersSince(client, scheduledAt);
+  const first = holdersFor(client, 'one');
   await passed();
-  const second = holdersSince(client, scheduledAt);
+  const second = holdersFor(client, 'one');
   answer(0, ['task_1']);
   expect([...(await first).keys(), ...(await second).keys()]).toEqual(['task_1', 'task_1']);
   await passed();
-  expect((await holdersSince(client, scheduledAt)).has('task_1')).toBe(true);
+  expect((await holdersFor(client, 'one')).has('task_1')).toBe(true);
   expect(count()).toBe(1);
+});
+
+test('one that had begun before an Activity asked never serves it, however many asked since it did', async () => {
+  const { client, answer, count } = listing();
+  void holdersFor(client, 'first');
+  await passed();
+  answer(0, []);
+  await passed();
+  const asked = holdersFor(client, 'asked');
+  await until(() => count() === 2);
+  // So many that the first of them are forgotten.
+  const crowd = Array.from({ length: 10_000 }, (_, n) => holdersFor(client, `${n}`));
+  const again = holdersFor(client, 'asked');
+  answer(1, ['task_1']);
+  expect((await asked).has('task_1')).toBe(true);
+  await until(() => count() === 3);
+  answer(2, ['task_2']);
+  expect((await again).has('task_2')).toBe(true);
+  for (const holders of await Promise.all(crowd)) expect(holders.has('task_2')).toBe(true);
 });
 
 test('one that failed is no answer to anybody else', async () => {
   const { client, answer, count } = listing();
-  const scheduledAt = Date.now();
-  const first = holdersSince(client, scheduledAt);
+  const first = holdersFor(client, 'one');
   await passed();
   answer(0, new Error('away'));
   await expect(first).rejects.toThrow('away');
-  const again = holdersSince(client, scheduledAt);
+  const again = holdersFor(client, 'one');
   await until(() => count() === 2);
   answer(1, ['task_1']);
   expect((await again).has('task_1')).toBe(true);

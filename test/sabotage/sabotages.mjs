@@ -761,6 +761,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'look-from-before-the-claim',
+    breaks: 'A claim is not judged by a look that had begun before it was there.',
+    file: 'activities/holders.ts',
+    replace: ['this.#last.asked >= asked', 'this.#last.asked > 0'],
+    test: {
+      file: 'test/workflow/clock-ahead.test.ts',
+      name: 'one task that two people name at the same time is taken by one at most, also where the clock of the Worker is ahead',
+    },
+  },
+  {
     name: 'each-claim-looks-by-itself',
     breaks: 'Many claims at once do not keep the Service busy for ever.',
     file: 'activities/holders.ts',
