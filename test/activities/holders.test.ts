@@ -1,18 +1,18 @@
 /** Many people who name lost tasks at once must not keep the Service so busy that nobody is answered. */
 import type { Client } from '@temporalio/client';
 import { defaultPayloadConverter } from '@temporalio/common';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { holdersFor } from '../../activities/holders.js';
 import { until } from '../support/until.js';
 
 interface Listing {
   /** Answers the n-th listing (from 0) with generations that have these tasks, or with an error. */
-  readonly answer: (n: number, tasks: readonly string[] | Error) => void;
+  readonly answer: (n: number, tasks: readonly string[] | Error, more?: readonly object[]) => void;
   readonly client: Client;
   readonly count: () => number;
 }
 
-function listing(): Listing {
+function listing(fetchHistory: () => Promise<unknown> = () => Promise.resolve({})): Listing {
   const asked: { resolve: (answer: unknown) => void; reject: (error: Error) => void }[] = [];
   const listWorkflowExecutions = (): Promise<unknown> =>
     new Promise((resolve, reject) => {
@@ -24,15 +24,18 @@ function listing(): Listing {
     execution: { workflowId: `has ${taskId}` },
     memo: { fields: { rivya: defaultPayloadConverter.toPayload({ taskId, firstKey: 'key' }) } },
   });
+  const workflow = { getHandle: () => ({ fetchHistory }) };
   return {
-    client: { options, workflowService: { listWorkflowExecutions } } as unknown as Client,
+    client: { options, workflow, workflowService: { listWorkflowExecutions } } as unknown as Client,
     count: () => asked.length,
-    answer: (n, tasks) => {
+    answer: (n, tasks, more = []) => {
       if (tasks instanceof Error) asked[n]!.reject(tasks);
-      else asked[n]!.resolve({ executions: tasks.map(run), nextPageToken: [] });
+      else asked[n]!.resolve({ executions: [...tasks.map(run), ...more], nextPageToken: [] });
     },
   };
 }
+
+const grpcError = (code: number): Error => Object.assign(new Error('gRPC'), { code, details: '', metadata: {} });
 
 const passed = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
@@ -95,4 +98,22 @@ test('one that failed is no answer to anybody else', async () => {
   answer(1, ['task_1']);
   expect((await again).has('task_1')).toBe(true);
   expect(count()).toBe(2);
+});
+
+test('the history of a run that was cut off is read once, and asked for again only where the Service was away', async () => {
+  const [away, deleted] = [grpcError(14), grpcError(5)];
+  const read = vi.fn<() => Promise<unknown>>().mockRejectedValueOnce(away).mockRejectedValueOnce(deleted);
+  const { client, answer, count } = listing(read);
+  const terminated = { execution: { workflowId: 'gone', runId: 'run' }, status: 5, closeTime: {} };
+  const running = { execution: { workflowId: 'runs', runId: 'other run' }, status: 1 };
+  const look = async (asker: string): Promise<unknown> => {
+    const n = count();
+    const holders = holdersFor(client, asker);
+    await until(() => count() === n + 1);
+    answer(n, ['task_1'], [terminated, running]);
+    return holders.then((found) => [...found.keys()]);
+  };
+  await expect(look('one')).rejects.toThrow('gRPC');
+  for (const asker of ['one', 'two', 'three']) expect(await look(asker)).toEqual(['task_1']);
+  expect(read).toHaveBeenCalledTimes(2);
 });

@@ -771,6 +771,19 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'unread-answers-not-seen',
+    breaks: 'A task whose Workflow was terminated before it read the answer is not given to another generation.',
+    file: 'activities/holders.ts',
+    replace: [
+      'if (untold.length < HISTORIES && mayTellMore(run))',
+      'if (untold.length > HISTORIES && mayTellMore(run))',
+    ],
+    test: {
+      file: 'test/workflow/claims.test.ts',
+      name: 'a task that only the history of a terminated Workflow knows is not given to another generation',
+    },
+  },
+  {
     name: 'each-claim-looks-by-itself',
     breaks: 'Many claims at once do not keep the Service busy for ever.',
     file: 'activities/holders.ts',

@@ -154,3 +154,34 @@ describe.concurrent.each([
     expect((await handle.result()).taskId).toBe('task_wrong');
   });
 });
+
+test.concurrent(
+  'a task that only the history of a terminated Workflow knows is not given to another generation',
+  async () => {
+    const faults: Fault[] = [
+      { on: 'create', prompt: 'lost', times: 1, do: { kind: 'dropAfter' } },
+      { on: 'create', prompt: 'lost', do: { kind: 'error', code: 'validation_failed' } },
+      // Long enough to stop the Workers that would read the answer.
+      { on: 'create', prompt: 'owner', times: 1, do: { kind: 'delayAfter', ms: 6_000 } },
+    ];
+    await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' }, emulator: { faults } });
+    await harness.startWorkers({ roles: new Set(['api']) });
+    const workflows = await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+    const start = (name: string) => harness.client.start({ model: 'z-image', prompt: name }, { workflowId: name });
+    const handle = await start('lost');
+    await heldBy(handle, 'SubmitUnresolved');
+    const owner = await start('owner');
+    await until(async () => (await harness.emulator.ledger()).paidTasks === 2);
+    await workflows.stop();
+    await until(async () => (await owner.describe()).raw.pendingActivities?.length === 0);
+    await terminate(harness, owner);
+    expect(memoOf(await owner.describe())?.taskId ?? null).toBeNull();
+    await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+    const { tasks } = await harness.emulator.ledger();
+    const [owned] = Object.entries(tasks).find(([, { prompt }]) => prompt === 'owner')!;
+    await handle.resume({ taskId: owned });
+    expect(await outcome(handle)).toBe('SubmitUnresolved');
+    expect((await holdOf(handle))?.message).toContain('belongs to Workflow "owner"');
+    expect((await (await start('owner')).result()).taskId).toBe(owned);
+  },
+);
