@@ -734,7 +734,7 @@ export const SABOTAGES = [
     name: 'claim-outlives-its-run',
     breaks: 'A claim that was cut off does not keep the task from the generation that it belongs to.',
     file: 'activities/holders.ts',
-    replace: ['open ? named : taskIn(memo ?? {})', 'named'],
+    replace: ['open ? named : taskIn(memo)', 'named'],
     test: {
       file: 'test/workflow/claims.test.ts',
       name: 'a claim that is cut off before its second look, without a store > does not keep the task from the generation that it belongs to',
