@@ -4,7 +4,7 @@ import { earlierIn, MEMO_FIELD, taskIn, WORKFLOW_TYPE, type GenerationMemo } fro
 import { decode, rawRuns, readRun } from './history.js';
 import { READABLE_EVENTS } from './recall.js';
 
-/** A generation that has a task, as far as its memo tells. */
+/** A generation that has a task, as far as its memo or its history tells. */
 export interface Holder {
   readonly workflowId: string;
   /** First key of the attempt that made it; null where an earlier version did not note it. */
@@ -132,7 +132,7 @@ export function holdersFor(client: Client, asker: string): Promise<Holders> {
   return own.for(asker);
 }
 
-/** The generations of a namespace with their memos; null where it cannot be read, as with the codec of others. */
+/** The generations of a namespace with their memos; empty where one cannot be read, as with the codec of others. */
 async function* generations(client: Client): AsyncGenerator<Run> {
   const { namespace, loadedDataConverter: converter } = client.options;
   for await (const raw of rawRuns(client, `WorkflowType = '${WORKFLOW_TYPE}'`)) {
