@@ -205,7 +205,7 @@ export class GenerationRun {
       // can see it: then neither gets it, and a person decides.
       this.progress.update({ taskId }, true);
       try {
-        await this.progress.pause(MIN_WAIT_MS);
+        await this.progress.pause(TIMEOUTS.claimSettles);
         task = await this.#named(taskId, claimedFor, false);
         if (task.model === null) throw failures.otherModel(task, this.#state, this.#input);
       } catch (error) {

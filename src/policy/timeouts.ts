@@ -39,6 +39,8 @@ export const TIMEOUTS = {
   stickyQueue: 2 * SECOND,
   /** A conflict at a first submit may be another run's POST still on its way, which ends within `httpSubmit`. */
   conflictGrace: 90 * SECOND,
+  /** Between the two looks at a claimed task: by then each of two claims is listed. Lists trail by seconds at worst. */
+  claimSettles: 10 * SECOND,
   /** A claimed task that cannot be looked at for so long: the person is told, and may name another one. */
   claimWithin: 3 * 60 * SECOND,
   /** A status check so soon after the create may not find the task yet. */

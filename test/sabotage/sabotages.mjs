@@ -717,7 +717,7 @@ export const SABOTAGES = [
     replace: ["claimedFor !== undefined && patched('claims-again')", 'false'],
     test: {
       file: 'test/workflow/owner.test.ts',
-      name: 'without a store > one task that two people name at the same time for two generations is taken by neither',
+      name: 'without a store > one task that two people name at the same time for two generations is not taken by both',
     },
   },
   {
