@@ -1,8 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
-import { isGrpcServiceError, type Client } from '@temporalio/client';
+import type { Client } from '@temporalio/client';
 import { earlierIn, MEMO_FIELD, taskIn, WORKFLOW_TYPE, type GenerationMemo } from '../src/contract/index.js';
 import { decode, rawRuns, readRun } from './history.js';
-import { READABLE_EVENTS } from './recall.js';
+import { READABLE_EVENTS, refusalOfService } from './recall.js';
 
 /** A generation that has a task, as far as its memo or its history tells. */
 export interface Holder {
@@ -175,9 +175,9 @@ async function tasksInHistory(client: Client, run: Run): Promise<Task[]> {
       result?.task === undefined ? [] : [{ taskId: result.task.taskId, firstKey }],
     );
   } catch (error) {
-    const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
+    const refusal = refusalOfService(error);
     // A Service that does not answer may answer the next look.
-    if (isGrpcServiceError(reason) && !CANNOT_READ.has(reason.code)) throw error;
+    if (refusal !== null && !CANNOT_READ.has(refusal.code)) throw error;
     return [];
   }
 }

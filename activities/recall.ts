@@ -205,8 +205,14 @@ function stillOpen(
 
 /** Why a Service cannot list Workflows at all, or null for any other error. */
 export function cannotList(error: unknown): string | null {
+  const refusal = refusalOfService(error);
+  return refusal !== null && CANNOT_LIST.has(refusal.code) ? refusal.details : null;
+}
+
+/** What the Service said, which the client may have wrapped; null for any other error. */
+export function refusalOfService(error: unknown): { readonly code: number; readonly details: string } | null {
   const reason = error instanceof Error && isGrpcServiceError(error.cause) ? error.cause : error;
-  return isGrpcServiceError(reason) && CANNOT_LIST.has(reason.code) ? reason.details : null;
+  return isGrpcServiceError(reason) ? reason : null;
 }
 
 function fromMemo(run: WorkflowExecutionInfo, { idempotencyKey, firstKey }: Attempt): Past<string> | null {
