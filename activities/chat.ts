@@ -1,42 +1,39 @@
 import { log } from '@temporalio/activity';
-import type { ChatAnswer, ChatInput, ChatReply } from '../src/contract/index.js';
+import type { ChatAnswer, PaidCallInput, PaidCallResult } from '../src/contract/index.js';
 import { carriedContent } from '../src/policy/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { paidPost } from './paid-post.js';
-import { recallChat } from './recall.js';
-import { headOf } from './submit.js';
 
 /** Sends one message to a chat model: one attempt, at most one POST. */
 export async function rivyaChat(
-  input: ChatInput,
+  input: PaidCallInput,
   dependencies: Pick<ActivityDependencies, 'api' | 'keys' | 'receipts' | 'onStep'>,
-): Promise<ChatReply> {
+): Promise<PaidCallResult<ChatAnswer>> {
   const { api, receipts, onStep } = dependencies;
-  const { body, idempotencyKey } = input;
-  const head = headOf(input);
+  const { body, baseKey } = input;
   const chats = receipts?.chats ?? null;
-  return paidPost(
+  const paid = await paidPost<ChatAnswer, ChatAnswer>(
     input,
     {
-      head,
-      receipts: chats,
       paid: 'answer',
-      recall: (counts) => recallChat(head, receipts, counts),
-      recalled: (answer, key) => {
-        log.info('recalled', { answer: answer.id });
-        return { answer: carried(answer), idempotencyKey: key, reused: true };
-      },
-      post: (request) => api.createChat({ ...request, body }),
-      answered: async ({ answer, ageMs, requestId }, { firstPostedAt }) => {
+      references: [],
+      receipts: chats,
+      // An answer is too long for a memo.
+      known: { receipts: chats === null ? null : () => chats.find(baseKey), answerInMemo: () => null },
+      recalled: (answer) => answer,
+      post: async (request) => {
+        const { answer, ageMs, requestId } = await api.createChat({ ...request, body });
         log.info('answered', { answer: answer.id, requestId });
-        const sinceFirstPostMs = Math.max(0, Date.now() - firstPostedAt);
+        return { answer, ageMs };
+      },
+      answered: async (answer, head) => {
         // The answer is on its way into the history: a store that fails now loses nothing but what is cut from it.
         if (chats !== null) await noted(() => step(onStep, 'receipt', () => chats.noteAnswer(head, answer)));
-        return { answer: carried(answer), idempotencyKey, reused: ageMs !== null && ageMs > sinceFirstPostMs };
       },
     },
     dependencies,
   );
+  return { ...paid, answer: paid.answer && carried(paid.answer) };
 }
 
 /** As much of an answer as a history carries. */

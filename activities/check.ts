@@ -5,14 +5,14 @@ import { FAILURE, type CheckInput, type CheckResult } from '../src/contract/inde
 import { earlyBy, judgeCheck, MIN_WAIT_MS, retryDelay } from '../src/policy/index.js';
 import { noted, step, withKind, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
-import { Lease } from './heartbeat.js';
-import { otherOwner, taken } from './owner.js';
+import { Lease } from './lease.js';
+import { refuseUnfit } from './named.js';
 
 const ENDED = new Set(['succeeded', 'failed']);
 
 /** Asks for the status of a task. Each attempt is one GET; what can pass is repeated for as long as it takes. */
 export async function rivyaCheck(
-  { taskId, firstKey = null, claimedFor, claimsAgain = false }: CheckInput,
+  { taskId, baseKey, named }: CheckInput,
   dependencies: ActivityDependencies,
 ): Promise<CheckResult> {
   const { api, receipts, onStep } = dependencies;
@@ -23,14 +23,12 @@ export async function rivyaCheck(
   if (!lease.held()) await lease.renew(undefined);
   try {
     const { task } = await lease.keep(undefined, async () => {
-      const other = claimedFor === undefined ? null : await otherOwner(taskId, claimedFor, receipts);
-      if (other !== null) throw taken(taskId, other);
       const answer = await step(onStep, 'GET', () => api.retrieveGeneration(taskId, () => lease.held()));
-      // Of a model that the API does not tell, nothing is taken up.
-      const noteFor = firstKey ?? (claimsAgain || answer.task.model === null ? undefined : claimedFor);
-      if (ENDED.has(answer.task.status) && noteFor !== undefined && receipts !== null) {
-        // The end stands in the history as well, so a store that fails now is no reason to ask again.
-        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(noteFor, answer.task)));
+      if (named !== undefined) await refuseUnfit(answer.task, named, baseKey, receipts);
+      const tells = named !== undefined || ENDED.has(answer.task.status);
+      if (tells && baseKey !== undefined && receipts !== null) {
+        // It stands in the history as well, so a store that fails now is no reason to ask again.
+        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(baseKey, answer.task)));
       }
       return answer;
     });

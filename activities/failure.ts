@@ -1,15 +1,14 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { NOTHING_KNOWN, type FailureDetails, type Fence } from '../src/contract/index.js';
+import { NOTHING_KNOWN, NOT_RETRIED, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
 import type { CallFailure, Paid, Verdict } from '../src/policy/index.js';
 
 /** What the failure of a call carries into the Workflow and into the Pending Activities of the UI. */
 export interface CallFacts {
   readonly taskId?: string;
   readonly idempotencyKey?: string;
-  readonly fence?: Fence | null;
-  /** An earlier run was given this very refusal. */
-  readonly storedRefusal?: boolean;
+  /** A POST under the key without an answer. */
+  readonly unanswered?: UnansweredPost | null;
   /** What the call makes, where it pays. Default `task`. */
   readonly paid?: Paid;
   /** Number of this attempt. */
@@ -32,27 +31,25 @@ const REPEATED: Readonly<Record<Paid, string>> = {
 };
 
 export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFacts): ApplicationFailure {
-  // A conflict that is repeated comes from a submit under the same key that may still run.
-  const open = facts.fence != null || error.code === 'idempotency_conflict';
+  const open = facts.unanswered != null;
   const action =
     verdict.retry && error.outcome === 'refused' && open ? REPEATED[facts.paid ?? 'task'] : verdict.row.action;
   const details: FailureDetails = {
     ...nothingKnown(),
-    code: verdict.type,
+    code: verdict.code,
     httpStatus: error.httpStatus,
     requestId: error.requestId,
     taskId: facts.taskId ?? null,
     idempotencyKey: facts.idempotencyKey ?? null,
     action,
     attempts: facts.attempt,
-    ...(facts.fence && { fence: facts.fence }),
-    ...(facts.storedRefusal === true && { storedRefusal: true }),
   };
   return ApplicationFailure.create({
     type: verdict.type,
     // Pending Activities shows the message alone, so it names the action too.
     message: `${error.message} ${action}`,
-    nonRetryable: !verdict.retry,
+    // The retry policy knows the codes of the table; a refusal with any other code says so by itself.
+    nonRetryable: !verdict.retry && !NOT_RETRIED.includes(verdict.type),
     details: [details],
     ...(verdict.retry && facts.retryInMs !== undefined && { nextRetryDelay: facts.retryInMs }),
   });

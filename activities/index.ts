@@ -1,15 +1,13 @@
 import type { RivyaActivities } from '../src/contract/index.js';
-import { rivyaAwait } from './await.js';
 import { rivyaChat } from './chat.js';
 import { rivyaCheck } from './check.js';
 import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
 import { rivyaEstimate } from './estimate.js';
+import { rivyaResult } from './result.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 import { rivyaUpload } from './upload.js';
 
-export { CUT_OFF, rawRuns, readRun, startInput, type PastRun, type PastSubmit } from './history.js';
-export { queryFor, READABLE_EVENTS, RUNS } from './recall.js';
 export type { ActivityDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
 export type { RivyaActivities } from '../src/contract/index.js';
 
@@ -30,9 +28,9 @@ export function createApiActivities(
 /** Activities that need no API key, for Workers on `<queue>`. */
 export function createResultActivities(
   dependencies: ResultDependencies,
-): Pick<RivyaActivities, 'rivyaStore' | 'rivyaAwait'> {
+): Pick<RivyaActivities, 'rivyaStore' | 'rivyaResult'> {
   return {
     rivyaStore: (input) => step(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)),
-    rivyaAwait,
+    rivyaResult,
   };
 }

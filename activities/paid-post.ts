@@ -1,200 +1,242 @@
-import { activityInfo } from '@temporalio/activity';
+/**
+ * One attempt of a call that costs money.
+ *
+ * It guarantees at most one POST, and none unless the Service has acknowledged a heartbeat (the fence) that tells the next
+ * attempt of it. `rivyaSubmit` and `rivyaChat` call it. It repeats nothing: Temporal's retry policy does that. Whatever it
+ * ends with says whether it has posted and whether a POST has no answer.
+ */
+import { activityInfo, log, type Info } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
-import { UNKNOWN_FINGERPRINT, type Fence, type SubmitInput } from '../src/contract/index.js';
-import { InvalidRequest, RivyaApiError, type CreateGenerationInput } from '../src/api/index.js';
-import { formatDuration, isStoredError, judgeSubmit, retryDelay, TIMEOUTS, type Paid } from '../src/policy/index.js';
+import { RivyaApiError, type CreateGenerationInput } from '../src/api/index.js';
+import {
+  UNKNOWN_FINGERPRINT,
+  type FailureDetails,
+  type PaidCallInput,
+  type PaidCallResult,
+  type UnansweredPost,
+} from '../src/contract/index.js';
+import { digestOf, formatDuration, judgeSubmit, retryDelay, type Paid } from '../src/policy/index.js';
 import type { ReceiptHead, Receipts } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure } from './failure.js';
-import { Lease } from './heartbeat.js';
-import { ofInput } from './history.js';
-import { checkBudget } from './price.js';
-import { oldest, wipedFence, type Counts, type Recalled } from './recall.js';
+import { Lease } from './lease.js';
 import { checkPolicy, isDenial } from './policy.js';
-import { inputChanged, invalidRequest, unexpected, unresolved } from './submit-failure.js';
+import { checkBudget } from './price.js';
+import { oldest, recall, type RecallSource } from './recall.js';
+import { inputChanged, unexpected, unresolved } from './submit-failure.js';
 
-/** What every Activity that pays gets from its Workflow. */
-export type PaidInput = Omit<SubmitInput, 'identity' | 'body'>;
-
-/** The one POST of an Activity that pays, and what is done around it. */
-export interface PaidPost<Known, Answer, Result> {
+/** The one POST of an Activity that pays, and what is done around it. `Known` is what receipts and memos hold of an answer. */
+export interface PaidPost<Known, Answer> {
   /** What it makes, for the words of its failures. */
   readonly paid: Paid;
-  readonly head: ReceiptHead;
-  /** Addresses that the API is asked to fetch. */
-  readonly references?: readonly string[];
+  /** Addresses that the API is asked to fetch, for the spending policy. */
+  readonly references: readonly string[];
   /** Where it is noted that the POST goes out, or null. */
   readonly receipts: Pick<Receipts, 'noteSubmit'> | null;
-  /** What is known of the key from before. */
-  recall(counts: Counts): Promise<Recalled<Known> | null>;
-  /** The result, where that was an answer. */
-  recalled(answer: Known, idempotencyKey: string): Result;
+  readonly known: Omit<RecallSource<Known>, 'baseKey'>;
+  readonly recalled: (known: Known) => Answer;
   /** Sends the request, once. */
-  post(request: Omit<CreateGenerationInput, 'body'>): Promise<Answer>;
-  /** Notes the answer and makes the result of it. Must not throw: the answer is paid. */
-  answered(answer: Answer, fence: Fence): Promise<Result>;
+  readonly post: (request: Omit<CreateGenerationInput, 'body'>) => Promise<{ answer: Answer; ageMs: number | null }>;
+  /** Notes the answer. Must not throw: the answer is paid. */
+  readonly answered: (answer: Answer, head: ReceiptHead) => Promise<void>;
 }
 
-/**
- * One attempt of a call that costs money. It makes at most one POST, and none unless the Service has acknowledged the
- * fence: an attempt that was timed out meanwhile cannot post behind the back of the next one.
- */
-export async function paidPost<Known, Answer, Result>(
-  input: PaidInput,
-  call: PaidPost<Known, Answer, Result>,
+/** Heartbeat details of a paid call: what its next attempt must know. */
+interface PaidBeat {
+  readonly unanswered: UnansweredPost | null;
+  /** True once this Activity has passed its fence. */
+  readonly posted: boolean;
+  /** True once it has looked at receipts and earlier runs. */
+  readonly looked: boolean;
+  readonly runId: string;
+}
+
+export async function paidPost<Known, Answer>(
+  input: PaidCallInput,
+  call: PaidPost<Known, Answer>,
   { keys, spending, onStep }: Pick<ActivityDependencies, 'keys' | 'spending' | 'onStep'>,
-): Promise<Result> {
-  const { head, receipts, paid } = call;
-  const { idempotencyKey } = input;
+): Promise<PaidCallResult<Answer>> {
+  const { paid, receipts } = call;
+  const { idempotencyKey, keyNumber, attempt, riskReason } = input;
   const info = activityInfo();
+  const { runId: lookedBy } = info.workflowExecution ?? { runId: '' };
+  const head = headOf(input, info);
   const lease = new Lease();
-  const runId = info.workflowExecution?.runId;
-  const beat = (fence: Fence | null): Fence | null => fence && { ...fence, ...(runId !== undefined && { runId }) };
-  const riskReason = input.riskReason ?? null;
-  // Where an earlier attempt, or an earlier Activity for this key, has a POST without an answer, this says since when.
-  const told = (info.heartbeatDetails as Fence | null | undefined) ?? null;
-  let unanswered: Fence | null = told ?? hearsay(input.fence) ?? (await wipedFence(ofInput(input)));
-  let posted: Fence | null = null;
-  let refusals: readonly string[] = [];
-
-  // Where this fails, the next attempt believes that a task may exist. An attempt that has lost its lease changes no
-  // receipt: the next one may be posting.
-  const settle = async (fence: Fence | null): Promise<void> => {
-    const renewed = await lease.renew(beat(fence)).then(
-      () => true,
-      // After a cancel no other attempt follows.
-      (error) => error instanceof CancelledFailure,
-    );
-    if (renewed) await noted(() => receipts?.noteSubmit(head, { unanswered: fence, riskReason }));
+  const earlierAttempt = beatOfEarlierAttempt(info, lookedBy);
+  let beat = earlierAttempt ?? beatOfInput(input, lookedBy);
+  let noting = false;
+  const resultOf = (answer: Answer | null, at: Partial<PaidCallResult<Answer>>): PaidCallResult<Answer> => {
+    return { answer, position: null, idempotencyKey, sinceFirstPostMs: 0, reused: false, lookedBy, ...at };
   };
-
   try {
-    // Before anything else can fail: without it, the next attempt would have to believe that a task may exist.
-    await lease.renew(beat(unanswered));
-    const known = await lease.keep(beat(unanswered), () => call.recall((fence) => counts(fence, input)));
-    if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest)
-      throw inputChanged(input, paid);
-    if (known !== null && known.answer !== null) return call.recalled(known.answer, known.idempotencyKey);
-    refusals = known?.refusals ?? [];
-    unanswered = oldest(unanswered, hearsay(known?.unanswered ?? null));
-    if (unanswered !== null && (unanswered.idempotencyKey ?? idempotencyKey) !== idempotencyKey) {
-      throw unresolved(input, unanswered, 'it went out under another key of this attempt', paid);
+    let proven = earlierAttempt?.posted === true && info.heartbeatDetails != null;
+    if (!beat.looked) {
+      const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
+      beat = { ...beat, looked: true };
+      if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {
+        throw inputChanged(input, paid);
+      }
+      if (known !== null && known.keyNumber >= keyNumber) {
+        const { answer, earlier, unanswered, ...at } = known;
+        const position = { keyNumber: at.keyNumber, attempt: at.attempt, unanswered, earlier };
+        if (answer !== null) {
+          log.info('recalled', { idempotencyKey: at.idempotencyKey });
+          const { idempotencyKey: madeUnder } = at;
+          return resultOf(call.recalled(answer), { position, idempotencyKey: madeUnder, reused: true });
+        }
+        if (at.keyNumber > keyNumber) return resultOf(null, { position, idempotencyKey: at.idempotencyKey });
+        beat = { ...beat, unanswered: oldest(beat.unanswered, unanswered) };
+        proven ||= known.proven;
+      }
     }
 
-    // What may be paid already is asked for to its end, whatever policy and budget say by now. What this Activity has told
-    // itself, and the receipts, prove that; a memo, a history or an input can be made up to get around the policy.
-    const open = unanswered;
-    if (told?.sent !== true && known?.noted !== true) {
-      const asked = { model: head.model, attempt: head.attempt, references: call.references ?? [] };
+    // What may be paid already is asked for to its end, whatever policy and budget say by now. Only a heartbeat of this
+    // Activity and a receipt prove that: an input or a memo can be made up to get around the policy.
+    const { unanswered } = beat;
+    if (!proven) {
+      const asked = { model: head.model, attempt, references: call.references };
       await lease
-        .keep(beat(open), () => checkPolicy(spending, asked))
+        .keep(beat, () => checkPolicy(spending, asked))
         .catch((error: unknown) => {
-          if (open === null || !isDenial(error)) throw error;
-          throw unresolved(input, open, `must not be repeated here: ${error.message.replace(/\.$/, '')}`, paid);
+          if (unanswered === null || !isDenial(error)) throw error;
+          throw unresolved(input, unanswered, `must not be repeated here: ${error.message.replace(/\.$/, '')}`, paid);
         });
     }
-    if (open === null) await lease.keep(null, () => checkBudget(input.maxCredits, head, spending));
+    if (unanswered === null) await lease.keep(beat, () => checkBudget(input.maxCredits, head, spending));
     const key = await keys.current();
     // Without a key there is nothing to name in the fence, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
     if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint, paid);
 
-    const first = { firstPostedAt: Date.now(), fingerprint, ...ofInput(input) };
-    const fence: Fence = { ...(unanswered ?? first), sent: true };
-    await step(onStep, 'fence', () => lease.renew(beat(fence)));
-    const answer = await lease.keep(beat(fence), async () => {
-      const standing = { unanswered: fence, riskReason };
-      if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
-      posted = fence;
-      // The window bounds how long a POST is repeated; the first one of a key may be late.
-      const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, fence));
-      // The very key whose fingerprint the fence carries, also when the key file changes in between.
-      const request = { idempotencyKey, key, maySend };
-      return step(onStep, 'POST', () => call.post(request));
-    });
-    return await call.answered(answer, fence);
+    const now = Date.now();
+    const open: UnansweredPost = { firstPostedAt: now, ...unanswered, lastPostedAt: now, fingerprint };
+    const before = beat;
+    const fence = { ...beat, unanswered: open, posted: true };
+    await step(onStep, 'fence', () => lease.renew(fence));
+    const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, open));
+    try {
+      const { answer, ageMs } = await lease.keep(fence, async () => {
+        noting = true;
+        const standing = { unanswered: open, riskReason };
+        if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
+        beat = fence;
+        // The very key whose fingerprint the fence carries, also when the key file changes in between.
+        const request = { idempotencyKey, key, maySend };
+        return step(onStep, 'POST', () => call.post(request));
+      });
+      await call.answered(answer, head);
+      const sinceFirstPostMs = Math.max(0, Date.now() - open.firstPostedAt);
+      // The API cuts its time to whole seconds, so a new task never looks older than our first POST.
+      const reused = ageMs !== null && ageMs > sinceFirstPostMs;
+      return resultOf(answer, { sinceFirstPostMs, reused });
+    } catch (error) {
+      // A refusal leaves what was unanswered before this attempt; an unknown outcome keeps the fence.
+      if (error instanceof RivyaApiError && error.outcome === 'refused') {
+        beat = { ...before, posted: before.posted || error.httpStatus !== null };
+      } else if (error instanceof RivyaApiError && error.requestId !== null && beat.unanswered !== null) {
+        const { requestId: errorRequestId } = error;
+        const stored = beat.unanswered.errorRequestId === errorRequestId;
+        beat = { ...beat, unanswered: { ...beat.unanswered, errorRequestId } };
+        if (stored) throw unresolved(input, open, `the API repeats one stored error (${errorRequestId})`, paid, true);
+      }
+      throw error;
+    }
   } catch (error) {
-    if (error instanceof CancelledFailure) throw new CancelledFailure(error.message, [{ fence: unanswered }]);
-    if (error instanceof ApplicationFailure) throw error;
-    if (error instanceof InvalidRequest) {
-      await settle(unanswered);
-      throw invalidRequest(input, error);
-    }
-    if (!(error instanceof RivyaApiError)) {
-      if (posted === null) await settle(unanswered);
-      throw unexpected(input, error, posted ?? unanswered, paid);
-    }
-    // A refusal leaves what was known before this attempt; only an unanswered POST keeps the fence.
-    const left = error.outcome === 'refused' ? unanswered : withError(posted, error);
-    await settle(left);
-    if (left?.error !== undefined && isStoredError(left)) {
-      throw unresolved(
-        input,
-        left,
-        `the API gives one and the same error (${left.error.requestId}) again and again`,
-        paid,
-      );
-    }
-    // Both times are the Service's own. Another run's POST that was under way has ended after this.
-    const age = info.currentAttemptScheduledTimestampMs - info.scheduledTimestampMs;
-    const conflictMayBeOurs = unanswered !== null || age < TIMEOUTS.conflictGrace;
-    const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
-    if (conflict && !conflictMayBeOurs) throw inputChanged(input, paid, error);
-    const { attempt } = info;
-    const { code, retryAfterMs } = error;
-    // What makes a session conflict is not published: a chat of ours that still runs may, so it is waited out then.
-    const mayBeOurs = code === 'chat_session_conflict' ? unanswered !== null : conflictMayBeOurs;
-    throw callFailure(error, judgeSubmit(error, mayBeOurs), {
-      idempotencyKey,
-      fence: left,
-      storedRefusal: error.outcome === 'refused' && error.requestId !== null && refusals.includes(error.requestId),
-      paid,
-      attempt,
-      retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
+    await settle(lease, beat, async () => {
+      if (noting) await receipts?.noteSubmit(head, { unanswered: beat.unanswered, riskReason });
     });
+    if (error instanceof CancelledFailure) throw new CancelledFailure(error.message, [standingOf(beat)]);
+    throw withStanding(failureOf(error, input, beat, paid), beat);
   }
 }
 
-/** What somebody else says of a POST. */
-function hearsay(fence: Fence | null): Fence | null {
-  if (fence === null) return null;
-  const { sent: _, ...rest } = fence;
-  return rest;
+/** What the receipts of this call say about it. */
+function headOf({ body, digest, ...input }: PaidCallInput, { workflowExecution, namespace }: Info): ReceiptHead {
+  // What is paid for is the model of the body, so that is the one that policy and budget judge.
+  const { model } = JSON.parse(body) as { model: string };
+  const { idempotencyKey, keyNumber, attempt, baseKey, labels } = input;
+  const workflowId = workflowExecution?.workflowId ?? '';
+  const bodyDigest = digest ?? digestOf(body);
+  return { idempotencyKey, keyNumber, attempt, baseKey, labels, model, namespace, workflowId, bodyDigest };
+}
+
+function beatOfInput({ unanswered, lookedBy }: PaidCallInput, runId: string): PaidBeat {
+  return { unanswered, posted: false, looked: lookedBy === runId, runId };
 }
 
 /**
- * Whether a POST that another run left unanswered is still open. A person has accepted those from before their decision,
- * but none from after it: a reset brings the decision back, and must not pay for it a second time.
+ * What an earlier attempt of this Activity has left; null where there was none. Each that fails leaves a beat, so where
+ * there is none the Worker was killed, or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
  */
-function counts(fence: Fence, { riskAccepted, riskAcceptedAt }: PaidInput): boolean {
-  if (!riskAccepted) return true;
-  return riskAcceptedAt !== undefined && (fence.riskAcceptedAt ?? -Infinity) >= riskAcceptedAt;
+function beatOfEarlierAttempt(info: Info, runId: string): PaidBeat | null {
+  const { attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs, heartbeatDetails } = info;
+  if (heartbeatDetails != null) return { ...(heartbeatDetails as PaidBeat), runId };
+  // A reset begins to count anew, also that of the whole Workflow. A pause before the first attempt looks the same.
+  if (attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs) return null;
+  const unanswered = { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT };
+  return { unanswered, posted: true, looked: false, runId };
 }
 
-/** The fence after an error reply: the same request ID again means that the API has stored it under the key. */
-function withError(fence: Fence | null, { requestId }: RivyaApiError): Fence | null {
-  if (fence === null || requestId === null) return fence;
-  const times = fence.error?.requestId === requestId ? fence.error.times + 1 : 1;
-  return { ...fence, error: { requestId, times } };
+/**
+ * Leaves what the next attempt must know, then notes it. Where that fails, the next attempt believes that a task may
+ * exist. An attempt that has lost its lease changes no receipt: the next one may be posting.
+ */
+async function settle(lease: Lease, beat: PaidBeat, note: () => Promise<void>): Promise<void> {
+  const renewed = await lease.renew(beat).then(
+    () => true,
+    // After a cancel no other attempt follows.
+    (error) => error instanceof CancelledFailure,
+  );
+  if (renewed) await noted(note);
 }
 
-/** After an unanswered POST, only the same account within the window of the key may be asked again. */
-function refuseBlindRepeat(input: PaidInput, unanswered: Fence, fingerprint: string, paid: Paid): void {
+function standingOf({ unanswered, posted, looked, runId }: PaidBeat): Partial<FailureDetails> {
+  return { posted, looked, runId, ...(unanswered !== null && { unanswered }) };
+}
+
+/** The failure, saying what this Activity has left. */
+function withStanding(failure: ApplicationFailure, beat: PaidBeat): ApplicationFailure {
+  const { message, type, nonRetryable, nextRetryDelay, details } = failure;
+  const [known] = details ?? [];
+  return ApplicationFailure.create({
+    message,
+    ...(type != null && { type }),
+    nonRetryable: nonRetryable === true,
+    details: [{ ...(known as FailureDetails), ...standingOf(beat) }],
+    ...(nextRetryDelay != null && { nextRetryDelay }),
+  });
+}
+
+function failureOf(error: unknown, input: PaidCallInput, { unanswered }: PaidBeat, paid: Paid): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  if (!(error instanceof RivyaApiError)) return unexpected(input, error, unanswered, paid);
+  const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
+  if (conflict && unanswered === null) return inputChanged(input, paid, error);
+  const { attempt } = activityInfo();
+  const { code, retryAfterMs } = error;
+  return callFailure(error, judgeSubmit(error, unanswered !== null), {
+    idempotencyKey: input.idempotencyKey,
+    unanswered,
+    paid,
+    attempt,
+    retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
+  });
+}
+
+/** After an unanswered POST, only the same account within the idempotency window may be asked again. */
+function refuseBlindRepeat(input: PaidCallInput, unanswered: UnansweredPost, fingerprint: string, paid: Paid): void {
   if (!inWindow(input, unanswered)) {
     const window = formatDuration(input.idempotencyWindowMs);
-    throw unresolved(
-      input,
-      unanswered,
-      `its answer is still unknown after ${window}, and the API may have forgotten the key`,
-      paid,
-    );
+    const why = `its answer is still unknown after ${window}, and the API may have forgotten the key`;
+    throw unresolved(input, unanswered, why, paid);
   }
   if (unanswered.fingerprint !== fingerprint && unanswered.fingerprint !== UNKNOWN_FINGERPRINT) {
-    throw unresolved(input, unanswered, 'the API key has changed since, and another account would pay again', paid);
+    const why = 'the API key has changed since, and another account would pay again';
+    throw unresolved(input, unanswered, why, paid);
   }
 }
 
-function inWindow({ idempotencyWindowMs }: PaidInput, { firstPostedAt }: Fence): boolean {
+function inWindow({ idempotencyWindowMs }: PaidCallInput, { firstPostedAt }: UnansweredPost): boolean {
   return Date.now() - firstPostedAt <= idempotencyWindowMs;
 }

@@ -1,22 +1,26 @@
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, UNKNOWN_FINGERPRINT, type FailureDetails, type Fence } from '../src/contract/index.js';
-import type { InvalidRequest, RivyaApiError } from '../src/api/index.js';
+import { FAILURE, UNKNOWN_FINGERPRINT, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
+import type { RivyaApiError } from '../src/api/index.js';
 import { mayExist, UNRESOLVED, type Paid } from '../src/policy/index.js';
 import { nothingKnown } from './failure.js';
 
 type Keyed = { readonly idempotencyKey: string };
 
-/** A submit that must not be repeated blind: it may have been paid. */
-export function unresolved(input: Keyed, fence: Fence, why: string, paid: Paid): ApplicationFailure {
-  return fail(
-    FAILURE.SubmitUnresolved,
-    `A submit ${fence.fingerprint === UNKNOWN_FINGERPRINT ? 'may have been' : 'was'} sent at ${new Date(fence.firstPostedAt).toISOString()} and ${why}.`,
-    {
-      idempotencyKey: input.idempotencyKey,
-      action: UNRESOLVED[paid].action,
-      fence,
-    },
-  );
+/**
+ * A submit that must not be repeated blind: it may have been paid.
+ * @param stored - True where the API has stored an error under the key.
+ */
+export function unresolved(
+  { idempotencyKey }: Keyed,
+  { firstPostedAt, fingerprint }: UnansweredPost,
+  why: string,
+  paid: Paid,
+  stored = false,
+): ApplicationFailure {
+  const sent = fingerprint === UNKNOWN_FINGERPRINT ? 'may have been' : 'was';
+  const message = `A submit ${sent} sent at ${new Date(firstPostedAt).toISOString()} and ${why}.`;
+  const { action } = UNRESOLVED[paid];
+  return fail(FAILURE.SubmitUnresolved, message, { idempotencyKey, action, ...(stored && { stored }) });
 }
 
 export function inputChanged(input: Keyed, paid: Paid, error?: RivyaApiError): ApplicationFailure {
@@ -29,28 +33,23 @@ export function inputChanged(input: Keyed, paid: Paid, error?: RivyaApiError): A
       httpStatus,
       requestId,
       action:
-        'Start again with the input of the first start, or with a larger take (or another Workflow ID) to pay for the new input.',
+        'Start again with the input of the first start, or under another Workflow ID (or step name) to pay for the new input.',
     },
   );
 }
 
-export function invalidRequest(input: Keyed, { message, field }: InvalidRequest): ApplicationFailure {
-  const { idempotencyKey } = input;
-  return fail(FAILURE.InvalidInput, message, { idempotencyKey, field, action: 'Correct the field and start again.' });
-}
-
 /** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
-export function unexpected(input: Keyed, error: unknown, fence: Fence | null, paid: Paid): ApplicationFailure {
+export function unexpected(input: Keyed, error: unknown, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
   const type = error instanceof Error ? error.name : 'Error';
   const said = error instanceof Error ? error.message : String(error);
   const { idempotencyKey } = input;
   const action =
-    fence === null
+    unanswered === null
       ? 'Nothing was posted. Mend this if it lasts; the submit is repeated by itself.'
       : `${mayExist(paid)}. Mend this if it lasts; the submit is repeated under the same key by itself.`;
   // Pending Activities shows the message alone.
   const message = `${said} ${action}`;
-  const details: FailureDetails = { ...nothingKnown(), code: type, idempotencyKey, action, ...(fence && { fence }) };
+  const details: FailureDetails = { ...nothingKnown(), code: type, idempotencyKey, action };
   return ApplicationFailure.create({ type, message, details: [details] });
 }
 

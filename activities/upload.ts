@@ -17,14 +17,12 @@ import {
   referenceLimit,
   referenceType,
   retryDelay,
-  sameSource,
   TIMEOUTS,
 } from '../src/policy/index.js';
-import { SourceError, type SourceFile, type UploadFacts } from '../src/storage/index.js';
+import { SourceError, type SourceFile } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
 import { callFailure, nothingKnown } from './failure.js';
 import { whileMoving } from './moving.js';
-import { pastUploads, type PastUpload } from './past-uploads.js';
 import { checkPolicy } from './policy.js';
 
 // About a minute of tries; then a person is told, and asks again when it is there.
@@ -54,7 +52,6 @@ class Upload {
   readonly #input: UploadInput;
   readonly #dependencies: ActivityDependencies;
   readonly #signal = Context.current().cancellationSignal;
-  #past: Promise<readonly PastUpload[]> | null = null;
   #mimeType = '';
 
   constructor(input: UploadInput, dependencies: ActivityDependencies) {
@@ -68,26 +65,14 @@ class Upload {
     await checkPolicy(spending, { model, references: [await addressOf(source)] });
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
-    // What a step has stored, or what a task has made, does not change: nothing needs to be read to know it again. A digest
+    // What a step has stored does not change: nothing needs to be read to know it again. A digest
     // is only the word of the input, though: where a policy says what may be uploaded, the file itself has to be there.
     const believed = (spending?.policy?.references ?? null) === null;
-    const stored = 'sha256' in source && believed ? source.sha256 : undefined;
-    const known = 'taskId' in source ? await this.#pastSha256(key) : stored;
-    if (known !== undefined) {
-      const remembered = await this.#remembered(known, key);
+    if ('sha256' in source && source.sha256 !== undefined && believed) {
+      const remembered = await this.#remembered(source.sha256, key);
       if (remembered !== null) return remembered;
     }
-    let file: SourceFile;
-    try {
-      file = await this.#read();
-    } catch (error) {
-      // A file that is gone now was this one when this Workflow was started first.
-      const before =
-        error instanceof SourceError && error.because !== 'input' ? await this.#pastSha256(key) : undefined;
-      const remembered = before === undefined ? null : await this.#remembered(before, key);
-      if (remembered === null) throw error;
-      return remembered;
-    }
+    const file = await this.#read();
     try {
       return (await this.#remembered(file.sha256, key)) ?? (await this.#send(file, key));
     } finally {
@@ -166,10 +151,8 @@ class Upload {
   /** An upload of these bytes that the API still has, or null. */
   async #remembered(sha256: string, key: Secret): Promise<UploadResult | null> {
     const { api, uploads } = this.#dependencies;
-    const noticed = (await uploads?.find(key.fingerprint(), sha256, this.#input)) ?? null;
-    const upload: UploadFacts | undefined =
-      noticed ?? (await this.#pastOf(key)).find(({ result }) => result.sha256 === sha256)?.result;
-    if (upload === undefined) return null;
+    const upload = (await uploads?.find(key.fingerprint(), sha256, this.#input)) ?? null;
+    if (upload === null) return null;
     const remembered = { ...upload, remembered: true };
     if (upload.fileId === null) return remembered;
     try {
@@ -183,25 +166,6 @@ class Upload {
       if (error.code === 'api_scope_denied') return remembered;
       throw error;
     }
-  }
-
-  /** The digest of what this Workflow ID uploaded from the same source before. */
-  async #pastSha256(key: Secret): Promise<string | undefined> {
-    const same = (await this.#pastOf(key)).find(({ input }) => sameSource(input.source, this.#input.source));
-    return same?.result.sha256;
-  }
-
-  async #pastOf(key: Secret): Promise<readonly PastUpload[]> {
-    const { kind, model } = this.#input;
-    const ours = { fingerprint: key.fingerprint(), api: this.#dependencies.api.baseUrl };
-    this.#past ??= pastUploads();
-    return (await this.#past).filter(
-      ({ input, result }) =>
-        input.kind === kind &&
-        input.model === model &&
-        result.api === ours.api &&
-        result.fingerprint === ours.fingerprint,
-    );
   }
 }
 

@@ -12,33 +12,24 @@ import {
   type WorkflowExecutionDescription,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import {
   CHECK_NOW,
   DEFAULT_TASK_QUEUE,
   FAILURE,
-  earlierIn,
   MEMO_FIELD,
   RESUME,
   STATE_QUERY,
-  taskIn,
   WORKFLOW_TYPE,
   type FailureDetails,
   type GenerateMediaInput,
   type GenerationMemo,
   type GenerationResult,
   type GenerationState,
+  type InputIdentity,
   type ResumeInput,
 } from './contract/index.js';
-import {
-  InvalidInput,
-  readInput,
-  sameReferences,
-  slug,
-  titleOf,
-  UNRESOLVED_ENDED,
-  type Generation,
-} from './policy/index.js';
+import { identityOf, InvalidInput, isSameInput, readInput, slug, titleOf, UNRESOLVED_ENDED } from './policy/index.js';
+import { startOf } from './temporal/runs.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -79,8 +70,8 @@ export class GenerationClient {
   }
 
   /**
-   * Starts a generation, or attaches to the one that has this Workflow ID and the same input. A generation that has
-   * completed is not paid again, except with a larger `take`.
+   * Starts a generation, or attaches to the one that has this Workflow ID and the same input: a running one is waited for, a
+   * completed one gives its stored result. Nothing is paid again.
    *
    * @throws InvalidInput naming the field; nothing was started.
    * @throws GenerationError of code `InputChanged` when the ID belongs to another input.
@@ -89,25 +80,21 @@ export class GenerationClient {
     const generation = readInput(input);
     const workflowId = options.workflowId ?? newWorkflowId(generation);
     checkWorkflowId(workflowId);
-    const previous = await this.#latestInput(workflowId);
-    if (previous !== null) refuseOther(workflowId, previous, generation);
-    const again = previous !== null && generation.take > previous.input.take;
     try {
       await this.#client.workflow.start(WORKFLOW_TYPE, {
         workflowId,
         taskQueue: this.#taskQueue,
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
-        workflowIdReusePolicy: again ? 'ALLOW_DUPLICATE' : 'ALLOW_DUPLICATE_FAILED_ONLY',
+        workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
         staticSummary: titleOf(generation),
       });
     } catch (error) {
       // It has completed: its result is the result.
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
-    // Somebody else may have started the same ID in between.
-    const running = await this.#latestInput(workflowId);
-    if (running !== null) refuseOther(workflowId, running, generation);
+    // The run that has the ID now may be one that somebody else has started.
+    await this.#refuseOther(workflowId, identityOf(generation));
     return this.handle(workflowId);
   }
 
@@ -115,77 +102,23 @@ export class GenerationClient {
     return new GenerationHandle(this.#client, workflowId);
   }
 
-  async #latestInput(workflowId: string): Promise<Latest | null> {
-    const handle = this.#client.workflow.getHandle(workflowId);
+  /** Refuses to take a Workflow for what it is not. */
+  async #refuseOther(workflowId: string, wanted: InputIdentity): Promise<void> {
+    const { type, input } = await startOf(this.#client, workflowId);
+    if (type !== WORKFLOW_TYPE) throw other(workflowId, `belongs to a Workflow of type ${type}`);
+    let existing: InputIdentity;
     try {
-      const { type, runId, status } = await handle.describe();
-      if (type !== WORKFLOW_TYPE) {
-        throw new GenerationError(
-          workflowId,
-          FAILURE.InputChanged,
-          `Workflow ID "${workflowId}" belongs to a Workflow of type ${type}. Choose another ID; nothing was started.`,
-        );
-      }
-      const { namespace, loadedDataConverter } = this.#client.options;
-      const { history } = await this.#client.workflowService.getWorkflowExecutionHistory({
-        namespace,
-        execution: { workflowId, runId },
-        maximumPageSize: 1,
-      });
-      const payloads = history?.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads;
-      const input = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, payloads, {
-        type: 'workflow',
-        namespace,
-        workflowId,
-      });
-      return latestOf(workflowId, status.name, input);
+      existing = identityOf(readInput(input));
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) return null;
-      throw error;
+      if (!(error instanceof InvalidInput)) throw error;
+      throw other(workflowId, `belongs to a generation that this version cannot compare (${error.problem})`);
     }
+    if (!isSameInput(wanted, existing)) throw other(workflowId, 'belongs to a generation with another input');
   }
-}
-
-interface Latest {
-  readonly status: WorkflowExecutionDescription['status']['name'];
-  readonly input: Generation;
-}
-
-/** The latest run of an ID with its input; null where the input was refused, which paid for nothing and binds nobody. */
-function latestOf(workflowId: string, status: Latest['status'], input: unknown): Latest | null {
-  try {
-    return { status, input: readInput(input) };
-  } catch (error) {
-    if (!(error instanceof InvalidInput)) throw error;
-    if (status === 'FAILED') return null;
-    throw other(workflowId, `belongs to a generation that this version cannot compare (${error.problem})`);
-  }
-}
-
-/** Refuses to take a run for what it is not. A run that failed is started anew, so only its body counts. */
-function refuseOther(workflowId: string, { status, input }: Latest, wanted: Generation): void {
-  const attaches = status === 'RUNNING' || status === 'COMPLETED';
-  // A wait for a task that somebody named has paid for nothing, so once it has ended it binds nobody.
-  if (!attaches && input.taskId !== null) return;
-  // A larger take after the end is a new generation.
-  if (wanted.take > input.take && status !== 'RUNNING') return;
-  const take = `is at take ${input.take}${status === 'RUNNING' ? ' and still runs. Wait for it' : '. Ask for it'}, or for a larger take`;
-  if (wanted.take !== input.take && (attaches || wanted.take < input.take)) throw other(workflowId, take);
-  // A task that is taken up needs no prompt, and has no key; what names it is its ID.
-  const same =
-    wanted.taskId !== null
-      ? !attaches || wanted.taskId === input.taskId
-      : wanted.body === input.body &&
-        sameReferences(wanted.references, input.references) &&
-        (input.taskId !== null || wanted.ownKey === input.ownKey);
-  if (same) return;
-  const body =
-    'belongs to a generation with another input. Choose another ID, or a larger take to pay for this input under the same ID';
-  throw other(workflowId, body);
 }
 
 function other(workflowId: string, what: string): GenerationError {
-  const message = `Workflow ID "${workflowId}" ${what}; nothing was started.`;
+  const message = `Workflow ID "${workflowId}" ${what}. Choose another ID; nothing was started.`;
   return new GenerationError(workflowId, FAILURE.InputChanged, message);
 }
 
@@ -282,9 +215,8 @@ export class GenerationHandle {
 }
 
 export function memoOf(description: Pick<WorkflowExecutionDescription, 'memo'>): GenerationMemo | null {
-  const memo = description.memo?.[MEMO_FIELD] as Partial<GenerationMemo> | null | undefined;
-  if (typeof memo !== 'object' || memo === null) return null;
-  return { ...memo, earlier: earlierIn(memo) } as GenerationMemo;
+  const memo = description.memo?.[MEMO_FIELD] as GenerationMemo | null | undefined;
+  return typeof memo === 'object' ? memo : null;
 }
 
 function generationError(workflowId: string, error: WorkflowFailedError, memo: GenerationMemo | null): GenerationError {
@@ -295,13 +227,13 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
   }
   const how =
     cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
-  const taskId = taskIn(memo ?? {});
+  const taskId = memo?.taskId ?? null;
   const next =
     taskId !== null
       ? `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`
-      : (memo?.unanswered ?? null) !== null || memo?.riskAccepted === true
+      : (memo?.mayPostSince ?? memo?.riskReason ?? null) !== null
         ? UNRESOLVED_ENDED
-        : 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found by its key.';
+        : 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found and not paid again.';
   return new GenerationError(workflowId, how, `The Workflow has ended: ${how}. ${next}`, {
     taskId,
     idempotencyKey: memo?.idempotencyKey ?? null,

@@ -1,13 +1,21 @@
-import { proxyActivities } from '@temporalio/workflow';
-import { apiTaskQueue, type RivyaActivities } from '../src/contract/index.js';
+import { proxyActivities, type RetryPolicy } from '@temporalio/workflow';
+import { apiTaskQueue, NOT_RETRIED, type RivyaActivities } from '../src/contract/index.js';
 import { MIN_WAIT_MS, TIMEOUTS } from '../src/policy/index.js';
 
 // A check must not queue behind a thousand submits: it frees a waiting Workflow. 3 is Temporal's default.
 const CHECK_PRIORITY = { priorityKey: 2 };
 // About a minute of tries against one set of links; then fresh links are asked for.
 const STORE_ATTEMPTS = 6;
-// An image is ready in seconds; of a wait that lasts minutes, half a minute more is little.
-const AWAIT_RETRY = { initialInterval: '2s', backoffCoefficient: 1.5, maximumInterval: '30s' } as const;
+// An image is ready in seconds; of a wait that lasts hours, five minutes more are little.
+const RESULT_RETRY = { initialInterval: '2s', backoffCoefficient: 1.5, maximumInterval: '5m' } as const;
+// The table of error codes decides what is repeated. Each failure that is repeated sets its own delay; these are for those
+// of which nobody told: a Worker that was killed.
+const CALL_RETRY = {
+  nonRetryableErrorTypes: [...NOT_RETRIED],
+  initialInterval: '1s',
+  backoffCoefficient: 2,
+  maximumInterval: '10m',
+} satisfies RetryPolicy;
 
 /** The Activities, each with its queue, time limits and the summary that the Timeline shows. */
 export const activities = {
@@ -22,6 +30,7 @@ export const activities = {
       startToCloseTimeout: TIMEOUTS.submitStartToClose,
       scheduleToCloseTimeout: submitDeadlineMs,
       heartbeatTimeout: TIMEOUTS.heartbeat,
+      retry: CALL_RETRY,
       // A POST under way is never given up: its answer is what was paid for.
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       summary,
@@ -33,19 +42,18 @@ export const activities = {
       startToCloseTimeout: TIMEOUTS.uploadStartToClose,
       scheduleToCloseTimeout: submitDeadlineMs,
       heartbeatTimeout: TIMEOUTS.heartbeat,
+      retry: CALL_RETRY,
       summary,
     }),
 
-  /** @param withinMs - After which it ends without an answer. Default: it is repeated until there is one. */
-  check: (taskQueue: string, summary: string, withinMs?: number): Pick<RivyaActivities, 'rivyaCheck'> =>
+  check: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaCheck'> =>
     proxyActivities<RivyaActivities>({
       taskQueue: apiTaskQueue(taskQueue),
       startToCloseTimeout: TIMEOUTS.checkStartToClose,
-      ...(withinMs !== undefined && { scheduleToCloseTimeout: withinMs }),
       heartbeatTimeout: TIMEOUTS.heartbeat,
       cancellationType: 'TRY_CANCEL',
-      // After a killed Worker the next GET still keeps its distance. API errors set their own delay.
-      retry: { initialInterval: MIN_WAIT_MS, backoffCoefficient: 1 },
+      // After a killed Worker the next GET still keeps its distance.
+      retry: { ...CALL_RETRY, initialInterval: MIN_WAIT_MS, backoffCoefficient: 1 },
       priority: CHECK_PRIORITY,
       summary,
     }),
@@ -54,17 +62,18 @@ export const activities = {
     proxyActivities<RivyaActivities>({
       taskQueue: apiTaskQueue(taskQueue),
       startToCloseTimeout: TIMEOUTS.estimateStartToClose,
+      retry: CALL_RETRY,
       cancellationType: 'TRY_CANCEL',
       summary,
     }),
 
-  await: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaAwait'> =>
+  result: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaResult'> =>
     proxyActivities<RivyaActivities>({
       taskQueue,
       startToCloseTimeout: TIMEOUTS.checkStartToClose,
       cancellationType: 'TRY_CANCEL',
       // Each attempt looks once, so neither a slot nor the history is filled while the other run takes its hours.
-      retry: AWAIT_RETRY,
+      retry: RESULT_RETRY,
       summary,
     }),
 

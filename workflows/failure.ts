@@ -2,6 +2,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   CancelledFailure,
+  isCancellation,
   TimeoutFailure,
   type TemporalFailure,
 } from '@temporalio/workflow';
@@ -10,11 +11,11 @@ import {
   FAILURE,
   NOTHING_KNOWN,
   type FailureDetails,
-  type Fence,
   type GenerationState,
   type TaskSnapshot,
+  type UnansweredPost,
 } from '../src/contract/index.js';
-import { formatDuration, money, TIMEOUTS, UNRESOLVED, type Generation, type Paid } from '../src/policy/index.js';
+import { formatDuration, mayPostSince, money, TIMEOUTS, UNRESOLVED, type Generation, type Paid } from '../src/policy/index.js';
 
 /** What an Activity ended with, once Temporal stopped repeating it. */
 export interface CallEnd {
@@ -22,8 +23,14 @@ export interface CallEnd {
   readonly code: string;
   readonly message: string;
   readonly details: Partial<FailureDetails>;
-  /** Submits only: present while a POST may have created a task that nobody has seen. */
-  readonly fence: Fence | null;
+  /** Submits only: a POST that may have created a task that nobody has seen. */
+  readonly unanswered: UnansweredPost | null;
+  /** Submits only: the Activity had posted. */
+  readonly posted: boolean;
+  /** Submits only: the Activity had looked at receipts and earlier runs. */
+  readonly looked: boolean;
+  /** The run that the Activity belonged to; null where it did not tell. */
+  readonly runId: string | null;
   /** True when Temporal stopped because the schedule-to-close time was over. */
   readonly outOfTime: boolean;
 }
@@ -42,38 +49,36 @@ export function callEnd(error: unknown): CallEnd {
     const tail = ` ${details.action ?? ''}`;
     const message = cause.message.endsWith(tail) ? cause.message.slice(0, -tail.length) : cause.message;
     const outOfTime = error.retryState === 'TIMEOUT';
-    return { code: cause.type ?? 'unknown', message, details, fence: details.fence ?? null, outOfTime };
+    return { code: details.code ?? cause.type ?? 'unknown', message, details, outOfTime, ...leftBy(details) };
   }
   if (cause instanceof TimeoutFailure) {
     // The last acknowledged heartbeat of a submit tells whether a POST is unanswered.
-    const fence = asFence(cause.lastHeartbeatDetails);
-    const details = fence?.runId === undefined ? {} : { runId: fence.runId };
+    const beat = (cause.lastHeartbeatDetails ?? {}) as Partial<FailureDetails>;
     const message = 'The time for this call was over before its outcome was known.';
-    return { code: 'timeout', message, details, fence, outOfTime: true };
+    return { code: 'timeout', message, details: {}, outOfTime: true, ...leftBy(beat) };
   }
   throw error;
 }
 
+/** What the Activity says it has left, in failure details or in a heartbeat. */
+function leftBy(said: Partial<FailureDetails>): Pick<CallEnd, 'unanswered' | 'posted' | 'looked' | 'runId'> {
+  const { unanswered = null, posted = false, looked = false, runId = null } = said;
+  return { unanswered, posted, looked, runId };
+}
+
 /** True where a call failed by itself, and was not repeated because the Workflow was cancelled meanwhile. */
-export function wasCancelled(error: unknown): boolean {
+function wasCancelled(error: unknown): boolean {
   return error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED';
 }
 
-/**
- * What a cancelled submit left behind: the fence, null when no POST is unanswered, or undefined when the Service ended
- * it between two attempts and nobody can tell.
- */
-export function fenceOfCancelled(error: unknown): Fence | null | undefined {
+/** What a cancelled submit has left; null for any other end, and where the Service ended it so that nobody can tell. */
+export function leftByCancelled(error: unknown): ReturnType<typeof leftBy> | null {
+  if (!isCancellation(error) && !wasCancelled(error)) return null;
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
-  if (!(cause instanceof ApplicationFailure) && !(cause instanceof CancelledFailure)) return undefined;
+  if (!(cause instanceof ApplicationFailure) && !(cause instanceof CancelledFailure)) return null;
   const details: unknown = cause.details?.[0];
   // Ours are objects. The Service, which ends an Activity between two attempts, gives a word of its own.
-  if (typeof details !== 'object' || details === null) return undefined;
-  return (details as Partial<FailureDetails>).fence ?? null;
-}
-
-function asFence(beat: unknown): Fence | null {
-  return typeof (beat as Partial<Fence> | null | undefined)?.firstPostedAt === 'number' ? (beat as Fence) : null;
+  return typeof details === 'object' && details !== null ? leftBy(details) : null;
 }
 
 /** The action for a code: what the API said for this call, else the table's. */
@@ -121,7 +126,7 @@ function known(code: string, state: GenerationState): Omit<FailureDetails, 'acti
 /** The failure for a call that nothing will mend. */
 export function callFailed(end: CallEnd, state: GenerationState, paid: Paid = 'task'): ApplicationFailure {
   const { httpStatus = null, requestId = null, field } = end.details;
-  const fence = end.fence === null ? {} : { fence: end.fence };
+  const open = end.unanswered === null ? {} : { unanswered: end.unanswered };
   // This Workflow ends, so nothing is left to resume.
   const next =
     end.code === FAILURE.SubmitUnresolved
@@ -130,7 +135,7 @@ export function callFailed(end: CallEnd, state: GenerationState, paid: Paid = 't
   // Whoever gave the ID of the task knows how it is taken up.
   const ours = state.taskId !== null && state.idempotencyKey !== null;
   const action = ours ? `${next} ${takeUp(state.taskId, state.model)}` : next;
-  return failure(end.code, end.message, state, { action, httpStatus, requestId, ...fence, ...(field && { field }) });
+  return failure(end.code, end.message, state, { action, httpStatus, requestId, ...open, ...(field && { field }) });
 }
 
 export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
@@ -144,7 +149,7 @@ export function generationFailed(task: TaskSnapshot, state: GenerationState, inp
       requestId: task.requestId,
       action:
         input.ownKey === null
-          ? `To pay for another try, start again with take: ${input.take + 1} (or a larger options.maxAttempts).`
+          ? `To pay for another try, start again under the same Workflow ID with options.maxAttempts: ${state.attempt + 1}.`
           : 'To pay for another try, start again with another idempotencyKey.',
     },
   );
@@ -162,12 +167,12 @@ export function neverAccepted(
   const nothing = `${subject} run ${paid === 'task' ? 'made no task' : 'got no answer'} and paid nothing.`;
   return failure(
     FAILURE.DeadlinePassed,
-    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskAccepted ? '' : ` ${nothing}`}`,
+    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskReason === null ? ` ${nothing}` : ''}`,
     state,
     {
       httpStatus,
       requestId,
-      action: state.riskAccepted ? UNRESOLVED[paid].ended : 'Start again when the API can be reached.',
+      action: state.riskReason !== null ? UNRESOLVED[paid].ended : 'Start again when the API can be reached.',
     },
   );
 }
@@ -208,11 +213,11 @@ export function otherModel(task: TaskSnapshot, state: GenerationState, input: Ge
 
 /** A cancellation that says what goes on at Rivya, which has no cancel. */
 export function cancelled(cause: TemporalFailure, state: GenerationState, paid: Paid = 'task'): CancelledFailure {
-  const { taskId, model, unanswered, riskAccepted } = state;
+  const { taskId, model } = state;
   const action =
     taskId !== null
       ? `Task ${taskId} goes on at Rivya. ${takeUp(taskId, model)}`
-      : unanswered !== null || riskAccepted
+      : mayPostSince(state) !== null || state.riskReason !== null
         ? UNRESOLVED[paid].ended
         : `No ${paid} was made.`;
   return new CancelledFailure(`Cancelled. ${action}`, [{ ...known('Cancelled', state), action }], cause);

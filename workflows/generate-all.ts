@@ -6,8 +6,8 @@ import {
   type GenerationResult,
 } from '../src/contract/index.js';
 import { InvalidInput } from '../src/policy/index.js';
-import { checkedChild, startChecked, type Child } from './child.js';
-import { runGeneration } from './generate.js';
+import { startStep, type PaidStep } from './children.js';
+import { generationStep } from './generate.js';
 import { invalidInput } from './input.js';
 
 /** One of the generations of `generateAll`: a request and its name in this Workflow, without "/". */
@@ -21,46 +21,26 @@ export type GenerationOutcome =
 /** A failure with all that is known of task and money. `type` as `generate` throws it. */
 export type FailureReason = FailureDetails & { readonly type: string; readonly message: string };
 
-export interface GenerateAllOptions {
-  /** Run each as a child Workflow with a page of its own. Default: above 10 requests. Nothing is paid again by a change. */
-  readonly children?: boolean;
-}
-
-// Up to here the history of the parent stays short without them (16 events for each without a store), and the UI readable.
-const INLINE = 10;
 // Temporal advises at most 500 open children; a larger batch is several Workflows.
 const MOST = 500;
-// All starts of one Workflow Task go in one message of at most 4 MB; 20 leave 200 kB for each input.
-const STARTS_AT_ONCE = 20;
 
 /**
- * Runs generations at the same time and returns how each ended, in order: one that fails takes no other with it. All
- * requests are checked before the first is started. Each has the key of the child `<this Workflow>/<step>`, also where it
- * is run without one.
+ * Runs generations at the same time, each as `generate` does, and returns how each ended, in order: one that fails takes no
+ * other with it. All requests are checked before the first is started.
  *
  * @throws ApplicationFailure of type `InvalidInput` that names the request, as in `[17].model`; nothing was paid.
  * @throws CancelledFailure when its scope is cancelled, after all have stopped waiting; its details hold the outcomes.
  */
-export async function generateAll(
-  requests: readonly GenerationStep[],
-  { children = requests.length > INLINE }: GenerateAllOptions = {},
-): Promise<GenerationOutcome[]> {
-  const checked = checkedAll(requests, children);
-  const running: Promise<GenerationResult>[] = [];
-  for (let next = 0; next < checked.length; next += STARTS_AT_ONCE) {
-    const started = checked.slice(next, next + STARTS_AT_ONCE).map((child) => begin(child, children));
-    running.push(...started.map(({ result }) => result));
-    await Promise.all(started.map(({ ready }) => ready));
-  }
-  const settled = await Promise.allSettled(running);
-  const outcomes = settled.map((end, index) => outcomeOf(end, checked[index]?.step ?? ''));
+export async function generateAll(requests: readonly GenerationStep[]): Promise<GenerationOutcome[]> {
+  const steps = checkedSteps(requests, generationStep);
+  const settled = await Promise.allSettled(steps.map(resultOf));
+  const outcomes = settled.map((end, index) => outcomeOf(end, steps[index]?.step ?? ''));
   if (CancellationScope.current().consideredCancelled) throw cancelled(outcomes);
   return outcomes;
 }
 
-function checkedAll(requests: readonly GenerationStep[], children: boolean): Child[] {
-  // Without children it is this Workflow that waits, so its own time limits count.
-  return checkedSteps(requests, (input, step, at) => checkedChild(input, step, { at, outlives: children }));
+async function resultOf(step: PaidStep): Promise<GenerationResult> {
+  return (await startStep<GenerationResult>(step)).result();
 }
 
 /**
@@ -93,21 +73,6 @@ export function checkedSteps<T>(
   });
 }
 
-/** `ready` settles when the next may be started, and never rejects. */
-function begin(child: Child, asChild: boolean): { result: Promise<GenerationResult>; ready: Promise<void> } {
-  if (!asChild)
-    return { result: runGeneration(child.generation, child.step, child.workflowId), ready: Promise.resolve() };
-  const started = startChecked(child);
-  const ready = started.then(
-    () => undefined,
-    () => undefined,
-  );
-  const result = started.then((handle) => handle.result());
-  // It is looked at when all have been started.
-  result.catch(() => undefined);
-  return { result, ready };
-}
-
 /** @throws what is no failure of a generation: a bug is no outcome. */
 export function outcomeOf(end: PromiseSettledResult<GenerationResult>, step: string): GenerationOutcome {
   if (end.status === 'fulfilled') return { status: 'fulfilled', step, value: end.value };
@@ -115,7 +80,7 @@ export function outcomeOf(end: PromiseSettledResult<GenerationResult>, step: str
   if (!(error instanceof ApplicationFailure) && !(error instanceof CancelledFailure)) throw error;
   const details = (error.details?.[0] ?? {}) as Partial<FailureDetails>;
   const type = error instanceof ApplicationFailure ? (error.type ?? 'Failed') : 'Cancelled';
-  const action = 'Run the step again under its name: a task that exists is found by its key and not paid again.';
+  const action = 'Run the step again under its name: a task that exists is found and not paid again.';
   const reason = { ...NOTHING_KNOWN, code: type, action, ...details, type, message: error.message };
   return { status: 'rejected', step, reason };
 }

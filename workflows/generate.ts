@@ -1,36 +1,49 @@
-import { DEFAULT_TASK_QUEUE, type GenerateMediaInput, type GenerationResult } from '../src/contract/index.js';
-import type { Generation } from '../src/policy/index.js';
-import { GenerationRun } from './generation.js';
-import { checkedInput } from './input.js';
-import { checkStep, runStep } from './steps.js';
+import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationResult } from '../src/contract/index.js';
+import { identityOf, readInput, titleOf } from '../src/policy/index.js';
+import { idOfStep, startStep, type PaidStep, type StartedStep, type StepOptions } from './children.js';
+import { orFailure } from './input.js';
 
-export interface GenerateOptions {
+/** A generation that runs as a child Workflow `<parent>/<step>`. */
+export interface GenerationChild extends StartedStep<GenerationResult> {
+  /** `<parent>/<step>`. */
+  readonly workflowId: string;
   /**
-   * Name of this step within the Workflow, 1 to 200 characters, used once. It is part of the idempotency key:
-   * keep it when the code around it changes, or the step is paid again after a reset.
+   * Waits for the result; may be called more than once, or never.
+   * @throws ApplicationFailure as `generate` does.
    */
-  readonly step: string;
+  result(): Promise<GenerationResult>;
 }
 
 /**
- * Runs one generation inside your own Workflow and returns its result. It writes no memo and no details of your
- * Workflow; it registers one handler, `rivyaResume`. API calls go to the Workers on `options.taskQueue`
- * (default `rivya`).
+ * Runs one generation as a step of your Workflow and returns its result. It is the child Workflow `generateMedia` with the
+ * ID `<parent>/<step>` on `options.taskQueue` (default `rivya`): paid once, with a page and handlers of its own in the
+ * Temporal UI, and it goes on when your Workflow ends. Where an earlier run of your Workflow has started it, this one waits
+ * for it or takes its stored result (`reused` is then true). When the scope of this call is cancelled, the child is asked
+ * to stop waiting; its task goes on at Rivya.
  *
- * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
+ * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`; of type
+ * `Cancelled` or `Terminated` where somebody has ended the child by itself.
  */
-export async function generate(input: GenerateMediaInput, { step }: GenerateOptions): Promise<GenerationResult> {
-  checkStep(step);
-  return runGeneration(checkedInput(input), step);
+export async function generate(input: GenerateMediaInput, options: StepOptions): Promise<GenerationResult> {
+  return (await startGeneration(input, options)).result();
 }
 
-/** `generate` without its checks. `paidAs` is the Workflow ID of a child whose key it uses, so that either pays once. */
-export async function runGeneration(generation: Generation, step: string, paidAs?: string): Promise<GenerationResult> {
-  const run = new GenerationRun(generation, {
-    ...(paidAs === undefined ? { use: 'generate' } : { use: 'generateMedia', paidAs }),
-    step,
-    taskQueue: generation.taskQueue ?? DEFAULT_TASK_QUEUE,
-    show: () => undefined,
-  });
-  return runStep(step, run.progress, () => run.run());
+/**
+ * Starts what `generate` runs, and does not wait for it.
+ * @throws ApplicationFailure of type `InvalidInput`; nothing was started.
+ */
+export async function startGeneration(input: GenerateMediaInput, { step }: StepOptions): Promise<GenerationChild> {
+  return startStep<GenerationResult>(generationStep(input, step));
+}
+
+/**
+ * A generation as a step, checked.
+ * @param at - Where input and step stand, put before the name of a wrong field.
+ */
+export function generationStep(input: GenerateMediaInput, step: string, at = ''): PaidStep {
+  const workflowId = idOfStep(step, at);
+  const generation = orFailure(at, () => readInput(input));
+  const { taskQueue } = generation;
+  const identity = identityOf(generation);
+  return { step, workflowId, workflowType: WORKFLOW_TYPE, input, identity, taskQueue, title: titleOf(generation) };
 }

@@ -6,16 +6,9 @@ import { formatDuration, InvalidInput, readChat, readInput, type Chat, type Gene
 // parent would change.
 const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(_\d+)?$/i;
 
-/**
- * Reads the input in a Workflow and refuses what could pay twice or end too early. Fails before anything is sent.
- * @param options - `at`: where the input stands, put before the name of a wrong field. `outlives`: true for a child that
- * goes on when this Workflow ends.
- */
-export function checkedInput(
-  input: unknown,
-  { at = '', outlives = false }: { at?: string; outlives?: boolean } = {},
-): Generation {
-  try {
+/** Reads the input of `generateMedia` and refuses what could pay twice or end too early. Fails before anything is sent. */
+export function checkedInput(input: unknown): Generation {
+  return orFailure('', () => {
     const generation = readInput(input);
     const info = workflowInfo();
     refuseSharedKeys(generation.ownKey !== null || generation.taskId !== null);
@@ -24,7 +17,7 @@ export function checkedInput(
       ['executionTimeout', info.executionTimeoutMs],
       ['runTimeout', info.runTimeoutMs],
     ] as const) {
-      if (!outlives && timeout !== undefined && timeout > 0 && timeout < generation.deadlineMs) {
+      if (timeout !== undefined && timeout > 0 && timeout < generation.deadlineMs) {
         throw new InvalidInput(
           'options.deadline',
           `is ${formatDuration(generation.deadlineMs)}, but the Workflow's ${field} of ${formatDuration(timeout)} would end the wait before it and lose sight of a paid task`,
@@ -32,20 +25,22 @@ export function checkedInput(
       }
     }
     return generation;
-  } catch (error) {
-    throw asFailure(error, at);
-  }
+  });
 }
 
-/** The same for a chat. */
+/** The same for `rivyaChat`. */
 export function checkedChat(input: unknown): Chat {
-  try {
+  return orFailure('', () => {
     const chat = readChat(input);
     refuseSharedKeys(false);
     return chat;
-  } catch (error) {
-    throw asFailure(error, '');
-  }
+  });
+}
+
+/** What a run hands on is believed, for example that a POST is unanswered, so it must come from a run of the same Workflow. */
+export function refuseForeign(carried: unknown): void {
+  if (carried === undefined || workflowInfo().continuedFromExecutionRunId !== undefined) return;
+  throw invalidInput(new InvalidInput('carried', 'is what this Workflow hands to its own next run; leave it out'));
 }
 
 /**
@@ -60,7 +55,10 @@ function refuseSharedKeys(keyed: boolean): void {
       'all runs of a cron Workflow share one ID, and so one paid task; use a Temporal Schedule, which gives each run its own ID',
     );
   }
-  // A step of such a child would be paid again as well: its key holds the child's ID.
+  // The Service finds no runs of such an ID, so nobody could tell what an earlier one has paid.
+  if (/^["\\\p{Cc}]/u.test(info.workflowId)) {
+    throw new InvalidInput('workflowId', 'must not begin with a double quote, a backslash or a control character');
+  }
   if (info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
     throw new InvalidInput(
       'workflowId',
@@ -69,8 +67,16 @@ function refuseSharedKeys(keyed: boolean): void {
   }
 }
 
-function asFailure(error: unknown, at: string): unknown {
-  return error instanceof InvalidInput ? invalidInput(error, at) : error;
+/**
+ * Turns a wrong input into a failure of the Workflow.
+ * @param at - Where the input stands, put before the name of a wrong field.
+ */
+export function orFailure<T>(at: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw error instanceof InvalidInput ? invalidInput(error, at) : error;
+  }
 }
 
 /** The Workflow failure for a wrong input, which stands at this place. */

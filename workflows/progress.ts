@@ -1,27 +1,45 @@
-import { CancellationScope, condition, patched, sleep } from '@temporalio/workflow';
+/**
+ * Where a paid call stands, and how it waits: for the next status check, and for a person (a hold).
+ *
+ * It guarantees that what later runs must know is in the memo before it is needed, and that two checks of a task are 5 s
+ * apart. `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
+ */
 import {
-  FAILURE,
-  type Fence,
-  type GenerationState,
-  type ResumeInput,
-  type TaskSnapshot,
-  type WaitingFor,
-} from '../src/contract/index.js';
+  ApplicationFailure,
+  condition,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  isCancellation,
+  setCurrentDetails,
+  setHandler,
+  sleep,
+  TemporalFailure,
+  upsertMemo,
+} from '@temporalio/workflow';
+import { CHECK_NOW, FAILURE, MEMO_FIELD, RESUME, STATE_QUERY } from '../src/contract/index.js';
+import type { GenerationState, ResumeInput, TaskSnapshot } from '../src/contract/index.js';
 import {
+  describeState,
   formatDuration,
   holdRecheckDelay,
-  InvalidInput,
+  memoOf,
   MIN_WAIT_MS,
   readResume,
-  TIMEOUTS,
+  resumeProblem,
+  stateAtStart,
   waitSummary,
-  type SubmitRequest,
   type Paid,
+  type Resume,
+  type SubmitRequest,
 } from '../src/policy/index.js';
-import { actionFor, type CallEnd } from './failure.js';
+import { actionFor, callFailed, cancelled, type CallEnd } from './failure.js';
 
-/** Called when the state has changed; `milestone` for changes that must be readable when no Worker runs. */
-export type Show = (state: GenerationState, milestone: boolean) => void;
+export const generationQuery = defineQuery<GenerationState>(STATE_QUERY);
+export const checkNowSignal = defineSignal(CHECK_NOW);
+export const checkNowUpdate = defineUpdate<string>(CHECK_NOW);
+export const resumeSignal = defineSignal<[ResumeInput?]>(RESUME);
+export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
 
 /** What a run hands on when it continues as new. */
 export interface Standing {
@@ -32,70 +50,36 @@ export interface Standing {
   /** `heldMs` when the first unanswered POST was seen, or null. */
   readonly heldAtPostMs: number | null;
   /** The request with its references, once they are uploaded: the same bytes for every attempt. */
-  readonly request?: SubmitRequest;
-  /** The last hold, until a person answers it or its cause has gone. Runs of earlier versions hand on none. */
-  readonly heldSince?: { readonly code: string; readonly since: string } | null;
+  readonly request: SubmitRequest | null;
+  /** The last hold, until a person answers it or its cause has gone. */
+  readonly heldSince: { readonly code: string; readonly since: string } | null;
 }
 
-/** Where a paid call stands before its first step. */
-export function atStart({
-  model,
-  taskId = null,
-  key,
-}: {
-  model: string;
-  taskId?: string | null;
-  key: string | null;
-}): Standing {
-  const state: GenerationState = {
-    phase: 'starting',
-    status: null,
-    model,
-    taskId,
-    idempotencyKey: key,
-    attempt: 1,
-    firstKey: key,
-    spentKeys: 0,
-    statusChecks: 0,
-    nextCheckAt: null,
-    reservedCredits: null,
-    finalCredits: null,
-    hold: null,
-    unanswered: null,
-    riskAccepted: false,
-    riskReason: null,
-    earlier: [],
-    simulated: false,
-  };
-  return { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null };
-}
-
-async function sleepFor(tooSoon: number): Promise<void> {
-  if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
-}
-
-type Resume = ReturnType<typeof readResume>;
-
-/** Where a generation stands, and the two ways in which it waits: for the next check, and for a person. */
-export class Progress {
-  #standing: Standing;
-  readonly #show: Show;
-  readonly #watches: boolean;
-  /** What is paid for, in the words of messages. */
+/** What does not change about a paid call. */
+export interface About {
   readonly paid: Paid;
+  /** One line, for the current details. */
+  readonly title: string;
+  readonly model: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly onActionNeeded: 'hold' | 'fail';
+  /** The key of number 1, or the caller's own; null for a task that the input names. */
+  readonly baseKey: string | null;
+  /** Of the request, as long as its references are not uploaded. */
+  readonly bodyDigest: string;
+}
+
+const FRESH = { heldMs: 0, lastCheckAt: 0, heldAtPostMs: null, request: null, heldSince: null };
+
+export class Progress {
+  readonly about: About;
+  #standing: Standing;
   #woken = false;
   #resume: Resume | null = null;
 
-  /** @param options - `watches`: whether `watch` says anything. */
-  constructor(
-    standing: Standing,
-    show: Show,
-    { watches = false, paid = 'task' }: { watches?: boolean; paid?: Paid } = {},
-  ) {
-    this.paid = paid;
+  constructor(about: About, standing: Standing = { ...FRESH, state: stateAtStart(about) }) {
+    this.about = about;
     this.#standing = standing;
-    this.#show = show;
-    this.#watches = watches;
   }
 
   get standing(): Standing {
@@ -106,138 +90,68 @@ export class Progress {
     return this.#standing.state;
   }
 
-  get heldMs(): number {
-    return this.#standing.heldMs;
-  }
-
-  /** Fixes the request, before its first POST. */
-  prepared(request: SubmitRequest): void {
-    this.#standing = { ...this.#standing, request };
-  }
-
-  /** `milestone` also goes into the memo. */
+  /** `milestone` writes the memo, which is one event; current details cost no history. */
   update(change: Partial<GenerationState>, milestone = false): void {
-    this.#standing = { ...this.#standing, state: { ...this.state, ...change } };
-    this.#show(this.state, milestone);
+    this.#keep({ state: { ...this.state, ...change } });
+    const { title, baseKey, labels } = this.about;
+    setCurrentDetails(describeState(this.state, title));
+    const bodyDigest = this.#standing.request?.digest ?? this.about.bodyDigest;
+    if (milestone) upsertMemo({ [MEMO_FIELD]: memoOf(this.state, { baseKey, labels, bodyDigest }) });
   }
 
-  /** Takes over what a reply says. */
+  /** Fixes the request before its first POST. */
+  prepared(request: SubmitRequest): void {
+    this.#keep({ request });
+  }
+
+  /** Takes over what a reply says of the task. A later reply may leave a number out; what was known stays known. */
   see(task: TaskSnapshot, change: Partial<GenerationState> = {}, milestone = false): void {
-    const { state } = this;
-    this.update(
-      {
-        taskId: task.taskId,
-        status: task.status,
-        // A later reply may leave a number out; what was known stays known.
-        reservedCredits: task.reservedCredits ?? state.reservedCredits,
-        finalCredits: task.finalCredits ?? state.finalCredits,
-        simulated: task.simulated,
-        ...change,
-      },
-      milestone,
-    );
+    const { taskId, status, simulated } = task;
+    const reservedCredits = task.reservedCredits ?? this.state.reservedCredits;
+    const finalCredits = task.finalCredits ?? this.state.finalCredits;
+    this.update({ taskId, status, simulated, reservedCredits, finalCredits, ...change }, milestone);
   }
 
-  /** Takes over what a submit left unanswered. Only a task or a person takes it away again. */
-  unanswered(fence: Fence | null): void {
-    if (fence === null) return;
-    this.#standing = { ...this.#standing, heldAtPostMs: this.#standing.heldAtPostMs ?? this.heldMs };
-    this.update({ unanswered: fence });
+  /** A submit has ended. What is unanswered stays until a task or a person ends it. */
+  submitted({ unanswered, looked, runId }: Pick<CallEnd, 'unanswered' | 'looked' | 'runId'>): void {
+    const { heldAtPostMs, heldMs } = this.#standing;
+    if (unanswered !== null) this.#keep({ heldAtPostMs: heldAtPostMs ?? heldMs });
+    const lookedBy = looked ? runId : this.state.lookedBy;
+    this.update({ submittingSince: null, unanswered: unanswered ?? this.state.unanswered, lookedBy });
   }
 
-  /** The submit has an answer. Returns the time that had been spent in holds before its first POST. */
+  /** Nothing is unanswered any more. Returns the time that had been spent in holds before the first POST. */
   answered(): number {
-    const heldBeforeMs = this.#standing.heldAtPostMs ?? this.heldMs;
-    this.#standing = { ...this.#standing, heldAtPostMs: null };
+    const heldBeforeMs = this.#standing.heldAtPostMs ?? this.#standing.heldMs;
+    this.#keep({ heldAtPostMs: null });
+    this.update({ unanswered: null });
     return heldBeforeMs;
   }
 
   /** Counts status calls that were made just now. */
   checked(count: number): void {
-    this.#standing = { ...this.#standing, lastCheckAt: Date.now() };
+    this.#keep({ lastCheckAt: Date.now() });
     this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
-  }
-
-  /**
-   * Runs an Activity, and says so in the state where it has not ended after a minute.
-   * @param patch - The one that brought the watch to this place.
-   */
-  async watch<T>(on: Omit<WaitingFor, 'since'>, work: () => Promise<T>, patch = 'unpolled'): Promise<T> {
-    // Histories of earlier versions have no timer here.
-    if (!this.#watches || !patched(patch)) return work();
-    const since = new Date().toISOString();
-    const timer = new CancellationScope();
-    timer
-      .run(() => sleep(TIMEOUTS.unpolled, { summary: `is a Worker with the role ${on.role} running?` }))
-      .then(
-        () => this.update({ waitingFor: { ...on, since } }),
-        () => undefined,
-      );
-    try {
-      return await work();
-    } finally {
-      timer.cancel();
-      if (this.state.waitingFor != null) this.update({ waitingFor: null });
-    }
-  }
-
-  /** Cuts the present wait short. Two checks are still at least 5 s apart. */
-  checkNow(): void {
-    this.#woken = true;
   }
 
   /** Sleeps until the next check, or until `checkNow`. */
   async pause(waitMs: number): Promise<void> {
     this.update({ phase: 'waiting', nextCheckAt: new Date(Date.now() + waitMs).toISOString() });
     this.#woken = false;
-    this.#standing = { ...this.#standing, heldSince: null };
+    this.#keep({ heldSince: null });
     await condition(() => this.#woken, waitMs, { summary: waitSummary(waitMs, this.state.statusChecks + 1) });
-    await sleepFor(this.#tooSoon());
   }
 
-  /** Sleeps until a check keeps its distance to the last one, also after a hold that was short. */
+  /** Sleeps until a check keeps its distance to the last one, which `checkNow` and a short hold can cut. */
   async keepDistance(): Promise<void> {
-    const tooSoon = this.#tooSoon();
-    if (tooSoon > 0 && patched('distance-after-hold')) await sleepFor(tooSoon);
+    const tooSoon = this.#standing.lastCheckAt + MIN_WAIT_MS - Date.now();
+    if (tooSoon > 0) await sleep(tooSoon, { summary: 'two checks are at least 5 s apart' });
   }
 
-  #tooSoon(): number {
-    return this.#standing.lastCheckAt + MIN_WAIT_MS - Date.now();
-  }
-
-  /** Why `resume` cannot be applied now, or null. Takes whatever a caller in any language sends. */
-  resumeProblem(input: unknown): string | null {
-    const { hold, unanswered } = this.state;
-    if (hold === null) return 'This generation holds nothing, so there is nothing to resume.';
-    if (this.#resume !== null) return 'It is being resumed already.';
-    let resume: Resume;
-    try {
-      resume = readResume(input);
-    } catch (error) {
-      return error instanceof InvalidInput ? error.problem : String(error);
-    }
-    if (resume.taskId !== null && this.paid === 'answer') {
-      return 'A chat makes no task, so a taskId cannot be used. Resume without it.';
-    }
-    if (resume.taskId !== null && unanswered === null) {
-      return 'There is no unanswered submit, so a taskId cannot be used. Resume without it.';
-    }
-    if (hold.code === FAILURE.SubmitUnresolved && resume.taskId === null && resume.reason === null) {
-      if (this.paid === 'answer') {
-        return 'It may have been answered and paid. Give { "reason": "…" } to post again and accept that it may be paid twice.';
-      }
-      return 'A task may exist. Give { "taskId": "…" } found in the Rivya Studio, or { "reason": "…" } to post again and accept that it may be paid twice.';
-    }
-    return null;
-  }
-
-  /** Applies a `resume` that has no problem; any other is ignored. The first one counts. */
-  resume(input: ResumeInput | null | undefined): void {
-    if (this.resumeProblem(input) === null) this.#resume = readResume(input);
-  }
-
-  /** Waits for a person, or until it is worth trying again by itself. Returns what `resume` said, or null. */
-  async hold(code: string, end: CallEnd, tries: number): Promise<Resume | null> {
+  /** Holds until a person resumes, or until it is worth trying again by itself (null). Fails where the caller wants that. */
+  async hold(end: CallEnd, tries: number): Promise<Resume | null> {
+    const { code, message } = end;
+    if (this.about.onActionNeeded === 'fail') throw callFailed(end, this.state, this.about.paid);
     const startedAt = Date.now();
     const { phase } = this.state;
     const { heldSince } = this.#standing;
@@ -245,7 +159,7 @@ export class Progress {
     const since = heldSince?.code === code ? heldSince.since : new Date(startedAt).toISOString();
     this.#resume = null;
     const { httpStatus = null, requestId = null } = end.details;
-    const hold = { code, message: end.message, action: actionFor(end), httpStatus, requestId, since };
+    const hold = { code, message, action: actionFor(end), httpStatus, requestId, since };
     this.update({ phase: 'held', hold, nextCheckAt: null }, true);
     const resumed = (): boolean => this.#resume !== null;
     try {
@@ -253,10 +167,56 @@ export class Progress {
       if (delay === null) await condition(resumed);
       else await condition(resumed, delay, { summary: `held by ${code}; tried again in ${formatDuration(delay)}` });
     } finally {
-      this.#standing = { ...this.#standing, heldMs: this.heldMs + Date.now() - startedAt };
+      this.#keep({ heldMs: this.#standing.heldMs + Date.now() - startedAt });
     }
-    this.#standing = { ...this.#standing, heldSince: this.#resume === null ? { code, since } : null };
+    this.#keep({ heldSince: this.#resume === null ? { code, since } : null });
     this.update({ phase, hold: null }, true);
     return this.#resume;
+  }
+
+  /** Runs it to its end, and leaves in the memo how it ended: readable without a Worker. */
+  async end<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      // Continuing as new is no end.
+      if (!(error instanceof TemporalFailure)) throw error;
+      const stopped = isCancellation(error);
+      this.update({ phase: stopped ? 'cancelled' : 'failed', hold: null, nextCheckAt: null }, true);
+      throw stopped ? cancelled(error, this.state, this.about.paid) : error;
+    }
+  }
+
+  /** Registers the query, and the steering as Update (with a validator) and Signal (for the Service's batch operations). */
+  handle(): void {
+    setHandler(generationQuery, () => this.state, { description: 'State: phase, task ID, hold, next check.' });
+    const checkNow = { description: 'Check the status now (never within 5 s of the last check). No argument.' };
+    const wake = (): string => {
+      this.#woken = true;
+      return 'The status is checked as soon as the last check is 5 s old.';
+    };
+    setHandler(checkNowSignal, () => void wake(), checkNow);
+    setHandler(checkNowUpdate, wake, checkNow);
+    const description =
+      'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.';
+    const problemOf = (request: unknown): string | null =>
+      this.#resume !== null && this.state.hold !== null
+        ? 'It is being resumed already.'
+        : resumeProblem(request, this.state, this.about.paid);
+    // The first one without a problem counts; any other is ignored.
+    const resume = (request?: ResumeInput): string => {
+      if (problemOf(request) === null) this.#resume = readResume(request);
+      return 'Resumed.';
+    };
+    const validator = (request?: ResumeInput): void => {
+      const problem = problemOf(request);
+      if (problem !== null) throw ApplicationFailure.nonRetryable(problem, FAILURE.InvalidInput);
+    };
+    setHandler(resumeSignal, (request?: ResumeInput) => void resume(request), { description });
+    setHandler(resumeUpdate, resume, { description, validator });
+  }
+
+  #keep(change: Partial<Standing>): void {
+    this.#standing = { ...this.#standing, ...change };
   }
 }

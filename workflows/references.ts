@@ -1,5 +1,4 @@
 /** Uploads the references of a generation before its submit. Deterministic. */
-import { apiTaskQueue } from '../src/contract/names.js';
 import { FAILURE, type UploadResult } from '../src/contract/index.js';
 import {
   needsOperator,
@@ -13,11 +12,8 @@ import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import type { Progress } from './progress.js';
 
-/** What the way to an upload brings along. */
 interface Host {
   readonly taskQueue: string;
-  /** Of a composed Workflow, or ''. */
-  readonly step: string;
   readonly progress: Progress;
   /** Holds, or fails where the caller wants that. */
   readonly hold: (end: CallEnd, tries: number) => Promise<unknown>;
@@ -37,7 +33,7 @@ async function upload(
   generation: Generation,
   { source, kind, name, mimeType }: Reference,
   index: number,
-  { taskQueue, step, progress, hold }: Host,
+  { taskQueue, progress, hold }: Host,
 ): Promise<UploadResult | null> {
   if ('url' in source) return null;
   const { model, submitDeadlineMs } = generation;
@@ -46,10 +42,7 @@ async function upload(
     let end: CallEnd;
     try {
       const { rivyaUpload } = activities.upload(taskQueue, submitDeadlineMs, summary);
-      const named = step === '' ? {} : { step };
-      const input = { field: `references[${index}]`, source, kind, model, name, mimeType, ...named };
-      const api = { role: 'api', taskQueue: apiTaskQueue(taskQueue) } as const;
-      return await progress.watch(api, () => rivyaUpload(input), 'unpolled-upload');
+      return await rivyaUpload({ field: `references[${index}]`, source, kind, model, name, mimeType });
     } catch (error) {
       end = callEnd(error);
     }

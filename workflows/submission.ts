@@ -1,147 +1,118 @@
-/** The way of one paid call from its first POST to an answer: through retries, stored refusals and holds. Deterministic. */
-import { ApplicationFailure, isCancellation, workflowInfo } from '@temporalio/workflow';
-import { UNKNOWN_FINGERPRINT } from '../src/contract/names.js';
-import type { GenerationState, SubmitInput } from '../src/contract/index.js';
-import { afterSubmit, isStoredError, type Generation, type Paid } from '../src/policy/index.js';
+/**
+ * How a paid call comes to its answer: through retries, refusals, holds and key numbers.
+ *
+ * It guarantees that the key number moves on only where no task can exist under the key, or a person has accepted that one
+ * may. `generateMedia` and `rivyaChat` call it. It never posts by itself. Deterministic.
+ */
+import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
+import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
+import { afterSubmit, type Paid } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import type { Progress } from './progress.js';
 
-type Policy = Pick<Generation, 'submitDeadlineMs' | 'onActionNeeded' | 'ownKey'>;
-type Resumed = Awaited<ReturnType<Progress['hold']>>;
-
-/** What a paid call brings along. */
-export interface PaidCall<Result> {
-  readonly policy: Policy;
-  /** Its key, when so many keys before it were spent. */
-  readonly key: (spent: number) => string;
+export interface PaidCall<Answer> {
+  readonly submitDeadlineMs: number;
+  /** The key of a number; a caller's own key stays the same. */
+  readonly keyOf: (number: number) => string;
+  readonly ownKey: boolean;
   /** One Activity, which ends when it has an answer or when repeating it is over. */
-  readonly post: (
-    key: string,
-    risk: Pick<SubmitInput, 'fence' | 'riskAccepted' | 'riskAcceptedAt' | 'riskReason'>,
-  ) => Promise<Result>;
-  /** Takes up the task that a person says an unanswered POST has made. */
-  readonly adopt?: (taskId: string) => Promise<Result>;
-  /** Holds, or fails where the caller wants that. */
-  readonly hold: (end: CallEnd, tries: number) => Promise<Resumed>;
+  readonly post: (at: PaidCallAt) => Promise<PaidCallResult<Answer>>;
+  /** Takes the task that a person says an unanswered POST has made. */
+  readonly named?: (taskId: string, by: UnansweredPost) => Promise<Answer>;
+  readonly hold: Progress['hold'];
 }
 
-/** Thrown by `adopt` where a person has resumed the look at the task with something else than "go on". */
-export class ClaimGivenUp extends Error {
-  readonly resumed: NonNullable<Resumed>;
-  constructor(resumed: NonNullable<Resumed>) {
-    super('Another task was named, or a reason to post again.');
-    this.resumed = resumed;
-  }
+export type PaidCallAt = Pick<
+  PaidCallInput,
+  'idempotencyKey' | 'keyNumber' | 'attempt' | 'unanswered' | 'lookedBy' | 'riskReason'
+>;
+
+export interface Paying<Answer> extends Pick<PaidCallResult<Answer>, 'sinceFirstPostMs' | 'reused'> {
+  readonly answer: Answer;
 }
 
 /** Makes a paid call once, however often it has to be tried. */
-export async function submit<Result>(progress: Progress, call: PaidCall<Result>): Promise<Result> {
-  const { policy, key: keyOf } = call;
-  const { paid } = progress;
-  let refusedBy: string | null = null;
+export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>): Promise<Paying<Answer>> {
+  const { paid, onActionNeeded } = progress.about;
   for (let tries = 0; ; tries++) {
-    const key = keyOf(progress.state.spentKeys);
-    const startedAt = Date.now();
+    // In the memo before anything can be posted: a later run must know that it may have been.
+    progress.update({ phase: 'submitting', submittingSince: Date.now() }, true);
     let end: CallEnd;
     try {
-      const { unanswered: fence, riskAccepted, riskReason } = progress.state;
-      return await call.post(key, { fence, riskAccepted, ...acceptedAt(progress.state), riskReason });
+      const { keyNumber, attempt, unanswered, lookedBy, riskReason } = progress.state;
+      const idempotencyKey = call.keyOf(keyNumber);
+      const result = await call.post({ idempotencyKey, keyNumber, attempt, unanswered, lookedBy, riskReason });
+      const { answer, position, sinceFirstPostMs, reused } = result;
+      progress.submitted({ unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy });
+      progress.update({ ...position, idempotencyKey: result.idempotencyKey });
+      if (answer !== null) return { answer, sinceFirstPostMs, reused };
+      // An earlier run had come further; go on there.
+      continue;
     } catch (error) {
-      if (isCancellation(error) || failures.wasCancelled(error)) {
-        // Between two attempts nobody can tell what the last one left; so a task may exist.
-        const of = { idempotencyKey: key, ...acceptedAt(progress.state) };
-        const unknown = { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT, ...of };
-        const fence = failures.fenceOfCancelled(error);
-        progress.unanswered(fence === undefined ? (progress.state.unanswered ?? unknown) : fence);
-      }
+      const left = failures.leftByCancelled(error);
+      if (left !== null) progress.submitted(left);
       end = callEnd(error);
     }
-    progress.unanswered(end.fence);
-    // A refusal never takes away what an earlier POST left unanswered.
-    end = { ...end, fence: progress.state.unanswered };
-    const unanswered = end.fence !== null;
+    progress.submitted(end);
+    const unanswered = progress.state.unanswered !== null;
     const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
-    if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, policy, paid);
+    if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, call, paid);
     if (next === 'fail') throw failures.callFailed(end, progress.state, paid);
-    const { requestId = null } = end.details;
-    const stored = requestId !== null && (requestId === refusedBy || end.details.storedRefusal === true);
-    if (!unanswered && stored && policy.ownKey === null) {
-      // The very refusal of the last try: the API has stored it under this key and will never say anything else. No
-      // POST of this key was ever unanswered, so no task can exist under it.
-      const spentKeys = progress.state.spentKeys + 1;
-      progress.update({ spentKeys, idempotencyKey: keyOf(spentKeys) }, true);
-      refusedBy = null;
-      continue;
-    }
-    refusedBy = unanswered ? null : requestId;
-    // For the memo: a later run must know the refusal again.
-    progress.update({ refusedBy });
-    const unresolved = next === 'unresolved' || (unanswered && policy.onActionNeeded === 'fail');
+    const onlyRefused = end.posted && !unanswered;
+    const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
     if (unresolved) end = failures.unresolved(end, paid);
-    else if (unanswered) end = { ...end, message: `${end.message} ${OPEN[paid]}` };
-    if (policy.onActionNeeded === 'fail') throw failures.callFailed(end, progress.state, paid);
-    const ofThisRun = end.details.runId === workflowInfo().runId;
+    else if (unanswered) end = { ...end, message: `${end.message} ${MAY_EXIST[paid]}` };
+    else if (onlyRefused && call.ownKey) end = { ...end, message: `${end.message} ${OWN_KEY}` };
+    // A reset brings back the hold of another run, and perhaps the answer that it got there.
+    const ofThisRun = end.runId === workflowInfo().runId;
     if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
-    const { found = null, reason = null } = await held(call, end, tries);
-    if (found !== null) return found;
-    if (!unresolved) continue;
-    if (ofThisRun) {
-      // A named person accepted the risk: the window starts anew. Key and body stay, unless an error is stored there.
+    // It fails instead of holding: the next start goes on as if the hold had ended.
+    if (onlyRefused && !call.ownKey && onActionNeeded === 'fail') {
+      progress.update({ keyNumber: progress.state.keyNumber + 1 });
+    }
+    const { answer, reason } = await decisionOf(progress, call, end, tries);
+    if (answer !== null) return { answer, sinceFirstPostMs: 0, reused: true };
+    if (unresolved && ofThisRun) {
       progress.answered();
-      const spentKeys = progress.state.spentKeys + (isStoredError(end.fence) ? 1 : 0);
-      const risk = { unanswered: null, riskAccepted: true, riskAcceptedAt: Date.now(), riskReason: reason };
-      progress.update({ ...risk, spentKeys, idempotencyKey: keyOf(spentKeys) }, true);
-    } else {
-      // A reset brought this hold back, and maybe the old answer to it: nobody has accepted to pay once more. The
-      // submit is judged again, which finds its task or holds anew.
-      progress.update({}, true);
+      progress.update({ riskReason: reason });
+    }
+    const spent = onlyRefused || (unresolved && ofThisRun && end.details.stored === true);
+    if (spent && !call.ownKey) {
+      const keyNumber = progress.state.keyNumber + 1;
+      progress.update({ keyNumber, idempotencyKey: call.keyOf(keyNumber) });
     }
   }
 }
 
-function acceptedAt({ riskAcceptedAt }: GenerationState): { readonly riskAcceptedAt?: number } {
-  return riskAcceptedAt == null ? {} : { riskAcceptedAt };
-}
-
-/** Holds a paid call. Returns what a person named, or why they want it posted again. */
-async function held<Result>(
-  call: PaidCall<Result>,
+/** Holds until the call is worth another try, or a person has named its task. */
+async function decisionOf<Answer>(
+  progress: Progress,
+  call: PaidCall<Answer>,
   end: CallEnd,
   tries: number,
-): Promise<{ found?: Result; reason?: string | null }> {
-  let resumed = await call.hold(end, tries);
-  for (;;) {
-    if (resumed?.taskId == null || call.adopt === undefined) return { reason: resumed?.reason ?? null };
+): Promise<{ readonly answer: Answer | null; readonly reason: string | null }> {
+  for (let asked = end; ; ) {
+    const { taskId = null, reason = null } = (await call.hold(asked, tries)) ?? {};
+    const { unanswered } = progress.state;
+    if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, reason };
     try {
-      return { found: await call.adopt(resumed.taskId) };
+      return { answer: await call.named(taskId, unanswered), reason: null };
     } catch (error) {
-      if (error instanceof ClaimGivenUp) {
-        ({ resumed } = error);
-        continue;
-      }
       if (!(error instanceof ApplicationFailure)) throw error;
       // A wrong ID must not end the Workflow: the task that it looks for is still not known.
-      resumed = await call.hold({ ...end, message: `${error.message} ${end.message}` }, tries);
+      asked = { ...end, message: `${error.message} ${end.message}` };
     }
   }
 }
 
-/** Holds until a person resumes (returns what they said) or it is worth trying again (null), or fails at once. */
-export async function holdOrFail(
-  progress: Progress,
-  { onActionNeeded }: Pick<Policy, 'onActionNeeded'>,
-  end: CallEnd,
-  tries: number,
-): Promise<Resumed> {
-  if (onActionNeeded === 'fail') throw failures.callFailed(end, progress.state, progress.paid);
-  return progress.hold(end.code, end, tries);
-}
-
-const OPEN: Readonly<Record<Paid, string>> = {
+const MAY_EXIST: Readonly<Record<Paid, string>> = {
   task: 'An earlier submit is unanswered: a task may exist.',
   answer: 'An earlier submit is unanswered: it may have been paid.',
 };
+
+const OWN_KEY =
+  'It is submitted again under your own idempotencyKey. Where the API repeats a refusal that it has stored under it, only another idempotencyKey helps.';
 
 const BROUGHT_BACK =
   'This may have been held before a reset: a reason only has the submit looked at again, and is asked for once more.';

@@ -25,79 +25,76 @@ export interface TaskSnapshot {
   readonly requestId: string | null;
 }
 
-/** What is known of a POST whose answer is not known. Lives in heartbeat details, then in failure details. */
-export interface Fence {
-  /** Milliseconds since the epoch, on the Worker's clock, of the first POST that may have reached the API. */
+/** A POST with an unknown outcome: a task may exist under its key. Lives in heartbeats, failure details, memo and receipt. */
+export interface UnansweredPost {
+  /** Of the first POST under the key that may have reached the API; milliseconds since the epoch, on the Worker's clock. */
   readonly firstPostedAt: number;
-  /** Short digest of the API key that the POST carried (never the key). */
+  /** Of the last one; left out where nobody knows it. */
+  readonly lastPostedAt?: number;
+  /** Short digest of the API key that the POST carried (never the key), or `unknown`. */
   readonly fingerprint: string;
-  /** The key of the POST, so that another run can tell whose heartbeat it finds. Not in fences of older Workers. */
-  readonly idempotencyKey?: string;
-  /** Run ID of the Workflow run whose heartbeat this is (heartbeats only). */
-  readonly runId?: string;
-  /** When a person accepted to post again, if this POST came after that (milliseconds, on the Workflow's clock). */
-  readonly riskAcceptedAt?: number;
-  /** True in the heartbeat of the very Activity that has sent it: nobody else can write that. */
-  readonly sent?: true;
-  /** The last error reply and how often in a row it came with this `requestId`: the same one again is a stored one. */
-  readonly error?: { readonly requestId: string; readonly times: number };
+  /** `requestId` of the last error reply: the same one again means that the API has stored the error under the key. */
+  readonly errorRequestId?: string;
 }
 
-/** Which part of a Workflow ID an idempotency key stands for, and what a person calls it. */
-export interface GenerationIdentity {
-  /** Step of a composed Workflow, or null. */
-  readonly step: string | null;
-  readonly take: number;
+/** How far a generation has come: the number in its idempotency key, and which paid attempt that key is for. */
+export interface Position {
+  /** From 1. See `idempotencyKey` in `src/policy/key.ts` for when it moves. */
+  readonly keyNumber: number;
+  /** Number of the paid attempt, from 1. */
   readonly attempt: number;
-  readonly model: string;
-  /** The caller's own labels. */
-  readonly labels: Readonly<Record<string, string>>;
-  /** The first key of the attempt. Others follow it where the API has stored a refusal; one attempt has one task. */
-  readonly firstKey: string;
+  /** A POST under this key number that has no answer. */
+  readonly unanswered: UnansweredPost | null;
+  /** Failed tasks of the attempts before this one. */
+  readonly earlier: readonly string[];
 }
 
-export interface SubmitInput {
+/** Input of the Activities that pay: `rivyaSubmit` and `rivyaChat`. */
+export interface PaidCallInput extends Omit<Position, 'earlier'> {
   readonly idempotencyKey: string;
-  /** For the receipt. Not in the histories of Workflows that began before there were receipts. */
-  readonly identity?: GenerationIdentity;
+  /** The key of number 1 (or the caller's own key). It names the receipts of the generation. */
+  readonly baseKey: string;
+  readonly model: string;
+  /** The caller's own labels, for the receipt. */
+  readonly labels: Readonly<Record<string, string>>;
   /** The exact bytes of the request body, as text. */
   readonly body: string;
-  /** Digest by which the request is known, where it is not that of the body: references count by their content. */
+  /** Digest by which the request is compared, where it is not that of the body: references count by their content. */
   readonly digest?: string;
   /** Addresses in the body that uploads of ours were answered with: the spending policy judges the others. */
   readonly uploadUrls?: readonly string[];
   /** Milliseconds after `firstPostedAt` during which an unanswered POST may be repeated. */
   readonly idempotencyWindowMs: number;
-  /** Fence of an earlier Activity for the same key, if its outcome is still unknown. */
-  readonly fence: Fence | null;
-  /** True after a person accepted to post again: what other runs had left unanswered by then no longer counts. */
-  readonly riskAccepted: boolean;
-  /** When that was, on the Workflow's clock. A reset brings the same time back, and with it nothing that was posted since. */
-  readonly riskAcceptedAt?: number;
-  /** What that person said. */
-  readonly riskReason?: string | null;
+  /** Run ID of the run that has looked at receipts and earlier runs. Any other run looks before it posts. */
+  readonly lookedBy: string | null;
+  /** Why a person has accepted to post again although a task may exist, for the receipt. */
+  readonly riskReason: string | null;
   /** Credits that all attempts together may cost, by the starting price; left out: any number. */
   readonly maxCredits?: number;
 }
 
-export interface SubmitResult {
-  readonly task: TaskSnapshot;
+/** Result of the Activities that pay. */
+export interface PaidCallResult<Answer> {
+  /** Null where an earlier run has come to a higher key number: nothing was posted, go on at `position`. */
+  readonly answer: Answer | null;
+  /** Where receipts or earlier runs say that the generation is; null where they say nothing new. */
+  readonly position: Position | null;
+  /** The key under which the answer was made. */
+  readonly idempotencyKey: string;
   /** Milliseconds from the first POST of this run to this answer. A length of time, because each Worker has its own clock. */
   readonly sinceFirstPostMs: number;
-  /** The key under which a recalled task was made, where it is known. */
-  readonly idempotencyKey?: string;
-  /** True when the task existed before this run's first POST, as far as this answer tells. */
+  /** True when the answer was known, or the task existed, before this run's first POST. */
   readonly reused: boolean;
+  /** The run that has looked. */
+  readonly lookedBy: string;
 }
 
 export interface CheckInput {
   readonly taskId: string;
-  /** First key of the attempt that made it, for its receipt; null or left out for a task that was taken up by its ID. */
-  readonly firstKey?: string | null;
-  /** First key of the attempt whose unanswered submit a person says has made this task: refused where another generation has it. */
-  readonly claimedFor?: string;
-  /** True where the claim is looked at once more, so that nothing is noted of it yet. */
-  readonly claimsAgain?: boolean;
+  /** Names the receipts in which the end of the task is noted; left out for a task that the input names. */
+  readonly baseKey?: string;
+  /** Set where a person says that this POST has made the task: it must fit, and belong to no other generation. */
+  readonly named?: UnansweredPost;
 }
 
 export interface CheckResult {
@@ -110,11 +107,8 @@ export interface StoreInput {
   readonly taskId: string;
   readonly urls: readonly string[];
   readonly workflowId: string;
-  /** Step of a composed Workflow, or null. */
-  readonly step: string | null;
-  readonly take: number;
-  /** For the sidecars of the files. Not in the histories of Workflows that began before there were any. */
-  readonly about?: ResultAbout;
+  /** For the sidecars of the files. */
+  readonly about: ResultAbout;
 }
 
 /** What a sidecar tells of the generation beside what the file itself tells. */
@@ -145,16 +139,27 @@ export interface StoreResult {
   readonly files: readonly StoredFile[];
 }
 
-export interface AwaitInput {
-  /** Of a `generateMedia` Workflow that an earlier run has started. */
-  readonly workflowId: string;
-  /** Digest of the body that is wanted; null where the task is known, and so nothing can be paid for another input. */
-  readonly bodyDigest: string | null;
+/** What two inputs must have in common to be one paid thing. */
+export interface InputIdentity {
+  readonly taskId: string | null;
+  readonly ownKey: string | null;
+  /** Digest of the request body and the places of its references. */
+  readonly digest: string;
 }
 
-export interface AwaitResult {
+export interface ResultInput {
+  /** Of a child that an earlier run has started. */
+  readonly workflowId: string;
+  /** `generateMedia` or `rivyaChat`. */
+  readonly workflowType: string;
+  readonly identity: InputIdentity;
+}
+
+export interface ResultOfChild {
   /** How its latest run has ended, in the words of the Service. */
   readonly status: string;
+  /** What it returned, where it is `COMPLETED`. */
+  readonly result?: unknown;
 }
 
 export interface EstimateInput {

@@ -1,4 +1,3 @@
-import type { SubmitInput } from './activities.js';
 import type { GenerationOptions } from './generation.js';
 
 /** Options of a chat, as those of a generation. */
@@ -27,8 +26,6 @@ export interface ChatRequest {
   readonly reasoningEffort?: (typeof REASONING_EFFORTS)[number];
   /** Your own trace ID, at most 128 characters, sent as `client_request_id`. */
   readonly clientRequestId?: string;
-  /** The explicit word for paying for the same chat again: 1 (default), 2, 3, … */
-  readonly take?: number;
   /** Your own labels, for `charges`, as those of a generation. They never go to the API. */
   readonly labels?: Readonly<Record<string, string>>;
   readonly options?: ChatOptions;
@@ -65,15 +62,5 @@ export interface ChatResult extends Omit<ChatAnswer, 'id' | 'model'> {
   readonly model: string;
   readonly idempotencyKey: string;
   /** True when the answer was known before this run's first POST. */
-  readonly reused: boolean;
-}
-
-/** Input of the Activity `rivyaChat`. Its identity is there for every chat. */
-export type ChatInput = SubmitInput;
-
-export interface ChatReply {
-  readonly answer: ChatAnswer;
-  /** The key under which the answer was made. */
-  readonly idempotencyKey: string;
   readonly reused: boolean;
 }

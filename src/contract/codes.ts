@@ -3,6 +3,8 @@
  * failure messages, the emulator, the documentation and the tests all derive from this one table.
  */
 
+import { FAILURE } from './failures.js';
+
 /** Who can make the call succeed: nobody (wait), the operator of the account, or the caller with other input. */
 export type Actor = 'nobody' | 'operator' | 'caller';
 
@@ -96,7 +98,7 @@ export const ERROR_CODES = {
   idempotency_conflict: caller(
     409,
     'The idempotency key was used before with another body.',
-    'Send exactly the same body again, or start a new generation under another Workflow ID or a larger take.',
+    'Send exactly the same body again, or start a new generation under another Workflow ID.',
   ),
   insufficient_credits: operator(
     402,
@@ -117,6 +119,16 @@ export type ErrorCode = keyof typeof ERROR_CODES;
  * code is taken for wrong input, which never does. The API page shows `generation_failed` alone.
  */
 export const TASK_ERRORS = { generation_failed: true, internal_error: true, validation_failed: false } as const;
+
+/** Failure types after which Temporal repeats no paid call and no status check: `nonRetryableErrorTypes` of their retry policies. */
+export const NOT_RETRIED: readonly string[] = [
+  ...Object.entries(ERROR_CODES).flatMap(([code, { retried }]) => (retried ? [] : [code])),
+  FAILURE.InvalidInput,
+  FAILURE.InputChanged,
+  FAILURE.SubmitUnresolved,
+  FAILURE.BudgetReached,
+  FAILURE.PolicyDenied,
+];
 
 export type TaskError = keyof typeof TASK_ERRORS;
 

@@ -1,4 +1,4 @@
-import type { Fence } from './activities.js';
+import type { UnansweredPost } from './activities.js';
 
 /** Failure types of this package. Refused calls carry Rivya's own error code as their type. */
 export const FAILURE = {
@@ -36,12 +36,16 @@ export interface FailureDetails {
   readonly status?: string;
   /** How old the task was then, in milliseconds (`DeadlinePassed` only). */
   readonly ageMs?: number;
-  /** True where an earlier run was given this very refusal: the API has stored it (failures of Activities only). */
-  readonly storedRefusal?: true;
-  /** Calls that were made before this failure (failures of Activities only). */
+  /** Attempts that this Activity had made before this failure (failures of Activities only). */
   readonly attempts?: number;
-  /** Present while a POST under this key has no known answer, so that no later attempt forgets it. */
-  readonly fence?: Fence;
+  /** True where this Activity had looked at receipts and earlier runs (submits only). */
+  readonly looked?: boolean;
+  /** True where this Activity had posted (submits only). */
+  readonly posted?: boolean;
+  /** Present while a POST under this key has no known answer (submits only). */
+  readonly unanswered?: UnansweredPost;
+  /** True where the API has stored an error under the key and repeats it (submits only). */
+  readonly stored?: boolean;
 }
 
 /** `FailureDetails` of which no fact is known yet; spread it and add what is. */

@@ -1,4 +1,4 @@
-import type { Fence, StoredFile } from './activities.js';
+import type { StoredFile, UnansweredPost } from './activities.js';
 import type { ReferenceInput } from './references.js';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -45,8 +45,6 @@ export interface GenerationRequest {
 export interface GenerateMediaInput extends GenerationRequest {
   /** Your own idempotency key, 1 to 255 visible ASCII characters; sent as it is. */
   readonly idempotencyKey?: string;
-  /** Say 2, 3, … to pay for the same generation again under the same Workflow ID. Default 1. */
-  readonly take?: number;
   /** Take up the wait for a task that exists; nothing is submitted and nothing is paid. */
   readonly taskId?: string;
   /** Your own labels, for `charges`: at most 20, names to 64 and texts to 256 characters. They never go to the API. */
@@ -92,15 +90,7 @@ export interface Hold {
 export type Phase =
   'starting' | 'uploading' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 
-/** An Activity that has not ended for a minute: perhaps no Worker runs it. */
-export interface WaitingFor {
-  readonly taskQueue: string;
-  /** Role of the Workers that serve that task queue. */
-  readonly role: 'api' | 'results';
-  readonly since: string;
-}
-
-/** Answer of the query `generation`. Times are ISO 8601. */
+/** Answer of the query `generation`. Times are ISO 8601 unless they end in `Ms` or `At` with a number. */
 export interface GenerationState {
   readonly phase: Phase;
   /** The API's last word on the task, or null before it was accepted. */
@@ -108,30 +98,24 @@ export interface GenerationState {
   readonly model: string;
   readonly taskId: string | null;
   readonly idempotencyKey: string | null;
+  /** The number in the idempotency key, from 1. */
+  readonly keyNumber: number;
   readonly attempt: number;
-  /** The first key of this attempt. */
-  readonly firstKey: string | null;
-  /** Keys of this attempt that the API answers with a stored refusal for ever; each cost nothing. */
-  readonly spentKeys: number;
-  /** `requestId` of the last refusal: the same one again is a stored one. Not in the state of earlier versions. */
-  readonly refusedBy?: string | null;
   readonly statusChecks: number;
   readonly nextCheckAt: string | null;
   readonly reservedCredits: number | null;
   readonly finalCredits: number | null;
   readonly hold: Hold | null;
-  /** Set while a submit, or the storing of files, has not ended for a minute. Not in the state of earlier versions. */
-  readonly waitingFor?: WaitingFor | null;
-  /** A submit whose answer is not known: a task may exist. Null once its task or its refusal is known. */
-  readonly unanswered: Fence | null;
-  /** True after a person accepted to post again although a task may exist. */
-  readonly riskAccepted: boolean;
-  /** When they accepted it, in milliseconds since the epoch. */
-  readonly riskAcceptedAt?: number | null;
-  /** What that person said; kept after the task is known. */
+  /** A POST without an answer: a task may exist. Null once its task is known, or a person has accepted to post again. */
+  readonly unanswered: UnansweredPost | null;
+  /** Since when a submit has been scheduled whose outcome this Workflow does not know yet (milliseconds), or null. */
+  readonly submittingSince: number | null;
+  /** Run ID of the run that has looked at receipts and earlier runs, or null. */
+  readonly lookedBy: string | null;
+  /** Why a person had it posted again although a task might exist; null where nobody did. */
   readonly riskReason: string | null;
   /** Tasks of the attempts before this one, which failed. */
-  readonly earlier: readonly { readonly idempotencyKey: string; readonly firstKey?: string; readonly taskId: string }[];
+  readonly earlier: readonly string[];
   readonly simulated: boolean;
 }
 
@@ -143,18 +127,22 @@ export interface GenerationMemo extends Pick<
   | 'taskId'
   | 'model'
   | 'idempotencyKey'
+  | 'keyNumber'
+  | 'attempt'
   | 'reservedCredits'
   | 'finalCredits'
   | 'hold'
-  | 'unanswered'
-  | 'riskAccepted'
+  | 'lookedBy'
   | 'riskReason'
-  | 'attempt'
-  | 'firstKey'
-  | 'refusedBy'
   | 'earlier'
 > {
-  readonly take: number;
+  /**
+   * A POST under `keyNumber` whose answer this run does not know, or has not read yet. Written in the Workflow Task that
+   * schedules the submit, with the time of that; null where the answer is known.
+   */
+  readonly mayPostSince: UnansweredPost | null;
+  /** The key of number 1, or the caller's own; null for a task that the input names. */
+  readonly baseKey: string | null;
   readonly labels: Readonly<Record<string, string>>;
   /** Digest of the request body (references by their content), which tells whether the task is that of the same input. */
   readonly bodyDigest: string;
@@ -166,22 +154,4 @@ export interface ResumeInput {
   readonly taskId?: string;
   /** After `SubmitUnresolved`: why it is right to post again although a task may exist. */
   readonly reason?: string;
-}
-
-/**
- * The task that a memo or a state tells of. That of a key has a status: without one a person has only named it, and it may
- * still turn out to be of another model or generation.
- */
-export function taskIn({
-  taskId = null,
-  status = null,
-  idempotencyKey = null,
-}: Partial<Pick<GenerationMemo, 'taskId' | 'status' | 'idempotencyKey'>>): string | null {
-  return status === null && idempotencyKey !== null ? null : taskId;
-}
-
-/** The failed tasks in a memo. Whoever starts a Workflow can write into its memo what they like. */
-export function earlierIn(memo: Partial<GenerationMemo>): GenerationMemo['earlier'] {
-  const earlier: unknown = memo.earlier;
-  return Array.isArray(earlier) ? (earlier as GenerationMemo['earlier']) : [];
 }

@@ -9,6 +9,7 @@ export function apiTaskQueue(taskQueue: string): string {
 }
 
 export const WORKFLOW_TYPE = 'generateMedia';
+export const CHAT_WORKFLOW_TYPE = 'rivyaChat';
 export const STATE_QUERY = 'generation';
 export const CHECK_NOW = 'checkNow';
 export const RESUME = 'resume';
@@ -16,9 +17,17 @@ export const RESUME = 'resume';
 /** Memo field in which a Workflow keeps what must be readable when no Worker runs. */
 export const MEMO_FIELD = 'rivya';
 
-/** Fingerprint of a POST that nobody could ask for its key any more; it matches every key. */
+/** Fingerprint of a POST whose API key is not known; it matches every key. */
 export const UNKNOWN_FINGERPRINT = 'unknown';
 
 /** Where the Rivya API lives, and the response header by which the emulator says that nothing is real. */
 export const DEFAULT_BASE_URL = 'https://rivya.ai';
 export const SIMULATED_HEADER = 'x-rivya-simulated';
+
+/** States of a Workflow run that has not ended, in the words of the Service. `PAUSED` exists from server 1.30 on. */
+export function isOpen(status: string): boolean {
+  return status === 'RUNNING' || status === 'PAUSED';
+}
+
+/** The same as a condition of a visibility query. */
+export const OPEN_QUERY = "ExecutionStatus IN ('Running', 'Paused')";

@@ -47,8 +47,6 @@ export interface UploadInput {
   readonly name: string | null;
   /** What the caller says of its type, or null. */
   readonly mimeType: string | null;
-  /** Step of a composed Workflow, for whoever fakes this. */
-  readonly step?: string;
 }
 
 export interface UploadResult {

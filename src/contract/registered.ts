@@ -1,25 +1,26 @@
 import type {
-  AwaitInput,
-  AwaitResult,
   CheckInput,
   CheckResult,
   EstimateInput,
   EstimateResult,
+  PaidCallInput,
+  PaidCallResult,
+  ResultInput,
+  ResultOfChild,
   StoreInput,
   StoreResult,
-  SubmitInput,
-  SubmitResult,
+  TaskSnapshot,
 } from './activities.js';
-import type { ChatInput, ChatReply } from './chat.js';
+import type { ChatAnswer } from './chat.js';
 import type { UploadInput, UploadResult } from './references.js';
 
 /** The Activities by their registered names. */
 export interface RivyaActivities {
-  rivyaSubmit(input: SubmitInput): Promise<SubmitResult>;
+  rivyaSubmit(input: PaidCallInput): Promise<PaidCallResult<TaskSnapshot>>;
   rivyaCheck(input: CheckInput): Promise<CheckResult>;
   rivyaStore(input: StoreInput): Promise<StoreResult>;
-  rivyaAwait(input: AwaitInput): Promise<AwaitResult>;
+  rivyaResult(input: ResultInput): Promise<ResultOfChild>;
   rivyaUpload(input: UploadInput): Promise<UploadResult>;
-  rivyaChat(input: ChatInput): Promise<ChatReply>;
+  rivyaChat(input: PaidCallInput): Promise<PaidCallResult<ChatAnswer>>;
   rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
 }

@@ -1,11 +1,15 @@
 import type { UploadResult } from '../contract/index.js';
-import { bodyDigest } from './key.js';
+import { isPlainObject } from './fields.js';
+import { digestOf } from './key.js';
 import { contentItems, mediaItems, type Reference } from './references.js';
 
 /** Where the API wants references. */
 export const REFERENCE_ITEMS = 'referenceMediaItems';
 
-/** The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`). */
+/**
+ * The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`): the fields of
+ * `params` are sorted by name, so the order in which a program writes them makes no other request.
+ */
 export function requestBody(request: {
   model: string;
   prompt: string | null;
@@ -16,9 +20,17 @@ export function requestBody(request: {
   return JSON.stringify({
     model: request.model,
     ...(request.prompt !== null && { prompt: request.prompt }),
-    ...(request.params && { params: request.params }),
+    ...(request.params && { params: sorted(request.params) }),
     ...(request.clientRequestId !== null && { client_request_id: request.clientRequestId }),
   });
+}
+
+/** JSON with the names of each object in one order; lists keep theirs. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isPlainObject(value)) return value;
+  const names = Object.keys(value).toSorted();
+  return Object.fromEntries(names.map((name) => [name, sorted(value[name])]));
 }
 
 /** What a submit sends, and the digest by which it is known. */
@@ -52,7 +64,7 @@ export function requestWith(
   return {
     body: bodyWith(mediaItems(references, uploads)),
     // A file that is uploaded again has another address, and is the same file.
-    digest: bodyDigest(bodyWith(contentItems(references, uploads))),
+    digest: digestOf(bodyWith(contentItems(references, uploads))),
     uploadUrls: uploads.flatMap((upload) => (upload === null ? [] : [upload.url])),
   };
 }

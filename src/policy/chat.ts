@@ -1,10 +1,10 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { REASONING_EFFORTS, type ChatRequest } from '../contract/index.js';
 import { InvalidInput, onlyKnown, record, text } from './fields.js';
-import { readInput, type Generation } from './input.js';
+import { readInput, refuseTake, type Generation } from './input.js';
 
 /** A checked chat with every default filled in. */
-export type Chat = Omit<Generation, 'prompt' | 'taskId' | 'maxAttempts' | 'deadlineMs' | 'references'>;
+export type Chat = Omit<Generation, 'taskId' | 'maxAttempts' | 'deadlineMs'>;
 
 const FIELDS = [
   'model',
@@ -15,7 +15,6 @@ const FIELDS = [
   'enableWebSearch',
   'reasoningEffort',
   'clientRequestId',
-  'take',
   'labels',
   'options',
 ] as const satisfies readonly (keyof ChatRequest)[];
@@ -42,14 +41,15 @@ const CONTENT_BYTES = 1_000_000;
  */
 export function readChat(input: unknown): Chat {
   const fields = record(input, 'input');
+  refuseTake(fields);
   onlyKnown(fields, FIELDS, '');
   const given = fields['options'] === undefined ? {} : record(fields['options'], 'options');
   onlyKnown(given, OPTIONS, 'options.');
   const message = readMessage(fields['message']);
   // All else that both have means the same in a chat as in a generation.
-  const { clientRequestId, take, labels } = fields;
-  const shared = { model: fields['model'], prompt: message, clientRequestId, take, labels, options: given };
-  const { prompt: _, taskId: __, maxAttempts: ___, deadlineMs: ____, ...chat } = readInput(shared);
+  const { clientRequestId, labels } = fields;
+  const shared = { model: fields['model'], prompt: message, clientRequestId, labels, options: given };
+  const { taskId: _, maxAttempts: __, deadlineMs: ___, ...chat } = readInput(shared);
   const sessionId = readSession(fields['sessionId'], fields['session']);
   const attachments = readAttachments(fields['attachments']);
   const webSearch = fields['enableWebSearch'];

@@ -1,9 +1,10 @@
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import type { GenerateMediaInput, JsonValue } from '../contract/index.js';
+import type { GenerateMediaInput, InputIdentity, JsonValue } from '../contract/index.js';
 import { REFERENCE_ITEMS, requestBody } from './body.js';
 import { formatDuration, parseDuration } from './duration.js';
 import { InvalidInput, integer, isPlainObject, onlyKnown, record, text } from './fields.js';
-import { readReferences, type Reference } from './references.js';
+import { digestOf } from './key.js';
+import { lasting, readReferences, type Reference } from './references.js';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -16,7 +17,6 @@ export interface Generation {
   readonly body: string;
   readonly references: readonly Reference[];
   readonly ownKey: string | null;
-  readonly take: number;
   readonly taskId: string | null;
   readonly maxAttempts: number;
   readonly deadlineMs: number;
@@ -35,7 +35,6 @@ const FIELDS = [
   'references',
   'clientRequestId',
   'idempotencyKey',
-  'take',
   'taskId',
   'labels',
   'options',
@@ -56,8 +55,6 @@ const LATER = new Set(['options.store', 'options.priority', 'options.fairnessKey
 const CLIENT_REQUEST_ID_LENGTH = 128;
 const MODEL_LENGTH = 128;
 const TASK_ID_LENGTH = 256;
-// A sentence or two; it stays in the history.
-const REASON_LENGTH = 1_000;
 // Labels stand in the memo and in every receipt, so they stay small: 20 of them are 10 kB at most.
 const LABELS = 20;
 const LABEL_NAME_LENGTH = 64;
@@ -77,6 +74,7 @@ const PARAMS_DEPTH = 32;
  */
 export function readInput(input: unknown): Generation {
   const fields = record(input, 'input');
+  refuseTake(fields);
   onlyKnown(fields, FIELDS, '', LATER);
   const options = fields['options'] === undefined ? {} : record(fields['options'], 'options');
   onlyKnown(options, OPTIONS, 'options.', LATER);
@@ -103,13 +101,6 @@ export function readInput(input: unknown): Generation {
   }
   if (ownKey !== null && taskId !== null) {
     throw new InvalidInput('idempotencyKey', 'cannot go with taskId: a task that exists is not submitted again');
-  }
-  const take = integer(fields['take'], 'take', 1_000_000) ?? 1;
-  if (ownKey !== null && take > 1) {
-    throw new InvalidInput(
-      'take',
-      'cannot be used with idempotencyKey, which stays the same; give another idempotencyKey',
-    );
   }
   const maxAttempts = integer(options['maxAttempts'], 'options.maxAttempts', MAX_ATTEMPTS) ?? 1;
   if (taskId !== null && maxAttempts > 1) {
@@ -142,7 +133,6 @@ export function readInput(input: unknown): Generation {
     body,
     references,
     ownKey,
-    take,
     taskId,
     maxAttempts,
     deadlineMs: duration(options['deadline'], 'options.deadline') ?? 6 * HOUR,
@@ -155,25 +145,29 @@ export function readInput(input: unknown): Generation {
   };
 }
 
-/**
- * Checks the argument of `resume`. Nothing at all is allowed; null counts as left out.
- * @throws InvalidInput with the name of the wrong field.
- */
-export function readResume(input: unknown): { taskId: string | null; reason: string | null; step: string | null } {
-  const fields = input == null ? {} : record(input, 'resume');
-  onlyKnown(fields, ['taskId', 'reason', 'step'], '');
-  const resume = {
-    taskId: readTaskId(fields['taskId']),
-    reason: text(fields['reason'], 'reason', REASON_LENGTH),
-    step: text(fields['step'], 'step'),
-  };
-  if (resume.taskId !== null && resume.reason !== null) {
-    throw new InvalidInput('reason', 'cannot go with taskId: either the task was found, or it is posted again');
-  }
-  return resume;
+/** The field of earlier versions that paid again. */
+export function refuseTake(fields: Record<string, unknown>): void {
+  if (fields['take'] === undefined) return;
+  throw new InvalidInput(
+    'take',
+    'is no field any more: use another Workflow ID (or step name) to pay for a variation, and a larger options.maxAttempts to allow another try after a failed task',
+  );
 }
 
-function readTaskId(value: unknown): string | null {
+/** What the input pays for or waits for: a start may attach to another one that has the same. */
+export function identityOf({ taskId, ownKey, body, references }: Pick<Generation, 'taskId' | 'ownKey' | 'body' | 'references'>): InputIdentity {
+  return { taskId, ownKey, digest: digestOf(`${body}${JSON.stringify(references.map(lasting))}`) };
+}
+
+/** True where a run with one input is what a start with the other wants. */
+export function isSameInput(wanted: InputIdentity, existing: InputIdentity): boolean {
+  // A task that is waited for needs no prompt and has no key; what names it is its ID.
+  if (wanted.taskId !== null) return wanted.taskId === existing.taskId;
+  return wanted.digest === existing.digest && (existing.taskId !== null || wanted.ownKey === existing.ownKey);
+}
+
+/** @throws InvalidInput */
+export function readTaskId(value: unknown): string | null {
   const taskId = text(value, 'taskId', TASK_ID_LENGTH);
   // It becomes a part of a path.
   if (taskId === '.' || taskId === '..') throw new InvalidInput('taskId', 'is no task ID');

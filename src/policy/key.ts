@@ -1,21 +1,15 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 
-/** Who derives the key. The tag keeps a Workflow and a step of the same name apart. */
-export type KeyUse = 'generateMedia' | 'generate' | 'chat';
+/** What a key pays for. A Workflow ID stands for one of the two. */
+export type KeyUse = 'generation' | 'chat';
 
 export interface KeyParts {
   readonly use: KeyUse;
   readonly namespace: string;
   readonly workflowId: string;
-  /** Step of a composed Workflow; empty for `generateMedia`. */
-  readonly step: string;
-  /** The caller's word for paying again, from 1. */
-  readonly take: number;
-  /** Number of the paid attempt, from 1. */
-  readonly attempt: number;
-  /** Keys of this attempt that the API has answered with a stored refusal, and nothing else. Default 0. */
-  readonly spent?: number;
+  /** The key number, from 1. */
+  readonly number: number;
 }
 
 // The limits of the Idempotency-Key header are not published. 64 characters of [A-Za-z0-9._-] pass everywhere.
@@ -24,31 +18,24 @@ const SLUG_LENGTH = 23;
 const DIGEST_HEX = 40;
 
 /**
- * The idempotency key of one attempt: a readable start, then a digest over all parts, at most 64 characters.
- * It holds no run ID and no clock, so a reset, a Workflow retry, continue-as-new and a second start under the same ID
- * derive the same key. The same parts give the same key in every release (`test/golden/keys.json`).
+ * The idempotency key of a paid call: a readable start, then a digest over all parts, at most 64 characters. It holds no
+ * run ID and no clock, so a reset, a Workflow retry, continue-as-new and a second start under the same ID derive the same
+ * key. The same parts give the same key in every release (`test/golden`).
+ *
+ * The key number moves on where no task can exist under the key, or a person has accepted that one may: when the task of
+ * the key has failed and another attempt is allowed, and when a hold ends in which the key was posted and only refused, or
+ * was answered with an error that the API has stored.
  */
-export function idempotencyKey(parts: KeyParts): string {
-  const fields = [
-    'rivya-temporal',
-    parts.use,
-    parts.namespace,
-    parts.workflowId,
-    parts.step,
-    String(parts.take),
-    String(parts.attempt),
-    // Left out at 0, so that the first key of an attempt is what it was before this field existed.
-    ...(parts.spent ? [`spent-${parts.spent}`] : []),
-  ];
+export function idempotencyKey({ use, namespace, workflowId, number }: KeyParts): string {
+  const fields = ['rivya-temporal', use, namespace, workflowId, String(number)];
   // Each field carries its length, so no two lists of fields give the same text.
   const text = fields.map((field) => `${utf8ToBytes(field).length}:${field}`).join('');
-  const digest = bytesToHex(sha256(utf8ToBytes(text))).slice(0, DIGEST_HEX);
-  return `${slug(parts.workflowId, SLUG_LENGTH)}-${digest}`;
+  return `${slug(workflowId, SLUG_LENGTH)}-${digestOf(text)}`;
 }
 
-/** A short digest of the request body: two inputs that would pay for different things differ in it. */
-export function bodyDigest(body: string): string {
-  return bytesToHex(sha256(utf8ToBytes(body))).slice(0, DIGEST_HEX);
+/** A short digest of a text. Of a request body: two inputs that would pay for different things differ in it. */
+export function digestOf(text: string): string {
+  return bytesToHex(sha256(utf8ToBytes(text))).slice(0, DIGEST_HEX);
 }
 
 /** The part of a text that reads well in a key, an ID or a file name; `rivya` when nothing is left. */

@@ -147,20 +147,9 @@ function readSeconds(value: unknown, field: string): number | null {
   throw new InvalidInput(field, `must be a number of seconds above 0, at most ${LONGEST_SECONDS}`);
 }
 
-/** True where two inputs were given the same references. A link of a result may differ: its task says what it is. */
-export function sameReferences(a: readonly Reference[], b: readonly Reference[]): boolean {
-  const given = (references: readonly Reference[]): string =>
-    JSON.stringify(references.map(({ source, ...rest }) => ({ ...rest, source: lasting(source) })));
-  return given(a) === given(b);
-}
-
-/** True where two sources are the same file, whatever it holds now. */
-export function sameSource(a: ReferenceSource, b: ReferenceSource): boolean {
-  return JSON.stringify(lasting(a)) === JSON.stringify(lasting(b));
-}
-
-function lasting(source: Reference['source']): object {
-  return 'taskId' in source ? { taskId: source.taskId, file: source.file } : source;
+/** A reference as two inputs are compared by it: a link of a result may differ, because its task says what it is. */
+export function lasting({ source, ...rest }: Reference): object {
+  return { ...rest, source: 'taskId' in source ? { taskId: source.taskId, file: source.file } : source };
 }
 
 /** An entry of `params.referenceMediaItems`. The order of the fields is part of the bytes: never change it. */

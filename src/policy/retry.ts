@@ -1,4 +1,4 @@
-import { errorCodeRow, FAILURE, type ErrorCode, type ErrorCodeRow, type Fence } from '../contract/index.js';
+import { errorCodeRow, FAILURE, NOT_RETRIED, type ErrorCode, type ErrorCodeRow } from '../contract/index.js';
 import { needsOperator } from './hold.js';
 
 // Below 1 s the Service takes a whole second anyway, and a delay of 0 ends the retries at once.
@@ -55,7 +55,12 @@ export function earlyBy({ dueAt, now, minMs }: { dueAt: number; now: number; min
 }
 
 export interface Verdict {
-  /** Failure type: the code, or the HTTP status, or `network_error` where no reply arrived. */
+  /** Rivya's error code, or `http_<status>`, or `network_error` where no reply arrived. */
+  readonly code: string;
+  /**
+   * Failure type: the code; or `repeated:<code>` where a call must be repeated after an unknown outcome although the code
+   * stands in `nonRetryableErrorTypes` of the retry policy.
+   */
   readonly type: string;
   readonly retry: boolean;
   readonly row: ErrorCodeRow;
@@ -75,9 +80,9 @@ export function judgeRead(failure: CallFailure): Verdict {
 /** What a failed status check means. A check changes nothing, so all but a refusal in the API's own words is repeated. */
 export function judgeCheck(failure: CallFailure): Verdict {
   const verdict = judge(failure, failure.outcome === 'unknown');
-  const { row, type } = verdict;
+  const { row, code } = verdict;
   // The table speaks to somebody who submits. Whoever asks for a task must not be sent to submit it again.
-  const refused = row.actor === 'caller' && type !== ('not_found' satisfies ErrorCode);
+  const refused = row.actor === 'caller' && code !== ('not_found' satisfies ErrorCode);
   return refused ? { ...verdict, row: { ...row, action: CHECK_REFUSED } } : verdict;
 }
 
@@ -85,24 +90,16 @@ const CONFLICTS = new Set<string | null>(['idempotency_conflict', 'chat_session_
 
 /**
  * What a failed submit means. A refusal follows the table. After an unknown outcome only the same request again can
- * tell, so it is repeated. A conflict is repeated where it may come from our own POST that still runs.
+ * tell, so it is repeated. A conflict is repeated only where an earlier POST of the key has no answer: it may still run.
  */
-export function judgeSubmit(failure: CallFailure, conflictMayBeOurs: boolean): Verdict {
+export function judgeSubmit(failure: CallFailure, unanswered: boolean): Verdict {
   if (failure.outcome === 'unknown') return judge(failure, true);
-  return judge(failure, conflictMayBeOurs && CONFLICTS.has(failure.code));
+  return judge(failure, unanswered && CONFLICTS.has(failure.code));
 }
 
 /** What a failed upload means. It costs nothing, so all but a refusal in the API's own words is repeated. */
 export function judgeUpload(failure: CallFailure): Verdict {
   return judge(failure, failure.outcome === 'unknown');
-}
-
-// A proxy may repeat a reply once; three times the same request ID is a stored reply, which hammering will not change.
-const STORED_ERROR_TIMES = 3;
-
-/** True where the API has stored an error under the key, which is all that it will ever be answered. */
-export function isStoredError(fence: Fence | null): boolean {
-  return (fence?.error?.times ?? 0) >= STORED_ERROR_TIMES;
 }
 
 /** What a Workflow does when Temporal has stopped repeating a submit. */
@@ -132,6 +129,7 @@ function judge(failure: CallFailure, repeatAnyway: boolean): Verdict {
   const said = errorCodeRow(failure.code, failure.httpStatus);
   // Whoever is asked again must not be told to change something.
   const row = failure.outcome === 'unknown' && !said.retried ? errorCodeRow(null, null) : said;
-  const type = failure.code ?? (failure.httpStatus === null ? 'network_error' : `http_${failure.httpStatus}`);
-  return { type, retry: row.retried || repeatAnyway, row };
+  const code = failure.code ?? (failure.httpStatus === null ? 'network_error' : `http_${failure.httpStatus}`);
+  const retry = row.retried || repeatAnyway;
+  return { code, type: retry && NOT_RETRIED.includes(code) ? `repeated:${code}` : code, retry, row };
 }

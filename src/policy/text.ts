@@ -1,6 +1,5 @@
-import { taskIn, type GenerationState, type WaitingFor } from '../contract/index.js';
+import type { GenerationState } from '../contract/index.js';
 import { formatDuration } from './duration.js';
-import { TIMEOUTS } from './timeouts.js';
 
 /** What is known about the money, from the API's own numbers. Final credits are 0 until the task has ended. */
 export function money({
@@ -75,24 +74,15 @@ export function describeState(state: GenerationState, title: string): string {
       '',
     );
   }
-  if (state.waitingFor != null) lines.push(unpolled(state.waitingFor), '');
   lines.push(`- Attempt: ${state.attempt}`);
   if (state.unanswered !== null) {
     lines.push(`- Unanswered submit of ${new Date(state.unanswered.firstPostedAt).toISOString()}: a task may exist`);
   }
-  const task = taskIn(state);
-  if (task !== null) lines.push(`- Task: \`${task}\`, ${money(state)}`);
-  else if (state.taskId !== null) lines.push(`- Task that a person named, not taken up yet: \`${state.taskId}\``);
+  if (state.taskId !== null) lines.push(`- Task: \`${state.taskId}\`, ${money(state)}`);
   if (state.idempotencyKey !== null) lines.push(`- Idempotency key: \`${state.idempotencyKey}\``);
   lines.push(`- Status checks: ${state.statusChecks}`);
   if (state.nextCheckAt !== null) lines.push(`- Next check: ${state.nextCheckAt}`);
   return lines.join('\n');
-}
-
-/** A Workflow cannot tell a queue that nobody polls from a long download or an API that is down. */
-function unpolled({ taskQueue, role, since }: WaitingFor): string {
-  const what = role === 'api' ? 'submitted this generation' : 'stored the files';
-  return `**No Worker has ${what} for ${formatDuration(TIMEOUTS.unpolled)}** (since ${since}): is one with the role \`${role}\` running on task queue \`${taskQueue}\`? If one is at it, Pending Activities shows its attempts, and there is nothing to do.`;
 }
 
 function headline(state: GenerationState): string {

@@ -37,16 +37,8 @@ export const TIMEOUTS = {
   shutdownGrace: 80 * SECOND,
   /** A killed Worker costs each waiting Workflow this long; the default is 10 s. */
   stickyQueue: 2 * SECOND,
-  /** A conflict at a first submit may be another run's POST still on its way, which ends within `httpSubmit`. */
-  conflictGrace: 90 * SECOND,
-  /** Between the two looks at a claimed task: by then each of two claims is listed. Lists trail by seconds at worst. */
-  claimSettles: 10 * SECOND,
-  /** A claimed task that cannot be looked at for so long: the person is told, and may name another one. */
-  claimWithin: 3 * 60 * SECOND,
   /** A status check so soon after the create may not find the task yet. */
   notFoundGrace: 60 * SECOND,
-  /** A submit or a store that has not ended by then may wait for a Worker that nobody runs; most take seconds. */
-  unpolled: 60 * SECOND,
   /** `succeeded` without a link: the result may trail the status for so long. */
   resultGrace: 5 * 60 * SECOND,
 } as const;

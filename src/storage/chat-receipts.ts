@@ -49,8 +49,8 @@ export class ChatReceipts {
   }
 
   /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
-  async find(firstKey: string): Promise<KeyFolder<ChatReceipt>> {
-    return this.#folders.find(firstKey);
+  async find(baseKey: string): Promise<KeyFolder<ChatReceipt>> {
+    return this.#folders.find(baseKey);
   }
 
   all(): AsyncGenerator<KeyFolder<ChatReceipt>> {
@@ -62,12 +62,9 @@ export class ChatReceipts {
     await this.#folders.noteSubmit(head, standing);
   }
 
-  /** Notes an answer. The same one again changes nothing. */
+  /** Notes an answer; the same one again is the same receipt. */
   async noteAnswer(head: ReceiptHead, answer: ChatAnswer): Promise<void> {
-    const id = idOf(answer);
-    const { answers } = await this.find(head.firstKey);
-    if (answers.some((receipt) => idOf(receipt.answer) === id)) return;
-    await this.#folders.noteAnswer(id, { ...headOf(head), answer, at: new Date().toISOString() });
+    await this.#folders.noteAnswer(idOf(answer), { ...headOf(head), answer, at: new Date().toISOString() });
   }
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Fence, GenerationIdentity } from '../contract/index.js';
+import type { PaidCallInput, UnansweredPost } from '../contract/index.js';
 import { safeName } from './names.js';
 import { StoreUnavailable } from './store.js';
 import type { Texts } from './timely.js';
@@ -8,18 +8,20 @@ const SUBMIT = 'submit.json';
 export const VERSION = 1;
 
 /** What every receipt says about the paid call that it belongs to. */
-export interface ReceiptHead extends GenerationIdentity {
-  readonly idempotencyKey: string;
+export interface ReceiptHead extends Pick<
+  PaidCallInput,
+  'idempotencyKey' | 'keyNumber' | 'attempt' | 'baseKey' | 'model' | 'labels'
+> {
   readonly namespace: string;
   readonly workflowId: string;
   /** Digest of the request body. */
   readonly bodyDigest: string;
 }
 
-/** Where the submit of an attempt stands: written before each POST, and after a refusal. */
+/** Where the submit of a generation stands: written before each POST, and after a refusal. */
 export interface SubmitReceipt extends ReceiptHead {
   /** A POST whose answer is not known, or null. */
-  readonly unanswered: Fence | null;
+  readonly unanswered: UnansweredPost | null;
   /** Why a person had it posted again although it might have been paid, or null. */
   readonly riskReason: string | null;
   /** ISO 8601, on the Worker's clock. */
@@ -32,42 +34,40 @@ export interface AnswerReceipt extends ReceiptHead {
   readonly at: string;
 }
 
-/** All that the store knows of one attempt. */
+/** All receipts of one generation. */
 export interface KeyFolder<Receipt> {
+  /** The last submit. */
   readonly submit: SubmitReceipt | null;
-  /** Oldest first. More than one: paid more than once for this attempt. */
+  /** Oldest first. More than one under a key: paid more than once. */
   readonly answers: readonly Receipt[];
 }
 
 export const Head = z.object({
   version: z.literal(VERSION),
   idempotencyKey: z.string(),
+  keyNumber: z.number(),
+  attempt: z.number(),
+  baseKey: z.string(),
   namespace: z.string(),
   workflowId: z.string(),
-  step: z.string().nullable(),
-  take: z.number(),
-  attempt: z.number(),
   model: z.string(),
   labels: z.record(z.string(), z.string()),
-  firstKey: z.string(),
   bodyDigest: z.string(),
   at: z.string(),
 });
-const ErrorSeen = z.object({ requestId: z.string(), times: z.number() });
 const Submit = Head.extend({
   unanswered: z
     .object({
       firstPostedAt: z.number(),
+      lastPostedAt: z.number().exactOptional(),
       fingerprint: z.string(),
-      idempotencyKey: z.string().exactOptional(),
-      riskAcceptedAt: z.number().exactOptional(),
-      error: ErrorSeen.exactOptional(),
+      errorRequestId: z.string().exactOptional(),
     })
     .nullable(),
   riskReason: z.string().nullable(),
 });
 
-/** The receipts of one kind of paid call, a folder for each attempt by its first key: what was sent and what came of it. */
+/** The receipts of one kind of paid call, a folder for each generation by its base key: what was sent and what came of it. */
 export class KeyFolders<Receipt extends AnswerReceipt> {
   readonly #store: Texts;
   readonly #root: string;
@@ -83,11 +83,11 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
   }
 
   /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
-  async find(firstKey: string): Promise<KeyFolder<Receipt>> {
-    return this.#read(this.#folder(firstKey));
+  async find(baseKey: string): Promise<KeyFolder<Receipt>> {
+    return this.#read(this.#folder(baseKey));
   }
 
-  /** Every attempt at this API. */
+  /** Every generation at this API. */
   async *all(): AsyncGenerator<KeyFolder<Receipt>> {
     for (const folder of await this.#store.list(this.#root))
       // What a file manager leaves behind.
@@ -97,21 +97,21 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
   /** Notes where the submit of a key stands. */
   async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
     const receipt: SubmitReceipt = { ...headOf(head), ...standing, at: new Date().toISOString() };
-    await this.#write(head.firstKey, SUBMIT, receipt);
+    await this.#write(head.baseKey, SUBMIT, receipt);
   }
 
   /** @param id - Tells the answers under one key apart. */
   async noteAnswer(id: string, receipt: Receipt): Promise<void> {
-    await this.#write(receipt.firstKey, `${this.#prefix}${safeName(id)}.json`, receipt);
+    await this.#write(receipt.baseKey, `${this.#prefix}${safeName(id)}.json`, receipt);
   }
 
-  #folder(firstKey: string): string {
-    return `${this.#root}/${safeName(firstKey)}`;
+  #folder(baseKey: string): string {
+    return `${this.#root}/${safeName(baseKey)}`;
   }
 
-  async #write(firstKey: string, name: string, receipt: SubmitReceipt | Receipt): Promise<void> {
+  async #write(baseKey: string, name: string, receipt: SubmitReceipt | Receipt): Promise<void> {
     const text = JSON.stringify({ version: VERSION, ...receipt }, null, 2);
-    await this.#store.write(`${this.#folder(firstKey)}/${name}`, `${text}\n`);
+    await this.#store.write(`${this.#folder(baseKey)}/${name}`, `${text}\n`);
   }
 
   async #read(folder: string): Promise<KeyFolder<Receipt>> {
@@ -126,7 +126,9 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
       }
     }
     // What was paid for is the answer.
-    if (submit !== null && answers.length > 0) submit = { ...submit, unanswered: null };
+    const number = submit?.keyNumber;
+    if (submit !== null && answers.some(({ keyNumber }) => keyNumber === number))
+      submit = { ...submit, unanswered: null };
     return { submit, answers: answers.toSorted((a, b) => a.at.localeCompare(b.at)) };
   }
 }
@@ -146,6 +148,6 @@ export async function readReceipt<T>(store: Texts, file: string, schema: z.ZodTy
 }
 
 export function headOf(head: ReceiptHead): ReceiptHead {
-  const { idempotencyKey, namespace, workflowId, step, take, attempt, model, labels, firstKey, bodyDigest } = head;
-  return { idempotencyKey, namespace, workflowId, step, take, attempt, model, labels, firstKey, bodyDigest };
+  const { idempotencyKey, keyNumber, attempt, baseKey, namespace, workflowId, model, labels, bodyDigest } = head;
+  return { idempotencyKey, keyNumber, attempt, baseKey, namespace, workflowId, model, labels, bodyDigest };
 }

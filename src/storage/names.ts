@@ -6,15 +6,11 @@ const LONGEST = 100;
 const LONGEST_PART = 255;
 
 /**
- * Name of a result below the store, without its ending: `<workflow-id>/<n>`, with the step and a take above 1 between
- * them, so that no two generations share a name.
+ * Name of a result below the store, without its ending: `<workflow-id>/<n>`, so that no two generations share a name. A
+ * step of a pipeline lies in the folder of its parent.
  */
-export function resultName(
-  { workflowId, step, take }: Pick<StoreInput, 'workflowId' | 'step' | 'take'>,
-  n: number,
-): string {
-  const parts = [workflowId, ...(step === null ? [] : [`step-${step}`]), ...(take === 1 ? [] : [`take-${take}`])];
-  return [...parts.map(safeName), String(n)].join('/');
+export function resultName({ workflowId }: Pick<StoreInput, 'workflowId'>, n: number): string {
+  return [...workflowId.split('/').map(safeName), String(n)].join('/');
 }
 
 /** A text as one safe name on any file system. A text that has to be changed gets a digest, so no two meet. */

@@ -31,14 +31,14 @@ export interface TaskReceipt extends AnswerReceipt {
   readonly simulated: boolean;
 }
 
-/** All that the store knows of one attempt. */
+/** All that the store knows of one generation. */
 export interface KeyReceipts {
   readonly submit: SubmitReceipt | null;
-  /** Oldest first. More than one: paid more than once for this attempt. */
+  /** Oldest first. More than one under a key: paid more than once. */
   readonly tasks: readonly TaskReceipt[];
 }
 
-const Owner = Head.pick({ version: true, firstKey: true, namespace: true, workflowId: true });
+const Owner = Head.pick({ version: true, baseKey: true, namespace: true, workflowId: true });
 const Task = Head.extend({
   taskId: z.string(),
   status: z.string(),
@@ -69,11 +69,11 @@ export class Receipts {
   }
 
   /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
-  async find(firstKey: string): Promise<KeyReceipts> {
-    return ofTasks(await this.#folders.find(firstKey));
+  async find(baseKey: string): Promise<KeyReceipts> {
+    return ofTasks(await this.#folders.find(baseKey));
   }
 
-  /** Every attempt at this API. */
+  /** Every generation at this API. */
   async *all(): AsyncGenerator<KeyReceipts> {
     for await (const folder of this.#folders.all()) yield ofTasks(folder);
   }
@@ -83,23 +83,20 @@ export class Receipts {
     await this.#folders.noteSubmit(head, standing);
   }
 
-  /** Notes a task. What is known of it already stays where the new answer does not tell. */
+  /** Notes a task that was created under this head. Without a look at what is there: the first answer is all that is known. */
   async noteTask(head: ReceiptHead, task: TaskSnapshot): Promise<void> {
-    const { tasks } = await this.find(head.firstKey);
-    await this.#noteTask(head, task, find(tasks, task));
+    await this.#noteTask(head, task);
   }
 
-  /** Notes how a task ended, where there is a receipt under its key for its model: a person may have named a wrong one. */
-  async noteEnd(firstKey: string, task: TaskSnapshot): Promise<void> {
-    const { submit, tasks } = await this.find(firstKey);
-    const known = find(tasks, task);
+  /** Notes what became of a task, where the submit of its generation is known. */
+  async noteEnd(baseKey: string, task: TaskSnapshot): Promise<void> {
+    const { submit, tasks } = await this.find(baseKey);
+    const known = tasks.find(({ taskId }) => taskId === task.taskId);
     const head = known ?? submit;
-    if (head === null) return;
-    if (known === undefined && task.model !== null && task.model !== head.model) return;
-    await this.#noteTask(head, task, known);
+    if (head !== null) await this.#noteTask(head, task, known);
   }
 
-  async #noteTask(head: ReceiptHead, task: TaskSnapshot, known: TaskReceipt | undefined): Promise<void> {
+  async #noteTask(head: ReceiptHead, task: TaskSnapshot, known?: TaskReceipt): Promise<void> {
     const { taskId, status, createdAt, simulated } = task;
     await this.#folders.noteAnswer(taskId, {
       ...headOf(head),
@@ -111,14 +108,14 @@ export class Receipts {
       simulated,
       at: known?.at ?? new Date().toISOString(),
     });
-    if ((await this.ownerOf(taskId)) !== null) return;
-    const { firstKey, namespace, workflowId } = head;
-    const owner = { version: VERSION, firstKey, namespace, workflowId };
+    if (known !== undefined) return;
+    const { baseKey, namespace, workflowId } = head;
+    const owner = { version: VERSION, baseKey, namespace, workflowId };
     await this.#store.write(this.#ownerFile(taskId), `${JSON.stringify(owner)}\n`);
   }
 
   /** The generation that a task belongs to, or null. */
-  async ownerOf(taskId: string): Promise<Pick<ReceiptHead, 'firstKey' | 'namespace' | 'workflowId'> | null> {
+  async ownerOf(taskId: string): Promise<Pick<ReceiptHead, 'baseKey' | 'namespace' | 'workflowId'> | null> {
     return readReceipt(this.#store, this.#ownerFile(taskId), Owner);
   }
 
@@ -129,8 +126,4 @@ export class Receipts {
 
 function ofTasks({ submit, answers }: KeyFolder<TaskReceipt>): KeyReceipts {
   return { submit, tasks: answers };
-}
-
-function find(tasks: readonly TaskReceipt[], { taskId }: TaskSnapshot): TaskReceipt | undefined {
-  return tasks.find((receipt) => receipt.taskId === taskId);
 }

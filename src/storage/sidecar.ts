@@ -45,11 +45,10 @@ export function sidecarText(
     readonly storedAt: Date;
   },
 ): string {
-  const { taskId, workflowId, step, take, about } = input;
-  const { model = null, idempotencyKey = null, labels = {}, createdAt = null } = about ?? {};
-  const { reservedCredits = null, finalCredits = null, simulated = null } = about ?? {};
+  const { taskId, workflowId, about } = input;
+  const { model, idempotencyKey, labels, createdAt, reservedCredits, finalCredits, simulated } = about;
   const { uri, bytes, sha256, contentType, sourceUrl } = file;
-  const asked = about === undefined ? {} : askedFor(about.body, prompts);
+  const asked = askedFor(about.body, prompts);
   const facts = {
     version: VERSION,
     model,
@@ -63,8 +62,6 @@ export function sidecarText(
     sourceUrl,
     namespace,
     workflowId,
-    step,
-    take,
     idempotencyKey,
     labels,
     createdAt,

@@ -29,9 +29,6 @@ export class Lease {
 
   async #send(details: unknown): Promise<void> {
     const { client, info } = Context.current();
-    // The SDK counts the heartbeat timeout by itself, and only from beats of its own: without this one it would throw
-    // away an answer that comes later. After a cancel it is the only one that gets through.
-    heartbeat(details);
     // Counted from before the call: the Service may have heard it then.
     const sentAt = now();
     try {
@@ -57,8 +54,13 @@ export class Lease {
    * each time: a beat without them would wipe out the fence.
    */
   async keep<T>(details: unknown, work: () => Promise<T>): Promise<T> {
-    // A beat that is refused changes nothing here: a POST under way is never given up.
-    const timer = setInterval(() => void this.renew(details).catch(() => undefined), TIMEOUTS.heartbeatEvery);
+    const timer = setInterval(() => {
+      // The SDK counts the heartbeat timeout by itself, and only from beats of its own: without them it would throw away
+      // an answer that comes later. After a cancel they are the only ones that get through.
+      heartbeat(details);
+      // A beat that is refused changes nothing here: a POST under way is never given up.
+      void this.renew(details).catch(() => undefined);
+    }, TIMEOUTS.heartbeatEvery);
     try {
       return await work();
     } finally {

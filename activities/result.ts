@@ -1,0 +1,72 @@
+import { Context } from '@temporalio/activity';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { ApplicationFailure, ApplicationFailureCategory, WorkflowNotFoundError } from '@temporalio/common';
+import {
+  CHAT_WORKFLOW_TYPE,
+  FAILURE,
+  isOpen,
+  type FailureDetails,
+  type InputIdentity,
+  type ResultInput,
+  type ResultOfChild,
+} from '../src/contract/index.js';
+import { identityOf, InvalidInput, isSameInput, readChat, readInput, UNRESOLVED } from '../src/policy/index.js';
+import { startOf } from '../src/temporal/runs.js';
+import { nothingKnown } from './failure.js';
+
+/**
+ * The result of a child that an earlier run has started. Each attempt looks once; Temporal repeats it for as long as the
+ * child runs, across restarts of Workers. It calls no API.
+ * @throws ApplicationFailure `InputChanged` where the Workflow ID stands for something else.
+ */
+export async function rivyaResult({ workflowId, workflowType, identity }: ResultInput): Promise<ResultOfChild> {
+  const { client } = Context.current();
+  const handle = client.workflow.getHandle(workflowId);
+  const { type, status } = await description(client, workflowId);
+  if (type !== workflowType) throw inputChanged(workflowId, `a Workflow of type ${type}`);
+  const { input } = await startOf(client, workflowId);
+  const existing = identityIn(input, workflowType);
+  if (existing !== null && !isSameInput(identity, existing)) throw inputChanged(workflowId, 'another input');
+  if (status.name === 'COMPLETED') return { status: status.name, result: await handle.result() };
+  if (!isOpen(status.name)) return { status: status.name };
+  throw ApplicationFailure.create({
+    type: 'StillRunning',
+    message: `${workflowId} still runs since before this run began. Nothing to do: it is waited for.`,
+    // No error: keeps it out of logs and failure metrics.
+    category: ApplicationFailureCategory.BENIGN,
+  });
+}
+
+async function description(client: Client, workflowId: string): Promise<WorkflowExecutionDescription> {
+  try {
+    return await client.workflow.getHandle(workflowId).describe();
+  } catch (error) {
+    throw error instanceof WorkflowNotFoundError ? gone(workflowId) : error;
+  }
+}
+
+/** A new run would post under a key that the API may have forgotten since, so a person decides. */
+function gone(workflowId: string): ApplicationFailure {
+  const action = UNRESOLVED.task.ended;
+  const message = `Workflow "${workflowId}", which an earlier run had started, is no longer known to Temporal: it was deleted, or ended longer ago than the retention of the namespace. ${action}`;
+  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.SubmitUnresolved, action };
+  return ApplicationFailure.nonRetryable(message, FAILURE.SubmitUnresolved, details);
+}
+
+/** Null where it was refused, or made by a version with other fields. */
+function identityIn(input: unknown, workflowType: string): InputIdentity | null {
+  try {
+    const read = workflowType === CHAT_WORKFLOW_TYPE ? { ...readChat(input), taskId: null } : readInput(input);
+    return identityOf(read);
+  } catch (error) {
+    if (error instanceof InvalidInput) return null;
+    throw error;
+  }
+}
+
+function inputChanged(workflowId: string, what: string): ApplicationFailure {
+  const action = 'Name this step otherwise; in a loop, put the round into the name.';
+  const message = `Workflow ID "${workflowId}" belongs to ${what}. Nothing was started and nothing was paid. ${action}`;
+  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.InputChanged, action };
+  return ApplicationFailure.nonRetryable(message, FAILURE.InputChanged, details);
+}

@@ -1,0 +1,60 @@
+/** The runs of a Workflow ID, and what they have been started with, as the Service tells them. */
+import { isGrpcServiceError, type Client } from '@temporalio/client';
+import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
+
+// gRPC UNIMPLEMENTED: the test server that skips time has no list.
+const NO_LIST = 12;
+
+/**
+ * Run IDs of a Workflow ID, newest first; null where the server has no list at all. The list trails the truth by seconds:
+ * ask each run by itself for what it says.
+ */
+export async function runIdsOf(client: Client, workflowId: string): Promise<string[] | null> {
+  const { namespace } = client.options;
+  const runs: { readonly runId: string; readonly startedAt: number }[] = [];
+  let nextPageToken = new Uint8Array();
+  try {
+    do {
+      const request = { namespace, query: queryFor(workflowId), nextPageToken };
+      const page = await client.workflowService.listWorkflowExecutions(request);
+      for (const { execution, startTime } of page.executions) {
+        if (execution?.workflowId !== workflowId) continue;
+        const startedAt = Number(startTime?.seconds ?? 0) * 1_000 + (startTime?.nanos ?? 0) / 1e6;
+        runs.push({ runId: execution.runId ?? '', startedAt });
+      }
+      nextPageToken = Uint8Array.from(page.nextPageToken);
+    } while (nextPageToken.length > 0);
+  } catch (error) {
+    if (isGrpcServiceError(error) && error.code === NO_LIST) return null;
+    throw error;
+  }
+  return runs.toSorted((a, b) => b.startedAt - a.startedAt).map(({ runId }) => runId);
+}
+
+/**
+ * Finds at least all runs of the ID. The Service does not find values with a double quote, a backslash or a control
+ * character, however they are escaped, so those are found by what stands before.
+ */
+export function queryFor(workflowId: string): string {
+  const sure = /^[^"\\\p{Cc}]*/u.exec(workflowId)?.[0] ?? '';
+  const literal = `'${sure.replaceAll("'", "''")}'`;
+  return sure === workflowId ? `WorkflowId = ${literal}` : `WorkflowId STARTS_WITH ${literal}`;
+}
+
+/** What the latest run of a Workflow ID has been started with, also while it runs. One call to the Service. */
+export async function startOf(
+  client: Client,
+  workflowId: string,
+  runId?: string,
+): Promise<{ readonly type: string; readonly input: unknown }> {
+  const { namespace, loadedDataConverter } = client.options;
+  const { history } = await client.workflowService.getWorkflowExecutionHistory({
+    namespace,
+    execution: { workflowId, ...(runId !== undefined && { runId }) },
+    maximumPageSize: 1,
+  });
+  const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+  const context = { type: 'workflow', namespace, workflowId } as const;
+  const input = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, started?.input?.payloads, context);
+  return { type: started?.workflowType?.name ?? '', input };
+}

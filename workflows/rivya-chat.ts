@@ -1,0 +1,55 @@
+/** The Workflow `rivyaChat`: one message to a chat model, one Workflow Execution. */
+import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
+import type { ChatRequest, ChatResult } from '../src/contract/index.js';
+import { digestOf, idempotencyKey, titleOf } from '../src/policy/index.js';
+import { activities } from './activities.js';
+import { checkedChat, refuseForeign } from './input.js';
+import { Progress, type Standing } from './progress.js';
+import { submit } from './submission.js';
+
+/**
+ * Sends one message to a chat model and returns the answer. It is paid once under the rules of `generateMedia`, and is held
+ * and resumed like it. The content of the answer goes into the history, and into the store of the Worker where it has one.
+ *
+ * @param carried - Set by this Workflow itself when it continues as new; callers leave it out.
+ * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
+ */
+export async function rivyaChat(request: ChatRequest, carried?: Standing): Promise<ChatResult> {
+  const chat = checkedChat(request);
+  refuseForeign(carried);
+  const { model, body, labels, onActionNeeded, idempotencyWindowMs, submitDeadlineMs, maxCredits } = chat;
+  const { namespace, workflowId, taskQueue } = workflowInfo();
+  const keyOf = (number: number): string => idempotencyKey({ use: 'chat', namespace, workflowId, number });
+  const baseKey = keyOf(1);
+  const about = { paid: 'answer', title: titleOf({ ...chat, taskId: null }), bodyDigest: digestOf(body) } as const;
+  const progress = new Progress({ ...about, model, labels, onActionNeeded, baseKey }, carried);
+  progress.handle();
+  if (carried !== undefined) progress.update({}, true);
+
+  const budget = maxCredits === null ? {} : { maxCredits };
+  const common = { body, ...budget, baseKey, model, labels, idempotencyWindowMs };
+  const { rivyaChat: ask } = activities.submit(chat.taskQueue ?? taskQueue, submitDeadlineMs, `chat with ${model}`);
+  const result = await progress.end(async () => {
+    const { answer, reused } = await submit(progress, {
+      submitDeadlineMs,
+      keyOf,
+      ownKey: false,
+      post: (at) => ask({ ...common, ...at }),
+      hold: async (end, tries) => {
+        const resumed = await progress.hold(end, tries);
+        if (resumed === null && workflowInfo().continueAsNewSuggested) {
+          await condition(allHandlersFinished);
+          await continueAsNew<typeof rivyaChat>(request, progress.standing);
+        }
+        return resumed;
+      },
+    });
+    progress.answered();
+    const { reservedCredits, finalCredits, simulated } = answer;
+    progress.update({ phase: 'succeeded', reservedCredits, finalCredits, simulated }, true);
+    const { id: _, ...told } = answer;
+    return { ...told, model: answer.model ?? model, idempotencyKey: progress.state.idempotencyKey ?? baseKey, reused };
+  });
+  await condition(allHandlersFinished);
+  return result;
+}
