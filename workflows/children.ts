@@ -22,7 +22,7 @@ import type { FailureDetails, InputIdentity } from '../src/contract/index.js';
 import { InvalidInput } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import { callEnd } from './failure.js';
-import { invalidInput } from './input.js';
+import { invalidInput, orFailure, refuseRandomChild } from './input.js';
 
 export interface StepOptions {
   /**
@@ -55,10 +55,15 @@ const taken = new Set<string>();
  * The Workflow ID of a step.
  * @throws ApplicationFailure `InvalidInput` for a name that cannot be one, or is in use.
  */
-export function idOfStep(step: unknown, at = '', parent = workflowInfo().workflowId): string {
+export function idOfStep(step: unknown, at = '', parent = ownId()): string {
   const problem = stepProblem(step, parent);
   if (problem !== null) throw invalidInput(new InvalidInput('step', problem), at);
   return `${parent}/${step as string}`;
+}
+
+function ownId(): string {
+  orFailure('', () => refuseRandomChild());
+  return workflowInfo().workflowId;
 }
 
 function stepProblem(step: unknown, parent: string): string | null {

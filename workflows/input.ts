@@ -59,12 +59,19 @@ function refuseSharedKeys(keyed: boolean): void {
   if (/^["\\\p{Cc}]/u.test(info.workflowId)) {
     throw new InvalidInput('workflowId', 'must not begin with a double quote, a backslash or a control character');
   }
-  if (info.parent !== undefined && RANDOM_ID.test(info.workflowId) && !keyed) {
-    throw new InvalidInput(
-      'workflowId',
-      'a child Workflow with a random ID would be paid again after a reset of its parent; start it with an ID of its own, for example `${parentId}/${step}`',
-    );
-  }
+  if (!keyed) refuseRandomChild();
+}
+
+/**
+ * Refuses a child Workflow with a random ID, and so the steps in it.
+ * @throws InvalidInput
+ */
+export function refuseRandomChild({ parent, workflowId } = workflowInfo()): void {
+  if (parent === undefined || !RANDOM_ID.test(workflowId)) return;
+  throw new InvalidInput(
+    'workflowId',
+    'a child Workflow with a random ID would be paid again after a reset of its parent; start it with an ID of its own, for example `${parentId}/${step}`',
+  );
 }
 
 /**

@@ -8,7 +8,7 @@ import type { GenerationClient } from '../../src/client.js';
 import { readSettings, type Settings } from '../../src/config.js';
 import type { Emulator, EmulatorOptions } from '../../src/emulator/index.js';
 import { startDevServer } from '../../src/temporal/embedded/server.js';
-import { createTestEnvironment } from '../../src/testing/index.js';
+import { createTestEnvironment } from '../../src/testing/environment.js';
 import type { RunningWorkers } from '../../src/worker/workers.js';
 
 let installed = false;

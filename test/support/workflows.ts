@@ -7,7 +7,6 @@ import {
   generateMedia,
   startGeneration,
   type CreditEstimate,
-  type GenerateAllOptions,
   type GenerateMediaInput,
   type GenerationOutcome,
   type GenerationResult,
@@ -65,10 +64,22 @@ export async function retriedStep(input: GenerateMediaInput, pauseMs: number): P
   }
 }
 
-/** One step, as a child or not. */
-export async function oneStep(input: GenerateMediaInput, asChild: boolean): Promise<GenerationResult> {
-  const step = { step: 'only' };
-  return asChild ? (await startGeneration(input, step)).result() : generate(input, step);
+/** One step. */
+export async function oneStep(input: GenerateMediaInput): Promise<GenerationResult> {
+  return generate(input, { step: 'only' });
+}
+
+/** Generations that this Workflow starts and does not wait for. */
+export async function leftRunning(inputs: GenerateMediaInput[]): Promise<string[]> {
+  const started = await Promise.all(inputs.map((input, n) => startGeneration(input, { step: `step ${n + 1}` })));
+  return started.map(({ workflowId }) => workflowId);
+}
+
+/** Calls of all kinds at the same time; how each of them ended. */
+export async function mixed(inputs: GenerateMediaInput[], more: GenerationStep[]): Promise<string[]> {
+  const calls = inputs.map((input, n) => generate(input, { step: `call ${n + 1}` }));
+  const [ends, all] = await Promise.all([Promise.allSettled(calls), generateAll(more)]);
+  return [...ends, ...all].map(({ status }) => status);
 }
 
 /** The mistake of giving a child the name of a step, and the names that no child can have. */
@@ -88,16 +99,15 @@ export async function childNames(input: GenerateMediaInput, names: string[]): Pr
 }
 
 /** Many at the same time. */
-export async function allOf(requests: GenerationStep[], options?: GenerateAllOptions): Promise<GenerationOutcome[]> {
-  return generateAll(requests, options);
+export async function allOf(requests: GenerationStep[]): Promise<GenerationOutcome[]> {
+  return generateAll(requests);
 }
 
 /** Steps, one after the other. */
-export async function inOrder(asChildren: boolean, ...inputs: GenerateMediaInput[]): Promise<GenerationResult[]> {
+export async function inOrder(...inputs: GenerateMediaInput[]): Promise<GenerationResult[]> {
   const results: GenerationResult[] = [];
   for (const [index, input] of inputs.entries()) {
-    const step = { step: `step ${index + 1}` };
-    results.push(await (asChildren ? (await startGeneration(input, step)).result() : generate(input, step)));
+    results.push(await generate(input, { step: `step ${index + 1}` }));
   }
   return results;
 }
