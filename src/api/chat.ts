@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { REASONING_EFFORTS, type ChatAnswer } from '../contract/index.js';
+import type { ChatAnswer } from '../contract/index.js';
 import type { Answer } from './reply.js';
 import { credits, isTaskId, text, timestamp } from './schemas.js';
 
@@ -18,17 +18,6 @@ export interface PostedChat {
 }
 
 const id = z.string().refine(isTaskId);
-
-/** Body of a chat, checked before it is sent: no field that the API does not document. */
-export const chatRequestSchema = z.strictObject({
-  model: z.string().min(1).max(128),
-  message: z.string().min(1).max(20_000),
-  session_id: id.optional(),
-  attachments: z.array(z.strictObject({ file_id: id })).optional(),
-  enable_web_search: z.boolean().optional(),
-  reasoning_effort: z.enum(REASONING_EFFORTS).optional(),
-  client_request_id: z.string().min(1).max(128).optional(),
-});
 
 const tokens = z.number().nonnegative().nullable().catch(null);
 const opaque = id.nullable().catch(null);

@@ -2,8 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { DEFAULT_BASE_URL, type MediaKind } from '../contract/index.js';
 import { parseBaseUrl } from './address.js';
-import { chatRequestSchema, chatSchema, MAX_CHAT_BYTES, toPostedChat, type PostedChat } from './chat.js';
-import { checkRequest, createRequestSchema } from './create-request.js';
+import { chatSchema, MAX_CHAT_BYTES, toPostedChat, type PostedChat } from './chat.js';
 import { InvalidRequest, RivyaApiError } from './errors.js';
 import type { KeySource } from './key-source.js';
 import { aboutMoney, readReply, requestIdOf, type Answer, type Reply } from './reply.js';
@@ -41,7 +40,7 @@ export interface RivyaClientOptions {
 export interface CreateGenerationInput {
   /** 1 to 255 visible ASCII characters. */
   readonly idempotencyKey: string;
-  /** The request body as JSON text; exactly these bytes are sent. */
+  /** The request body as JSON text. These very bytes are sent, and nothing in them is checked here: `readInput` does that. */
   readonly body: string;
   /** The key whose fingerprint the caller has recorded. Default: the current key. */
   readonly key?: Secret;
@@ -86,7 +85,7 @@ export interface ModelsAnswer {
 
 /**
  * The Rivya API over HTTP. Each method sends at most one request and repeats nothing. Calls reject with InvalidRequest
- * (wrong input, nothing sent) or RivyaApiError (which says whether the API may have acted).
+ * (an ID that cannot stand in a path; nothing sent) or RivyaApiError (which says whether the API may have acted).
  */
 export interface RivyaClient {
   /** Of the API, without a slash at the end. */
@@ -209,7 +208,6 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     baseUrl: baseUrl.href.replace(/\/+$/, ''),
 
     async createGeneration({ idempotencyKey, body, key, signal, maySend }) {
-      checkRequest(idempotencyKey, body, createRequestSchema);
       return toTaskAnswer(
         await call('POST', '/generations', taskSchema, {
           key: key ?? (await currentKey('POST')),
@@ -222,7 +220,6 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     },
 
     async createChat({ idempotencyKey, body, key, signal, maySend }) {
-      checkRequest(idempotencyKey, body, chatRequestSchema);
       return toPostedChat(
         await call('POST', '/chat/completions', chatSchema, {
           key: key ?? (await currentKey('POST')),

@@ -50,7 +50,7 @@ export class InvalidApiKey extends RivyaApiError {
 /** Wrong input, found before anything was sent. */
 export class InvalidRequest extends Error {
   override readonly name = 'InvalidRequest';
-  /** The field that is wrong, for example `prompt` or `params.seed`. */
+  /** What is wrong, for example `taskId`. */
   readonly field: string;
 
   constructor(field: string, problem: string) {

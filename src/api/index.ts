@@ -2,7 +2,6 @@
 export { isLoopback, parseBaseUrl } from './address.js';
 export { MAX_CHAT_BYTES, type PostedChat } from './chat.js';
 export * from './client.js';
-export { createRequestSchema } from './create-request.js';
 export * from './errors.js';
 export * from './key-source.js';
 export { parseHttpDate, parseRetryAfter } from './retry-after.js';

@@ -1,6 +1,6 @@
 /**
- * Input and result of `generateMedia` as zod schemas, from which `schema/*.json` is made. Workflows do not run them:
- * what is loaded for each of them stays free of zod, so `readInput` checks there, and `test/schema` holds the two together.
+ * Input and result of `generateMedia` as zod schemas, from which `npm run schema` makes `schema/*.json`. Nothing loads them
+ * at run time: `readInput` checks an input, and `test/schema` holds the two together.
  */
 import { z } from 'zod';
 
@@ -88,10 +88,7 @@ export const inputSchema = z
       .string()
       .regex(/^[\x21-\x7e]{1,255}$/)
       .nullish()
-      .describe(
-        'Your own idempotency key, sent as it is; not with `taskId`, nor with `take` or `maxAttempts` above 1.',
-      ),
-    take: z.int().min(1).max(1_000_000).nullish().describe('2, 3, … to pay for the same generation again. Default 1.'),
+      .describe('Your own idempotency key, sent as it is; not with `taskId`, nor with `maxAttempts` above 1.'),
     taskId: text(256).nullish().describe('Take up the wait for a task that exists; nothing is paid.'),
     labels: z
       .record(z.string().max(64), text(256).nullable())
@@ -135,7 +132,7 @@ export const resultSchema = z
   })
   .meta({ title: 'Result of the Workflow generateMedia' });
 
-/** The JSON Schemas by file name (`npm run schema` writes them). */
+/** The JSON Schemas by file name. */
 export function jsonSchemas(): Record<string, object> {
   return {
     'generate-media-input.json': z.toJSONSchema(inputSchema, { io: 'input' }),
