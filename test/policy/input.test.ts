@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatDuration, InvalidInput, parseDuration, readInput } from '../../src/policy/index.js';
+import type { InputIdentity } from '../../src/contract/index.js';
+import {
+  formatDuration,
+  identityOf,
+  InvalidInput,
+  isSameInput,
+  parseDuration,
+  readInput,
+} from '../../src/policy/index.js';
 
 const good = { model: 'z-image', prompt: 'a fox' };
 const fieldOf = (input: unknown): string => {
@@ -33,7 +41,7 @@ describe('bad input is refused by the name of its field', () => {
     ['idempotencyKey', { ...good, idempotencyKey: 'x'.repeat(256) }],
     ['idempotencyKey', { ...good, idempotencyKey: 'k', taskId: 't' }],
     ['take', { ...good, take: 0 }],
-    ['take', { ...good, take: 1.5 }],
+    ['step', { ...good, step: 'hero' }],
     ['taskId', { model: 'z-image', taskId: 'a\nb' }],
     ['labels.team', { ...good, labels: { team: 1 } }],
     ['references', { ...good, references: 'fox.png' }],
@@ -75,20 +83,54 @@ describe('what is accepted arrives as it was written', () => {
   });
 
   test('null stands for "not given", as other languages send it; inside params it is a value', () => {
-    const input = { ...good, take: null, options: { deadline: null }, params: { seed: null } };
+    const input = { ...good, taskId: null, options: { deadline: null }, params: { seed: null } };
     expect(readInput(input)).toMatchObject({
-      take: 1,
+      taskId: null,
       deadlineMs: 21_600_000,
       body: expect.stringContaining('"seed":null'),
     });
   });
 
-  test('the order in which a caller writes the fields does not change the bytes', () => {
-    const one = readInput({ prompt: 'x', clientRequestId: 'c', model: 'm', params: { b: 1, a: 2 } });
-    const two = readInput({ params: { b: 1, a: 2 }, model: 'm', clientRequestId: 'c', prompt: 'x', take: 3 });
-    expect(one.body).toBe('{"model":"m","prompt":"x","params":{"b":1,"a":2},"client_request_id":"c"}');
+  test('the order in which a caller writes fields, at any depth, does not change the bytes; that of a list does', () => {
+    const one = readInput({ prompt: 'x', clientRequestId: 'c', model: 'm', params: { b: [{ d: 1, c: 2 }, 3], a: 2 } });
+    const two = readInput({ params: { a: 2, b: [{ c: 2, d: 1 }, 3] }, model: 'm', clientRequestId: 'c', prompt: 'x' });
+    expect(one.body).toBe('{"model":"m","prompt":"x","params":{"a":2,"b":[{"c":2,"d":1},3]},"client_request_id":"c"}');
     expect(two.body).toBe(one.body);
+    const other = readInput({
+      prompt: 'x',
+      clientRequestId: 'c',
+      model: 'm',
+      params: { a: 2, b: [3, { c: 2, d: 1 }] },
+    });
+    expect(other.body).not.toBe(one.body);
   });
+});
+
+test('the field take of earlier versions is refused with the two ways that took its place', () => {
+  expect(() => readInput({ ...good, take: 2 })).toThrow(/another Workflow ID \(or step name\).*options\.maxAttempts/);
+});
+
+describe('a start attaches to another one of the same ID where both want the same', () => {
+  const of = (input: object): InputIdentity => identityOf(readInput({ ...good, ...input }));
+  const task = (taskId: string): InputIdentity => identityOf(readInput({ model: 'z-image', taskId }));
+
+  test.each<[string, InputIdentity, InputIdentity, boolean]>([
+    [
+      'the same input, with other options and labels',
+      of({}),
+      of({ options: { deadline: '1h' }, labels: { a: 'b' } }),
+      true,
+    ],
+    ['the same params in another order', of({ params: { a: 1, b: 2 } }), of({ params: { b: 2, a: 1 } }), true],
+    ['another prompt', of({}), of({ prompt: 'a wolf' }), false],
+    ['another trace ID, which stands in the body', of({}), of({ clientRequestId: 'x' }), false],
+    ['another key of the caller', of({ idempotencyKey: 'k' }), of({ idempotencyKey: 'l' }), false],
+    ['a key of the caller where there was none', of({ idempotencyKey: 'k' }), of({}), false],
+    ['the same task, whatever else is said', task('t'), identityOf(readInput({ ...good, taskId: 't' })), true],
+    ['another task', task('t'), task('u'), false],
+    ['a task where one was submitted', task('t'), of({}), false],
+    ['an input for which a task was named', of({}), of({ taskId: 't' }), true],
+  ])('%s', (_, wanted, existing, same) => expect(isSameInput(wanted, existing)).toBe(same));
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ERROR_CODES, errorCodeRow, type ErrorCode } from '../../src/contract/index.js';
+import { ERROR_CODES, errorCodeRow, FAILURE, NOT_RETRIED, type ErrorCode } from '../../src/contract/index.js';
 import {
   afterSubmit,
   holdRecheckDelay,
@@ -31,6 +31,13 @@ describe('the retry decisions of the API page', () => {
   test.each(codes)('%s', (code, { httpStatus }) => {
     expect(judgeSubmit(refused(code, httpStatus), false).retry).toBe(retried.includes(code as ErrorCode));
     expect(judgeCheck(refused(code, httpStatus)).retry).toBe(retried.includes(code as ErrorCode));
+  });
+
+  test('the codes that are not repeated, and our own final failures, are what the retry policies refuse to repeat', () => {
+    const final = codes.map(([code]) => code).filter((code) => !retried.includes(code as ErrorCode));
+    const ours = ['BudgetReached', 'InputChanged', 'InvalidInput', 'PolicyDenied', 'SubmitUnresolved'];
+    expect(NOT_RETRIED.toSorted()).toEqual([...final, ...ours].toSorted());
+    expect(Object.values(FAILURE)).toEqual(expect.arrayContaining(ours));
   });
 
   test.each([
@@ -76,7 +83,7 @@ describe('a status check', () => {
     const { retry, row } = judgeCheck(refused(code, status));
     expect(retry).toBe(false);
     expect(row.action).toContain('nothing more is paid');
-    expect(row.action).not.toMatch(/start|another|take:/);
+    expect(row.action).not.toMatch(/start|another/);
     // At a submit the table has the last word.
     expect(judgeSubmit(refused(code, status), false).row.action).toMatch(/start/);
   });
@@ -96,17 +103,32 @@ describe('an unknown outcome is only ended by an answer', () => {
     ['internal_error', 500],
     ['validation_failed', 500],
   ])('code %s, status %s: the same request again', (code, status) => {
-    const { retry, row } = judgeSubmit(unknown(code, status), false);
+    const { retry, row, type } = judgeSubmit(unknown(code, status), false);
     expect(retry).toBe(true);
+    // The retry policy of the Activity must not know its type.
+    expect(NOT_RETRIED).not.toContain(type);
     // Nothing in it is wrong as far as anybody knows, and another body under this key could never be answered.
     expect(row.action).toContain('repeated');
     expect(row.action).not.toMatch(/correct|start again/i);
   });
 
-  test('a conflict after it may be our own first POST, so it is repeated; without it, never', () => {
-    expect(judgeSubmit(refused('idempotency_conflict', 409), true).retry).toBe(true);
-    expect(judgeSubmit(refused('idempotency_conflict', 409), false).retry).toBe(false);
-  });
+  test.each(['idempotency_conflict', 'chat_session_conflict'])(
+    '%s after it may be our own POST that still runs: repeated, under a type of its own; without it, never',
+    (code) => {
+      expect(judgeSubmit(refused(code, 409), true)).toMatchObject({ code, type: `repeated:${code}`, retry: true });
+      expect(judgeSubmit(refused(code, 409), false)).toMatchObject({ code, type: code, retry: false });
+    },
+  );
+
+  test.each(['insufficient_credits', 'validation_failed', 'api_key_revoked'])(
+    '%s after it is no answer to it, and is not repeated either',
+    (code) => {
+      expect(judgeSubmit(refused(code, ERROR_CODES[code as ErrorCode].httpStatus), true)).toMatchObject({
+        type: code,
+        retry: false,
+      });
+    },
+  );
 
   test('a network failure is named as one', () => expect(judgeCheck(unknown(null, null)).type).toBe('network_error'));
 });

@@ -1,0 +1,56 @@
+/** What later runs read in the memo of this one. A fact that is missing there may be paid for again. */
+import { describe, expect, test } from 'vitest';
+import { mayPostSince, memoOf, resumeProblem, stateAtStart } from '../../src/policy/index.js';
+
+const start = stateAtStart({ model: 'z-image', baseKey: 'fox-1' });
+const unanswered = { firstPostedAt: 5, fingerprint: 'f00' };
+const about = { baseKey: 'fox-1', labels: { team: 'ads' }, bodyDigest: 'd1' };
+
+describe('what may have been posted', () => {
+  test.each([
+    ['nothing, before a submit is scheduled', {}, null],
+    ['a POST since a submit was scheduled', { submittingSince: 7 }, { firstPostedAt: 7, fingerprint: 'unknown' }],
+    ['the POST that is unanswered, also while it is repeated', { submittingSince: 7, unanswered }, unanswered],
+    ['the POST that is unanswered, when its submit has ended', { unanswered }, unanswered],
+  ])('%s', (_, change, since) => {
+    expect(mayPostSince({ ...start, ...change })).toEqual(since);
+    expect(memoOf({ ...start, ...change }, about).mayPostSince).toEqual(since);
+  });
+});
+
+test('the memo holds where the generation stands, and nothing that changes with each check', () => {
+  const state = { ...start, keyNumber: 3, attempt: 2, earlier: ['task_1'], lookedBy: 'run', statusChecks: 9 };
+  const memo = memoOf(state, about);
+  expect(memo).toMatchObject({ keyNumber: 3, attempt: 2, earlier: ['task_1'], lookedBy: 'run', ...about });
+  expect(memo).not.toHaveProperty('statusChecks');
+  expect(memo).not.toHaveProperty('nextCheckAt');
+});
+
+describe('resume', () => {
+  const hold = (code: string) => ({ code, message: '', action: '', httpStatus: null, requestId: null, since: '' });
+  const unresolved = { hold: hold('SubmitUnresolved'), unanswered };
+  test.each<[string, unknown, Parameters<typeof resumeProblem>[1], RegExp | null]>([
+    ['without a hold', {}, { hold: null, unanswered: null }, /Nothing is held/],
+    ['after a refusal', undefined, { hold: hold('insufficient_credits'), unanswered: null }, null],
+    ['with null from another language', null, { hold: hold('insufficient_credits'), unanswered: null }, null],
+    [
+      'with a task where none can exist',
+      { taskId: 't' },
+      { hold: hold('insufficient_credits'), unanswered: null },
+      /no unanswered submit/,
+    ],
+    ['with a task after an unresolved submit', { taskId: 't' }, unresolved, null],
+    ['with a reason after an unresolved submit', { reason: 'not in the Studio' }, unresolved, null],
+    ['with nothing after an unresolved submit', {}, unresolved, /may be paid twice/],
+    ['with both', { taskId: 't', reason: 'r' }, unresolved, /cannot go with taskId/],
+    ['with an unknown field', { task: 't' }, unresolved, /not a field/],
+    ['with a text', 'go on', unresolved, /must be a JSON object/],
+  ])('%s', (_, input, state, problem) => {
+    if (problem === null) expect(resumeProblem(input, state, 'task')).toBeNull();
+    else expect(resumeProblem(input, state, 'task')).toMatch(problem);
+  });
+
+  test('of a chat takes no task: there is none', () => {
+    expect(resumeProblem({ taskId: 't' }, unresolved, 'answer')).toMatch(/A chat makes no task/);
+  });
+});
