@@ -2,22 +2,27 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { rivyaChat } from '../../activities/chat.js';
 import { createRivyaClient, staticKey, type RivyaClient } from '../../src/api/index.js';
-import type { ChatInput, ChatReply } from '../../src/contract/index.js';
+import type { ChatAnswer, PaidCallInput, PaidCallResult } from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
 import { FileStore, Receipts } from '../../src/storage/index.js';
+import { fakeService } from './service.js';
 
-const input: ChatInput = {
+const input: PaidCallInput = {
   idempotencyKey: 'fox-1',
-  identity: { step: 'ask', take: 1, attempt: 1, model: 'gpt-5-2-chat', labels: {}, firstKey: 'fox-1' },
+  baseKey: 'fox-1',
+  keyNumber: 1,
+  attempt: 1,
+  model: 'gpt-5-2-chat',
+  labels: {},
   body: '{"model":"gpt-5-2-chat","message":"a fox"}',
   idempotencyWindowMs: 600_000,
-  fence: null,
-  riskAccepted: false,
+  unanswered: null,
+  lookedBy: null,
+  riskReason: null,
 };
 
 let emulator: Emulator;
@@ -34,17 +39,13 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-/** On a Service that knows no other run. */
-async function attempt(chat: ChatInput = input): Promise<ChatReply> {
-  const client = {
-    activity: { heartbeat: async () => undefined },
-    workflow: { async *list() {} },
-    withAbortSignal: (_signal: AbortSignal, work: () => unknown) => work(),
-  } as unknown as Client;
+/** One attempt, on a Service that knows no other run. */
+async function attempt(chat: PaidCallInput = input): Promise<PaidCallResult<ChatAnswer> & { answer: ChatAnswer }> {
   const receipts = new Receipts(new FileStore(`file:${directory}`), emulator.url);
   const dependencies = { api, keys: staticKey(emulator.apiKey), receipts };
-  const environment = new MockActivityEnvironment({ workflowType: 'generateMedia' }, { client });
-  return environment.run(() => rivyaChat(chat, dependencies));
+  const environment = new MockActivityEnvironment({ workflowType: 'rivyaChat' }, { client: fakeService().client });
+  const result: PaidCallResult<ChatAnswer> = await environment.run(() => rivyaChat(chat, dependencies));
+  return { ...result, answer: result.answer! };
 }
 
 const posts = (): number => emulator.requests().filter(({ method }) => method === 'POST').length;
@@ -52,7 +53,7 @@ const posts = (): number => emulator.requests().filter(({ method }) => method ==
 describe('the receipt of a chat', () => {
   test('brings back the answer, without a POST', async () => {
     const { answer } = await attempt();
-    expect(await attempt()).toEqual({ answer, idempotencyKey: 'fox-1', reused: true });
+    expect(await attempt()).toMatchObject({ answer, idempotencyKey: 'fox-1', reused: true });
     expect(posts()).toBe(1);
     expect((await emulator.ledger()).keys['fox-1']).toMatchObject({ tasks: [answer.id] });
   });
@@ -75,8 +76,18 @@ describe('the receipt of a chat', () => {
     expect(posts()).toBe(1);
     const files = await readdir(path.join(directory, '.rivya', 'chats'), { recursive: true });
     const file = path.join('.rivya', 'chats', files.find((name) => path.basename(name).startsWith('answer-')) ?? '');
-    const receipt = JSON.parse(await readFile(path.join(directory, file), 'utf8')) as ChatReply;
+    const receipt = JSON.parse(await readFile(path.join(directory, file), 'utf8')) as { answer: ChatAnswer };
     expect(receipt.answer).toMatchObject({ content, truncated: false });
+  });
+});
+
+test('a session that is busy because our own POST may still run is asked again; without one, it is refused', async () => {
+  emulator.setFaults([{ on: 'chat', do: { kind: 'error', code: 'chat_session_conflict' } }]);
+  await expect(attempt()).rejects.toMatchObject({ type: 'chat_session_conflict' });
+  const unanswered = { firstPostedAt: Date.now() - 1_000, fingerprint: 'unknown' };
+  await expect(attempt({ ...input, unanswered })).rejects.toMatchObject({
+    type: 'repeated:chat_session_conflict',
+    nonRetryable: false,
   });
 });
 
@@ -88,6 +99,6 @@ test.each([
   await expect(attempt()).rejects.toMatchObject({
     nonRetryable: false,
     message: expect.stringContaining('It may have been answered and paid for'),
-    details: [{ fence: { idempotencyKey: 'fox-1' } }],
+    details: [{ idempotencyKey: 'fox-1', unanswered: { firstPostedAt: expect.any(Number) } }],
   });
 });

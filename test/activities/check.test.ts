@@ -2,9 +2,10 @@
 import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ActivityDependencies } from '../../activities/context.js';
 import { rivyaCheck } from '../../activities/check.js';
+import { fakeService } from './service.js';
 
 /** Runs one attempt that was due at this time. The API notes when it is asked and whether it may still be. */
 async function attemptAt(
@@ -54,4 +55,46 @@ test('nor does it after it stood still right before the request', async () => {
 test('an attempt that begins late, but is its own still, asks', async () => {
   const { askedAt } = await attemptAt(Date.now() - 20_000, () => Promise.resolve());
   expect(askedAt).not.toBeNull();
+});
+
+describe('a task that a person names for an unanswered POST', () => {
+  const MINUTE = 60_000;
+  const posted = { firstPostedAt: Date.now() - 60 * MINUTE, lastPostedAt: Date.now() - 30 * MINUTE, fingerprint: 'f' };
+
+  /** The check of a task of this age, which belongs to the generation of this key as far as the receipts tell. */
+  async function named(ageMs: number | null, owner: string | null): Promise<unknown> {
+    const api = {
+      retrieveGeneration: async () => ({ task: { taskId: 'task_1', status: 'queued', model: 'z-image', ageMs } }),
+    };
+    const ownerOf = async () => owner && { baseKey: owner, workflowId: 'wolf', namespace: 'default' };
+    const receipts = { ownerOf, noteEnd: async () => undefined };
+    const { client } = fakeService();
+    const logger = new DefaultLogger('ERROR', () => undefined);
+    const environment = new MockActivityEnvironment(
+      { currentAttemptScheduledTimestampMs: Date.now() },
+      { client, logger },
+    );
+    const dependencies = { api, receipts, kindOf: () => null } as unknown as ActivityDependencies;
+    const input = { taskId: 'task_1', baseKey: 'fox-1', named: posted };
+    return environment.run(() => rivyaCheck(input, dependencies)).catch((error: unknown) => error);
+  }
+
+  test.each<[string, number | null, string | null]>([
+    ['created while it was posted', 45 * MINUTE, null],
+    ['created a minute before the first POST, by another clock', 61 * MINUTE, null],
+    ['created a minute after the last one', 29 * MINUTE, null],
+    ['of which the API does not tell the age', null, null],
+    ['that is noted for this very generation', 45 * MINUTE, 'fox-1'],
+  ])('is taken: %s', async (_, ageMs, owner) => {
+    expect(await named(ageMs, owner)).toMatchObject({ task: { taskId: 'task_1' } });
+  });
+
+  test.each<[string, number | null, string | null, RegExp]>([
+    ['created long before', 70 * MINUTE, null, /was created at/],
+    ['created long after', 20 * MINUTE, null, /was created at/],
+    ["another generation's", 45 * MINUTE, 'wolf-1', /belongs to Workflow "wolf"/],
+  ])('is refused by name: %s', async (_, ageMs, owner, why) => {
+    const refused = { type: 'InvalidInput', nonRetryable: true, message: expect.stringMatching(why) as string };
+    expect(await named(ageMs, owner)).toMatchObject({ ...refused, details: [{ field: 'taskId' }] });
+  });
 });

@@ -2,10 +2,25 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { rivyaStore } from '../../activities/store.js';
+import type { StoreInput } from '../../src/contract/index.js';
 import { TIMEOUTS } from '../../src/policy/index.js';
 import type { KeepOptions, Results } from '../../src/storage/index.js';
 
-const input = { taskId: 'task_1', urls: ['https://cdn.example/1.mp4'], workflowId: 'film', step: null, take: 1 };
+const input: StoreInput = {
+  taskId: 'task_1',
+  urls: ['https://cdn.example/1.mp4'],
+  workflowId: 'film',
+  about: {
+    model: 'sora-2',
+    body: '{"model":"sora-2"}',
+    idempotencyKey: 'film-1',
+    labels: {},
+    createdAt: null,
+    reservedCredits: null,
+    finalCredits: null,
+    simulated: false,
+  },
+};
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());

@@ -1,5 +1,4 @@
 /** A reference that is never given to the end: the Worker must not wait in it for ever. */
-import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ActivityDependencies } from '../../activities/context.js';
@@ -21,21 +20,12 @@ const input: UploadInput = {
   field: 'references[0]',
 };
 
-/** A Service that knows of no upload before. */
-const client = {
-  workflow: {
-    getHandle: () => ({ describe: async () => ({ historyLength: Infinity }) }),
-    async *list() {},
-  },
-  withAbortSignal: (_signal: AbortSignal, work: () => unknown) => work(),
-} as unknown as Client;
-
 function uploadFromStore(open: Store['open']): { ended: Promise<unknown>; environment: MockActivityEnvironment } {
   const sources = new ReferenceSources({ roots: [], store: { open } as Store, trustedHosts: new Set(), env: {} });
   const keys = { current: async () => new Secret('rvya_sk_test') };
   const api = { baseUrl: 'https://rivya.ai' };
   const dependencies = { sources, keys, uploads: null, api } as unknown as ActivityDependencies;
-  const environment = new MockActivityEnvironment({}, { client });
+  const environment = new MockActivityEnvironment();
   const ended = environment.run(() => rivyaUpload(input, dependencies)).catch((error: unknown) => error);
   return { ended, environment };
 }

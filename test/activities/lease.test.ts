@@ -2,7 +2,7 @@
 import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { expect, test } from 'vitest';
-import { Lease } from '../../activities/heartbeat.js';
+import { Lease } from '../../activities/lease.js';
 
 test('beats are sent one after the other, so that a slow one cannot wipe out the fence', async () => {
   const sent: unknown[] = [];
