@@ -25,8 +25,7 @@ test('the exports are the published names', () => {
     'generationQuery',
     'resumeSignal',
     'resumeUpdate',
-    'rivyaResumeSignal',
-    'rivyaResumeUpdate',
+    'rivyaChat',
     'startGeneration',
   ]);
 });

@@ -88,8 +88,8 @@ describe.concurrent(`whatever is answered (FUZZ_SEED=${SEED})`, () => {
       expect(error).toBeInstanceOf(GenerationError);
       const { details, message } = error as GenerationError;
       // What is paid, or may be, is said.
-      if (paid.length === 1) expect(details.taskId ?? details.fence ?? null).not.toBeNull();
-      else if (details.fence === undefined) expect(message).toMatch(/cost nothing|Nothing was paid|paid nothing/);
+      if (paid.length === 1) expect(details.taskId ?? details.unanswered ?? null).not.toBeNull();
+      else if (details.unanswered === undefined) expect(message).toMatch(/cost nothing|Nothing was paid|paid nothing/);
     }
 
     // 1 s, 1 s, 2 s, 4 s, …: seven POSTs in a minute at most. Checks are 5 s apart.

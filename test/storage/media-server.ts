@@ -91,7 +91,17 @@ export async function memoryOf(
 
 /** The result behind a link. */
 export function resultOf(url: string, change: Partial<StoreInput> = {}): Result {
-  const input = { taskId: 'task_1', urls: [url], workflowId: 'job', step: null, take: 1, ...change };
+  const about = {
+    model: 'z-image',
+    body: '{"model":"z-image"}',
+    idempotencyKey: 'job-1',
+    labels: {},
+    createdAt: null,
+    reservedCredits: null,
+    finalCredits: null,
+    simulated: false,
+  };
+  const input = { taskId: 'task_1', urls: [url], workflowId: 'job', about, ...change };
   return { input, n: 1, namespace: 'default' };
 }
 

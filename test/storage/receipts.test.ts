@@ -24,12 +24,11 @@ const head: ReceiptHead = {
   idempotencyKey: 'fox-1-abc',
   namespace: 'default',
   workflowId: 'fox-1',
-  step: null,
-  take: 1,
+  keyNumber: 1,
   attempt: 1,
   model: 'z-image',
   labels: { team: 'ads' },
-  firstKey: 'fox-1-abc',
+  baseKey: 'fox-1-abc',
   bodyDigest: 'd1',
 };
 const task = (change: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
@@ -48,7 +47,7 @@ const task = (change: Partial<TaskSnapshot> = {}): TaskSnapshot => ({
   requestId: null,
   ...change,
 });
-const fence = { firstPostedAt: 1_000, fingerprint: 'f', idempotencyKey: 'fox-1-abc' };
+const unanswered = { firstPostedAt: 1_000, lastPostedAt: 2_000, fingerprint: 'f', errorRequestId: 'req_1' };
 const files = async (): Promise<string[]> =>
   (await readdir(directory, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
@@ -74,12 +73,30 @@ test('a store that hangs is given up after 10 s, so that no submit waits in it f
 describe('a receipt', () => {
   test('of an unanswered submit says since when, until its task is known', async () => {
     expect(await receipts.find(head.idempotencyKey)).toEqual({ submit: null, tasks: [] });
-    await receipts.noteSubmit(head, { unanswered: fence, riskReason: null });
-    expect((await receipts.find(head.idempotencyKey)).submit).toMatchObject({ ...head, unanswered: fence });
+    await receipts.noteSubmit(head, { unanswered, riskReason: null });
+    expect((await receipts.find(head.idempotencyKey)).submit).toMatchObject({ ...head, unanswered });
     await receipts.noteTask(head, task());
     const known = await receipts.find(head.idempotencyKey);
     expect(known.submit?.unanswered).toBeNull();
     expect(known.tasks).toMatchObject([{ ...head, taskId: 'task_1', reservedCredits: 1 }]);
+  });
+
+  test('of one key number says nothing of the next one, and all of a generation lie together', async () => {
+    const second = { ...head, idempotencyKey: 'fox-1-def', keyNumber: 2, attempt: 2 };
+    await receipts.noteTask(head, task({ status: 'failed' }));
+    await receipts.noteSubmit(second, { unanswered, riskReason: 'not in the Studio' });
+    expect(await receipts.find(head.baseKey)).toMatchObject({
+      submit: { keyNumber: 2, attempt: 2, unanswered, riskReason: 'not in the Studio' },
+      tasks: [{ keyNumber: 1, taskId: 'task_1' }],
+    });
+    await receipts.noteTask(second, task({ taskId: 'task_2' }));
+    expect((await receipts.find(head.baseKey)).tasks).toMatchObject([{ keyNumber: 1 }, { keyNumber: 2 }]);
+  });
+
+  test('of a task tells whose it is, by the ID of the task alone', async () => {
+    expect(await receipts.ownerOf('task_1')).toBeNull();
+    await receipts.noteTask(head, task());
+    expect(await receipts.ownerOf('task_1')).toMatchObject({ baseKey: head.baseKey, workflowId: 'fox-1' });
   });
 
   test('of a task learns how it ended, and a short answer takes nothing away', async () => {
@@ -133,7 +150,7 @@ describe('a receipt', () => {
 
   test('of every key is found', async () => {
     for (const name of ['a', 'B', 'b', 'order/4711']) {
-      await receipts.noteTask({ ...head, idempotencyKey: name, firstKey: name }, task());
+      await receipts.noteTask({ ...head, idempotencyKey: name, baseKey: name }, task());
     }
     const all: KeyReceipts[] = [];
     for await (const known of receipts.all()) all.push(known);

@@ -66,8 +66,6 @@ describe('a stored result', () => {
       sourceUrl: `${url}/a.mp4`,
       namespace: 'default',
       workflowId: 'job',
-      step: null,
-      take: 1,
       idempotencyKey: 'job-abc',
       labels: { team: 'ads' },
       createdAt: '2026-11-01T00:00:00.000Z',
@@ -87,14 +85,6 @@ describe('a stored result', () => {
     expect(JSON.parse(text)).toMatchObject({ promptSha256: sha256(Buffer.from('"a fox"')), model: 'sora-2' });
     expect(text).not.toContain('a fox');
     expect(text).not.toContain('seconds');
-  });
-
-  test('of a Workflow that began on an older version has a sidecar too, with what is known', async () => {
-    const url = await serve((_q, r) => void r.end(FILM));
-    const { results, directory } = await newResults([url]);
-    await results.keep(resultOf(url));
-    const sidecar: unknown = JSON.parse(await readFile(path.join(directory, 'job/1.json'), 'utf8'));
-    expect(sidecar).toMatchObject({ taskId: 'task_1', workflowId: 'job', model: null, finalCredits: null });
   });
 
   test('is not fetched again: the links may have expired since', async () => {
