@@ -8,7 +8,7 @@ import { mediaReply } from '../../src/emulator/media.js';
 import type { Task } from '../../src/emulator/tasks.js';
 import { MIN_WAIT_MS } from '../../src/policy/index.js';
 import type { Outcome } from './jobs.js';
-import { keyOf, type Job } from './plan.js';
+import { keyOf, lastKeyNumber, type Job } from './plan.js';
 
 export interface Verdict {
   /** What is counted, and how much of it there is. */
@@ -106,7 +106,8 @@ function complaints({ workflowId, paid, story }: Job, { keys, tasks }: Account):
   if (tasks.length !== paid) found.push(`${tasks.length} paid tasks instead of ${paid}`);
   if (paid === 2 && tasks.filter(({ status }) => status === 'failed').length !== 1) found.push('not one task failed');
   if (!keys.some(({ faulted }) => faulted > 0)) found.push('no fault at its submit');
-  const known = new Set([0, 1].flatMap((spent) => [1, 2].map((attempt) => keyOf(workflowId, attempt, spent))));
+  const numbers = Array.from({ length: lastKeyNumber({ paid }) }, (_, index) => index + 1);
+  const known = new Set(numbers.map((number) => keyOf(workflowId, number)));
   for (const { key, tasks: own, bodies } of keys) {
     if (!known.has(key)) found.push(`a key that is not its own: ${key}`);
     if (own.length > 1) found.push(`${own.length} tasks under the key ${key}`);

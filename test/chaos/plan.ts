@@ -53,6 +53,10 @@ const AT_SUBMIT: Draw = [
   [3, () => ({ kind: 'error', code: 'public_api_disabled', retryAfter: '1' })],
   [4, (dice) => ({ kind: 'delayAfter', ms: dice.between(1_000, 6_000) })],
   [3, (dice) => ({ kind: 'delayBefore', ms: dice.between(1_000, 5_000) })],
+];
+
+/** Refusals that hold. The key number moves on after them, where nothing under the key is unanswered. */
+const HELD_AT_SUBMIT: Draw = [
   [2, () => ({ kind: 'error', code: 'insufficient_credits' })],
   [1, () => ({ kind: 'error', code: 'api_key_revoked' })],
 ];
@@ -115,22 +119,24 @@ export function planJob(seed: number, n: number, hardness: Hardness): Job {
   const model = dice.weigh(MODELS);
   const story = dice.weigh(STORIES);
   const paid = story === 'first task fails' ? 2 : 1;
-  const keys = Array.from({ length: paid }, (_, index) => keyOf(workflowId, index + 1));
 
   const faults: Fault[] = [];
   const draw = (on: Fault['on'], table: Draw, count: number, key: string): void => {
     for (let i = 0; i < count; i++) faults.push({ on, key, times: 1, do: dice.weigh(table)(dice) });
   };
-  for (const key of keys) {
-    draw('create', AT_SUBMIT, hardness.faults * dice.weigh([[6, 1] as const, [3, 2] as const, [1, 3] as const]), key);
+  for (let number = 1; number <= paid; number++) {
+    const key = keyOf(workflowId, number);
+    // The task that fails must be the first one. Where the first key could be refused and left, nobody could say before
+    // the run which key makes it: a kill decides. So this key is not held, and the next one may be.
+    const atSubmit = number < paid ? AT_SUBMIT : [...AT_SUBMIT, ...HELD_AT_SUBMIT];
+    draw('create', atSubmit, hardness.faults * dice.weigh([[6, 1] as const, [3, 2] as const, [1, 3] as const]), key);
     draw('status', AT_CHECK, dice.weigh([[5, 0] as const, [4, 1] as const, [1, 2] as const]), key);
     draw('media', AT_DOWNLOAD, dice.weigh([[6, 0] as const, [3, 1] as const, [1, 2] as const]), key);
     const slow = /image/.test(model) ? 9_000 : 15_000;
     faults.push({ on: 'create', key, do: { kind: 'duration', ms: dice.between(300, slow) } });
   }
   if (story === 'first task fails') {
-    // Also under the key that follows a stored refusal.
-    for (const spent of [0, 1]) faults.push({ on: 'create', key: keyOf(workflowId, 1, spent), do: { kind: 'fail' } });
+    faults.push({ on: 'create', key: keyOf(workflowId, 1), do: { kind: 'fail' } });
   }
   if (hardness.long && dice.chance(LATE_SHARE)) {
     faults.unshift({ on: 'create', key: keyOf(workflowId, 1), times: 1, do: LATE });
@@ -153,17 +159,17 @@ export function planJob(seed: number, n: number, hardness: Hardness): Job {
   };
 }
 
-/** The key that the product must use. `spent` counts keys that the API answers with a stored refusal. */
-export function keyOf(workflowId: string, attempt: number, spent = 0): string {
-  return idempotencyKey({
-    use: 'generateMedia',
-    namespace: 'default',
-    workflowId,
-    step: '',
-    take: 1,
-    attempt,
-    ...(spent > 0 && { spent }),
-  });
+/**
+ * The highest key number that a generation may come to: one for each paid task, and one more for each key under which a
+ * refusal can be drawn, as its hold ends at most once before the number moves on.
+ */
+export function lastKeyNumber({ paid }: Pick<Job, 'paid'>): number {
+  return paid + 1;
+}
+
+/** The key that the product must use. */
+export function keyOf(workflowId: string, number: number): string {
+  return idempotencyKey({ use: 'generation', namespace: 'default', workflowId, number });
 }
 
 /** What the documentation leaves open is answered in another way after each start of the emulator. */
