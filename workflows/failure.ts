@@ -15,7 +15,15 @@ import {
   type TaskSnapshot,
   type UnansweredPost,
 } from '../src/contract/index.js';
-import { formatDuration, mayPostSince, money, TIMEOUTS, UNRESOLVED, type Generation, type Paid } from '../src/policy/index.js';
+import {
+  formatDuration,
+  mayPostSince,
+  money,
+  TIMEOUTS,
+  UNRESOLVED,
+  type Generation,
+  type Paid,
+} from '../src/policy/index.js';
 
 /** What an Activity ended with, once Temporal stopped repeating it. */
 export interface CallEnd {

@@ -3,6 +3,7 @@ import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@te
 import type { ChatRequest, ChatResult } from '../src/contract/index.js';
 import { digestOf, idempotencyKey, titleOf } from '../src/policy/index.js';
 import { activities } from './activities.js';
+import { handle } from './handlers.js';
 import { checkedChat, refuseForeign } from './input.js';
 import { Progress, type Standing } from './progress.js';
 import { submit } from './submission.js';
@@ -23,7 +24,7 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
   const baseKey = keyOf(1);
   const about = { paid: 'answer', title: titleOf({ ...chat, taskId: null }), bodyDigest: digestOf(body) } as const;
   const progress = new Progress({ ...about, model, labels, onActionNeeded, baseKey }, carried);
-  progress.handle();
+  handle(progress);
   if (carried !== undefined) progress.update({}, true);
 
   const budget = maxCredits === null ? {} : { maxCredits };
