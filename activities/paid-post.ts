@@ -46,14 +46,14 @@ export async function paidPost<Known, Answer>(
   const { runId: lookedBy } = info.workflowExecution ?? { runId: '' };
   const head = headOf(input, info);
   const lease = new Lease();
-  const earlierAttempt = beatOfEarlierAttempt(info, lookedBy);
-  let beat = earlierAttempt ?? beatOfInput(input, lookedBy);
+  const told = info.heartbeatDetails as PaidBeat | null | undefined;
+  let beat = beatBefore(input, info, lookedBy);
   let noting = false;
   const resultOf = (answer: Answer | null, at: Partial<PaidCallResult<Answer>>): PaidCallResult<Answer> => {
     return { answer, position: null, idempotencyKey, sinceFirstPostMs: 0, reused: false, lookedBy, ...at };
   };
   try {
-    let proven = earlierAttempt?.posted === true && info.heartbeatDetails != null;
+    let proven = told?.posted === true && told.unanswered !== null;
     if (!beat.looked) {
       const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
       beat = { ...beat, looked: true };
@@ -141,21 +141,19 @@ function headOf({ body, digest, ...input }: PaidCallInput, { workflowExecution, 
   return { idempotencyKey, keyNumber, attempt, baseKey, labels, model, namespace, workflowId, bodyDigest };
 }
 
-function beatOfInput({ unanswered, lookedBy }: PaidCallInput, runId: string): PaidBeat {
-  return { unanswered, posted: false, looked: lookedBy === runId, runId };
-}
-
 /**
- * What an earlier attempt of this Activity has left; null where there was none. Each that fails leaves a beat, so where
- * there is none the Worker was killed, or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
+ * What stands before this attempt. Each attempt that fails leaves a heartbeat, so where a later one finds none, the Worker
+ * was killed or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
  */
-function beatOfEarlierAttempt(info: Info, runId: string): PaidBeat | null {
-  const { attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs, heartbeatDetails } = info;
-  if (heartbeatDetails != null) return { ...(heartbeatDetails as PaidBeat), runId };
-  // A reset begins to count anew, also that of the whole Workflow. A pause before the first attempt looks the same.
-  if (attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs) return null;
-  const unanswered = { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT };
-  return { unanswered, posted: true, looked: false, runId };
+function beatBefore({ unanswered, lookedBy }: PaidCallInput, info: Info, runId: string): PaidBeat {
+  const { attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
+  const told = info.heartbeatDetails as PaidBeat | null | undefined;
+  if (told != null) return { ...told, looked: told.looked && told.runId === runId, runId };
+  // A reset of the Activity or of the Workflow counts attempts anew. A pause before the first attempt looks the same.
+  const first = attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs;
+  if (first) return { unanswered, posted: false, looked: lookedBy === runId, runId };
+  const assumed = { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT };
+  return { unanswered: oldest(unanswered, assumed), posted: true, looked: false, runId };
 }
 
 /**

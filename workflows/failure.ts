@@ -146,6 +146,11 @@ export function callFailed(end: CallEnd, state: GenerationState, paid: Paid = 't
   return failure(end.code, end.message, state, { action, httpStatus, requestId, ...open, ...(field && { field }) });
 }
 
+/** A task that a person has named and that cannot be taken, as it is put before the hold that asks for it. */
+export function notTaken(end: CallEnd): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(`${end.message} ${actionFor(end)}`, end.code);
+}
+
 export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
   const { code = null, message = null } = task.error ?? {};
   return failure(

@@ -206,6 +206,7 @@ export class GenerationRun {
       this.progress.checked(end.details.attempts ?? 1);
       const early = wait !== null && Date.now() - wait.bornAt < TIMEOUTS.notFoundGrace;
       if (end.code === 'not_found' && early) await this.progress.pause(MIN_WAIT_MS);
+      else if (by !== undefined) throw failures.notTaken(end);
       else if (wait === null && !needsOperator(end.code)) throw failures.callFailed(end, this.progress.state);
       else await this.#hold(end, tries, wait);
     }
