@@ -15,6 +15,7 @@ import {
   nextAttempt,
   nextWait,
   resultOf,
+  seen,
   TIMEOUTS,
   titleOf,
   type Generation,
@@ -101,7 +102,7 @@ export class GenerationRun {
     };
     const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : named(taskId));
     this.progress.answered();
-    this.progress.see(task, { phase: 'waiting' }, true);
+    this.progress.update({ ...seen(task, this.progress.state), phase: 'waiting' }, true);
     const now = Date.now();
     return {
       task,
@@ -181,7 +182,7 @@ export class GenerationRun {
     const task = await this.#check(wait.task.taskId, wait);
     // The first answer about a task that the input names may have left its model out.
     if (this.#input.taskId !== null) this.#ofModel(task);
-    this.progress.see(task);
+    this.progress.update(seen(task, this.progress.state));
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
     // A task grows no younger, even where the clocks behind a reply disagree: its checks would never slow down.
     const born = Math.min(wait.bornAt, bornAt(task, wait.bornAt));
@@ -223,8 +224,7 @@ export class GenerationRun {
     this.progress.update({ phase: 'storing' });
     const { model, body, labels } = this.#input;
     const { idempotencyKey: key, reservedCredits, finalCredits } = this.progress.state;
-    const money = { idempotencyKey: key, reservedCredits, finalCredits };
-    const about = { model, body, labels, createdAt, simulated, ...money };
+    const about = { model, body, labels, createdAt, simulated, idempotencyKey: key, reservedCredits, finalCredits };
     const { rivyaStore } = activities.store(this.#taskQueue, `store ${urls.length} file(s) of ${taskId}`);
     const { files } = await rivyaStore({ taskId, urls, workflowId: workflowInfo().workflowId, about });
     return files;

@@ -5,7 +5,7 @@
  * apart. `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
  */
 import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure, upsertMemo } from '@temporalio/workflow';
-import { MEMO_FIELD, type GenerationState, type TaskSnapshot } from '../src/contract/index.js';
+import { MEMO_FIELD, type GenerationState } from '../src/contract/index.js';
 import {
   describeState,
   formatDuration,
@@ -14,7 +14,6 @@ import {
   MIN_WAIT_MS,
   readResume,
   resumeProblem,
-  seen,
   stateAtStart,
   waitSummary,
   type Paid,
@@ -82,11 +81,6 @@ export class Progress {
   /** Fixes the request before its first POST. */
   prepared(request: SubmitRequest): void {
     this.#keep({ request });
-  }
-
-  /** Takes over what a reply says of the task. */
-  see(task: TaskSnapshot, change: Partial<GenerationState> = {}, milestone = false): void {
-    this.update({ ...seen(task, this.state), ...change }, milestone);
   }
 
   /** A submit has ended. What is unanswered stays until a task or a person ends it. */
