@@ -22,9 +22,9 @@ export async function rivyaChat(
       known: { receipts: chats === null ? null : () => chats.find(baseKey), answerInMemo: () => null },
       recalled: (answer) => answer,
       post: async (request) => {
-        const { answer, ageMs, requestId } = await api.createChat({ ...request, body });
+        const { answer, requestId } = await api.createChat({ ...request, body });
         log.info('answered', { answer: answer.id, requestId });
-        return { answer, ageMs };
+        return answer;
       },
       answered: async (answer, head) => {
         // The answer is on its way into the history: a store that fails now loses nothing but what is cut from it.

@@ -26,7 +26,10 @@ export async function refuseUnfit(
   const createdAt = Date.now() - ageMs;
   if (createdAt >= firstPostedAt - TOLERANCE_MS && createdAt <= lastPostedAt + TOLERANCE_MS) return;
   const [created, from] = [createdAt, firstPostedAt].map((time) => new Date(time).toISOString());
-  throw unfit(taskId, `was created at ${created}, not when this submit was sent (first at ${from}), so it is not taken up`);
+  throw unfit(
+    taskId,
+    `was created at ${created}, not when this submit was sent (first at ${from}), so it is not taken up`,
+  );
 }
 
 function unfit(taskId: string, problem: string): ApplicationFailure {

@@ -6,24 +6,18 @@
  * ends with says whether it has posted and whether a POST has no answer.
  */
 import { activityInfo, log, type Info } from '@temporalio/activity';
-import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { CancelledFailure } from '@temporalio/common';
 import { RivyaApiError, type CreateGenerationInput } from '../src/api/index.js';
-import {
-  UNKNOWN_FINGERPRINT,
-  type FailureDetails,
-  type PaidCallInput,
-  type PaidCallResult,
-  type UnansweredPost,
-} from '../src/contract/index.js';
-import { digestOf, formatDuration, judgeSubmit, retryDelay, type Paid } from '../src/policy/index.js';
+import { UNKNOWN_FINGERPRINT } from '../src/contract/index.js';
+import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
+import { digestOf, formatDuration, type Paid } from '../src/policy/index.js';
 import type { ReceiptHead, Receipts } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
-import { callFailure } from './failure.js';
 import { Lease } from './lease.js';
 import { checkPolicy, isDenial } from './policy.js';
 import { checkBudget } from './price.js';
 import { oldest, recall, type RecallSource } from './recall.js';
-import { inputChanged, unexpected, unresolved } from './submit-failure.js';
+import { endOf, inputChanged, unresolved, type PaidBeat } from './submit-failure.js';
 
 /** The one POST of an Activity that pays, and what is done around it. `Known` is what receipts and memos hold of an answer. */
 export interface PaidPost<Known, Answer> {
@@ -36,19 +30,9 @@ export interface PaidPost<Known, Answer> {
   readonly known: Omit<RecallSource<Known>, 'baseKey'>;
   readonly recalled: (known: Known) => Answer;
   /** Sends the request, once. */
-  readonly post: (request: Omit<CreateGenerationInput, 'body'>) => Promise<{ answer: Answer; ageMs: number | null }>;
+  readonly post: (request: Omit<CreateGenerationInput, 'body'>) => Promise<Answer>;
   /** Notes the answer. Must not throw: the answer is paid. */
   readonly answered: (answer: Answer, head: ReceiptHead) => Promise<void>;
-}
-
-/** Heartbeat details of a paid call: what its next attempt must know. */
-interface PaidBeat {
-  readonly unanswered: UnansweredPost | null;
-  /** True once this Activity has passed its fence. */
-  readonly posted: boolean;
-  /** True once it has looked at receipts and earlier runs. */
-  readonly looked: boolean;
-  readonly runId: string;
 }
 
 export async function paidPost<Known, Answer>(
@@ -62,14 +46,14 @@ export async function paidPost<Known, Answer>(
   const { runId: lookedBy } = info.workflowExecution ?? { runId: '' };
   const head = headOf(input, info);
   const lease = new Lease();
-  const earlierAttempt = beatOfEarlierAttempt(info, lookedBy);
-  let beat = earlierAttempt ?? beatOfInput(input, lookedBy);
+  const told = info.heartbeatDetails as PaidBeat | null | undefined;
+  let beat = beatBefore(input, info, lookedBy);
   let noting = false;
   const resultOf = (answer: Answer | null, at: Partial<PaidCallResult<Answer>>): PaidCallResult<Answer> => {
     return { answer, position: null, idempotencyKey, sinceFirstPostMs: 0, reused: false, lookedBy, ...at };
   };
   try {
-    let proven = earlierAttempt?.posted === true && info.heartbeatDetails != null;
+    let proven = told?.posted === true && told.unanswered !== null;
     if (!beat.looked) {
       const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
       beat = { ...beat, looked: true };
@@ -116,7 +100,7 @@ export async function paidPost<Known, Answer>(
     await step(onStep, 'fence', () => lease.renew(fence));
     const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, open));
     try {
-      const { answer, ageMs } = await lease.keep(fence, async () => {
+      const answer = await lease.keep(fence, async () => {
         noting = true;
         const standing = { unanswered: open, riskReason };
         if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
@@ -126,10 +110,7 @@ export async function paidPost<Known, Answer>(
         return step(onStep, 'POST', () => call.post(request));
       });
       await call.answered(answer, head);
-      const sinceFirstPostMs = Math.max(0, Date.now() - open.firstPostedAt);
-      // The API cuts its time to whole seconds, so a new task never looks older than our first POST.
-      const reused = ageMs !== null && ageMs > sinceFirstPostMs;
-      return resultOf(answer, { sinceFirstPostMs, reused });
+      return resultOf(answer, { sinceFirstPostMs: sinceFirstPost(open, info) });
     } catch (error) {
       // A refusal leaves what was unanswered before this attempt; an unknown outcome keeps the fence.
       if (error instanceof RivyaApiError && error.outcome === 'refused') {
@@ -146,8 +127,7 @@ export async function paidPost<Known, Answer>(
     await settle(lease, beat, async () => {
       if (noting) await receipts?.noteSubmit(head, { unanswered: beat.unanswered, riskReason });
     });
-    if (error instanceof CancelledFailure) throw new CancelledFailure(error.message, [standingOf(beat)]);
-    throw withStanding(failureOf(error, input, beat, paid), beat);
+    throw endOf(error, input, beat, paid);
   }
 }
 
@@ -161,21 +141,19 @@ function headOf({ body, digest, ...input }: PaidCallInput, { workflowExecution, 
   return { idempotencyKey, keyNumber, attempt, baseKey, labels, model, namespace, workflowId, bodyDigest };
 }
 
-function beatOfInput({ unanswered, lookedBy }: PaidCallInput, runId: string): PaidBeat {
-  return { unanswered, posted: false, looked: lookedBy === runId, runId };
-}
-
 /**
- * What an earlier attempt of this Activity has left; null where there was none. Each that fails leaves a beat, so where
- * there is none the Worker was killed, or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
+ * What stands before this attempt. Each attempt that fails leaves a heartbeat, so where a later one finds none, the Worker
+ * was killed or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
  */
-function beatOfEarlierAttempt(info: Info, runId: string): PaidBeat | null {
-  const { attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs, heartbeatDetails } = info;
-  if (heartbeatDetails != null) return { ...(heartbeatDetails as PaidBeat), runId };
-  // A reset begins to count anew, also that of the whole Workflow. A pause before the first attempt looks the same.
-  if (attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs) return null;
-  const unanswered = { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT };
-  return { unanswered, posted: true, looked: false, runId };
+function beatBefore({ unanswered, lookedBy }: PaidCallInput, info: Info, runId: string): PaidBeat {
+  const { attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
+  const told = info.heartbeatDetails as PaidBeat | null | undefined;
+  if (told != null) return { ...told, looked: told.looked && told.runId === runId, runId };
+  // A reset of the Activity or of the Workflow counts attempts anew. A pause before the first attempt looks the same.
+  const first = attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs;
+  if (first) return { unanswered, posted: false, looked: lookedBy === runId, runId };
+  const assumed = { firstPostedAt: scheduledTimestampMs, fingerprint: UNKNOWN_FINGERPRINT };
+  return { unanswered: oldest(unanswered, assumed), posted: true, looked: false, runId };
 }
 
 /**
@@ -191,39 +169,6 @@ async function settle(lease: Lease, beat: PaidBeat, note: () => Promise<void>): 
   if (renewed) await noted(note);
 }
 
-function standingOf({ unanswered, posted, looked, runId }: PaidBeat): Partial<FailureDetails> {
-  return { posted, looked, runId, ...(unanswered !== null && { unanswered }) };
-}
-
-/** The failure, saying what this Activity has left. */
-function withStanding(failure: ApplicationFailure, beat: PaidBeat): ApplicationFailure {
-  const { message, type, nonRetryable, nextRetryDelay, details } = failure;
-  const [known] = details ?? [];
-  return ApplicationFailure.create({
-    message,
-    ...(type != null && { type }),
-    nonRetryable: nonRetryable === true,
-    details: [{ ...(known as FailureDetails), ...standingOf(beat) }],
-    ...(nextRetryDelay != null && { nextRetryDelay }),
-  });
-}
-
-function failureOf(error: unknown, input: PaidCallInput, { unanswered }: PaidBeat, paid: Paid): ApplicationFailure {
-  if (error instanceof ApplicationFailure) return error;
-  if (!(error instanceof RivyaApiError)) return unexpected(input, error, unanswered, paid);
-  const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
-  if (conflict && unanswered === null) return inputChanged(input, paid, error);
-  const { attempt } = activityInfo();
-  const { code, retryAfterMs } = error;
-  return callFailure(error, judgeSubmit(error, unanswered !== null), {
-    idempotencyKey: input.idempotencyKey,
-    unanswered,
-    paid,
-    attempt,
-    retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
-  });
-}
-
 /** After an unanswered POST, only the same account within the idempotency window may be asked again. */
 function refuseBlindRepeat(input: PaidCallInput, unanswered: UnansweredPost, fingerprint: string, paid: Paid): void {
   if (!inWindow(input, unanswered)) {
@@ -235,6 +180,11 @@ function refuseBlindRepeat(input: PaidCallInput, unanswered: UnansweredPost, fin
     const why = 'the API key has changed since, and another account would pay again';
     throw unresolved(input, unanswered, why, paid);
   }
+}
+
+/** How long this Activity has been posting: the deadline of a generation does not count what was before it. */
+function sinceFirstPost({ firstPostedAt }: UnansweredPost, { scheduledTimestampMs }: Info): number {
+  return Math.max(0, Date.now() - Math.max(firstPostedAt, scheduledTimestampMs));
 }
 
 function inWindow({ idempotencyWindowMs }: PaidCallInput, { firstPostedAt }: UnansweredPost): boolean {

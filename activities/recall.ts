@@ -42,7 +42,16 @@ export interface RecallSource<Answer> {
 /** The last position that anybody knows, with all that is known of it; null for a generation that is new. */
 export async function recall<Answer>(source: RecallSource<Answer>): Promise<Fact<Answer> | null> {
   const receipts = source.receipts === null ? [] : ofReceipts(await source.receipts());
-  return combined([...receipts, ...(await ofEarlierRuns(source))]);
+  const runs = await ofEarlierRuns(source).catch((error: unknown) => {
+    const said =
+      error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
+    throw new EarlierRunsUnreadable(`Temporal does not say what earlier runs of this Workflow have posted (${said}).`);
+  });
+  return combined([...receipts, ...runs]);
+}
+
+class EarlierRunsUnreadable extends Error {
+  override readonly name = 'EarlierRunsUnreadable';
 }
 
 /** The facts at the highest key number, as one. A key number is used only where no task can exist under those before. */

@@ -1,10 +1,53 @@
-import { ApplicationFailure } from '@temporalio/common';
+/** How a paid call ends without an answer, in words and details. */
+import { activityInfo } from '@temporalio/activity';
+import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { FAILURE, UNKNOWN_FINGERPRINT, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
-import type { RivyaApiError } from '../src/api/index.js';
-import { mayExist, UNRESOLVED, type Paid } from '../src/policy/index.js';
-import { nothingKnown } from './failure.js';
+import { RivyaApiError } from '../src/api/index.js';
+import { judgeSubmit, mayExist, retryDelay, UNRESOLVED, type Paid } from '../src/policy/index.js';
+import { callFailure, nothingKnown } from './failure.js';
 
 type Keyed = { readonly idempotencyKey: string };
+
+/** Heartbeat details of a paid call: what its next attempt must know. Its failures say the same to the Workflow. */
+export interface PaidBeat {
+  readonly unanswered: UnansweredPost | null;
+  /** True once this Activity has posted. */
+  readonly posted: boolean;
+  /** True once it has looked at receipts and earlier runs. */
+  readonly looked: boolean;
+  readonly runId: string;
+}
+
+/** The end of an attempt, saying what it has left. */
+export function endOf(error: unknown, input: Keyed, beat: PaidBeat, paid: Paid): Error {
+  const { unanswered, ...rest } = beat;
+  const left: Partial<FailureDetails> = { ...rest, ...(unanswered !== null && { unanswered }) };
+  if (error instanceof CancelledFailure) return new CancelledFailure(error.message, [left]);
+  const { message, type, nonRetryable, nextRetryDelay, details } = failureOf(error, input, unanswered, paid);
+  return ApplicationFailure.create({
+    message,
+    ...(type != null && { type }),
+    nonRetryable: nonRetryable === true,
+    details: [{ ...(details?.[0] as FailureDetails), ...left }],
+    ...(nextRetryDelay != null && { nextRetryDelay }),
+  });
+}
+
+function failureOf(error: unknown, input: Keyed, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
+  if (error instanceof ApplicationFailure) return error;
+  if (!(error instanceof RivyaApiError)) return unexpected(input, error, unanswered, paid);
+  const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
+  if (conflict && unanswered === null) return inputChanged(input, paid, error);
+  const { attempt } = activityInfo();
+  const { code, retryAfterMs } = error;
+  return callFailure(error, judgeSubmit(error, unanswered !== null), {
+    idempotencyKey: input.idempotencyKey,
+    unanswered,
+    paid,
+    attempt,
+    retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
+  });
+}
 
 /**
  * A submit that must not be repeated blind: it may have been paid.
@@ -39,7 +82,7 @@ export function inputChanged(input: Keyed, paid: Paid, error?: RivyaApiError): A
 }
 
 /** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
-export function unexpected(input: Keyed, error: unknown, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
+function unexpected(input: Keyed, error: unknown, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
   const type = error instanceof Error ? error.name : 'Error';
   const said = error instanceof Error ? error.message : String(error);
   const { idempotencyKey } = input;

@@ -30,7 +30,7 @@ export async function rivyaSubmit(
       post: async (request) => {
         const { task } = await api.createGeneration({ ...request, body });
         log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
-        return { answer: withKind(task, dependencies), ageMs: task.ageMs };
+        return withKind(task, dependencies);
       },
       answered: async (task, head) => {
         warnAboveLimit(spending, task);

@@ -17,5 +17,7 @@ export async function chat(request: ChatRequest, { step }: StepOptions): Promise
   const identity = identityOf(read);
   const workflowType = CHAT_WORKFLOW_TYPE;
   const title = titleOf(read);
-  return (await startStep<ChatResult>({ step, workflowId, workflowType, input: request, identity, taskQueue, title })).result();
+  return (
+    await startStep<ChatResult>({ step, workflowId, workflowType, input: request, identity, taskQueue, title })
+  ).result();
 }

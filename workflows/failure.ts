@@ -15,7 +15,15 @@ import {
   type TaskSnapshot,
   type UnansweredPost,
 } from '../src/contract/index.js';
-import { formatDuration, mayPostSince, money, TIMEOUTS, UNRESOLVED, type Generation, type Paid } from '../src/policy/index.js';
+import {
+  formatDuration,
+  mayPostSince,
+  money,
+  TIMEOUTS,
+  UNRESOLVED,
+  type Generation,
+  type Paid,
+} from '../src/policy/index.js';
 
 /** What an Activity ended with, once Temporal stopped repeating it. */
 export interface CallEnd {
@@ -136,6 +144,11 @@ export function callFailed(end: CallEnd, state: GenerationState, paid: Paid = 't
   const ours = state.taskId !== null && state.idempotencyKey !== null;
   const action = ours ? `${next} ${takeUp(state.taskId, state.model)}` : next;
   return failure(end.code, end.message, state, { action, httpStatus, requestId, ...open, ...(field && { field }) });
+}
+
+/** A task that a person has named and that cannot be taken, as it is put before the hold that asks for it. */
+export function notTaken(end: CallEnd): ApplicationFailure {
+  return ApplicationFailure.nonRetryable(`${end.message} ${actionFor(end)}`, end.code);
 }
 
 export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {

@@ -2,6 +2,7 @@
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { GenerateMediaInput, GenerationResult } from '../src/contract/index.js';
 import { GenerationRun, type Carried } from './generation.js';
+import { handle } from './handlers.js';
 import { checkedInput, refuseForeign } from './input.js';
 
 /**
@@ -23,7 +24,7 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
     },
     carried,
   );
-  run.progress.handle();
+  handle(run.progress);
   const result = await run.progress.end(() => run.run());
   await condition(allHandlersFinished);
   return result;

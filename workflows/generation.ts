@@ -12,7 +12,10 @@ import {
   mayAttemptAgain,
   MIN_WAIT_MS,
   needsOperator,
+  nextAttempt,
   nextWait,
+  resultOf,
+  seen,
   TIMEOUTS,
   titleOf,
   type Generation,
@@ -37,9 +40,8 @@ interface Wait {
   readonly task: TaskSnapshot;
   readonly firstPostedAt: number;
   readonly reused: boolean;
+  /** When the task was created. */
   readonly bornAt: number;
-  /** Time that had been spent in holds before the first POST. */
-  readonly heldBeforeMs: number;
   /** When it was first seen to have succeeded, or null. */
   readonly succeededAt: number | null;
   /** False until the first status check. */
@@ -78,7 +80,9 @@ export class GenerationRun {
         continue;
       }
       try {
-        return this.#result(wait, await this.#store(wait.task));
+        const files = await this.#store(wait.task);
+        this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
+        return resultOf(wait.task, files, wait.reused, this.progress.state);
       } catch (error) {
         const end = failures.unavailable(callEnd(error), wait.task);
         // Links that do not work are asked for anew once, then each time a person resumes.
@@ -94,18 +98,17 @@ export class GenerationRun {
     const { taskId } = this.#input;
     const named = async (id: string): Promise<Paying<TaskSnapshot>> => {
       this.progress.update({ phase: 'submitting', taskId: id });
-      return { answer: await this.#named(id), sinceFirstPostMs: 0, reused: true };
+      return { answer: this.#ofModel(await this.#check(id, null)), sinceFirstPostMs: 0, reused: true };
     };
     const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : named(taskId));
-    const heldBeforeMs = this.progress.answered();
-    this.progress.see(task, { phase: 'waiting' }, true);
+    this.progress.answered();
+    this.progress.update({ ...seen(task, this.progress.state), phase: 'waiting' }, true);
     const now = Date.now();
     return {
       task,
       reused,
       firstPostedAt: now - sinceFirstPostMs,
       bornAt: bornAt(task, now),
-      heldBeforeMs,
       succeededAt: task.status === 'succeeded' ? now : null,
       checked: taskId !== null,
     };
@@ -129,33 +132,25 @@ export class GenerationRun {
         const summary = `submit ${model}, attempt ${at.attempt}`;
         return activities.submit(this.#taskQueue, submitDeadlineMs, summary).rivyaSubmit({ ...common, ...at });
       },
-      named: (taskId, by) => this.#named(taskId, by),
+      named: async (taskId, by) => this.#ofModel(await this.#check(taskId, null, by)),
       hold,
     });
   }
 
-  /** A task that somebody names, if it is of the model that was asked for as far as the API tells. */
-  async #named(taskId: string, by?: UnansweredPost): Promise<TaskSnapshot> {
-    const task = await this.#check(taskId, null, by);
-    this.#refuseOtherModel(task);
-    return task;
-  }
-
-  #refuseOtherModel(task: TaskSnapshot): void {
-    if (task.model === null || task.model === this.#input.model) return;
+  /** A task that somebody names must be of the model that was asked for, as far as the API tells. */
+  #ofModel(task: TaskSnapshot): TaskSnapshot {
+    if (task.model === null || task.model === this.#input.model) return task;
     throw failures.otherModel(task, this.progress.state, this.#input);
   }
 
   /** Moves on to the next attempt, or fails where no other one is allowed. */
   #nextAttempt(task: TaskSnapshot): void {
-    const { attempt, keyNumber: number, earlier } = this.progress.state;
+    const { attempt, keyNumber } = this.progress.state;
     if (attempt >= this.#input.maxAttempts || !mayAttemptAgain(task.error?.code ?? null)) {
       throw failures.generationFailed(task, this.progress.state, this.#input);
     }
-    const keyNumber = number + 1;
-    const fresh = { taskId: null, status: null, reservedCredits: null, finalCredits: null };
-    const next = { attempt: attempt + 1, keyNumber, idempotencyKey: this.#key(keyNumber) };
-    this.progress.update({ ...fresh, ...next, earlier: [...earlier, task.taskId] });
+    const next = nextAttempt(this.progress.state, task.taskId);
+    this.progress.update({ ...next, idempotencyKey: this.#key(keyNumber + 1) });
   }
 
   /** Waits until the task has ended: `failed`, or `succeeded` with at least one link. */
@@ -168,7 +163,7 @@ export class GenerationRun {
       const asOf = task.askedAt ?? now;
       if (task.status === 'failed' || (task.status === 'succeeded' && task.urls.length > 0)) return wait;
       const { state, standing } = this.progress;
-      const waitedMs = asOf - wait.firstPostedAt - (standing.heldMs - wait.heldBeforeMs);
+      const waitedMs = asOf - wait.firstPostedAt - standing.heldMs;
       if (task.status === 'succeeded') {
         const trails = asOf - (succeededAt ?? asOf) < TIMEOUTS.resultGrace;
         if (!trails) throw failures.resultMissing(task, state, this.#input);
@@ -186,14 +181,12 @@ export class GenerationRun {
   async #refresh(wait: Wait): Promise<Wait> {
     const task = await this.#check(wait.task.taskId, wait);
     // The first answer about a task that the input names may have left its model out.
-    if (this.#input.taskId !== null) this.#refuseOtherModel(task);
-    this.progress.see(task);
+    if (this.#input.taskId !== null) this.#ofModel(task);
+    this.progress.update(seen(task, this.progress.state));
+    const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
     // A task grows no younger, even where the clocks behind a reply disagree: its checks would never slow down.
     const born = Math.min(wait.bornAt, bornAt(task, wait.bornAt));
-    // The answer to the submit may have been too short to tell. The API's clock counts whole seconds, so it is generous.
-    const reused = wait.reused || (task.ageMs !== null && born < wait.firstPostedAt - CLOCK_STEP_MS);
-    const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
-    return { ...wait, task, reused, bornAt: born, succeededAt, checked: true };
+    return { ...wait, task, bornAt: born, succeededAt, checked: true };
   }
 
   /** One status check of our own task, or (null) of one that somebody names. */
@@ -214,6 +207,7 @@ export class GenerationRun {
       this.progress.checked(end.details.attempts ?? 1);
       const early = wait !== null && Date.now() - wait.bornAt < TIMEOUTS.notFoundGrace;
       if (end.code === 'not_found' && early) await this.progress.pause(MIN_WAIT_MS);
+      else if (by !== undefined) throw failures.notTaken(end);
       else if (wait === null && !needsOperator(end.code)) throw failures.callFailed(end, this.progress.state);
       else await this.#hold(end, tries, wait);
     }
@@ -230,33 +224,10 @@ export class GenerationRun {
     this.progress.update({ phase: 'storing' });
     const { model, body, labels } = this.#input;
     const { idempotencyKey: key, reservedCredits, finalCredits } = this.progress.state;
-    const money = { idempotencyKey: key, reservedCredits, finalCredits };
-    const about = { model, body, labels, createdAt, simulated, ...money };
+    const about = { model, body, labels, createdAt, simulated, idempotencyKey: key, reservedCredits, finalCredits };
     const { rivyaStore } = activities.store(this.#taskQueue, `store ${urls.length} file(s) of ${taskId}`);
     const { files } = await rivyaStore({ taskId, urls, workflowId: workflowInfo().workflowId, about });
     return files;
-  }
-
-  #result({ task, reused }: Wait, files: readonly StoredFile[]): GenerationResult {
-    this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
-    const { idempotencyKey: key, reservedCredits, finalCredits, statusChecks, attempt } = this.progress.state;
-    return {
-      status: 'succeeded',
-      taskId: task.taskId,
-      model: task.model ?? this.#input.model,
-      idempotencyKey: key,
-      reservedCredits,
-      finalCredits,
-      urls: task.urls,
-      primaryUrl: task.urls[0] ?? null,
-      files,
-      attempts: attempt,
-      statusChecks,
-      reused,
-      simulated: task.simulated,
-      createdAt: task.createdAt,
-      updatedAt: task.updatedAt,
-    };
   }
 
   #key(number: number): string {
@@ -264,9 +235,6 @@ export class GenerationRun {
     return this.#input.ownKey ?? idempotencyKey({ use: 'generation', namespace, workflowId, number });
   }
 }
-
-// The Date header of a reply counts whole seconds.
-const CLOCK_STEP_MS = 1_000;
 
 /** When the task was created, on the Workflow's clock, from the age that the API's own clock gives. */
 function bornAt(task: TaskSnapshot, otherwise: number): number {

@@ -1,7 +1,7 @@
 /** Deterministic code: import this, and nothing else of the package, from your own Workflow module. */
 export { generateMedia } from './generate-media.js';
 export { rivyaChat } from './rivya-chat.js';
-export { checkNowSignal, checkNowUpdate, generationQuery, resumeSignal, resumeUpdate } from './progress.js';
+export { checkNowSignal, checkNowUpdate, generationQuery, resumeSignal, resumeUpdate } from './handlers.js';
 export { chat } from './chat.js';
 export { estimateCredits, type EstimateOptions } from './estimate.js';
 export type { CreditEstimate } from '../src/policy/budget.js';

@@ -4,21 +4,8 @@
  * It guarantees that what later runs must know is in the memo before it is needed, and that two checks of a task are 5 s
  * apart. `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
  */
-import {
-  ApplicationFailure,
-  condition,
-  defineQuery,
-  defineSignal,
-  defineUpdate,
-  isCancellation,
-  setCurrentDetails,
-  setHandler,
-  sleep,
-  TemporalFailure,
-  upsertMemo,
-} from '@temporalio/workflow';
-import { CHECK_NOW, FAILURE, MEMO_FIELD, RESUME, STATE_QUERY } from '../src/contract/index.js';
-import type { GenerationState, ResumeInput, TaskSnapshot } from '../src/contract/index.js';
+import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure, upsertMemo } from '@temporalio/workflow';
+import { MEMO_FIELD, type GenerationState } from '../src/contract/index.js';
 import {
   describeState,
   formatDuration,
@@ -35,20 +22,12 @@ import {
 } from '../src/policy/index.js';
 import { actionFor, callFailed, cancelled, type CallEnd } from './failure.js';
 
-export const generationQuery = defineQuery<GenerationState>(STATE_QUERY);
-export const checkNowSignal = defineSignal(CHECK_NOW);
-export const checkNowUpdate = defineUpdate<string>(CHECK_NOW);
-export const resumeSignal = defineSignal<[ResumeInput?]>(RESUME);
-export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
-
 /** What a run hands on when it continues as new. */
 export interface Standing {
   readonly state: GenerationState;
-  /** Milliseconds spent in holds, which do not count for the deadline. */
+  /** Milliseconds spent in holds since there was an answer, which do not count for the deadline. */
   readonly heldMs: number;
   readonly lastCheckAt: number;
-  /** `heldMs` when the first unanswered POST was seen, or null. */
-  readonly heldAtPostMs: number | null;
   /** The request with its references, once they are uploaded: the same bytes for every attempt. */
   readonly request: SubmitRequest | null;
   /** The last hold, until a person answers it or its cause has gone. */
@@ -69,7 +48,7 @@ export interface About {
   readonly bodyDigest: string;
 }
 
-const FRESH = { heldMs: 0, lastCheckAt: 0, heldAtPostMs: null, request: null, heldSince: null };
+const FRESH = { heldMs: 0, lastCheckAt: 0, request: null, heldSince: null };
 
 export class Progress {
   readonly about: About;
@@ -104,28 +83,16 @@ export class Progress {
     this.#keep({ request });
   }
 
-  /** Takes over what a reply says of the task. A later reply may leave a number out; what was known stays known. */
-  see(task: TaskSnapshot, change: Partial<GenerationState> = {}, milestone = false): void {
-    const { taskId, status, simulated } = task;
-    const reservedCredits = task.reservedCredits ?? this.state.reservedCredits;
-    const finalCredits = task.finalCredits ?? this.state.finalCredits;
-    this.update({ taskId, status, simulated, reservedCredits, finalCredits, ...change }, milestone);
-  }
-
   /** A submit has ended. What is unanswered stays until a task or a person ends it. */
   submitted({ unanswered, looked, runId }: Pick<CallEnd, 'unanswered' | 'looked' | 'runId'>): void {
-    const { heldAtPostMs, heldMs } = this.#standing;
-    if (unanswered !== null) this.#keep({ heldAtPostMs: heldAtPostMs ?? heldMs });
     const lookedBy = looked ? runId : this.state.lookedBy;
     this.update({ submittingSince: null, unanswered: unanswered ?? this.state.unanswered, lookedBy });
   }
 
-  /** Nothing is unanswered any more. Returns the time that had been spent in holds before the first POST. */
-  answered(): number {
-    const heldBeforeMs = this.#standing.heldAtPostMs ?? this.#standing.heldMs;
-    this.#keep({ heldAtPostMs: null });
+  /** Nothing is unanswered any more. */
+  answered(): void {
+    this.#keep({ heldMs: 0 });
     this.update({ unanswered: null });
-    return heldBeforeMs;
   }
 
   /** Counts status calls that were made just now. */
@@ -187,33 +154,20 @@ export class Progress {
     }
   }
 
-  /** Registers the query, and the steering as Update (with a validator) and Signal (for the Service's batch operations). */
-  handle(): void {
-    setHandler(generationQuery, () => this.state, { description: 'State: phase, task ID, hold, next check.' });
-    const checkNow = { description: 'Check the status now (never within 5 s of the last check). No argument.' };
-    const wake = (): string => {
-      this.#woken = true;
-      return 'The status is checked as soon as the last check is 5 s old.';
-    };
-    setHandler(checkNowSignal, () => void wake(), checkNow);
-    setHandler(checkNowUpdate, wake, checkNow);
-    const description =
-      'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.';
-    const problemOf = (request: unknown): string | null =>
-      this.#resume !== null && this.state.hold !== null
-        ? 'It is being resumed already.'
-        : resumeProblem(request, this.state, this.about.paid);
-    // The first one without a problem counts; any other is ignored.
-    const resume = (request?: ResumeInput): string => {
-      if (problemOf(request) === null) this.#resume = readResume(request);
-      return 'Resumed.';
-    };
-    const validator = (request?: ResumeInput): void => {
-      const problem = problemOf(request);
-      if (problem !== null) throw ApplicationFailure.nonRetryable(problem, FAILURE.InvalidInput);
-    };
-    setHandler(resumeSignal, (request?: ResumeInput) => void resume(request), { description });
-    setHandler(resumeUpdate, resume, { description, validator });
+  /** Cuts the present wait short. Two checks are still at least 5 s apart. */
+  checkNow(): void {
+    this.#woken = true;
+  }
+
+  /** Why `resume` cannot be applied now, or null. */
+  resumeProblem(request: unknown): string | null {
+    if (this.#resume !== null && this.state.hold !== null) return 'It is being resumed already.';
+    return resumeProblem(request, this.state, this.about.paid);
+  }
+
+  /** Applies a `resume` that has no problem; any other is ignored. The first one counts. */
+  resume(request: unknown): void {
+    if (this.resumeProblem(request) === null) this.#resume = readResume(request);
   }
 
   #keep(change: Partial<Standing>): void {

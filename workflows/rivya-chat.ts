@@ -3,6 +3,7 @@ import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@te
 import type { ChatRequest, ChatResult } from '../src/contract/index.js';
 import { digestOf, idempotencyKey, titleOf } from '../src/policy/index.js';
 import { activities } from './activities.js';
+import { handle } from './handlers.js';
 import { checkedChat, refuseForeign } from './input.js';
 import { Progress, type Standing } from './progress.js';
 import { submit } from './submission.js';
@@ -23,14 +24,14 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
   const baseKey = keyOf(1);
   const about = { paid: 'answer', title: titleOf({ ...chat, taskId: null }), bodyDigest: digestOf(body) } as const;
   const progress = new Progress({ ...about, model, labels, onActionNeeded, baseKey }, carried);
-  progress.handle();
+  handle(progress);
   if (carried !== undefined) progress.update({}, true);
 
   const budget = maxCredits === null ? {} : { maxCredits };
   const common = { body, ...budget, baseKey, model, labels, idempotencyWindowMs };
   const { rivyaChat: ask } = activities.submit(chat.taskQueue ?? taskQueue, submitDeadlineMs, `chat with ${model}`);
   const result = await progress.end(async () => {
-    const { answer, reused } = await submit(progress, {
+    const { answer, reused, sinceFirstPostMs } = await submit(progress, {
       submitDeadlineMs,
       keyOf,
       ownKey: false,
@@ -46,7 +47,9 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
     });
     progress.answered();
     const { reservedCredits, finalCredits, simulated } = answer;
-    progress.update({ phase: 'succeeded', reservedCredits, finalCredits, simulated }, true);
+    // No memo holds the answer, so it goes on saying that a POST went out: a later run asks under the same key, or holds.
+    const submittingSince = Date.now() - sinceFirstPostMs;
+    progress.update({ phase: 'succeeded', submittingSince, reservedCredits, finalCredits, simulated }, true);
     const { id: _, ...told } = answer;
     return { ...told, model: answer.model ?? model, idempotencyKey: progress.state.idempotencyKey ?? baseKey, reused };
   });

@@ -92,7 +92,7 @@ async function decisionOf<Answer>(
   end: CallEnd,
   tries: number,
 ): Promise<{ readonly answer: Answer | null; readonly reason: string | null }> {
-  for (let asked = end; ; ) {
+  for (let asked = end; ;) {
     const { taskId = null, reason = null } = (await call.hold(asked, tries)) ?? {};
     const { unanswered } = progress.state;
     if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, reason };

@@ -81,9 +81,9 @@ export interface PaidCallResult<Answer> {
   readonly position: Position | null;
   /** The key under which the answer was made. */
   readonly idempotencyKey: string;
-  /** Milliseconds from the first POST of this run to this answer. A length of time, because each Worker has its own clock. */
+  /** Milliseconds from the first POST of this Activity to its answer. A length of time, because each Worker has its own clock. */
   readonly sinceFirstPostMs: number;
-  /** True when the answer was known, or the task existed, before this run's first POST. */
+  /** True when a receipt or an earlier run knew the answer, so that nothing was posted. */
   readonly reused: boolean;
   /** The run that has looked. */
   readonly lookedBy: string;

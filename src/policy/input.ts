@@ -155,7 +155,12 @@ export function refuseTake(fields: Record<string, unknown>): void {
 }
 
 /** What the input pays for or waits for: a start may attach to another one that has the same. */
-export function identityOf({ taskId, ownKey, body, references }: Pick<Generation, 'taskId' | 'ownKey' | 'body' | 'references'>): InputIdentity {
+export function identityOf({
+  taskId,
+  ownKey,
+  body,
+  references,
+}: Pick<Generation, 'taskId' | 'ownKey' | 'body' | 'references'>): InputIdentity {
   return { taskId, ownKey, digest: digestOf(`${body}${JSON.stringify(references.map(lasting))}`) };
 }
 

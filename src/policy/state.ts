@@ -1,7 +1,10 @@
 import {
   UNKNOWN_FINGERPRINT,
   type GenerationMemo,
+  type GenerationResult,
   type GenerationState,
+  type StoredFile,
+  type TaskSnapshot,
   type UnansweredPost,
 } from '../contract/index.js';
 
@@ -47,4 +50,45 @@ export function mayPostSince({
 }: Pick<GenerationState, 'unanswered' | 'submittingSince'>): UnansweredPost | null {
   if (unanswered !== null || submittingSince === null) return unanswered;
   return { firstPostedAt: submittingSince, fingerprint: UNKNOWN_FINGERPRINT };
+}
+
+/** What a reply changes in a state. A later reply may leave a number out; what was known stays known. */
+export function seen(task: TaskSnapshot, state: GenerationState): Partial<GenerationState> {
+  const { taskId, status, simulated } = task;
+  const reservedCredits = task.reservedCredits ?? state.reservedCredits;
+  const finalCredits = task.finalCredits ?? state.finalCredits;
+  return { taskId, status, simulated, reservedCredits, finalCredits };
+}
+
+/** The state in which the next attempt begins, after the task of this one has failed. */
+export function nextAttempt(
+  { attempt, keyNumber, earlier }: GenerationState,
+  taskId: string,
+): Partial<GenerationState> {
+  const fresh = { taskId: null, status: null, reservedCredits: null, finalCredits: null };
+  return { ...fresh, attempt: attempt + 1, keyNumber: keyNumber + 1, earlier: [...earlier, taskId] };
+}
+
+/** The result of a generation whose task has succeeded. */
+export function resultOf(
+  { taskId, model, urls, simulated, createdAt, updatedAt }: TaskSnapshot,
+  files: readonly StoredFile[],
+  reused: boolean,
+  state: GenerationState,
+): GenerationResult {
+  const { idempotencyKey, reservedCredits, finalCredits, statusChecks, attempt: attempts } = state;
+  const money = { idempotencyKey, reservedCredits, finalCredits };
+  const links = { urls, primaryUrl: urls[0] ?? null, files };
+  const told = { simulated, createdAt, updatedAt };
+  return {
+    status: 'succeeded',
+    taskId,
+    model: model ?? state.model,
+    ...money,
+    ...links,
+    attempts,
+    statusChecks,
+    reused,
+    ...told,
+  };
 }

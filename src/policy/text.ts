@@ -111,3 +111,12 @@ function headline(state: GenerationState): string {
 export function waitSummary(waitMs: number, check: number): string {
   return `wait ${formatDuration(waitMs)} before check ${check}`;
 }
+
+/** What the UI and the command line say of the handlers of a Workflow. */
+export const HANDLERS = {
+  query: 'State: phase, task ID, hold, next check.',
+  checkNow: 'Check the status now (never within 5 s of the last check). No argument.',
+  woken: 'The status is checked as soon as the last check is 5 s old.',
+  resume:
+    'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.',
+} as const;

@@ -53,6 +53,15 @@ export async function childWithRandomId(input: GenerateMediaInput): Promise<Gene
   return executeChild(generateMedia, { args: [input] });
 }
 
+/** What a Workflow in another language does: it starts the child by name, under an ID of its own. */
+export async function childByName(input: GenerateMediaInput, workflowId: string): Promise<GenerationResult> {
+  return executeChild<typeof generateMedia>('generateMedia', {
+    workflowId,
+    args: [input],
+    parentClosePolicy: 'ABANDON',
+  });
+}
+
 /** A step that has failed is run again under its name, as `generate` allows. */
 export async function retriedStep(input: GenerateMediaInput, pauseMs: number): Promise<GenerationResult> {
   const step = { step: 'again' };
@@ -75,11 +84,22 @@ export async function leftRunning(inputs: GenerateMediaInput[]): Promise<string[
   return started.map(({ workflowId }) => workflowId);
 }
 
-/** Calls of all kinds at the same time; how each of them ended. */
-export async function mixed(inputs: GenerateMediaInput[], more: GenerationStep[]): Promise<string[]> {
-  const calls = inputs.map((input, n) => generate(input, { step: `call ${n + 1}` }));
-  const [ends, all] = await Promise.all([Promise.allSettled(calls), generateAll(more)]);
-  return [...ends, ...all].map(({ status }) => status);
+/** So many requests of so many bytes each, which this Workflow makes up by itself: no input carries them. */
+interface Large {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/** Calls of `generate` beside one of `generateAll`, with large inputs; how each ended. */
+export async function largeSteps(what: string, taskQueue: string, calls: Large, all: Large): Promise<string[]> {
+  const requests = ({ count, bytes }: Large, of: string): GenerationStep[] =>
+    Array.from({ length: count }, (_, n) => {
+      const params = { note: 'x'.repeat(bytes) };
+      return { step: `${of} ${n}`, model: 'z-image', prompt: `${what}, ${of} ${n}.`, params, options: { taskQueue } };
+    });
+  const single = requests(calls, 'call').map(({ step, ...input }) => generate(input, { step }));
+  const [ends, outcomes] = await Promise.all([Promise.allSettled(single), generateAll(requests(all, 'item'))]);
+  return [...ends, ...outcomes].map(({ status }) => status);
 }
 
 /** The mistake of giving a child the name of a step, and the names that no child can have. */

@@ -22,8 +22,8 @@ beforeAll(async () => {
       faults: [
         { on: 'create', prompt: 'fails', do: { kind: 'fail' } },
         { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
-        { on: 'create', prompt: 'broken as steps', times: 1, do: { kind: 'error', code: 'validation_failed' } },
-        { on: 'create', prompt: 'broken as children', times: 1, do: { kind: 'error', code: 'validation_failed' } },
+        { on: 'create', prompt: 'fails meanwhile', do: { kind: 'fail' } },
+        { on: 'create', prompt: 'broken in order', times: 1, do: { kind: 'error', code: 'validation_failed' } },
         { on: 'create', prompt: 'stuck', do: { kind: 'stuck' } },
       ],
     },
@@ -74,13 +74,13 @@ async function failureOf(handle: WorkflowHandle): Promise<unknown> {
 async function isWaitingForRun(workflowId: string): Promise<void> {
   await until(async () => {
     const { raw } = await handleOf(workflowId).describe();
-    return (raw.pendingActivities ?? []).some(({ activityType }) => activityType?.name === 'rivyaAwait');
+    return (raw.pendingActivities ?? []).some(({ activityType }) => activityType?.name === 'rivyaResult');
   });
 }
 
 describe.concurrent('a child', () => {
   test('has the ID of parent and step, a summary and a memo of its own, and one paid task', async () => {
-    const handle = await start('child-plain', 'oneStep', image('one child'), true);
+    const handle = await start('child-plain', 'oneStep', image('one child'));
     const result = (await handle.result()) as GenerationResult;
     const child = await handleOf('child-plain/only').describe();
     expect(child).toMatchObject({ type: 'generateMedia', status: { name: 'COMPLETED' } });
@@ -89,29 +89,23 @@ describe.concurrent('a child', () => {
     expect(await paidTasksOf('one child')).toEqual([1]);
   });
 
-  test.each(['fails', 'refused'])('that %s throws what generate throws', async (prompt) => {
-    const [inline, child] = await Promise.all(
-      [false, true].map(async (asChild) =>
-        failureOf(await start(`child-${prompt}-${asChild}`, 'oneStep', image(prompt), asChild)),
-      ),
-    );
-    const facts = ({ type, details }: { type: string; details: [Record<string, unknown>] }) => {
-      const { code, httpStatus, taskId, reservedCredits, finalCredits, action } = details[0];
-      return { type, code, httpStatus, hasTask: taskId !== null, reservedCredits, finalCredits, action };
-    };
-    expect(facts(child as never)).toEqual(facts(inline as never));
-    expect(child).toMatchObject({ nonRetryable: true, details: [{ code: expect.any(String) }] });
+  test.each([
+    ['fails', 'GenerationFailed', { code: 'generation_failed', taskId: expect.any(String), finalCredits: 0 }],
+    ['refused', 'validation_failed', { code: 'validation_failed', taskId: null, httpStatus: 400 }],
+  ])('that %s is a failure of its step with all that is known', async (prompt, type, details) => {
+    const parent = await start(`child-${prompt}`, 'oneStep', image(prompt));
+    expect(await failureOf(parent)).toMatchObject({ type, nonRetryable: true, details: [details] });
   });
 
   test('ends only by itself: its parent is terminated, and its task is still waited for', async () => {
-    const parent = await start('child-outlives', 'oneStep', video('outlives'), true);
+    const parent = await start('child-outlives', 'oneStep', video('outlives'));
     const taskId = await taskOf('child-outlives/only');
     await parent.terminate();
     expect(await handleOf('child-outlives/only').result()).toMatchObject({ taskId, status: 'succeeded' });
   });
 
   test('is asked to stop waiting when its parent is cancelled, and says what became of its task', async () => {
-    const parent = await start('child-cancelled', 'oneStep', image('stuck'), true);
+    const parent = await start('child-cancelled', 'oneStep', image('stuck'));
     const taskId = await taskOf('child-cancelled/only');
     await parent.cancel();
     expect(await failureOf(parent)).toMatchObject({ name: 'CancelledFailure' });
@@ -124,7 +118,7 @@ describe.concurrent('a child', () => {
     ['Cancelled', (child: WorkflowHandle) => child.cancel()],
     ['Terminated', (child: WorkflowHandle) => child.terminate()],
   ] as const)('that somebody has ended (%s) is a failure of its step, not the end of the parent', async (how, end) => {
-    const parent = await start(`child-ended-${how}`, 'oneStep', image('stuck'), true);
+    const parent = await start(`child-ended-${how}`, 'oneStep', image('stuck'));
     await taskOf(`child-ended-${how}/only`);
     await end(handleOf(`child-ended-${how}/only`));
     expect(await failureOf(parent)).toMatchObject({ type: how, details: [{ code: how, action: expect.any(String) }] });
@@ -146,7 +140,7 @@ describe.concurrent('a child', () => {
 
 describe.concurrent('paid once although the API forgot the key', () => {
   test('when the parent is reset while its child runs', async () => {
-    const parent = await start('child-reset', 'oneStep', video('reset while it runs'), true);
+    const parent = await start('child-reset', 'oneStep', video('reset while it runs'));
     const taskId = await taskOf('child-reset/only');
     const { runId } = await handleOf('child-reset/only').describe();
     await resetToStart(harness.temporal, 'child-reset');
@@ -160,30 +154,30 @@ describe.concurrent('paid once although the API forgot the key', () => {
 
   test('when the parent is terminated while its child runs, and started again', async () => {
     const input = video('started again');
-    await start('child-again', 'oneStep', input, true);
+    await start('child-again', 'oneStep', input);
     const taskId = await taskOf('child-again/only');
     await handleOf('child-again').terminate();
-    const again = await start('child-again', 'oneStep', input, true);
+    const again = await start('child-again', 'oneStep', input);
     expect(await again.result()).toMatchObject({ taskId, reused: true });
     expect(await paidTasksOf('started again')).toEqual([1]);
   });
 
   test('and a failure of the child that was left running comes out the same way', async () => {
     const input = { ...image('fails'), options: { taskQueue: harness.taskQueue, deadline: '6h' } };
-    await start('child-again-fails', 'oneStep', input, true);
+    await start('child-again-fails', 'oneStep', input);
     const taskId = await taskOf('child-again-fails/only');
     await handleOf('child-again-fails').terminate();
-    const again = await start('child-again-fails', 'oneStep', input, true);
+    const again = await start('child-again-fails', 'oneStep', input);
     expect(await failureOf(again)).toMatchObject({ type: 'GenerationFailed', details: [{ taskId }] });
     const { keys } = await harness.emulator.ledger();
     expect(Object.values(keys).filter(({ tasks }) => tasks.includes(taskId))).toMatchObject([{ tasks: [taskId] }]);
   });
 
   test('and another input never gets the result of the child that was left running', async () => {
-    await start('child-other', 'oneStep', image('stuck'), true);
+    await start('child-other', 'oneStep', image('stuck'));
     await taskOf('child-other/only');
     await handleOf('child-other').terminate();
-    const other = await start('child-other', 'oneStep', image('another prompt'), true);
+    const other = await start('child-other', 'oneStep', image('another prompt'));
     expect(await failureOf(other)).toMatchObject({ type: 'InputChanged', details: [{ code: 'InputChanged' }] });
     expect(await paidTasksOf('another prompt')).toEqual([0]);
     await handleOf('child-other/only').terminate();
@@ -191,13 +185,13 @@ describe.concurrent('paid once although the API forgot the key', () => {
 
   test('and when the child that is waited for was deleted: a person decides, and nothing is posted', async () => {
     const workflowId = 'child-deleted';
-    await start(workflowId, 'oneStep', image('stuck and deleted'), true);
+    await start(workflowId, 'oneStep', image('stuck and deleted'));
     await taskOf(`${workflowId}/only`);
     await handleOf(workflowId).terminate();
-    const again = await start(workflowId, 'oneStep', image('stuck and deleted'), true);
+    const again = await start(workflowId, 'oneStep', image('stuck and deleted'));
     await isWaitingForRun(workflowId);
     // The Service terminates it first, and a look between the two would say so.
-    await pause(harness.temporal, workflowId, 'rivyaAwait');
+    await pause(harness.temporal, workflowId, 'rivyaResult');
     await harness.temporal.workflowService.deleteWorkflowExecution({
       namespace: harness.namespace,
       workflowExecution: { workflowId: `${workflowId}/only` },
@@ -209,7 +203,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
         (error) => error instanceof WorkflowNotFoundError,
       ),
     );
-    await harness.temporal.workflowService.unpauseActivity(activitiesOf(harness.temporal, workflowId, 'rivyaAwait'));
+    await harness.temporal.workflowService.unpauseActivity(activitiesOf(harness.temporal, workflowId, 'rivyaResult'));
     expect(await failureOf(again)).toMatchObject({
       type: 'SubmitUnresolved',
       message: expect.stringContaining('no longer known to Temporal'),
@@ -219,23 +213,20 @@ describe.concurrent('paid once although the API forgot the key', () => {
   });
 
   test('and a cancel stops a child that was left running too', async () => {
-    await start('child-left-cancel', 'oneStep', image('stuck'), true);
+    await start('child-left-cancel', 'oneStep', image('stuck'));
     await taskOf('child-left-cancel/only');
     await handleOf('child-left-cancel').terminate();
-    const again = await start('child-left-cancel', 'oneStep', image('stuck'), true);
+    const again = await start('child-left-cancel', 'oneStep', image('stuck'));
     await isWaitingForRun('child-left-cancel');
     await again.cancel();
     expect(await failureOf(again)).toMatchObject({ name: 'CancelledFailure' });
     await until(async () => (await handleOf('child-left-cancel/only').describe()).status.name === 'CANCELLED');
   });
 
-  test.each([
-    ['as steps', false],
-    ['as children', true],
-  ])('when a broken third step is mended and the Workflow reset (%s)', async (how, asChildren) => {
-    const prompts = ['first', 'second', 'broken'].map((prompt) => `${prompt} ${how}`);
-    const workflowId = `mended ${how}`;
-    const broken = await start(workflowId, 'inOrder', asChildren, ...prompts.map(image));
+  test('when a broken third step is mended and the Workflow reset', async () => {
+    const prompts = ['first', 'second', 'broken'].map((prompt) => `${prompt} in order`);
+    const workflowId = 'mended';
+    const broken = await start(workflowId, 'inOrder', ...prompts.map(image));
     expect(await failureOf(broken)).toMatchObject({ type: 'validation_failed' });
     expect(await paidTasksOf(...prompts)).toEqual([1, 1, 0]);
     await resetToStart(harness.temporal, workflowId);
@@ -243,4 +234,50 @@ describe.concurrent('paid once although the API forgot the key', () => {
     expect(results.map(({ reused }) => reused)).toEqual([true, true, false]);
     expect(await paidTasksOf(...prompts)).toEqual([1, 1, 1]);
   });
+
+  test('when an operator cancels a child, and its step is run again: the same task', async () => {
+    const first = await start('child-run-again', 'oneStep', video('run again'));
+    const taskId = await taskOf('child-run-again/only');
+    await handleOf('child-run-again/only').cancel();
+    expect(await failureOf(first)).toMatchObject({ type: 'Cancelled' });
+    const again = await start('child-run-again', 'oneStep', video('run again'));
+    expect(await again.result()).toMatchObject({ taskId, reused: true });
+    expect(await paidTasksOf('run again')).toEqual([1]);
+  });
+
+  test('when a child fails between the start that it refused and the look at it: it is started again', async () => {
+    const workflowId = 'child-fails-meanwhile';
+    await start(workflowId, 'oneStep', video('fails meanwhile'));
+    const taskId = await taskOf(`${workflowId}/only`);
+    await handleOf(workflowId).terminate();
+    const again = await start(workflowId, 'oneStep', video('fails meanwhile'));
+    await isWaitingForRun(workflowId);
+    // No look, until the child has failed.
+    await pause(harness.temporal, workflowId, 'rivyaResult');
+    const { runId, ...child } = await handleOf(`${workflowId}/only`).describe();
+    expect(child.status.name).toBe('RUNNING');
+    await handleOf(`${workflowId}/only`)
+      .result()
+      .catch(() => undefined);
+    await harness.temporal.workflowService.unpauseActivity(activitiesOf(harness.temporal, workflowId, 'rivyaResult'));
+    expect(await failureOf(again)).toMatchObject({ type: 'GenerationFailed', details: [{ taskId }] });
+    expect((await handleOf(`${workflowId}/only`).describe()).runId).not.toBe(runId);
+    expect(await paidTasksOf('fails meanwhile')).toEqual([1]);
+  });
+
+  test('when another Workflow has the ID of a step: InputChanged with its type, and nothing is started', async () => {
+    await start('child-of-others/only', 'estimate', [], harness.taskQueue);
+    const parent = await start('child-of-others', 'oneStep', image('of others'));
+    expect(await failureOf(parent)).toMatchObject({
+      type: 'InputChanged',
+      message: expect.stringContaining('a Workflow of type estimate'),
+    });
+    expect(await paidTasksOf('of others')).toEqual([0]);
+  });
+});
+
+test('a program in another language starts a child by name, abandoned, and gets its result', async () => {
+  const parent = await start('by-name', 'childByName', image('by name'), 'by-name/hero');
+  expect(await parent.result()).toMatchObject({ status: 'succeeded', reused: false });
+  expect(await paidTasksOf('by name')).toEqual([1]);
 });

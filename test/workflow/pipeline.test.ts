@@ -43,4 +43,23 @@ describe.each([
     expect(Object.keys(after.tasks)).toEqual(Object.keys(before.tasks));
     expect(Object.keys(after.chats)).toHaveLength(1);
   });
+
+  test('a reset of 20 completed steps pays nothing, and asks the API for nothing but fresh links', async () => {
+    const { taskQueue, temporal, emulator } = harness;
+    const workflowId = `twenty ${how}`;
+    const requests = Array.from({ length: 20 }, (_, n) => {
+      return { step: `shot ${n}`, model: 'z-image', prompt: `twenty ${how} ${n}`, options: { taskQueue } };
+    });
+    const first = await temporal.workflow.execute('allOf', { workflowId, taskQueue, args: [requests] });
+    const taskIds = (outcomes: unknown): string[] =>
+      (outcomes as { value: GenerationResult }[]).map(({ value }) => value.taskId);
+    const before = emulator.requests().length;
+    await resetToStart(temporal, workflowId);
+    const again = await temporal.workflow.getHandle(workflowId).result();
+    expect(taskIds(again)).toEqual(taskIds(first));
+    expect(again).toMatchObject(requests.map(() => ({ status: 'fulfilled', value: { reused: true } })));
+    const asked = emulator.requests().slice(before);
+    // Without a store, one GET each for links that have not expired.
+    expect(asked.map(({ method }) => method)).toEqual(how === 'with a store' ? [] : requests.map(() => 'GET'));
+  });
 });
