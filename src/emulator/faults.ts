@@ -18,7 +18,7 @@ export interface PickedFault {
 export interface FaultSubject {
   readonly prompt: string;
   readonly key: string | null;
-  /** Counts of directives are kept per subject: the idempotency key or prompt of a create, the task of a check. */
+  /** Counts of directives are kept per subject: the idempotency key of a create (the prompt without one), the task of a check. */
   readonly id: string;
 }
 
@@ -59,10 +59,11 @@ export class Faults {
     const matching = [...forKey, ...(this.#faults.get(undefined) ?? [])]
       .filter(({ fault }) => fault.prompt === undefined || subject.prompt.includes(fault.prompt))
       .toSorted((a, b) => a.place - b.place);
-    const directives = promptFaults(subject.prompt, on === 'chat' ? 'chat' : 'create').map((fault, index) => ({
-      fault,
-      name: `${on} ${index} ${subject.id}`,
-    }));
+    const directives = promptFaults(subject.prompt, on === 'chat' ? 'chat' : 'create').map((fault, index) => {
+      // A refusal is counted through all keys: a client may well take another one after it.
+      const refusal = on !== 'status' && fault.do.kind === 'error';
+      return { fault, name: `${on} ${index} ${refusal ? subject.prompt : subject.id}` };
+    });
     for (const { fault, name } of [...matching, ...directives]) {
       if (fault.on !== on) continue;
       const shaping = shapeOf(fault.do);

@@ -185,7 +185,8 @@ test('a prompt can ask for refusals, dropped replies and failing checks, counted
   }
   const limited = prompt('[[code:rate_limited:1]]');
   expect((await create(emulator, 'limited', limited)).status).toBe(429);
-  expect((await create(emulator, 'limited', limited)).status).toBe(201);
+  // Also under another key, as after a hold.
+  expect((await create(emulator, 'limited-2', limited)).status).toBe(201);
   for (const key of ['a', 'b']) {
     await expect(create(emulator, key, prompt('[[drop-reply:1]] [[status-error:2]]'))).rejects.toThrow('fetch failed');
     const { id } = (await create(emulator, key, prompt('[[drop-reply:1]] [[status-error:2]]'))).body;

@@ -64,7 +64,7 @@ test('a fault goes on counting after a restart, and anew when faults are set', a
     const emulator = await emulatorFor(options);
     return (await create(emulator, key, { ...CAT, prompt })).status;
   };
-  // Those of the settings count together, those of a prompt for each key.
+  // Each counts by itself.
   expect([await statusIn('k'), await statusIn('k'), await statusIn('k'), await statusIn('k')]).toEqual([
     429, 429, 500, 201,
   ]);
