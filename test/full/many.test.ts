@@ -4,8 +4,7 @@ import type { GenerationOutcome } from '../../workflows/index.js';
 import { startHarness } from '../support/harness.js';
 
 test.each([
-  ['200 children', 200, 4_000],
-  // The boundary up to which there are none.
+  ['200 steps', 200, 4_000],
   ['10 steps', 10, 500],
 ])('%s keep the history of their Workflow short', async (name, count, limit) => {
   await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator: { credits: 1_000 } });

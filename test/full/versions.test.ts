@@ -14,11 +14,11 @@ const LIMIT_MS = 120_000;
 const NEW_WORDS: Change = ['src/policy/text.ts', "'Done.'", "'Done, in newer words.'"];
 // A new command in the wait, for Workflows that come there on the newer code.
 const NEW_COMMAND: readonly Change[] = [
-  ['workflows/generation.ts', 'import { isCancellation, patched,', 'import { isCancellation, patched, sleep,'],
+  ['workflows/generation.ts', 'import { workflowInfo }', 'import { patched, sleep, workflowInfo }'],
   [
     'workflows/generation.ts',
-    'await this.#checkpoint(wait);\n      const first',
-    "await this.#checkpoint(wait);\n      if (patched('a-breath-before-each-wait')) await sleep('1s');\n      const first",
+    'const first = !wait.checked;',
+    "if (patched('a-breath-before-each-wait')) await sleep('1s');\n      const first = !wait.checked;",
   ],
 ];
 
