@@ -103,23 +103,32 @@ async function ofEarlierRuns<Answer>({ baseKey, answerInMemo }: RecallSource<Ans
   for (const runId of runIds ?? []) {
     if (runId === own) continue;
     // The memos of a list trail by seconds; the description of a run is what it wrote last.
-    const memo = await memoOf(client, workflowId, runId);
-    if (memo === null || memo.baseKey !== baseKey) continue;
+    const run = await describe(client, workflowId, runId);
+    if (run === null || run.memo.baseKey !== baseKey) continue;
+    const { memo, startedAt } = run;
     const { keyNumber, attempt, mayPostSince, earlier, lookedBy } = memo;
     const answer = answerInMemo(memo);
-    const unanswered = answer === null ? mayPostSince : null;
+    // No memo holds the answer of a chat. Without a receipt, only the API can repeat it, within the window.
+    const onlyPaid = answer === null && memo.phase === 'succeeded';
+    const paidSince = onlyPaid ? { firstPostedAt: startedAt, fingerprint: UNKNOWN_FINGERPRINT } : null;
+    const unanswered = answer === null ? (mayPostSince ?? paidSince) : null;
     const binds = answer !== null || unanswered !== null || earlier.length > 0;
     const [idempotencyKey, bodyDigest] = [memo.idempotencyKey ?? baseKey, binds ? memo.bodyDigest : null];
     facts.push({ keyNumber, attempt, idempotencyKey, answer, unanswered, earlier, bodyDigest, proven: false });
-    if (lookedBy === runId) break;
+    if (lookedBy === runId && !onlyPaid) break;
   }
   return facts;
 }
 
-async function memoOf(client: Client, workflowId: string, runId: string): Promise<GenerationMemo | null> {
+async function describe(
+  client: Client,
+  workflowId: string,
+  runId: string,
+): Promise<{ readonly memo: GenerationMemo; readonly startedAt: number } | null> {
   try {
-    const { memo } = await client.workflow.getHandle(workflowId, runId).describe();
-    return (memo?.[MEMO_FIELD] as GenerationMemo | undefined) ?? null;
+    const { memo, startTime } = await client.workflow.getHandle(workflowId, runId).describe();
+    const own = memo?.[MEMO_FIELD] as GenerationMemo | undefined;
+    return own === undefined ? null : { memo: own, startedAt: startTime.getTime() };
   } catch (error) {
     // Its retention has just passed.
     if (error instanceof WorkflowNotFoundError) return null;
