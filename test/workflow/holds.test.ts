@@ -46,9 +46,18 @@ beforeAll(async () => {
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
-async function keyOf(prompt: string): Promise<LedgerKey | undefined> {
+async function keysOf(prompt: string): Promise<LedgerKey[]> {
   const { keys } = await harness.emulator.ledger();
-  return Object.values(keys).find(({ bodies }) => bodies.some((body) => body.includes(`"${prompt}"`)));
+  return Object.values(keys).filter(({ bodies }) => bodies.some((body) => body.includes(`"${prompt}"`)));
+}
+async function keyOf(prompt: string): Promise<LedgerKey | undefined> {
+  return (await keysOf(prompt))[0];
+}
+
+/** One POST, and one paid task under the last key: after a hold at the submit, the next key number was used. */
+async function expectPaidOnce(prompt: string, call: Call, taskId: string): Promise<void> {
+  const paid = { posts: 1, tasks: [taskId], charged: 1 };
+  expect(await keysOf(prompt)).toMatchObject(call === 'submit' ? [{ posts: 1, tasks: [], charged: 0 }, paid] : [paid]);
 }
 
 const workflowOf = ({ workflowId }: GenerationHandle) => harness.temporal.workflow.getHandle(workflowId);
@@ -91,7 +100,7 @@ describe.concurrent('what a person must mend', () => {
 
     await WAYS[cases.findIndex((one) => one[0] === code && one[1] === call) % WAYS.length]!(handle);
     const result = await handle.result();
-    expect(await keyOf(prompt)).toMatchObject({ posts: call === 'submit' ? 2 : 1, tasks: [result.taskId], charged: 1 });
+    await expectPaidOnce(prompt, call, result.taskId);
     expect(memoOf(await handle.describe())).toMatchObject({ phase: 'succeeded', hold: null });
   });
 
@@ -110,7 +119,7 @@ describe.concurrent('what a person must mend', () => {
     if (call === 'submit') expect(error.message).toContain('cost nothing');
     const again = await harness.client.start(input, { workflowId: handle.workflowId });
     const result = await again.result();
-    expect(await keyOf(prompt)).toMatchObject({ tasks: [result.taskId], charged: 1 });
+    await expectPaidOnce(prompt, call, result.taskId);
     if (call === 'check') expect(result).toMatchObject({ taskId, reused: true });
   });
 });
@@ -156,7 +165,7 @@ describe.concurrent('a resume that cannot be applied is refused by name, and cha
       });
     }
     const { taskId } = await handle.result();
-    expect(await keyOf(prompt)).toMatchObject({ posts: 2, tasks: [taskId], charged: 1 });
+    await expectPaidOnce(prompt, 'submit', taskId);
   });
 });
 
