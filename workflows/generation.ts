@@ -137,6 +137,8 @@ export class GenerationRun {
   /** A task that somebody names, if it is of the model that was asked for as far as the API tells. */
   async #named(taskId: string, by?: UnansweredPost): Promise<TaskSnapshot> {
     const task = await this.#check(taskId, null, by);
+    // Asked for again when it is named again. A later check would be too late: the task that is looked for would be given up.
+    if (by !== undefined && task.model === null) throw failures.otherModel(task, this.progress.state, this.#input);
     this.#refuseOtherModel(task);
     return task;
   }
