@@ -40,7 +40,10 @@ describe.concurrent('maxAttempts', () => {
     const workflowId = 'walked-again';
     const input = { model: 'z-image', prompt, options: { maxAttempts: 2 } };
     const failure = await failureOf(input, workflowId);
-    expect(failure).toMatchObject({ code: 'GenerationFailed', message: expect.stringContaining('options.maxAttempts: 3') });
+    expect(failure).toMatchObject({
+      code: 'GenerationFailed',
+      message: expect.stringContaining('options.maxAttempts: 3'),
+    });
     const keys = await keysOf(prompt);
     expect(keys.map(({ tasks }) => tasks.length)).toEqual([1, 1]);
     expect(failure.details.taskId).toBe(keys[1]!.tasks[0]);

@@ -16,6 +16,10 @@ test('a wait that continues as new keeps task, counts, deadline and memo, and pa
   const { runId } = await handle.describe();
   // The memo of a new run is its own: what it must tell without a Worker is written at once.
   await until(async () => (await handle.describe()).runId !== runId && memoOf(await handle.describe())?.taskId != null);
+  const ended = memoOf(await harness.temporal.workflow.getHandle('continued', runId).describe());
+  const { taskId, baseKey, bodyDigest } = ended!;
+  const begun = { taskId, baseKey, bodyDigest, keyNumber: 1, attempt: 1, mayPostSince: null, lookedBy: runId };
+  expect(memoOf(await handle.describe())).toMatchObject(begun);
   const result = await handle.result();
   const description = await handle.describe();
   expect(description.runId).not.toBe(runId);

@@ -135,7 +135,7 @@ describe.concurrent('a resume that cannot be applied is refused by name, and cha
     for (const args of [[], [null], [{}], [{ taskId: 'task_of_mine' }], [{ reason: 'because' }]]) {
       const update = workflowOf(handle).executeUpdate('resume', { args: args as [unknown] });
       const error = await update.then(() => 'accepted', refusal);
-      expect(error).toMatchObject({ type: 'InvalidInput', message: expect.stringContaining('holds nothing') });
+      expect(error).toMatchObject({ type: 'InvalidInput', message: expect.stringContaining('Nothing is held here') });
     }
     await expect(handle.resume()).rejects.toMatchObject({
       name: 'GenerationError',
@@ -161,7 +161,7 @@ describe.concurrent('a resume that cannot be applied is refused by name, and cha
       if (end.status === 'fulfilled') continue;
       expect(refusal(end.reason)).toMatchObject({
         type: 'InvalidInput',
-        message: expect.stringMatching(/being resumed already|holds nothing/),
+        message: expect.stringMatching(/being resumed already|Nothing is held here/),
       });
     }
     const { taskId } = await handle.result();

@@ -84,7 +84,10 @@ describe.each([
       const input = { model: 'z-image', prompt, options: { maxAttempts: 2 } };
       const handle = await harness.client.start(input, { workflowId });
       await until(async () => (await paidTasksOf(prompt)) === 2);
-      await until(async () => memoOf(await handle.describe())?.earlier.length === 1);
+      await until(async () => {
+        const { earlier = [], taskId = null } = memoOf(await handle.describe()) ?? {};
+        return earlier.length === 1 && taskId !== null;
+      });
       await resetToStart(harness.temporal, workflowId);
       expect(await handle.result()).toMatchObject({ attempts: 2, reused: true });
       expect(await paidTasksOf(prompt)).toBe(2);

@@ -34,9 +34,7 @@ describe('a receipt', () => {
     const { taskId, idempotencyKey } = await handle.result();
     expect(await receiptsOf(idempotencyKey!)).toMatchObject({
       submit: { workflowId: 'receipt of success', keyNumber: 1, unanswered: null, riskReason: null },
-      tasks: [
-        { taskId, keyNumber: 1, attempt: 1, labels: { team: 'ads' }, status: 'succeeded', finalCredits: 1 },
-      ],
+      tasks: [{ taskId, keyNumber: 1, attempt: 1, labels: { team: 'ads' }, status: 'succeeded', finalCredits: 1 }],
     });
   });
 

@@ -33,10 +33,7 @@ describe.concurrent('while it runs', () => {
     const input = { model: 'z-image', prompt: 'stuck' };
     await start(input, workflowId);
     const runId = await runIdOf(workflowId);
-    await start(
-      { ...input, labels: { team: 'ads' }, options: { deadline: '2h', maxAttempts: 3 } },
-      workflowId,
-    );
+    await start({ ...input, labels: { team: 'ads' }, options: { deadline: '2h', maxAttempts: 3 } }, workflowId);
     expect(await runIdOf(workflowId)).toBe(runId);
     const others: GenerateMediaInput[] = [
       { ...input, model: '4o-image' },
@@ -72,7 +69,10 @@ describe.concurrent('after its end', () => {
     const input = { model: 'z-image', prompt: 'it fails' };
     const taskOf = async (given: GenerateMediaInput): Promise<string> => {
       const error: unknown = await (await start(given, workflowId)).result().catch((failure: unknown) => failure);
-      expect(error).toMatchObject({ code: 'GenerationFailed', message: expect.stringContaining('options.maxAttempts: ') });
+      expect(error).toMatchObject({
+        code: 'GenerationFailed',
+        message: expect.stringContaining('options.maxAttempts: '),
+      });
       return (error as { details: { taskId: string } }).details.taskId;
     };
     const taskId = await taskOf(input);
