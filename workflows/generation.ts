@@ -113,8 +113,8 @@ export class GenerationRun {
 
   async #submit(): Promise<Paying<TaskSnapshot>> {
     const { idempotencyWindowMs, submitDeadlineMs, maxCredits, model, labels, ownKey } = this.#input;
-    const hold = (end: CallEnd, tries: number): Promise<Resume | null> => this.#hold(end, tries, null);
     if (this.#input.references.length > 0 && this.progress.standing.request === null) {
+      const hold = (end: CallEnd, tries: number): Promise<Resume | null> => this.#hold(end, tries, null);
       const host = { taskQueue: this.#taskQueue, progress: this.progress, hold };
       this.progress.prepared(await uploadReferences(this.#input, host));
     }
@@ -130,7 +130,8 @@ export class GenerationRun {
         return activities.submit(this.#taskQueue, submitDeadlineMs, summary).rivyaSubmit({ ...common, ...at });
       },
       named: (taskId, by) => this.#named(taskId, by),
-      hold,
+      hold: (end, tries) => this.progress.hold(end, tries),
+      checkpoint: () => this.#checkpoint({ standing: this.progress.standing, wait: null }),
     });
   }
 

@@ -21,6 +21,8 @@ export interface PaidCall<Answer> {
   /** Takes the task that a person says an unanswered POST has made. */
   readonly named?: (taskId: string, by: UnansweredPost) => Promise<Answer>;
   readonly hold: Progress['hold'];
+  /** Called after a hold that nobody has ended, once its key number has moved; may continue as new. */
+  readonly checkpoint: () => Promise<void>;
 }
 
 export type PaidCallAt = Pick<
@@ -71,7 +73,7 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
     if (onlyRefused && !call.ownKey && onActionNeeded === 'fail') {
       progress.update({ keyNumber: progress.state.keyNumber + 1 });
     }
-    const { answer, reason } = await decisionOf(progress, call, end, tries);
+    const { answer, reason, byItself } = await decisionOf(progress, call, end, tries);
     if (answer !== null) return { answer, sinceFirstPostMs: 0, reused: true };
     if (unresolved && ofThisRun) {
       progress.answered();
@@ -82,7 +84,15 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
       const keyNumber = progress.state.keyNumber + 1;
       progress.update({ keyNumber, idempotencyKey: call.keyOf(keyNumber) });
     }
+    if (byItself) await call.checkpoint();
   }
+}
+
+/** How a hold has ended: with an answer, with a reason to post again, or by itself. */
+interface Decision<Answer> {
+  readonly answer: Answer | null;
+  readonly reason: string | null;
+  readonly byItself: boolean;
 }
 
 /** Holds until the call is worth another try, or a person has named its task. */
@@ -91,13 +101,15 @@ async function decisionOf<Answer>(
   call: PaidCall<Answer>,
   end: CallEnd,
   tries: number,
-): Promise<{ readonly answer: Answer | null; readonly reason: string | null }> {
-  for (let asked = end; ; ) {
-    const { taskId = null, reason = null } = (await call.hold(asked, tries)) ?? {};
+): Promise<Decision<Answer>> {
+  for (let asked = end; ;) {
+    const resumed = await call.hold(asked, tries);
+    const byItself = resumed === null;
+    const { taskId = null, reason = null } = resumed ?? {};
     const { unanswered } = progress.state;
-    if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, reason };
+    if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, reason, byItself };
     try {
-      return { answer: await call.named(taskId, unanswered), reason: null };
+      return { answer: await call.named(taskId, unanswered), reason: null, byItself };
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
       // A wrong ID must not end the Workflow: the task that it looks for is still not known.
