@@ -183,6 +183,7 @@ describe.concurrent('input that could be paid twice or never end is refused by n
     ['options.deadline', 'from 1 s', { ...good, options: { deadline: 0 } }],
     ['options.deadline', '30 d', { ...good, options: { deadline: '400d' } }],
     ['options.deadline', '30 d', { ...good, options: { deadline: 1e300 } }],
+    ['take', 'is no field any more: use another Workflow ID', { ...good, take: 2 }],
     ['options.deadline', '6h', { ...good, options: { deadline: 'tomorrow' } }],
     ['options.submitDeadline', '30 d', { ...good, options: { submitDeadline: '31d' } }],
     ['options.idempotencyWindow', 'from 1 s', { ...good, options: { idempotencyWindow: '-1s' } }],

@@ -66,16 +66,18 @@ describe.each([
       expect(await paidTasksOf('terminated')).toBe(1);
     });
 
-    test('and another input under the same ID never gets the result of the first', async () => {
-      const execute = (prompt: string): Promise<unknown> =>
+    test('and another input under the same ID never gets the result of the first, nor hides it', async () => {
+      const execute = (prompt: string): Promise<GenerationResult> =>
         harness.temporal.workflow.execute('generateMedia', {
           workflowId: idOf('forgotten-input'),
           taskQueue: harness.taskQueue,
           args: [{ model: 'z-image', prompt }],
         });
-      await execute('first input');
+      const { taskId } = await execute('first input');
       await expect(execute('second input')).rejects.toMatchObject({ cause: { type: 'InputChanged' } });
       expect(await paidTasksOf('second input')).toBe(0);
+      expect(await execute('first input')).toMatchObject({ taskId, reused: true });
+      expect(await paidTasksOf('first input')).toBe(1);
     });
 
     test('also the task of an earlier attempt, which failed', async () => {

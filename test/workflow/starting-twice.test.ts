@@ -78,9 +78,10 @@ describe.concurrent('after its end', () => {
     const taskId = await taskOf(input);
     expect(await taskOf(input)).toBe(taskId);
     expect(await paidTasksOf(input.prompt)).toBe(1);
-    await expect(start({ ...input, prompt: 'another one' }, workflowId)).rejects.toMatchObject({
-      code: 'InputChanged',
-    });
+    const other = await start({ ...input, prompt: 'another one' }, workflowId);
+    await expect(other.result()).rejects.toMatchObject({ code: 'InputChanged' });
+    expect(await paidTasksOf('another one')).toBe(0);
+    expect(await taskOf(input)).toBe(taskId);
     expect(await taskOf({ ...input, options: { maxAttempts: 2 } })).not.toBe(taskId);
     expect(await paidTasksOf(input.prompt)).toBe(2);
   });
