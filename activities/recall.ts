@@ -45,13 +45,10 @@ export async function recall<Answer>(source: RecallSource<Answer>): Promise<Fact
   const runs = await ofEarlierRuns(source).catch((error: unknown) => {
     const said =
       error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
-    throw new EarlierRunsUnreadable(`Temporal does not say what earlier runs of this Workflow have posted (${said}).`);
+    const unreadable = new Error(`Temporal does not say what earlier runs of this Workflow have posted (${said}).`);
+    throw Object.assign(unreadable, { name: 'EarlierRunsUnreadable' });
   });
   return combined([...receipts, ...runs]);
-}
-
-class EarlierRunsUnreadable extends Error {
-  override readonly name = 'EarlierRunsUnreadable';
 }
 
 /** The facts at the highest key number, as one. A key number is used only where no task can exist under those before. */
@@ -62,6 +59,9 @@ export function combined<Answer>(facts: readonly Fact<Answer>[]): Fact<Answer> |
   if (any === undefined) return null;
   const { idempotencyKey, answer } = last.find((fact) => fact.answer !== null) ?? any;
   const unanswered = last.map((fact) => fact.unanswered).reduce(oldest, null);
+  // What was paid for binds before what may have been.
+  const binds = facts.filter((fact) => fact.bodyDigest !== null);
+  const binding = binds.find((fact) => fact.answer !== null) ?? binds[0];
   return {
     keyNumber,
     idempotencyKey,
@@ -69,7 +69,7 @@ export function combined<Answer>(facts: readonly Fact<Answer>[]): Fact<Answer> |
     attempt: Math.max(...last.map(({ attempt }) => attempt)),
     unanswered: answer === null ? unanswered : null,
     earlier: [...new Set(facts.flatMap(({ earlier }) => earlier))],
-    bodyDigest: facts.find((fact) => fact.bodyDigest !== null)?.bodyDigest ?? null,
+    bodyDigest: binding?.bodyDigest ?? null,
     proven: last.some((fact) => fact.proven && fact.unanswered !== null),
   };
 }
