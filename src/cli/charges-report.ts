@@ -1,4 +1,4 @@
-import { nameOf, type Charge, type ChargedTask, type groupsOf, type Totals } from './charges.js';
+import type { Charge, ChargedTask, groupsOf, Totals } from './charges.js';
 import type { Cell } from './csv.js';
 
 type Groups = ReturnType<typeof groupsOf>;
@@ -27,7 +27,7 @@ export function rowsOfTasks(charges: readonly Charge[]): string[][] {
   const head = ['WORKFLOW ID', 'MODEL', 'ATTEMPT', 'TASK', 'STATUS', 'RESERVED', 'FINAL', 'CREATED (UTC)', 'KEY'];
   const rows = charges.flatMap((charge) =>
     linesOf(charge).map((task) => [
-      nameOf(charge),
+      charge.workflowId,
       charge.model,
       String(task?.attempt ?? '-'),
       task?.taskId ?? '-',
@@ -35,14 +35,14 @@ export function rowsOfTasks(charges: readonly Charge[]): string[][] {
       String(task?.reservedCredits ?? '-'),
       String(task === null ? '-' : (finalOf(task) ?? '-')),
       (task?.createdAt ?? charge.unansweredSince ?? '-').slice(0, 19).replace('T', ' '),
-      task === null ? (charge.idempotencyKeys.at(-1) ?? '-') : (task.idempotencyKey ?? 'taken up'),
+      keyOf(task, charge) ?? '-',
     ]),
   );
   return [head, ...rows];
 }
 
 export function csvOfTasks(charges: readonly Charge[]): Cell[][] {
-  const head = ['namespace', 'workflowId', 'step', 'take', 'model', 'attempt', 'idempotencyKey', 'taskId', 'status'];
+  const head = ['namespace', 'workflowId', 'model', 'attempt', 'idempotencyKey', 'taskId', 'status'];
   const more = [
     'reservedCredits',
     'finalCredits',
@@ -57,11 +57,9 @@ export function csvOfTasks(charges: readonly Charge[]): Cell[][] {
     linesOf(charge).map((task): Cell[] => [
       charge.namespace,
       charge.workflowId,
-      charge.step,
-      charge.take,
       charge.model,
       task?.attempt ?? null,
-      task === null ? (charge.idempotencyKeys.at(-1) ?? null) : task.idempotencyKey,
+      keyOf(task, charge),
       task?.taskId ?? null,
       task?.status ?? null,
       task?.reservedCredits ?? null,
@@ -91,6 +89,10 @@ export function csvOfGroups(label: string, groups: Groups): Cell[][] {
 /** Its tasks, and null for a submit without an answer, or where a risk was accepted and no task came of it. */
 function linesOf({ tasks, unansweredSince }: Charge): (ChargedTask | null)[] {
   return tasks.length === 0 || unansweredSince !== null ? [...tasks, null] : [...tasks];
+}
+
+function keyOf(task: ChargedTask | null, { idempotencyKeys }: Charge): string | null {
+  return task === null ? (idempotencyKeys.at(-1) ?? null) : task.idempotencyKey;
 }
 
 /** Until a task has ended, the API may say 0, which is no price. */

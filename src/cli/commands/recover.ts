@@ -1,16 +1,13 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { ValueError } from '@temporalio/common';
-import { READABLE_EVENTS } from '../../../activities/index.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
 import { openReceipts, openTemporal, type Temporal } from '../context.js';
-import { openSteps, type OpenStep } from '../ended-steps.js';
-import { endedRuns, leftOpen, type Found } from '../ended.js';
+import { endedIds, leftOpen, type Found } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
 import { print, printJson, say, table } from '../output.js';
-import { checkQuery } from '../runs.js';
+import { checkQuery, notRead, readable } from '../runs.js';
 
 interface Options {
   readonly query?: string;
@@ -40,10 +37,6 @@ interface Failed {
 interface Report extends Required<Pick<Options, 'limit' | 'yes'>> {
   readonly generations: readonly Reported[];
   readonly errors: readonly Failed[];
-  /** Of Workflows that are not ours, so nothing is done for them here. */
-  readonly steps: readonly OpenStep[];
-  /** Such Workflows that could not be read. */
-  readonly unread: number;
   /** Generations that could not be read. */
   readonly unreadGenerations: readonly string[];
   /** False where the limit may have left some out. */
@@ -75,50 +68,41 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   const errors: Failed[] = [];
   const unreadGenerations: string[] = [];
   let tasks = 0;
-  for (const [workflowId, runs] of await endedRuns(temporal, query)) {
+  for (const workflowId of await endedIds(temporal.client, query)) {
     if (tasks >= limit) break;
     let taskId: string | null = null;
     try {
-      for (const found of await leftOpen(temporal, workflowId, runs, receipts)) {
-        if (found.open.kind === 'task') {
-          ({ taskId } = found.open);
-          tasks++;
-        }
-        generations.push(await act(temporal, found, yes));
+      const found = await readable(() => leftOpen(temporal.client, workflowId, receipts));
+      if (found === undefined) unreadGenerations.push(workflowId);
+      if (found == null) continue;
+      if (found.open.kind === 'task') {
+        ({ taskId } = found.open);
+        tasks++;
       }
+      generations.push(await act(temporal, found, yes));
     } catch (error) {
-      if (error instanceof ValueError) {
-        unreadGenerations.push(workflowId);
-        continue;
-      }
       // One that cannot be read or started is no reason to leave the others.
       errors.push({ workflowId, taskId, message: judge(error).message });
     }
   }
   const complete = tasks < limit;
-  const { steps, unread } = await openSteps(temporal, query);
   if (json) {
-    const found = generations.map(toJson);
-    printJson({ dryRun: !yes, complete, generations: found, errors, unreadGenerations, steps, unread });
-  } else show(generations, steps);
-  tell({ generations, errors, unreadGenerations, steps, unread, complete, yes, limit });
+    printJson({ dryRun: !yes, complete, generations: generations.map(toJson), errors, unreadGenerations });
+  } else show(generations);
+  tell({ generations, errors, unreadGenerations, complete, yes, limit });
   return errors.length === 0 ? STATUS.done : STATUS.failed;
 }
 
-async function act(temporal: Temporal, found: Found, yes: boolean): Promise<Reported> {
-  const { workflowId, open, start } = found;
+async function act({ client }: Temporal, found: Found, yes: boolean): Promise<Reported> {
+  const { workflowId, open, taskQueue } = found;
   if (open.kind === 'unanswered') return { ...found, outcome: 'unanswered', says: UNRESOLVED_ENDED };
-  if (start === null) {
-    const command = `rivya-temporal generate --model ${open.model} --task-id ${open.taskId}`;
-    return { ...found, outcome: 'leftAlone', says: `left alone, as its ID stands for another by now: ${command}` };
-  }
-  const input = withTask(start.input, open.taskId);
+  const input = withTask(found.input, open.taskId);
   const generation = readInput(input);
   if (!yes) return { ...found, outcome: 'wouldTakeUp', says: 'would be taken up' };
   try {
-    await temporal.client.workflow.start(WORKFLOW_TYPE, {
+    await client.workflow.start(WORKFLOW_TYPE, {
       workflowId,
-      taskQueue: start.taskQueue,
+      taskQueue,
       args: [input],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
@@ -153,27 +137,7 @@ function toJson({ workflowId, ended, open, outcome }: Reported): object {
   };
 }
 
-const RESET =
-  'Reset the Workflow (temporal workflow reset --type FirstWorkflowTask --reason recover --workflow-id …): each step asks for its task under the same key and pays nothing again; steps that had not begun are paid then.';
-
-function show(generations: readonly Reported[], steps: readonly OpenStep[]): void {
-  showGenerations(generations);
-  if (steps.length === 0) return;
-  if (generations.length > 0) print('');
-  print(`Steps of your own Workflows that ended before them, which this command leaves alone. ${RESET}`);
-  const head = ['WORKFLOW ID', 'ENDED', 'STEP', 'TASK', 'LAST STATUS', 'IDEMPOTENCY KEY'];
-  const rows = steps.map(({ workflowId, ended, step, taskId, status, idempotencyKey }) => [
-    workflowId,
-    ended,
-    step ?? '-',
-    taskId ?? 'nobody answered',
-    status ?? '-',
-    idempotencyKey,
-  ]);
-  for (const line of table([head, ...rows])) print(line);
-}
-
-function showGenerations(generations: readonly Reported[]): void {
+function show(generations: readonly Reported[]): void {
   const tasks = generations.flatMap(({ workflowId, ended, open, says }) =>
     open.kind === 'task'
       ? [[workflowId, ended, open.taskId, open.status, String(open.reservedCredits ?? '-'), says]]
@@ -192,18 +156,13 @@ function showGenerations(generations: readonly Reported[]): void {
 
 /** What came of it, on stderr. */
 function tell(report: Report): void {
-  const { generations, errors, unreadGenerations, steps, unread, complete, yes, limit } = report;
+  const { generations, errors, unreadGenerations, complete, yes, limit } = report;
   const count = (outcome: Outcome): number => generations.filter((one) => one.outcome === outcome).length;
-  if (generations.length === 0 && errors.length === 0 && steps.length === 0) {
-    const all = unread === 0 && unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
+  if (generations.length === 0 && errors.length === 0) {
+    const all = unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
     say(`Nothing to recover: ${all} left a task behind.`);
   }
-  if (unreadGenerations.length > 0)
-    say(
-      `Not read, under a codec that this command does not have, so they may have left paid tasks behind: ${unreadGenerations.length} generation(s) (--json names them). Look at them in the Temporal UI with your codec server.`,
-    );
-  if (unread > 0)
-    say(`Not read, of more than ${READABLE_EVENTS} events or under a codec: ${unread} of your own Workflows.`);
+  if (unreadGenerations.length > 0) say(`${notRead(unreadGenerations)} They may have left paid tasks behind.`);
   if (count('wouldTakeUp') > 0) {
     say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
   }
