@@ -1,7 +1,13 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
-import { chargesOf, groupsOf, totalsOf, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
+import { chargesOf, groupsOf, totalsOf, type Charge, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
+import { ofRuns, recordsOfReceipts } from '../../src/cli/charges-sources.js';
 import { csv } from '../../src/cli/csv.js';
+import type { PaidRun } from '../../src/cli/runs.js';
+import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
+import { Receipts } from '../../src/storage/index.js';
+import { MemoryStore } from '../../src/testing/memory-store.js';
+import { memo, UNANSWERED } from './memo.js';
 
 function task(taskId: string, change: Partial<PaidTask> = {}): PaidTask {
   const credits = { reservedCredits: 2, finalCredits: 2 };
@@ -18,8 +24,7 @@ function record(change: Partial<KeyRecord> = {}): KeyRecord {
   return {
     namespace: 'default',
     workflowId: 'fox',
-    step: null,
-    take: 1,
+    keyNumber: 1,
     attempt: 1,
     model: 'z-image',
     labels: {},
@@ -35,7 +40,7 @@ const flagsOf = (...records: KeyRecord[]): string[] =>
   chargesOf(records).flatMap(({ flags }) => flags.map(({ code }) => code));
 
 test('attempts of which only the run is known stand in their order', () => {
-  const second = record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] });
+  const second = record({ attempt: 2, keyNumber: 2, tasks: [task('b')] });
   const [charge] = chargesOf([second, record({ tasks: [task('a', failed)] })]);
   expect(charge?.tasks.map(({ taskId }) => taskId)).toEqual(['a', 'b']);
 });
@@ -51,12 +56,12 @@ describe('flags', () => {
     ],
     [
       'two tasks of one attempt under two keys',
-      [record({ tasks: [task('a')] }), record({ idempotencyKey: 'key-1b', tasks: [task('b')] })],
+      [record({ tasks: [task('a')] }), record({ keyNumber: 2, tasks: [task('b')] })],
       ['paidTwice'],
     ],
     [
       'a second attempt is no double payment',
-      [record({ tasks: [task('a', failed)] }), record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] })],
+      [record({ tasks: [task('a', failed)] }), record({ attempt: 2, keyNumber: 2, tasks: [task('b')] })],
       ['severalAttempts'],
     ],
     [
@@ -68,7 +73,7 @@ describe('flags', () => {
     ['the same task told twice is one', [record({ tasks: [task('a')] }), record({ tasks: [task('a')] })], []],
     [
       'a task that was taken up under the ID that made it is one',
-      [record({ idempotencyKey: null, tasks: [task('a')] }), record({ tasks: [task('a')] })],
+      [record({ attempt: null, tasks: [task('a')] }), record({ tasks: [task('a')] })],
       [],
     ],
     ['a submit without an answer', [record({ unansweredSince: '2026-11-01T00:00:00.000Z' })], ['mayBePaid']],
@@ -78,14 +83,91 @@ describe('flags', () => {
       [],
     ],
     ['a risk that was accepted', [record({ tasks: [task('a')], riskReason: 'not in the Studio' })], ['riskAccepted']],
-    ['two steps are two generations', ['a', 'b'].map((step) => record({ step, tasks: [task(step)] })), []],
-    ['two takes are two generations', [1, 2].map((take) => record({ take, tasks: [task(`${take}`)] })), []],
+    [
+      'two steps are two generations',
+      ['a', 'b'].map((step) => record({ workflowId: `fox/${step}`, tasks: [task(step)] })),
+      [],
+    ],
   ])('%s', (_, records, flags) => expect(flagsOf(...records)).toEqual(flags));
 
   test('name the tasks, and the reason that was given', () => {
     const charges = chargesOf([record({ tasks: [task('a'), task('b')], riskReason: 'not in the Studio' })]);
     const text = charges[0]!.flags.map(({ message }) => message).join(' ');
     for (const word of ['a (succeeded)', 'b (succeeded)', 'not in the Studio']) expect(text).toContain(word);
+  });
+});
+
+describe('what the memos of all runs of an ID say', () => {
+  const run = (known: Partial<GenerationMemo> | null, change: Partial<PaidRun> & { age?: number } = {}): PaidRun => ({
+    workflowId: 'fox',
+    runId: 'run',
+    type: 'generateMedia',
+    status: { code: 2, name: 'TERMINATED' },
+    startTime: new Date(1_000_000 - (change.age ?? 0)),
+    paid: known && memo(known),
+    ...change,
+  });
+  const running = { status: { code: 1, name: 'RUNNING' } } as const;
+  const queued = { firstPostedAt: 1, fingerprint: 'unknown' };
+  const ended = { taskId: 'a', status: 'succeeded' };
+
+  test.each<[string, PaidRun[], string[]]>([
+    ['a submit without an answer', [run({ mayPostSince: UNANSWERED })], ['mayBePaid']],
+    ['one that is held with it', [run({ mayPostSince: UNANSWERED }, running)], ['mayBePaid']],
+    ['one that waits for its turn is no alarm', [run({ mayPostSince: queued }, running)], []],
+    ['one that ended while its submit was under way', [run({ mayPostSince: queued })], ['mayBePaid']],
+    ['its task is known to an older run', [run({ mayPostSince: queued }), run(ended, { age: 1 })], []],
+    [
+      'a newer run that had looked knows better',
+      [run({ lookedBy: 'new' }, { runId: 'new' }), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      [],
+    ],
+    [
+      'a newer run that had not looked does not',
+      [run(null), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      ['mayBePaid'],
+    ],
+    [
+      'attempts that failed before',
+      [run({ ...ended, attempt: 2, keyNumber: 2, earlier: ['z'] }), run({ taskId: 'z', status: 'queued' }, { age: 1 })],
+      ['severalAttempts'],
+    ],
+    ['two tasks under one key number', [run({ ...ended, taskId: 'b' }), run(ended, { age: 1 })], ['paidTwice']],
+    ['a task that the input named', [run({ ...ended, taskId: 'b', baseKey: null }), run(ended, { age: 1 })], []],
+  ])('%s', (_, runs, flags) => expect(flagsOf(...ofRuns(runs, 'default'))).toEqual(flags));
+
+  test('a chat has an answer in place of a task once it has succeeded', () => {
+    const chat = { type: 'rivyaChat' };
+    expect(chargesOf(ofRuns([run({ phase: 'held' }, chat)], 'default'))).toEqual([]);
+    const [charge] = chargesOf(ofRuns([run({ phase: 'succeeded', finalCredits: 2 }, chat)], 'default'));
+    expect(charge).toMatchObject({ tasks: [{ settled: true, finalCredits: 2 }], flags: [] });
+  });
+});
+
+describe('what the receipts of chats say', () => {
+  const head = { ...record(), idempotencyKey: 'key-1', attempt: 1, baseKey: 'key-1', bodyDigest: 'd' };
+  const answer = (id: string | null): ChatAnswer => ({
+    ...{ id, sessionId: null, messageId: null, content: 'A fox.', truncated: false, model: 'gpt-5-2-chat' },
+    usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+    ...{ reservedCredits: 3, finalCredits: 2, createdAt: '2026-11-01T00:00:00.000Z', simulated: false },
+  });
+  const charged = async (...answers: (string | null)[]): Promise<Charge[]> => {
+    const receipts = new Receipts(new MemoryStore(), 'https://rivya.ai');
+    await receipts.chats.noteSubmit(head, { unanswered: UNANSWERED, riskReason: null });
+    for (const id of answers) await receipts.chats.noteAnswer(head, answer(id));
+    return chargesOf(await recordsOfReceipts(receipts));
+  };
+
+  test.each<[string, (string | null)[], string[]]>([
+    ['an answer that is noted twice was paid once', ['chat_1', 'chat_1'], []],
+    ['two answers under one key', ['chat_1', 'chat_2'], ['paidTwice']],
+    ['also where the API gave one of them no ID', ['chat_1', null], ['paidTwice']],
+    ['a chat without an answer', [], ['mayBePaid']],
+  ])('%s', async (_, answers, flags) => {
+    const [charge] = await charged(...answers);
+    expect(charge?.flags.map(({ code }) => code)).toEqual(flags);
+    if (answers.length > 0)
+      expect(charge?.tasks[0]).toMatchObject({ taskId: 'chat_1', finalCredits: 2, settled: true });
   });
 });
 
