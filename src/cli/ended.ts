@@ -19,22 +19,19 @@ export interface PastRun {
   readonly memo: GenerationMemo | null;
 }
 
-/** What a generation left open at Rivya: a paid task that nobody waits for, or a submit that nobody answered. */
-export type Open =
-  | ({ readonly kind: 'task'; readonly runId: string | null } & OpenTask)
-  | { readonly kind: 'unanswered'; readonly idempotencyKey: string | null };
-
-interface OpenTask extends Pick<GenerationMemo, 'model' | 'reservedCredits'> {
-  readonly taskId: string;
-  /** The API's last word on it. */
-  readonly status: string;
+/** What a generation left open at Rivya: a paid task that nobody waits for, or, without a task ID, a submit that nobody answered. */
+export interface Open extends Pick<
+  GenerationMemo,
+  'taskId' | 'status' | 'model' | 'reservedCredits' | 'idempotencyKey'
+> {
+  /** The run that knows of it; null where only a receipt does. */
+  readonly runId: string | null;
 }
 
-/** Something that a generation left open when it ended, and what waits for it again. */
-export interface Found {
+/** The same, with what waits for it again. */
+export interface Found extends Open {
   readonly workflowId: string;
   readonly ended: string;
-  readonly open: Open;
   readonly input: GenerateMediaInput;
   readonly taskQueue: string;
 }
@@ -64,16 +61,10 @@ export async function leftOpen(client: Client, workflowId: string, receipts: Rec
   const known = baseKey == null || receipts === null ? null : await receipts.find(baseKey);
   const open = openOf(runs, known?.tasks ?? []);
   if (open === null) return null;
-  const runId = (open.kind === 'task' ? open.runId : null) ?? latest.runId;
-  const { input } = await startOf(client, workflowId, runId);
+  const { input } = await startOf(client, workflowId, open.runId ?? latest.runId);
   const failure = ended === ENDED['FAILED'] ? await failureOf(client, workflowId) : null;
-  return {
-    workflowId,
-    ended: failure === null ? ended : `${ended} (${failure})`,
-    open,
-    input: input as GenerateMediaInput,
-    taskQueue: latest.taskQueue,
-  };
+  const how = failure === null ? ended : `${ended} (${failure})`;
+  return { ...open, workflowId, ended: how, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
 }
 
 /** From the latest run to the one that had looked at those before it: its memo holds what they knew. */
@@ -97,24 +88,20 @@ async function runsOf(client: Client, latest: WorkflowExecutionDescription): Pro
  */
 export function openOf(runs: readonly PastRun[], receipts: readonly TaskReceipt[]): Open | null {
   const memos = runs.flatMap(({ runId, memo }) => (memo === null ? [] : [{ ...memo, runId }]));
-  // Without a status the task is only what the input or a person named: the API never said that it exists.
-  const told = memos.flatMap(({ taskId, status, ...memo }) =>
-    taskId === null || status === null ? [] : [{ ...memo, taskId, status }],
+  const told = [...memos, ...receipts.toReversed().map((receipt) => ({ ...receipt, runId: null, earlier: [] }))];
+  const failed = new Set(
+    told.flatMap(({ taskId, status, earlier }) => [status === 'failed' ? taskId : '', ...earlier]),
   );
-  const tasks = [...told, ...receipts.toReversed().map((receipt) => ({ ...receipt, runId: null }))];
-  const failed = new Set([
-    ...tasks.flatMap(({ taskId, status }) => (status === 'failed' ? [taskId] : [])),
-    ...memos.flatMap(({ earlier }) => earlier),
-  ]);
-  const task = tasks.find(({ taskId }) => !failed.has(taskId));
-  if (task !== undefined) {
-    const { runId, taskId, status, model, reservedCredits } = task;
-    return { kind: 'task', runId, taskId, status, model, reservedCredits };
-  }
+  // Without a status the task is only what the input or a person named: the API never said that it exists.
+  const tasks = told.filter(({ taskId, status }) => taskId !== null && status !== null);
   // A key number is used only where no task can exist under those before.
   const answered = Math.max(0, ...tasks.flatMap(({ baseKey, keyNumber }) => (baseKey === null ? [] : keyNumber)));
-  const unanswered = memos.find(({ mayPostSince, keyNumber }) => mayPostSince !== null && keyNumber > answered);
-  return unanswered === undefined ? null : { kind: 'unanswered', idempotencyKey: unanswered.idempotencyKey };
+  const open =
+    tasks.find(({ taskId }) => !failed.has(taskId)) ??
+    memos.find(({ mayPostSince, keyNumber }) => mayPostSince !== null && keyNumber > answered);
+  if (open === undefined) return null;
+  const { taskId, status, model, reservedCredits, idempotencyKey, runId } = open;
+  return { taskId, status, model, reservedCredits, idempotencyKey, runId };
 }
 
 /** By which failure its latest run ended. */

@@ -146,10 +146,13 @@ describe('what the memos of all runs of an ID say', () => {
 
 describe('what the receipts of chats say', () => {
   const head = { ...record(), idempotencyKey: 'key-1', attempt: 1, baseKey: 'key-1', bodyDigest: 'd' };
+  const unnamed = { sessionId: null, messageId: null, content: 'A fox.', truncated: false, model: 'gpt-5-2-chat' };
+  const priced = { reservedCredits: 3, finalCredits: 2, createdAt: '2026-11-01T00:00:00.000Z', simulated: false };
   const answer = (id: string | null): ChatAnswer => ({
-    ...{ id, sessionId: null, messageId: null, content: 'A fox.', truncated: false, model: 'gpt-5-2-chat' },
+    ...unnamed,
+    id,
     usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
-    ...{ reservedCredits: 3, finalCredits: 2, createdAt: '2026-11-01T00:00:00.000Z', simulated: false },
+    ...priced,
   });
   const charged = async (...answers: (string | null)[]): Promise<Charge[]> => {
     const receipts = new Receipts(new MemoryStore(), 'https://rivya.ai');

@@ -23,7 +23,7 @@ function opened(memos: readonly (GenerationMemo | null)[], receipts: readonly Ta
 }
 
 test.each<[string, (GenerationMemo | null)[], TaskReceipt[], object | null]>([
-  ['a task that was waited for', [waiting], [], { kind: 'task', taskId: 'task_1', runId: 'run-0' }],
+  ['a task that was waited for', [waiting], [], { taskId: 'task_1', runId: 'run-0' }],
   ['a task that succeeded and was not delivered', [memo({ taskId: 'task_1', status: 'succeeded' })], [], {}],
   ['nothing: the task failed', [memo({ taskId: 'task_1', status: 'failed' })], [], null],
   ['nothing: the submit was refused', [memo({ phase: 'failed' })], [], null],
@@ -34,14 +34,14 @@ test.each<[string, (GenerationMemo | null)[], TaskReceipt[], object | null]>([
     'the same, when the last one had just begun to submit under the key of that task',
     [unanswered, waiting],
     [],
-    { kind: 'task', taskId: 'task_1' },
+    { taskId: 'task_1' },
   ],
-  ['a submit without an answer', [unanswered], [], { kind: 'unanswered', idempotencyKey: 'key-1' }],
+  ['a submit without an answer', [unanswered], [], { taskId: null, idempotencyKey: 'key-1' }],
   [
     'a task that only a receipt knows, because the POST outlived its Workflow',
     [unanswered],
     [receipt('task_1', 'queued')],
-    { kind: 'task', taskId: 'task_1', runId: null },
+    { taskId: 'task_1', runId: null },
   ],
   ['nothing: a receipt knows that the task failed', [waiting], [receipt('task_1', 'failed')], null],
   ['nothing: the last run knows that it failed', [memo({ taskId: 'task_1', status: 'failed' }), waiting], [], null],
@@ -49,19 +49,19 @@ test.each<[string, (GenerationMemo | null)[], TaskReceipt[], object | null]>([
     'the submit of a second attempt, whose first task has failed',
     [memo({ ...second, mayPostSince: UNANSWERED }), waiting],
     [receipt('task_1', 'queued')],
-    { kind: 'unanswered', idempotencyKey: 'key-2' },
+    { taskId: null, idempotencyKey: 'key-2' },
   ],
   [
     'the task of a second attempt that only an older run knows',
     [memo({ mayPostSince: UNANSWERED }), memo({ ...second, taskId: 'task_2', status: 'queued' }), waiting],
     [],
-    { kind: 'task', taskId: 'task_2' },
+    { taskId: 'task_2' },
   ],
   [
     'a task, although a run that took up another one has seen that fail',
     [memo({ taskId: 'task_9', status: 'failed', baseKey: null }), waiting],
     [],
-    { kind: 'task', taskId: 'task_1' },
+    { taskId: 'task_1' },
   ],
 ])('%s', (_, memos, receipts, open) => {
   if (open === null) expect(opened(memos, receipts)).toBeNull();
