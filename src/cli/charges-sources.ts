@@ -16,40 +16,33 @@ export async function recordsOfReceipts(receipts: Receipts): Promise<KeyRecord[]
 
 /** A record for each receipt: of the last submit, and of each task. */
 function ofReceipts({ submit, tasks }: KeyReceipts): KeyRecord[] {
-  const made = tasks.map((task): KeyRecord => ({ ...headOf(task), ...NOTHING, tasks: [ofTaskReceipt(task)] }));
+  const made = tasks.map((receipt): KeyRecord => ({ ...receipt, ...NOTHING, task: ofTaskReceipt(receipt) }));
   if (submit === null) return made;
   const unansweredSince = submit.unanswered === null ? null : iso(submit.unanswered.firstPostedAt);
-  return [...made, { ...headOf(submit), ...NOTHING, unansweredSince, riskReason: submit.riskReason }];
+  return [...made, { ...submit, ...NOTHING, unansweredSince, riskReason: submit.riskReason }];
 }
 
-const NOTHING = { tasks: [], unansweredSince: null, riskReason: null } as const;
-
-type Head = Omit<KeyRecord, keyof typeof NOTHING>;
-
-function headOf({ namespace, workflowId, model, labels, keyNumber, attempt, idempotencyKey }: Head): Head {
-  return { namespace, workflowId, model, labels, keyNumber, attempt, idempotencyKey };
-}
+const NOTHING = { task: null, unansweredSince: null, riskReason: null } as const;
 
 /** A chat has no task; its answer stands in its place. */
 function asTask({ answer, ...head }: ChatReceipt): TaskReceipt {
-  const { reservedCredits, finalCredits, createdAt, simulated } = answer;
-  const credits = { reservedCredits, finalCredits };
-  return {
-    ...head,
-    ...credits,
-    taskId: answer.id ?? answer.messageId ?? answerUnder(head.idempotencyKey),
-    status: 'succeeded',
-    createdAt,
-    simulated,
-  };
+  const taskId = answer.id ?? answer.messageId ?? answerUnder(head.idempotencyKey);
+  return { ...answer, ...head, taskId, status: 'succeeded' };
 }
 
 function answerUnder(key: string | null): string {
   return `answer under ${key}`;
 }
 
-function ofTaskReceipt({ taskId, status, reservedCredits, finalCredits, ...receipt }: TaskReceipt): PaidTask {
-  const { createdAt, simulated, at } = receipt;
+function ofTaskReceipt({
+  taskId,
+  status,
+  reservedCredits,
+  finalCredits,
+  createdAt,
+  simulated,
+  at,
+}: TaskReceipt): PaidTask {
   const made = new Date(createdAt ?? Number.NaN);
   // One way to write a time, so that they sort.
   const written = Number.isNaN(made.getTime()) ? at : made.toISOString();
@@ -99,22 +92,21 @@ export function ofRuns(runs: readonly PaidRun[], namespace: string): KeyRecord[]
 }
 
 function ofMemo(memo: GenerationMemo, run: PaidRun, namespace: string): KeyRecord[] {
-  const { model, labels, keyNumber, mayPostSince, riskReason, earlier } = memo;
+  const { model, labels, keyNumber, idempotencyKey, mayPostSince, riskReason } = memo;
   const attempt = memo.baseKey === null ? null : memo.attempt;
-  const { workflowId } = run;
-  const head: Head = { namespace, workflowId, model, labels, keyNumber, attempt, idempotencyKey: memo.idempotencyKey };
+  const head = { namespace, workflowId: run.workflowId, model, labels };
   const known = { createdAt: run.startTime.toISOString(), simulated: null };
   // Of attempts that failed the memo keeps neither the credits nor the keys.
-  const failed = earlier.map((taskId, index): KeyRecord => {
+  const failed = memo.earlier.map((taskId, index): KeyRecord => {
     const task = { ...known, taskId, status: 'failed', reservedCredits: null, finalCredits: null };
-    return { ...head, ...NOTHING, keyNumber: 0, attempt: index + 1, idempotencyKey: null, tasks: [task] };
+    return { ...head, ...NOTHING, keyNumber: 0, attempt: index + 1, idempotencyKey: null, task };
   });
   // A submit that waits for its turn is no alarm.
   const queued = isOpen(run.status.name) && mayPostSince?.fingerprint === UNKNOWN_FINGERPRINT;
   const unansweredSince = mayPostSince === null || queued ? null : iso(mayPostSince.firstPostedAt);
   const paid = paidFor(memo, run);
-  const tasks = paid === null ? [] : [{ ...known, ...paid }];
-  return [...failed, { ...head, tasks, unansweredSince, riskReason }];
+  const task = paid && { ...known, ...paid };
+  return [...failed, { ...head, keyNumber, attempt, idempotencyKey, task, unansweredSince, riskReason }];
 }
 
 function paidFor(memo: GenerationMemo, { type }: PaidRun): Omit<PaidTask, 'createdAt' | 'simulated'> | null {

@@ -29,7 +29,7 @@ function record(change: Partial<KeyRecord> = {}): KeyRecord {
     model: 'z-image',
     labels: {},
     idempotencyKey: 'key-1',
-    tasks: [],
+    task: null,
     unansweredSince: null,
     riskReason: null,
     ...change,
@@ -40,58 +40,56 @@ const flagsOf = (...records: KeyRecord[]): string[] =>
   chargesOf(records).flatMap(({ flags }) => flags.map(({ code }) => code));
 
 test('attempts of which only the run is known stand in their order', () => {
-  const second = record({ attempt: 2, keyNumber: 2, tasks: [task('b')] });
-  const [charge] = chargesOf([second, record({ tasks: [task('a', failed)] })]);
+  const second = record({ attempt: 2, keyNumber: 2, task: task('b') });
+  const [charge] = chargesOf([second, record({ task: task('a', failed) })]);
   expect(charge?.tasks.map(({ taskId }) => taskId)).toEqual(['a', 'b']);
 });
 
 describe('flags', () => {
   test.each<[string, KeyRecord[], string[]]>([
-    ['nothing wrong with one task', [record({ tasks: [task('a')] })], []],
-    ['two tasks under one key', [record({ tasks: [task('a'), task('b')] })], ['paidTwice']],
-    [
-      'two tasks under one key, told by two runs',
-      [record({ tasks: [task('a')] }), record({ tasks: [task('b')] })],
-      ['paidTwice'],
-    ],
+    ['nothing wrong with one task', [record({ task: task('a') })], []],
+    ['two tasks under one key', [record({ task: task('a') }), record({ task: task('b') })], ['paidTwice']],
     [
       'two tasks of one attempt under two keys',
-      [record({ tasks: [task('a')] }), record({ keyNumber: 2, tasks: [task('b')] })],
+      [record({ task: task('a') }), record({ keyNumber: 2, task: task('b') })],
       ['paidTwice'],
     ],
     [
       'a second attempt is no double payment',
-      [record({ tasks: [task('a', failed)] }), record({ attempt: 2, keyNumber: 2, tasks: [task('b')] })],
+      [record({ task: task('a', failed) }), record({ attempt: 2, keyNumber: 2, task: task('b') })],
       ['severalAttempts'],
     ],
     [
       'one task that two generations have under keys of theirs',
-      [record({ tasks: [task('a')] }), record({ workflowId: 'other', idempotencyKey: 'key-9', tasks: [task('a')] })],
+      [record({ task: task('a') }), record({ workflowId: 'other', idempotencyKey: 'key-9', task: task('a') })],
       ['sharedTask', 'sharedTask'],
     ],
-    ['a failed task that cost credits', [record({ tasks: [task('a', { status: 'failed' })] })], ['failedButCharged']],
-    ['the same task told twice is one', [record({ tasks: [task('a')] }), record({ tasks: [task('a')] })], []],
+    ['a failed task that cost credits', [record({ task: task('a', { status: 'failed' }) })], ['failedButCharged']],
+    ['the same task told twice is one', [record({ task: task('a') }), record({ task: task('a') })], []],
     [
       'a task that was taken up under the ID that made it is one',
-      [record({ attempt: null, tasks: [task('a')] }), record({ tasks: [task('a')] })],
+      [record({ attempt: null, task: task('a') }), record({ task: task('a') })],
       [],
     ],
     ['a submit without an answer', [record({ unansweredSince: '2026-11-01T00:00:00.000Z' })], ['mayBePaid']],
     [
       'a submit that found its task in another run',
-      [record({ unansweredSince: '2026-11-01T00:00:00.000Z' }), record({ tasks: [task('a')] })],
+      [record({ unansweredSince: '2026-11-01T00:00:00.000Z' }), record({ task: task('a') })],
       [],
     ],
-    ['a risk that was accepted', [record({ tasks: [task('a')], riskReason: 'not in the Studio' })], ['riskAccepted']],
+    ['a risk that was accepted', [record({ task: task('a'), riskReason: 'not in the Studio' })], ['riskAccepted']],
     [
       'two steps are two generations',
-      ['a', 'b'].map((step) => record({ workflowId: `fox/${step}`, tasks: [task(step)] })),
+      ['a', 'b'].map((step) => record({ workflowId: `fox/${step}`, task: task(step) })),
       [],
     ],
   ])('%s', (_, records, flags) => expect(flagsOf(...records)).toEqual(flags));
 
   test('name the tasks, and the reason that was given', () => {
-    const charges = chargesOf([record({ tasks: [task('a'), task('b')], riskReason: 'not in the Studio' })]);
+    const charges = chargesOf([
+      record({ task: task('a') }),
+      record({ task: task('b'), riskReason: 'not in the Studio' }),
+    ]);
     const text = charges[0]!.flags.map(({ message }) => message).join(' ');
     for (const word of ['a (succeeded)', 'b (succeeded)', 'not in the Studio']) expect(text).toContain(word);
   });
@@ -124,7 +122,7 @@ describe('what the memos of all runs of an ID say', () => {
     ],
     [
       'a newer run that had not looked does not',
-      [run(null), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      [run({}), run({ mayPostSince: UNANSWERED }, { age: 1 })],
       ['mayBePaid'],
     ],
     [
@@ -178,7 +176,7 @@ describe('sums', () => {
   test('a key of which only refusals are known paid nothing', () => expect(chargesOf([record()])).toEqual([]));
 
   test('a task that two generations share counts once', () => {
-    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, tasks: [task('a')] }));
+    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, task: task('a') }));
     expect(totalsOf(chargesOf(shared))).toMatchObject({ generations: 2, tasks: 1, finalCredits: 2 });
   });
 
@@ -188,7 +186,7 @@ describe('sums', () => {
       task('running', { status: 'processing', finalCredits: 0 }),
       task('silent', { finalCredits: null }),
     ];
-    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, tasks: [one] })));
+    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, task: one })));
     const sums = { tasks: 3, reservedCredits: 6, finalCredits: 3, unsettledTasks: 1, unknownCredits: 1 };
     expect(totalsOf(charges)).toMatchObject(sums);
   });
@@ -196,20 +194,18 @@ describe('sums', () => {
   test.each([true, false])('the end of a task is taken from whoever knows it (first: %s)', (first) => {
     const running = task('a', { status: 'queued', finalCredits: 0, createdAt: '2026-11-01T00:00:00.000Z' });
     const ended = task('a', { reservedCredits: null, simulated: null });
-    const records = [running, ended].map((one) => record({ tasks: [one] }));
+    const records = [running, ended].map((one) => record({ task: one }));
     const [charge] = chargesOf(first ? records : records.toReversed());
     expect(charge?.tasks).toMatchObject([
       { settled: true, reservedCredits: 2, finalCredits: 2, simulated: false, createdAt: running.createdAt },
     ]);
-    const [settled] = chargesOf([record({ tasks: [running] })], [ended]);
+    const [settled] = chargesOf([record({ task: running })], [ended]);
     expect(settled?.tasks).toMatchObject([{ settled: true, finalCredits: 2 }]);
   });
 
   test('by label, also where it is missing or named like a property of every object', () => {
     const labels = [{ team: 'a' }, { team: 'a' }, { team: 'b' }, {}];
-    const charges = chargesOf(
-      labels.map((own, n) => record({ workflowId: `${n}`, labels: own, tasks: [task(`${n}`)] })),
-    );
+    const charges = chargesOf(labels.map((own, n) => record({ workflowId: `${n}`, labels: own, task: task(`${n}`) })));
     const sums = groupsOf(charges, 'team').map(({ value, tasks, finalCredits }) => [value, tasks, finalCredits]);
     expect(sums).toEqual([
       [null, 1, 2],
@@ -221,7 +217,7 @@ describe('sums', () => {
 
   test('newest first', () => {
     const made = ['1', '3', '2'].map((day) =>
-      record({ workflowId: day, tasks: [task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` })] }),
+      record({ workflowId: day, task: task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` }) }),
     );
     expect(chargesOf(made).map(({ workflowId }) => workflowId)).toEqual(['3', '2', '1']);
   });

@@ -109,7 +109,7 @@ async function fromStore(
 async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
   try {
     const { records } = await recordsOfTemporal((await openTemporal(settings)).client);
-    return records.flatMap(({ tasks }) => tasks);
+    return records.flatMap(({ task }) => task ?? []);
   } catch (error) {
     // The receipts stand without it, and the totals say what is not settled.
     if (error instanceof TemporalUnreachable) return [];
