@@ -867,30 +867,26 @@ export const SABOTAGES = [
     },
   },
   {
-    name: 'only-the-latest-take',
-    breaks: 'A paid task of an earlier take is told also when a later take has ended.',
-    file: 'src/cli/ended.ts',
-    replace: ['    takes.set(take,', '    if (takes.size === 0 || takes.has(take)) takes.set(take,'],
-    test: { file: 'test/cli/recover-more.test.ts', name: 'the task of an earlier take before one whose task failed' },
-  },
-  {
     name: 'a-failed-task-hides-others',
-    breaks: 'A task that failed does not end the look at the others of its take.',
-    file: 'src/cli/recovery.ts',
-    replace: ["open.kind === 'task' ? !settled.has(nameOf(fact))", "open.kind === 'task' ? settled.size === 0"],
+    breaks: 'A task that failed does not end the look at what else its Workflow ID has left behind.',
+    file: 'src/cli/ended.ts',
+    replace: [
+      'tasks.find(({ taskId }) => !failed.has(taskId))',
+      'tasks.slice(0, 1).find(({ taskId }) => !failed.has(taskId))',
+    ],
     test: {
-      file: 'test/cli/recovery.test.ts',
-      name: 'each task is judged by itself: a task, although a run that took up another one has seen that fail',
+      file: 'test/cli/ended.test.ts',
+      name: 'a task, although a run that took up another one has seen that fail',
     },
   },
   {
-    name: 'attempt-from-the-memo',
-    breaks: 'A second attempt that only the history knows raises no alarm of a double payment.',
+    name: 'unanswered-hidden-by-a-newer-run',
+    breaks: 'A run that had not looked at those before it does not answer what they left without an answer.',
     file: 'src/cli/charges-sources.ts',
-    replace: ['} = identity ?? unnamed;', '} = unnamed;'],
+    replace: ['looked ||= lookedBy === run.runId ||', 'looked ||= lookedBy !== run.runId ||'],
     test: {
-      file: 'test/cli/charges-cut-off.test.ts',
-      name: 'a second attempt that only the history knows is not a first one that was paid twice',
+      file: 'test/cli/charges-of.test.ts',
+      name: 'what the memos of all runs of an ID say > a newer run that had not looked does not',
     },
   },
 ];
