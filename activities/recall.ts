@@ -16,7 +16,7 @@ import {
   type UnansweredPost,
 } from '../src/contract/index.js';
 import type { KeyFolder, ReceiptHead } from '../src/storage/index.js';
-import { runIdsOf } from '../src/temporal/runs.js';
+import { runIdsOf } from './runs.js';
 
 /** What one source says of a generation. */
 export interface Fact<Answer> extends Position {
@@ -90,15 +90,11 @@ export function oldest(a: UnansweredPost | null, b: UnansweredPost | null): Unan
 }
 
 function ofReceipts<Answer>({ submit, answers }: Receipts<Answer>): Fact<Answer>[] {
-  const common = { earlier: [], proven: true };
-  const facts: Fact<Answer>[] = answers.map(({ keyNumber, attempt, idempotencyKey, bodyDigest, answer }) => ({
-    ...{ keyNumber, attempt, idempotencyKey, bodyDigest, answer },
-    ...{ ...common, unanswered: null },
-  }));
+  const common = { unanswered: null, earlier: [], proven: true };
+  const facts: Fact<Answer>[] = answers.map((receipt) => ({ ...receipt, ...common }));
   if (submit === null || facts.some(({ keyNumber }) => keyNumber === submit.keyNumber)) return facts;
-  const { keyNumber, attempt, idempotencyKey, unanswered } = submit;
-  const bodyDigest = unanswered === null ? null : submit.bodyDigest;
-  return [...facts, { ...common, keyNumber, attempt, idempotencyKey, unanswered, bodyDigest, answer: null }];
+  const bodyDigest = submit.unanswered === null ? null : submit.bodyDigest;
+  return [...facts, { ...common, ...submit, bodyDigest, answer: null }];
 }
 
 /** Runs from the newest to the oldest, until one had looked itself: its memo holds all that was known before it. */

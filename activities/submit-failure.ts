@@ -23,13 +23,14 @@ export function endOf(error: unknown, input: Keyed, beat: PaidBeat, paid: Paid):
   const { unanswered, ...rest } = beat;
   const left: Partial<FailureDetails> = { ...rest, ...(unanswered !== null && { unanswered }) };
   if (error instanceof CancelledFailure) return new CancelledFailure(error.message, [left]);
-  const { message, type, nonRetryable, nextRetryDelay, details } = failureOf(error, input, unanswered, paid);
+  const failure = failureOf(error, input, unanswered, paid);
+  const details = { ...(failure.details?.[0] as FailureDetails), ...left };
   return ApplicationFailure.create({
-    message,
-    ...(type != null && { type }),
-    nonRetryable: nonRetryable === true,
-    details: [{ ...(details?.[0] as FailureDetails), ...left }],
-    ...(nextRetryDelay != null && { nextRetryDelay }),
+    message: failure.message,
+    ...(failure.type != null && { type: failure.type }),
+    nonRetryable: failure.nonRetryable === true,
+    details: [details],
+    ...(failure.nextRetryDelay != null && { nextRetryDelay: failure.nextRetryDelay }),
   });
 }
 

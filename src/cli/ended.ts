@@ -2,7 +2,7 @@ import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription }
 import { GenerationClient, GenerationError, memoOf } from '../client.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationMemo } from '../contract/index.js';
 import type { Receipts, TaskReceipt } from '../storage/index.js';
-import { listedRuns, runIdsOf, startOf } from '../temporal/runs.js';
+import { listedRuns, runIdsOf, startOf } from '../../activities/runs.js';
 
 // A run that continued as new, or that a reset ended, is not the last of its ID; one that completed has its result.
 const ENDED: Readonly<Record<string, string>> = {

@@ -3,7 +3,7 @@ import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { ValueError } from '@temporalio/common';
 import { memoOf } from '../client.js';
 import { CHAT_WORKFLOW_TYPE, WORKFLOW_TYPE, type GenerationMemo } from '../contract/index.js';
-import { listedRuns } from '../temporal/runs.js';
+import { listedRuns } from '../../activities/runs.js';
 import { UsageError } from './errors.js';
 
 // gRPC INVALID_ARGUMENT: the Service refuses a query.
