@@ -24,14 +24,7 @@ export function endOf(error: unknown, input: Keyed, beat: PaidBeat, paid: Paid):
   const left: Partial<FailureDetails> = { ...rest, ...(unanswered !== null && { unanswered }) };
   if (error instanceof CancelledFailure) return new CancelledFailure(error.message, [left]);
   const failure = failureOf(error, input, unanswered, paid);
-  const details = { ...(failure.details?.[0] as FailureDetails), ...left };
-  return ApplicationFailure.create({
-    message: failure.message,
-    ...(failure.type != null && { type: failure.type }),
-    nonRetryable: failure.nonRetryable === true,
-    details: [details],
-    ...(failure.nextRetryDelay != null && { nextRetryDelay: failure.nextRetryDelay }),
-  });
+  return Object.assign(failure, { details: [{ ...(failure.details?.[0] as FailureDetails), ...left }] });
 }
 
 function failureOf(error: unknown, input: Keyed, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
