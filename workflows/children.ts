@@ -159,7 +159,7 @@ async function storedResult<Result extends object>(paid: PaidStep): Promise<Resu
   try {
     const { rivyaResult } = activities.result(taskQueue, `result of ${workflowId}, which was started before`);
     const { status, result } = await rivyaResult({ workflowId, workflowType, identity });
-    if (status === 'CANCELED') throw endedByOthers('Cancelled', workflowId);
+    if (status === 'CANCELLED') throw endedByOthers('Cancelled', workflowId);
     if (status === 'TERMINATED') throw endedByOthers('Terminated', workflowId);
     if (result === undefined) return null;
     return { ...(result as Result), ...(await freshLinks(result, taskQueue)), reused: true };

@@ -265,6 +265,18 @@ describe.concurrent('paid once although the API forgot the key', () => {
     expect(await paidTasksOf('fails meanwhile')).toEqual([1]);
   });
 
+  test('when an operator cancels a child that is waited for: its step fails, and is not started again behind his back', async () => {
+    const workflowId = 'child-cancelled-meanwhile';
+    await start(workflowId, 'oneStep', image('stuck'));
+    await taskOf(`${workflowId}/only`);
+    await handleOf(workflowId).terminate();
+    const again = await start(workflowId, 'oneStep', image('stuck'));
+    await isWaitingForRun(workflowId);
+    await handleOf(`${workflowId}/only`).cancel();
+    expect(await failureOf(again)).toMatchObject({ type: 'Cancelled', details: [{ code: 'Cancelled' }] });
+    expect((await handleOf(`${workflowId}/only`).describe()).status.name).toBe('CANCELLED');
+  });
+
   test('when another Workflow has the ID of a step: InputChanged with its type, and nothing is started', async () => {
     await start('child-of-others/only', 'estimate', [], harness.taskQueue);
     const parent = await start('child-of-others', 'oneStep', image('of others'));
