@@ -56,10 +56,11 @@ export async function paidPost<Known, Answer>(
     let proven = told?.posted === true && told.unanswered !== null;
     if (!beat.looked) {
       const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
-      beat = { ...beat, looked: true };
+      // It has not looked then: what it found stands in no memo of its own, and must not be hidden from the next run.
       if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {
         throw inputChanged(input, paid);
       }
+      beat = { ...beat, looked: true };
       if (known !== null && known.keyNumber >= keyNumber) {
         const { answer, earlier, unanswered, ...at } = known;
         const position = { keyNumber: at.keyNumber, attempt: at.attempt, unanswered, earlier };

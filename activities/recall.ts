@@ -16,7 +16,7 @@ import {
   type UnansweredPost,
 } from '../src/contract/index.js';
 import type { KeyFolder, ReceiptHead } from '../src/storage/index.js';
-import { runIdsOf } from '../src/temporal/runs.js';
+import { runIdsOf } from './runs.js';
 
 /** What one source says of a generation. */
 export interface Fact<Answer> extends Position {
@@ -45,13 +45,10 @@ export async function recall<Answer>(source: RecallSource<Answer>): Promise<Fact
   const runs = await ofEarlierRuns(source).catch((error: unknown) => {
     const said =
       error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
-    throw new EarlierRunsUnreadable(`Temporal does not say what earlier runs of this Workflow have posted (${said}).`);
+    const unreadable = new Error(`Temporal does not say what earlier runs of this Workflow have posted (${said}).`);
+    throw Object.assign(unreadable, { name: 'EarlierRunsUnreadable' });
   });
   return combined([...receipts, ...runs]);
-}
-
-class EarlierRunsUnreadable extends Error {
-  override readonly name = 'EarlierRunsUnreadable';
 }
 
 /** The facts at the highest key number, as one. A key number is used only where no task can exist under those before. */
@@ -62,6 +59,9 @@ export function combined<Answer>(facts: readonly Fact<Answer>[]): Fact<Answer> |
   if (any === undefined) return null;
   const { idempotencyKey, answer } = last.find((fact) => fact.answer !== null) ?? any;
   const unanswered = last.map((fact) => fact.unanswered).reduce(oldest, null);
+  // What was paid for binds before what may have been.
+  const binds = facts.filter((fact) => fact.bodyDigest !== null);
+  const binding = binds.find((fact) => fact.answer !== null) ?? binds[0];
   return {
     keyNumber,
     idempotencyKey,
@@ -69,7 +69,7 @@ export function combined<Answer>(facts: readonly Fact<Answer>[]): Fact<Answer> |
     attempt: Math.max(...last.map(({ attempt }) => attempt)),
     unanswered: answer === null ? unanswered : null,
     earlier: [...new Set(facts.flatMap(({ earlier }) => earlier))],
-    bodyDigest: facts.find((fact) => fact.bodyDigest !== null)?.bodyDigest ?? null,
+    bodyDigest: binding?.bodyDigest ?? null,
     proven: last.some((fact) => fact.proven && fact.unanswered !== null),
   };
 }
@@ -90,15 +90,11 @@ export function oldest(a: UnansweredPost | null, b: UnansweredPost | null): Unan
 }
 
 function ofReceipts<Answer>({ submit, answers }: Receipts<Answer>): Fact<Answer>[] {
-  const common = { earlier: [], proven: true };
-  const facts: Fact<Answer>[] = answers.map(({ keyNumber, attempt, idempotencyKey, bodyDigest, answer }) => ({
-    ...{ keyNumber, attempt, idempotencyKey, bodyDigest, answer },
-    ...{ ...common, unanswered: null },
-  }));
+  const common = { unanswered: null, earlier: [], proven: true };
+  const facts: Fact<Answer>[] = answers.map((receipt) => ({ ...receipt, ...common }));
   if (submit === null || facts.some(({ keyNumber }) => keyNumber === submit.keyNumber)) return facts;
-  const { keyNumber, attempt, idempotencyKey, unanswered } = submit;
-  const bodyDigest = unanswered === null ? null : submit.bodyDigest;
-  return [...facts, { ...common, keyNumber, attempt, idempotencyKey, unanswered, bodyDigest, answer: null }];
+  const bodyDigest = submit.unanswered === null ? null : submit.bodyDigest;
+  return [...facts, { ...common, ...submit, bodyDigest, answer: null }];
 }
 
 /** Runs from the newest to the oldest, until one had looked itself: its memo holds all that was known before it. */

@@ -11,7 +11,7 @@ import {
   type ResultOfChild,
 } from '../src/contract/index.js';
 import { identityOf, InvalidInput, isSameInput, readChat, readInput, UNRESOLVED } from '../src/policy/index.js';
-import { startOf } from '../src/temporal/runs.js';
+import { startOf } from './runs.js';
 import { nothingKnown } from './failure.js';
 
 /**

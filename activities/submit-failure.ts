@@ -23,14 +23,8 @@ export function endOf(error: unknown, input: Keyed, beat: PaidBeat, paid: Paid):
   const { unanswered, ...rest } = beat;
   const left: Partial<FailureDetails> = { ...rest, ...(unanswered !== null && { unanswered }) };
   if (error instanceof CancelledFailure) return new CancelledFailure(error.message, [left]);
-  const { message, type, nonRetryable, nextRetryDelay, details } = failureOf(error, input, unanswered, paid);
-  return ApplicationFailure.create({
-    message,
-    ...(type != null && { type }),
-    nonRetryable: nonRetryable === true,
-    details: [{ ...(details?.[0] as FailureDetails), ...left }],
-    ...(nextRetryDelay != null && { nextRetryDelay }),
-  });
+  const failure = failureOf(error, input, unanswered, paid);
+  return Object.assign(failure, { details: [{ ...(failure.details?.[0] as FailureDetails), ...left }] });
 }
 
 function failureOf(error: unknown, input: Keyed, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {

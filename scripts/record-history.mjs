@@ -77,7 +77,7 @@ const SCENARIOS = {
     args: [{ model: 'gpt-image-2', prompt: 'a heron', references: [{ path: '$root/heron.png', kind: 'image' }] }],
   },
   'own-key': { args: [{ ...image, idempotencyKey: 'order/4711' }] },
-  'named-task': { story: (run) => run.result(), then: (result) => [{ model: 'z-image', taskId: result.taskId }] },
+  'named-task': { story: (run) => run.result(), again: (result) => [{ model: 'z-image', taskId: result.taskId }] },
   'started-again': {
     args: [{ model: 'veo3-1-lite', prompt: 'a heron' }],
     story: async (run) => {
@@ -168,7 +168,7 @@ async function serverFor(continues) {
 
 /** Runs one scenario with an emulator and Workers of its own, and keeps the history of its last run. */
 async function record(name, scenario) {
-  const { type = 'generateMedia', args = [image], faults = [], story, then, continues = false, keepFirst } = scenario;
+  const { type = 'generateMedia', args = [image], faults = [], story, again, continues = false, keepFirst } = scenario;
   const { client, connection } = await serverFor(continues);
   const emulator = await startEmulator({ durations: { image: continues ? 14_000 : 800, video: 8_000 }, faults });
   const settings = readSettings({
@@ -199,7 +199,7 @@ async function record(name, scenario) {
   };
   const { firstExecutionRunId } = await start();
   const told = await story?.(run);
-  if (then !== undefined) await start(then(told));
+  if (again !== undefined) await start(again(told));
   await handle.result().catch(() => undefined);
   const kept = keepFirst ? client.workflow.getHandle(name, firstExecutionRunId) : handle;
   keep(name, historyToJSON(await kept.fetchHistory()));

@@ -29,7 +29,7 @@ import {
   type ResumeInput,
 } from './contract/index.js';
 import { identityOf, InvalidInput, isSameInput, readInput, slug, titleOf, UNRESOLVED_ENDED } from './policy/index.js';
-import { startOf } from './temporal/runs.js';
+import { startOf } from '../activities/runs.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;

@@ -1,6 +1,6 @@
 import { CHAT_WORKFLOW_TYPE, type ChatRequest, type ChatResult } from '../src/contract/index.js';
 import { identityOf, readChat, titleOf } from '../src/policy/index.js';
-import { idOfStep, startStep, type StepOptions } from './children.js';
+import { idOfStep, startStep, type PaidStep, type StepOptions } from './children.js';
 import { orFailure } from './input.js';
 
 /**
@@ -11,13 +11,17 @@ import { orFailure } from './input.js';
  * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
  */
 export async function chat(request: ChatRequest, { step }: StepOptions): Promise<ChatResult> {
-  const workflowId = idOfStep(step);
-  const read = orFailure('', () => ({ ...readChat(request), taskId: null }));
-  const { taskQueue } = read;
+  return (await startStep<ChatResult>(chatStep(request, step))).result();
+}
+
+/**
+ * A chat as a step, checked.
+ * @param parent - As for `generationStep`.
+ */
+export function chatStep(input: ChatRequest, step: string, parent?: string): PaidStep {
+  const workflowId = idOfStep(step, '', parent);
+  const read = orFailure('', () => ({ ...readChat(input), taskId: null }));
   const identity = identityOf(read);
-  const workflowType = CHAT_WORKFLOW_TYPE;
-  const title = titleOf(read);
-  return (
-    await startStep<ChatResult>({ step, workflowId, workflowType, input: request, identity, taskQueue, title })
-  ).result();
+  const { taskQueue } = read;
+  return { step, workflowId, workflowType: CHAT_WORKFLOW_TYPE, input, identity, taskQueue, title: titleOf(read) };
 }

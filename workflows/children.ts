@@ -16,10 +16,9 @@ import {
   type ChildWorkflowHandle,
   type Workflow,
 } from '@temporalio/workflow';
-import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { DEFAULT_TASK_QUEUE, NOTHING_KNOWN } from '../src/contract/index.js';
 import type { FailureDetails, InputIdentity } from '../src/contract/index.js';
-import { InvalidInput } from '../src/policy/index.js';
+import { InvalidInput, jsonBytes } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import { callEnd } from './failure.js';
 import { invalidInput, orFailure, refuseRandomChild } from './input.js';
@@ -111,7 +110,7 @@ let starting = 0;
 /** Starts the child; null where one is running or has completed. */
 async function start<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
   const { workflowId, workflowType, input, title } = paid;
-  const bytes = utf8ToBytes(JSON.stringify(input)).length;
+  const bytes = jsonBytes(input);
   // Commands that the Service has not acknowledged may all be in one Workflow Task. The condition takes its place at once,
   // because several are asked before any of them goes on.
   await condition(() => {

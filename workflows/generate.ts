@@ -39,9 +39,10 @@ export async function startGeneration(input: GenerateMediaInput, { step }: StepO
 /**
  * A generation as a step, checked.
  * @param at - Where input and step stand, put before the name of a wrong field.
+ * @param parent - Workflow ID that it is a step of; default that of this Workflow.
  */
-export function generationStep(input: GenerateMediaInput, step: string, at = ''): PaidStep {
-  const workflowId = idOfStep(step, at);
+export function generationStep(input: GenerateMediaInput, step: string, at = '', parent?: string): PaidStep {
+  const workflowId = idOfStep(step, at, parent);
   const generation = orFailure(at, () => readInput(input));
   const { taskQueue } = generation;
   const identity = identityOf(generation);

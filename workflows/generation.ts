@@ -116,8 +116,8 @@ export class GenerationRun {
 
   async #submit(): Promise<Paying<TaskSnapshot>> {
     const { idempotencyWindowMs, submitDeadlineMs, maxCredits, model, labels, ownKey } = this.#input;
-    const hold = (end: CallEnd, tries: number): Promise<Resume | null> => this.#hold(end, tries, null);
     if (this.#input.references.length > 0 && this.progress.standing.request === null) {
+      const hold = (end: CallEnd, tries: number): Promise<Resume | null> => this.#hold(end, tries, null);
       const host = { taskQueue: this.#taskQueue, progress: this.progress, hold };
       this.progress.prepared(await uploadReferences(this.#input, host));
     }
@@ -132,14 +132,15 @@ export class GenerationRun {
         const summary = `submit ${model}, attempt ${at.attempt}`;
         return activities.submit(this.#taskQueue, submitDeadlineMs, summary).rivyaSubmit({ ...common, ...at });
       },
-      named: async (taskId, by) => this.#ofModel(await this.#check(taskId, null, by)),
-      hold,
+      named: async (taskId, by) => this.#ofModel(await this.#check(taskId, null, by), by),
+      hold: (end, tries) => this.progress.hold(end, tries),
+      checkpoint: () => this.#checkpoint({ standing: this.progress.standing, wait: null }),
     });
   }
 
-  /** A task that somebody names must be of the model that was asked for, as far as the API tells. */
-  #ofModel(task: TaskSnapshot): TaskSnapshot {
-    if (task.model === null || task.model === this.#input.model) return task;
+  /** A task that the input names must not be of another model; one that a person names for a POST must be of this model. */
+  #ofModel(task: TaskSnapshot, by?: UnansweredPost): TaskSnapshot {
+    if (task.model === this.#input.model || (task.model === null && by === undefined)) return task;
     throw failures.otherModel(task, this.progress.state, this.#input);
   }
 
@@ -180,7 +181,6 @@ export class GenerationRun {
 
   async #refresh(wait: Wait): Promise<Wait> {
     const task = await this.#check(wait.task.taskId, wait);
-    // The first answer about a task that the input names may have left its model out.
     if (this.#input.taskId !== null) this.#ofModel(task);
     this.progress.update(seen(task, this.progress.state));
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;

@@ -36,13 +36,11 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
       keyOf,
       ownKey: false,
       post: (at) => ask({ ...common, ...at }),
-      hold: async (end, tries) => {
-        const resumed = await progress.hold(end, tries);
-        if (resumed === null && workflowInfo().continueAsNewSuggested) {
-          await condition(allHandlersFinished);
-          await continueAsNew<typeof rivyaChat>(request, progress.standing);
-        }
-        return resumed;
+      hold: (end, tries) => progress.hold(end, tries),
+      checkpoint: async () => {
+        if (!workflowInfo().continueAsNewSuggested) return;
+        await condition(allHandlersFinished);
+        await continueAsNew<typeof rivyaChat>(request, progress.standing);
       },
     });
     progress.answered();

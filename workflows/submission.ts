@@ -6,7 +6,7 @@
  */
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
 import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
-import { afterSubmit, type Paid } from '../src/policy/index.js';
+import { afterSubmit, type Paid, type Resume } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import type { Progress } from './progress.js';
@@ -21,6 +21,8 @@ export interface PaidCall<Answer> {
   /** Takes the task that a person says an unanswered POST has made. */
   readonly named?: (taskId: string, by: UnansweredPost) => Promise<Answer>;
   readonly hold: Progress['hold'];
+  /** Called after a hold that nobody has ended, once its key number has moved; may continue as new. */
+  readonly checkpoint: () => Promise<void>;
 }
 
 export type PaidCallAt = Pick<
@@ -71,17 +73,18 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
     if (onlyRefused && !call.ownKey && onActionNeeded === 'fail') {
       progress.update({ keyNumber: progress.state.keyNumber + 1 });
     }
-    const { answer, reason } = await decisionOf(progress, call, end, tries);
+    const { answer, resumed } = await decisionOf(progress, call, end, tries);
     if (answer !== null) return { answer, sinceFirstPostMs: 0, reused: true };
     if (unresolved && ofThisRun) {
       progress.answered();
-      progress.update({ riskReason: reason });
+      progress.update({ riskReason: resumed?.reason ?? null });
     }
     const spent = onlyRefused || (unresolved && ofThisRun && end.details.stored === true);
     if (spent && !call.ownKey) {
       const keyNumber = progress.state.keyNumber + 1;
       progress.update({ keyNumber, idempotencyKey: call.keyOf(keyNumber) });
     }
+    if (resumed === null) await call.checkpoint();
   }
 }
 
@@ -91,13 +94,14 @@ async function decisionOf<Answer>(
   call: PaidCall<Answer>,
   end: CallEnd,
   tries: number,
-): Promise<{ readonly answer: Answer | null; readonly reason: string | null }> {
+): Promise<{ readonly answer: Answer | null; readonly resumed: Resume | null }> {
   for (let asked = end; ;) {
-    const { taskId = null, reason = null } = (await call.hold(asked, tries)) ?? {};
+    const resumed = await call.hold(asked, tries);
+    const { taskId = null } = resumed ?? {};
     const { unanswered } = progress.state;
-    if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, reason };
+    if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, resumed };
     try {
-      return { answer: await call.named(taskId, unanswered), reason: null };
+      return { answer: await call.named(taskId, unanswered), resumed };
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
       // A wrong ID must not end the Workflow: the task that it looks for is still not known.

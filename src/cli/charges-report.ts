@@ -1,6 +1,7 @@
-import { nameOf, type Charge, type ChargedTask, type groupsOf, type Totals } from './charges.js';
+import type { Charge, ChargedTask, groupsOf, Totals } from './charges.js';
 import type { Cell } from './csv.js';
 
+type Columns = Readonly<Record<string, (charge: Charge, task: ChargedTask | null) => Cell>>;
 type Groups = ReturnType<typeof groupsOf>;
 
 /** What must be known to read the sums right. */
@@ -22,59 +23,57 @@ function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
+/** What is told of a task, or (null) of a submit without an answer. */
+const COLUMNS = {
+  namespace: (charge) => charge.namespace,
+  workflowId: (charge) => charge.workflowId,
+  model: (charge) => charge.model,
+  attempt: (_, task) => task?.attempt ?? null,
+  idempotencyKey: ({ idempotencyKeys }, task) =>
+    task === null ? (idempotencyKeys.at(-1) ?? null) : task.idempotencyKey,
+  taskId: (_, task) => task?.taskId ?? null,
+  status: (_, task) => task?.status ?? null,
+  reservedCredits: (_, task) => task?.reservedCredits ?? null,
+  // Until a task has ended, the API may say 0, which is no price.
+  finalCredits: (_, task) => (task?.settled === true ? task.finalCredits : null),
+  settled: (_, task) => task?.settled ?? null,
+  createdAt: (_, task) => task?.createdAt ?? null,
+  simulated: (_, task) => task?.simulated ?? null,
+  unansweredSince: (charge, task) => (task === null ? charge.unansweredSince : null),
+  flags: (charge) => charge.flags.map(({ code }) => code).join(' '),
+  labels: (charge) => JSON.stringify(charge.labels),
+} satisfies Columns;
+
+const SHOWN = {
+  'WORKFLOW ID': COLUMNS.workflowId,
+  MODEL: COLUMNS.model,
+  ATTEMPT: COLUMNS.attempt,
+  TASK: COLUMNS.taskId,
+  STATUS: (_, task) => (task === null ? 'no answer' : task.status),
+  RESERVED: COLUMNS.reservedCredits,
+  FINAL: COLUMNS.finalCredits,
+  'CREATED (UTC)': (charge, task) =>
+    (task?.createdAt ?? charge.unansweredSince)?.slice(0, 19).replace('T', ' ') ?? null,
+  KEY: COLUMNS.idempotencyKey,
+} satisfies Columns;
+
 /** A line for each task, and for each submit without an answer. */
 export function rowsOfTasks(charges: readonly Charge[]): string[][] {
-  const head = ['WORKFLOW ID', 'MODEL', 'ATTEMPT', 'TASK', 'STATUS', 'RESERVED', 'FINAL', 'CREATED (UTC)', 'KEY'];
-  const rows = charges.flatMap((charge) =>
-    linesOf(charge).map((task) => [
-      nameOf(charge),
-      charge.model,
-      String(task?.attempt ?? '-'),
-      task?.taskId ?? '-',
-      task?.status ?? 'no answer',
-      String(task?.reservedCredits ?? '-'),
-      String(task === null ? '-' : (finalOf(task) ?? '-')),
-      (task?.createdAt ?? charge.unansweredSince ?? '-').slice(0, 19).replace('T', ' '),
-      task === null ? (charge.idempotencyKeys.at(-1) ?? '-') : (task.idempotencyKey ?? 'taken up'),
-    ]),
-  );
-  return [head, ...rows];
+  return linesOf(charges, SHOWN).map((row) => row.map((cell) => String(cell ?? '-')));
 }
 
 export function csvOfTasks(charges: readonly Charge[]): Cell[][] {
-  const head = ['namespace', 'workflowId', 'step', 'take', 'model', 'attempt', 'idempotencyKey', 'taskId', 'status'];
-  const more = [
-    'reservedCredits',
-    'finalCredits',
-    'settled',
-    'createdAt',
-    'simulated',
-    'unansweredSince',
-    'flags',
-    'labels',
-  ];
-  const rows = charges.flatMap((charge) =>
-    linesOf(charge).map((task): Cell[] => [
-      charge.namespace,
-      charge.workflowId,
-      charge.step,
-      charge.take,
-      charge.model,
-      task?.attempt ?? null,
-      task === null ? (charge.idempotencyKeys.at(-1) ?? null) : task.idempotencyKey,
-      task?.taskId ?? null,
-      task?.status ?? null,
-      task?.reservedCredits ?? null,
-      task === null ? null : finalOf(task),
-      task?.settled ?? null,
-      task?.createdAt ?? null,
-      task?.simulated ?? null,
-      task === null ? charge.unansweredSince : null,
-      charge.flags.map(({ code }) => code).join(' '),
-      JSON.stringify(charge.labels),
-    ]),
-  );
-  return [[...head, ...more], ...rows];
+  return linesOf(charges, COLUMNS);
+}
+
+function linesOf(charges: readonly Charge[], columns: Columns): Cell[][] {
+  const lines = charges.flatMap((charge) => {
+    const { tasks, unansweredSince } = charge;
+    // Also where a risk was accepted and no task came of it.
+    const open = tasks.length === 0 || unansweredSince !== null ? [null] : [];
+    return [...tasks, ...open].map((task) => Object.values(columns).map((cell) => cell(charge, task)));
+  });
+  return [Object.keys(columns), ...lines];
 }
 
 const SUMS = ['generations', 'tasks', 'reservedCredits', 'finalCredits', 'unsettledTasks', 'unknownCredits'] as const;
@@ -86,14 +85,4 @@ export function rowsOfGroups(label: string, groups: Groups): string[][] {
 
 export function csvOfGroups(label: string, groups: Groups): Cell[][] {
   return [[label, ...SUMS], ...groups.map((group) => [group.value, ...SUMS.map((name) => group[name])])];
-}
-
-/** Its tasks, and null for a submit without an answer, or where a risk was accepted and no task came of it. */
-function linesOf({ tasks, unansweredSince }: Charge): (ChargedTask | null)[] {
-  return tasks.length === 0 || unansweredSince !== null ? [...tasks, null] : [...tasks];
-}
-
-/** Until a task has ended, the API may say 0, which is no price. */
-function finalOf({ settled, finalCredits }: ChargedTask): number | null {
-  return settled ? finalCredits : null;
 }

@@ -1,149 +1,122 @@
-import type { WorkflowExecutionInfo } from '@temporalio/client';
-import { CUT_OFF, rawRuns, readRun, startInput, type PastRun } from '../../activities/index.js';
-import { memoOf } from '../client.js';
-import {
-  WORKFLOW_TYPE,
-  type ChatAnswer,
-  type GenerateMediaInput,
-  type GenerationMemo,
-  type TaskSnapshot,
-} from '../contract/index.js';
+import type { Client } from '@temporalio/client';
+import { CHAT_WORKFLOW_TYPE, isOpen, UNKNOWN_FINGERPRINT, type GenerationMemo } from '../contract/index.js';
 import type { ChatReceipt, KeyReceipts, Receipts, TaskReceipt } from '../storage/index.js';
 import type { KeyRecord, PaidTask } from './charges.js';
-import type { Temporal } from './context.js';
-import { infoOf, readable } from './runs.js';
+import { PAID_RUNS, paidRuns, type PaidRun } from './runs.js';
 
 /** What the receipts of a store say. */
 export async function recordsOfReceipts(receipts: Receipts): Promise<KeyRecord[]> {
   const records: KeyRecord[] = [];
-  for await (const key of receipts.all()) records.push(...ofReceipts(key));
+  for await (const receipt of receipts.all()) records.push(...ofReceipts(receipt));
   for await (const { submit, answers } of receipts.chats.all()) {
     records.push(...ofReceipts({ submit, tasks: answers.map(asTask) }));
   }
   return records;
 }
 
-/** A record for each key of the attempt: a stored refusal moves it to another one. */
+/** A record for each receipt: of the last submit, and of each task. */
 function ofReceipts({ submit, tasks }: KeyReceipts): KeyRecord[] {
-  const heads = new Map([...(submit === null ? [] : [submit]), ...tasks].map((head) => [head.idempotencyKey, head]));
-  return [...heads.values()].map(({ idempotencyKey, ...head }): KeyRecord => {
-    const { namespace, workflowId, step, take, attempt, model, labels } = head;
-    const own = submit?.idempotencyKey === idempotencyKey ? submit : null;
-    const unansweredSince = own?.unanswered == null ? null : iso(own.unanswered.firstPostedAt);
-    const made = tasks.filter((task) => task.idempotencyKey === idempotencyKey).map(ofTaskReceipt);
-    const risk = { unansweredSince, riskReason: own?.riskReason ?? null };
-    return { namespace, workflowId, step, take, attempt, model, labels, idempotencyKey, ...risk, tasks: made };
-  });
+  const made = tasks.map((receipt): KeyRecord => ({ ...receipt, ...NOTHING, task: ofTaskReceipt(receipt) }));
+  if (submit === null) return made;
+  const unansweredSince = submit.unanswered === null ? null : iso(submit.unanswered.firstPostedAt);
+  return [...made, { ...submit, ...NOTHING, unansweredSince, riskReason: submit.riskReason }];
 }
 
-function asTask({ answer, ...head }: ChatReceipt): TaskReceipt {
-  return { ...head, ...ofAnswer(answer, head.idempotencyKey) };
-}
-
-type Seen = Omit<PaidTask, 'createdAt'> & Pick<TaskSnapshot, 'createdAt'>;
+const NOTHING = { task: null, unansweredSince: null, riskReason: null } as const;
 
 /** A chat has no task; its answer stands in its place. */
-export function ofAnswer(answer: ChatAnswer, idempotencyKey: string): Seen & { readonly simulated: boolean } {
-  const { id, messageId, reservedCredits, finalCredits, createdAt, simulated } = answer;
-  const taskId = id ?? messageId ?? `answer under ${idempotencyKey}`;
-  return { taskId, status: 'succeeded', reservedCredits, finalCredits, createdAt, simulated };
+function asTask({ answer, ...head }: ChatReceipt): TaskReceipt {
+  const taskId = answer.id ?? answer.messageId ?? answerUnder(head.idempotencyKey);
+  return { ...answer, ...head, taskId, status: 'succeeded' };
 }
 
-function ofTaskReceipt(receipt: TaskReceipt): PaidTask {
-  return paidTask(receipt, receipt.at);
+function answerUnder(key: string | null): string {
+  return `answer under ${key}`;
 }
 
-/** @param knownSince - ISO 8601, for a task whose own time is not known. */
-export function paidTask(task: Seen, knownSince: string): PaidTask {
-  const { taskId, status, reservedCredits, finalCredits, createdAt, simulated } = task;
+function ofTaskReceipt({
+  taskId,
+  status,
+  reservedCredits,
+  finalCredits,
+  createdAt,
+  simulated,
+  at,
+}: TaskReceipt): PaidTask {
   const made = new Date(createdAt ?? Number.NaN);
   // One way to write a time, so that they sort.
-  const written = Number.isNaN(made.getTime()) ? knownSince : made.toISOString();
+  const written = Number.isNaN(made.getTime()) ? at : made.toISOString();
   return { taskId, status, reservedCredits, finalCredits, createdAt: written, simulated };
 }
 
-/**
- * What the runs of generations say in their memos, and of those that were cut off also in their histories.
- * @returns `oldest`: when the first of them began, or null. `unread`: how many could not be read.
- */
-export async function recordsOfTemporal({
-  client,
-  namespace,
-}: Pick<Temporal, 'client' | 'namespace'>): Promise<{ records: KeyRecord[]; oldest: string | null; unread: number }> {
-  const records: KeyRecord[] = [];
+/** What Temporal says. */
+export interface TemporalRecords {
+  readonly records: readonly KeyRecord[];
+  /** When the first run began, or null. */
+  readonly oldest: string | null;
+  /** Workflow IDs of runs whose memo could not be decoded. */
+  readonly unread: readonly string[];
+}
+
+/** What the runs of generations and chats say in their memos. */
+export async function recordsOfTemporal(client: Client): Promise<TemporalRecords> {
+  const { namespace } = client.options;
+  const runs = new Map<string, PaidRun[]>();
+  const unread = new Set<string>();
   let oldest: string | null = null;
-  let unread = 0;
-  for await (const raw of rawRuns(client, `WorkflowType = '${WORKFLOW_TYPE}'`)) {
-    const run = await readable(() => infoOf(client, raw));
-    if (run == null) {
-      unread += 1;
-      continue;
-    }
-    const { workflowId } = run;
-    const startedAt = run.startTime.toISOString();
+  for await (const run of paidRuns(client, PAID_RUNS)) {
+    const { workflowId, startTime, paid } = run;
+    if (paid === undefined) unread.add(workflowId);
+    runs.set(workflowId, [...(runs.get(workflowId) ?? []), run]);
+    const startedAt = startTime.toISOString();
     if (oldest === null || startedAt < oldest) oldest = startedAt;
-    const memo = memoOf(run);
-    if (memo !== null) records.push(...ofMemo(memo, run, namespace));
-    if (!CUT_OFF.has(run.status.name)) continue;
-    // What it learned last may not have come to its memo.
-    const past = await readable(async () => {
-      const { submits, checked } = await readRun(client, run);
-      // Before there were receipts, a submit did not say whose it was: of the last one the memo or the input tells.
-      const [last] = submits.slice(-1);
-      const facts = memo ?? ((await startInput(client, run)) as Partial<GenerateMediaInput> | null) ?? {};
-      const known = submits.filter((submit) => submit === last || submit.identity !== null);
-      return ofSubmits({ submits: known, checked }, { namespace, workflowId, startedAt }, wholeOf(facts));
-    });
-    if (past === null) unread += 1;
-    records.push(...(past ?? []));
   }
-  return { records, oldest, unread };
+  const records = [...runs.values()].flatMap((own) => ofRuns(own, namespace));
+  return { records, oldest, unread: [...unread] };
 }
 
-type Whole = Pick<KeyRecord, 'step' | 'take' | 'attempt' | 'model' | 'labels'>;
-
-/** Whose a submit is that does not say it itself. A run of an earlier version did not write every field. */
-export function wholeOf({
-  take,
-  attempt,
-  model,
-  labels,
-}: Partial<Pick<GenerationMemo, 'take' | 'attempt' | 'model' | 'labels'>>): Whole {
-  return { step: null, take: take ?? 1, attempt: attempt ?? 1, model: model ?? '', labels: labels ?? {} };
+/** What all runs of one Workflow ID say. What has no answer is judged by the newest one that had looked at those before it. */
+export function ofRuns(runs: readonly PaidRun[], namespace: string): KeyRecord[] {
+  const records: KeyRecord[] = [];
+  let looked = false;
+  for (const run of runs.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime())) {
+    if (run.paid == null) continue;
+    for (const record of ofMemo(run.paid, run, namespace)) {
+      records.push(looked ? { ...record, unansweredSince: null } : record);
+    }
+    const { lookedBy, baseKey, status } = run.paid;
+    // A task that a person has named is the answer as well.
+    looked ||= lookedBy === run.runId || (baseKey === null && status !== null);
+  }
+  return records;
 }
 
-/** What the history of a run tells of each submit. */
-export function ofSubmits(
-  { submits, checked }: Pick<PastRun, 'submits' | 'checked'>,
-  { startedAt, ...run }: { namespace: string; workflowId: string; startedAt: string },
-  unnamed: Whole,
-): KeyRecord[] {
-  return submits.map(({ identity, idempotencyKey, result, open, riskReason }): KeyRecord => {
-    const { step, take, attempt, model, labels } = identity ?? unnamed;
-    const submitted = result?.answer === undefined ? result?.task : ofAnswer(result.answer, idempotencyKey);
-    const last = submitted && (checked.get(submitted.taskId) ?? submitted);
-    const tasks = last === undefined ? [] : [paidTask(last, startedAt)];
-    const unansweredSince = open === null ? null : iso(open.firstPostedAt);
-    return { ...run, step, take, attempt, model, labels, idempotencyKey, tasks, unansweredSince, riskReason };
+function ofMemo(memo: GenerationMemo, run: PaidRun, namespace: string): KeyRecord[] {
+  const { model, labels, keyNumber, idempotencyKey, mayPostSince, riskReason } = memo;
+  const attempt = memo.baseKey === null ? null : memo.attempt;
+  const head = { namespace, workflowId: run.workflowId, model, labels };
+  const known = { createdAt: run.startTime.toISOString(), simulated: null };
+  // Of attempts that failed the memo keeps neither the credits nor the keys.
+  const failed = memo.earlier.map((taskId, index): KeyRecord => {
+    const task = { ...known, taskId, status: 'failed', reservedCredits: null, finalCredits: null };
+    return { ...head, ...NOTHING, keyNumber: 0, attempt: index + 1, idempotencyKey: null, task };
   });
+  // A submit that waits for its turn is no alarm.
+  const queued = isOpen(run.status.name) && mayPostSince?.fingerprint === UNKNOWN_FINGERPRINT;
+  const unansweredSince = mayPostSince === null || queued ? null : iso(mayPostSince.firstPostedAt);
+  const paid = paidFor(memo, run);
+  const task = paid && { ...known, ...paid };
+  return [...failed, { ...head, keyNumber, attempt, idempotencyKey, task, unansweredSince, riskReason }];
 }
 
-function ofMemo(memo: GenerationMemo, run: WorkflowExecutionInfo, namespace: string): KeyRecord[] {
-  const identity = { namespace, workflowId: run.workflowId, ...wholeOf(memo) };
-  const { idempotencyKey, taskId, status, reservedCredits, finalCredits } = memo;
-  const createdAt = run.startTime.toISOString();
-  const nothing = { tasks: [], unansweredSince: null, riskReason: null };
-  const earlier = (memo.earlier ?? []).map((task, index): KeyRecord => {
-    // The memo does not keep the credits of attempts that failed.
-    const failed = { taskId: task.taskId, status: 'failed', reservedCredits: null, finalCredits: null };
-    const tasks = [{ ...failed, createdAt, simulated: null }];
-    return { ...identity, ...nothing, attempt: index + 1, idempotencyKey: task.idempotencyKey, tasks };
-  });
+function paidFor(memo: GenerationMemo, { type }: PaidRun): Omit<PaidTask, 'createdAt' | 'simulated'> | null {
+  const { phase, taskId, status, idempotencyKey, reservedCredits, finalCredits } = memo;
+  const credits = { reservedCredits, finalCredits };
+  if (type === CHAT_WORKFLOW_TYPE) {
+    return phase === 'succeeded' ? { taskId: answerUnder(idempotencyKey), status: 'succeeded', ...credits } : null;
+  }
   // Without a status the task is only what the input named.
-  const seen = taskId !== null && status !== null;
-  const tasks = seen ? [{ taskId, status, reservedCredits, finalCredits, createdAt, simulated: null }] : [];
-  const unansweredSince = memo.unanswered == null ? null : iso(memo.unanswered.firstPostedAt);
-  return [...earlier, { ...identity, idempotencyKey, tasks, unansweredSince, riskReason: memo.riskReason ?? null }];
+  return taskId === null || status === null ? null : { taskId, status, ...credits };
 }
 
 function iso(ms: number): string {

@@ -1,4 +1,4 @@
-/** What was paid, from what receipts or memos say of each idempotency key. Pure. */
+/** What was paid, from what receipts or memos say of each key number. Pure. */
 
 /** A task that was created at Rivya. */
 export interface PaidTask {
@@ -12,18 +12,18 @@ export interface PaidTask {
   readonly simulated: boolean | null;
 }
 
-/** What one source says of one idempotency key. */
+/** What one source says of one task of a generation or chat, or of a submit without one. */
 export interface KeyRecord {
   readonly namespace: string;
   readonly workflowId: string;
-  readonly step: string | null;
-  readonly take: number;
-  readonly attempt: number;
   readonly model: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Null for a task that was taken up by its ID. */
+  readonly keyNumber: number;
+  /** Number of the paid attempt; null for a task that was taken up by its ID. */
+  readonly attempt: number | null;
+  /** Null where the source does not tell. */
   readonly idempotencyKey: string | null;
-  readonly tasks: readonly PaidTask[];
+  readonly task: PaidTask | null;
   /** ISO 8601: since when a submit has no answer, or null. */
   readonly unansweredSince: string | null;
   /** Why a person had it posted again although a task might exist, or null. */
@@ -46,7 +46,7 @@ export interface ChargedTask extends PaidTask, Pick<KeyRecord, 'idempotencyKey' 
 }
 
 /** A logical generation and all that was paid for it. */
-export interface Charge extends Pick<KeyRecord, 'namespace' | 'workflowId' | 'step' | 'take' | 'model' | 'labels'> {
+export interface Charge extends Pick<KeyRecord, 'namespace' | 'workflowId' | 'model' | 'labels'> {
   readonly idempotencyKeys: readonly string[];
   /** Oldest first. */
   readonly tasks: readonly ChargedTask[];
@@ -72,10 +72,8 @@ export interface Totals {
  * @param others - What another source says of their tasks.
  */
 export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTask[] = []): Charge[] {
-  const known = bestOf([...records.flatMap(({ tasks }) => tasks), ...others]);
-  const generations = groupBy(records, ({ namespace, workflowId, step, take }) =>
-    JSON.stringify([namespace, workflowId, step, take]),
-  );
+  const known = bestOf([...records.flatMap(({ task }) => task ?? []), ...others]);
+  const generations = groupBy(records, nameOf);
   const owners = ownersOf(records);
   return [...generations.values()]
     .map((own) => chargeOf(own, known, owners))
@@ -83,9 +81,8 @@ export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTa
     .toSorted((a, b) => (timesOf(b).at(-1) ?? '').localeCompare(timesOf(a).at(-1) ?? ''));
 }
 
-/** What a person calls a generation. */
-export function nameOf({ workflowId, step, take }: Pick<KeyRecord, 'workflowId' | 'step' | 'take'>): string {
-  return `${workflowId}${step === null ? '' : ` step ${step}`}${take === 1 ? '' : ` take ${take}`}`;
+function nameOf({ namespace, workflowId }: Pick<KeyRecord, 'namespace' | 'workflowId'>): string {
+  return `${workflowId} (namespace ${namespace})`;
 }
 
 /** When its tasks were made and its open submit was sent, oldest first. */
@@ -141,99 +138,80 @@ function isSettled({ status }: Pick<PaidTask, 'status'>): boolean {
   return status === 'succeeded' || status === 'failed';
 }
 
-/** Generations that have a task under a key of theirs: by task, the name by the key. */
-type Owners = ReadonlyMap<string, ReadonlyMap<string, string>>;
+/** The names of the generations that have a task under a key of theirs, by task. */
+type Owners = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Whoever was only told the ID of a task has no key. */
 function ownersOf(records: readonly KeyRecord[]): Owners {
-  const owners = new Map<string, Map<string, string>>();
+  const owners = new Map<string, Set<string>>();
   for (const record of records) {
-    const { idempotencyKey } = record;
-    if (idempotencyKey === null) continue;
-    for (const { taskId } of record.tasks) {
-      const own = owners.get(taskId) ?? new Map<string, string>();
-      // A step of generateAll and the child that it has become share their key.
-      if (!own.has(idempotencyKey)) own.set(idempotencyKey, nameOf(record));
-      owners.set(taskId, own);
-    }
+    const { task, attempt } = record;
+    // Whoever was only told the ID of a task has no key.
+    if (task === null || attempt === null) continue;
+    owners.set(task.taskId, (owners.get(task.taskId) ?? new Set()).add(nameOf(record)));
   }
   return owners;
 }
 
 function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners): Charge {
-  // A task that was taken up by its ID belongs to the key that made it, if that is one of these.
-  const keyedFirst = records.toSorted((a, b) => Number(a.idempotencyKey === null) - Number(b.idempotencyKey === null));
+  // Who knows most of a task comes first: its key, or at least its attempt.
+  const unknown = ({ idempotencyKey, attempt }: KeyRecord): number =>
+    Number(idempotencyKey === null) + Number(attempt === null);
+  const knownFirst = records.toSorted((a, b) => unknown(a) - unknown(b));
   const found = new Map<string, ChargedTask>();
-  for (const { idempotencyKey, attempt, tasks } of keyedFirst) {
-    for (const made of tasks) {
-      const task = known.get(made.taskId) ?? made;
-      const charged = { ...task, idempotencyKey, attempt, settled: isSettled(task) };
-      if (!found.has(made.taskId)) found.set(made.taskId, charged);
-    }
+  for (const { idempotencyKey, attempt, task: told } of knownFirst) {
+    const task = known.get(told?.taskId ?? '');
+    if (task === undefined || found.has(task.taskId)) continue;
+    found.set(task.taskId, { ...task, idempotencyKey, attempt, settled: isSettled(task) });
   }
   // All that a memo tells of the time is when its run began, which is the same for each attempt.
-  const tasks = [...found.values()].toSorted((a, b) => a.createdAt.localeCompare(b.createdAt) || a.attempt - b.attempt);
-  const answered = new Set(tasks.map(({ idempotencyKey }) => idempotencyKey));
-  const open = records.filter(({ idempotencyKey }) => !answered.has(idempotencyKey));
+  const tasks = [...found.values()].toSorted(
+    (a, b) => a.createdAt.localeCompare(b.createdAt) || (a.attempt ?? 0) - (b.attempt ?? 0),
+  );
+  // A key number is used only where no task can exist under those before.
+  const answered = Math.max(0, ...records.flatMap(({ task, keyNumber }) => (task === null ? [] : keyNumber)));
+  const open = records.filter(({ keyNumber }) => keyNumber > answered);
   const unansweredSince = open.flatMap((one) => one.unansweredSince ?? []).toSorted()[0] ?? null;
   const reasons = [...new Set(records.flatMap(({ riskReason }) => riskReason ?? []))];
-  const [{ namespace, workflowId, step, take, model, labels }] = keyedFirst as [KeyRecord];
+  const [{ namespace, workflowId, model, labels }] = knownFirst as [KeyRecord];
   return {
     namespace,
     workflowId,
-    step,
-    take,
     model,
     labels,
     idempotencyKeys: [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))],
     tasks,
     unansweredSince,
-    flags: [...flagsOfTasks(tasks), ...flagsOfOwners(tasks, owners), ...flagsOfSubmits(unansweredSince, reasons)],
+    flags: flagsOf(tasks, { owners, unansweredSince, reasons }),
   };
 }
 
-function flagsOfTasks(tasks: readonly ChargedTask[]): Flag[] {
+function flagsOf(
+  tasks: readonly ChargedTask[],
+  { owners, unansweredSince, reasons }: { owners: Owners; unansweredSince: string | null; reasons: readonly string[] },
+): Flag[] {
+  const attempts = groupBy(tasks, ({ attempt }) => attempt);
+  attempts.delete(null);
   const flags: Flag[] = [];
-  const attempts = groupBy(
-    tasks.filter(({ idempotencyKey }) => idempotencyKey !== null),
-    ({ attempt }) => attempt,
-  );
+  const flag = (code: FlagCode, message: string): void => void flags.push({ code, message });
   for (const [attempt, made] of attempts) {
-    if (made.length < 2) continue;
-    const message = `Attempt ${attempt} was paid ${made.length} times: ${list(made)}. Only one was asked for; show the task IDs to Rivya.`;
-    flags.push({ code: 'paidTwice', message });
+    const what = `Attempt ${attempt} was paid ${made.length} times: ${list(made)}.`;
+    if (made.length > 1) flag('paidTwice', `${what} Only one was asked for; show the task IDs to Rivya.`);
   }
-  const charged = tasks.filter(({ status, finalCredits }) => status === 'failed' && (finalCredits ?? 0) > 0);
-  for (const { taskId, finalCredits } of charged) {
-    const message = `Task ${taskId} failed and cost ${finalCredits} credits all the same; ask Rivya for them.`;
-    flags.push({ code: 'failedButCharged', message });
+  for (const { taskId, status, finalCredits } of tasks) {
+    const names = [...(owners.get(taskId) ?? [])];
+    const what = `Task ${taskId} stands for ${names.length} generations: ${names.join('; ')}.`;
+    if (names.length > 1)
+      flag('sharedTask', `${what} A task of all but one may be lost; look for it in the Rivya Studio.`);
+    const charged = `Task ${taskId} failed and cost ${finalCredits} credits all the same; ask Rivya for them.`;
+    if (status === 'failed' && (finalCredits ?? 0) > 0) flag('failedButCharged', charged);
   }
-  if (attempts.size > 1) {
-    const of = (attempt: number, made: readonly ChargedTask[]): string => `attempt ${attempt}: ${list(made)}`;
-    const each = [...attempts].map(([attempt, made]) => of(attempt, made)).join('; ');
-    flags.push({ code: 'severalAttempts', message: `maxAttempts allowed ${attempts.size} paid attempts: ${each}.` });
-  }
-  return flags;
-}
-
-function flagsOfOwners(tasks: readonly ChargedTask[], owners: Owners): Flag[] {
-  return tasks.flatMap(({ taskId }): Flag[] => {
-    const names = [...new Set(owners.get(taskId)?.values())];
-    if (names.length < 2) return [];
-    const message = `Task ${taskId} stands for ${names.length} generations (${names.join(', ')}): a task of all but one may be lost. Look for it in the Rivya Studio.`;
-    return [{ code: 'sharedTask', message }];
-  });
-}
-
-function flagsOfSubmits(unansweredSince: string | null, reasons: readonly string[]): Flag[] {
-  const flags: Flag[] = [];
-  if (unansweredSince !== null) {
-    const message = `The submit of ${unansweredSince} has no answer: a task may exist and be paid for. Look for it in the Rivya Studio.`;
-    flags.push({ code: 'mayBePaid', message });
-  }
+  const each = [...attempts].map(([attempt, made]) => `attempt ${attempt}: ${list(made)}`).join('; ');
+  if (attempts.size > 1) flag('severalAttempts', `maxAttempts allowed ${attempts.size} paid attempts: ${each}.`);
+  const open = `The submit of ${unansweredSince} has no answer: a task may exist and be paid for. Look for it in the Rivya Studio.`;
+  if (unansweredSince !== null) flag('mayBePaid', open);
   for (const reason of reasons) {
-    const message = `It was posted again after a submit without an answer, which may have been paid too. The reason given: ${reason}`;
-    flags.push({ code: 'riskAccepted', message });
+    const what = 'It was posted again after a submit without an answer, which may have been paid too.';
+    flag('riskAccepted', `${what} The reason given: ${reason}`);
   }
   return flags;
 }
@@ -244,11 +222,6 @@ function list(tasks: readonly ChargedTask[]): string {
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
+  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
   return groups;
 }

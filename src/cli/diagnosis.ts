@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import { readSettings, type Settings } from '../config.js';
-import { apiTaskQueue } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
-import { findStore, localSession, openApi, openTemporal, type Temporal } from './context.js';
+import { noWorkerOn, servedQueues } from '../temporal/pollers.js';
+import { findStore, localSession, openApi, openTemporal, retentionDays, type Temporal } from './context.js';
 import { judge } from './errors.js';
 
 export interface Finding {
@@ -15,16 +15,13 @@ export interface Finding {
 }
 
 const NODE = [20, 19] as const;
-// A Worker asks for work at least once a minute; Temporal lists it for five.
-const FRESH_POLL_MS = 90_000;
 // Above it the age of a task, and with it the time of the next check, is visibly off.
 const CLOCK_SKEW_MS = 30_000;
 
-// The Service's numbers for the two kinds of task queue.
-const WORKFLOW_QUEUE = 1;
-export const ACTIVITY_QUEUE = 2;
+// What is run again later than that has been forgotten by Temporal, unless a store keeps receipts.
+const ENOUGH_DAYS = 7;
 
-type Name = 'Workflows' | 'results' | 'API calls';
+const WORK = { workflows: 'Workflows', results: 'results', api: 'API calls' } as const;
 
 /** Looks at everything that a generation needs, one finding at a time. */
 export async function* diagnose(): AsyncGenerator<Finding> {
@@ -46,7 +43,7 @@ export async function* diagnose(): AsyncGenerator<Finding> {
   } catch (error) {
     yield failed('Temporal', error);
   }
-  if (temporal !== null) yield* namespaceAndWorkers(temporal);
+  if (temporal !== null) yield* namespaceAndWorkers(temporal, settings);
   yield* theApi(settings);
   yield await store(settings);
 }
@@ -55,13 +52,12 @@ export async function* diagnose(): AsyncGenerator<Finding> {
 export async function* workerHealth(): AsyncGenerator<Finding> {
   const settings = readSettings();
   const temporal = await openTemporal(settings);
-  const roles = { Workflows: 'workflows', results: 'results', 'API calls': 'api' } as const;
-  for (const [name, queue, type] of queues(temporal.taskQueue)) {
-    if (!settings.roles.has(roles[name])) continue;
-    const polls = (await pollers(temporal, queue, type)).some((identity) => identity.endsWith(`@${hostname()}`));
+  for (const { role, queue, pollers } of await servedQueues(temporal.client, temporal.taskQueue)) {
+    if (!settings.roles.has(role)) continue;
+    const polls = pollers.some((identity) => identity.endsWith(`@${hostname()}`));
     yield polls
-      ? ok(name, `polls ${queue}`)
-      : { name, level: 'fail', says: `no Worker of ${hostname()} polls task queue "${queue}"` };
+      ? ok(WORK[role], `polls ${queue}`)
+      : { name: WORK[role], level: 'fail', says: `no Worker of ${hostname()} polls task queue "${queue}"` };
   }
 }
 
@@ -77,21 +73,22 @@ function node(): Finding {
   };
 }
 
-async function* namespaceAndWorkers(temporal: Temporal): AsyncGenerator<Finding> {
+async function* namespaceAndWorkers(temporal: Temporal, settings: Settings): AsyncGenerator<Finding> {
   const { client, namespace, taskQueue } = temporal;
   try {
-    const { config } = await client.workflowService.describeNamespace({ namespace });
-    const days = Math.round(Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0) / 86_400);
-    yield ok('namespace', `${namespace}, keeps closed Workflows for ${days} days`);
-    for (const [name, queue, type] of queues(taskQueue)) {
-      const count = (await pollers(temporal, queue, type)).length;
-      yield count > 0
-        ? ok(`Workers for ${name}`, `${count} on task queue "${queue}"`)
-        : {
-            name: `Workers for ${name}`,
-            level: 'warn',
-            says: `none on task queue "${queue}"; start one with: rivya-temporal worker`,
-          };
+    const queues = await servedQueues(client, taskQueue);
+    const days = await retentionDays(temporal);
+    yield ok('namespace', `${namespace}, keeps closed Workflows for ${days ?? 'an unknown number of'} days`);
+    if (days !== null && days < ENOUGH_DAYS && (await findStore(settings)) === null) {
+      const says = `there is no store, and the namespace keeps closed Workflows for ${days} day(s) only: a step is remembered only that long, and may be paid again when it is run again later. Set RIVYA_STORE, or keep them for ${ENOUGH_DAYS} days or more`;
+      yield { name: 'memory', level: 'warn', says };
+    }
+    for (const served of queues) {
+      const { role, queue, pollers } = served;
+      const name = `Workers for ${WORK[role]}`;
+      yield pollers.length > 0
+        ? ok(name, `${pollers.length} on task queue "${queue}"`)
+        : { name, level: 'warn', says: noWorkerOn(served) };
     }
   } catch (error) {
     yield failed('namespace', error);
@@ -104,27 +101,6 @@ async function* namespaceAndWorkers(temporal: Temporal): AsyncGenerator<Finding>
       ? 'on'
       : 'the Service does not tell; fairness keys need matching.enableFairness=true in its dynamic config and are ignored without it',
   );
-}
-
-function queues(taskQueue: string): readonly (readonly [Name, string, number])[] {
-  return [
-    ['Workflows', taskQueue, WORKFLOW_QUEUE],
-    ['results', taskQueue, ACTIVITY_QUEUE],
-    ['API calls', apiTaskQueue(taskQueue), ACTIVITY_QUEUE],
-  ];
-}
-
-/** Identities that asked for work lately. */
-export async function pollers(
-  { client, namespace }: Pick<Temporal, 'client' | 'namespace'>,
-  name: string,
-  taskQueueType: number,
-): Promise<string[]> {
-  const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
-  const oldest = Date.now() - FRESH_POLL_MS;
-  return (answer.pollers ?? [])
-    .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > oldest)
-    .map(({ identity }) => identity ?? '');
 }
 
 async function* theApi(settings: Settings): AsyncGenerator<Finding> {

@@ -1,152 +1,126 @@
-import {
-  WorkflowNotFoundError,
-  type Client,
-  type WorkflowExecutionDescription,
-  type WorkflowExecutionInfo,
-} from '@temporalio/client';
-import { CUT_OFF, rawRuns, readRun, startInput, type PastRun } from '../../activities/index.js';
-import { memoOf } from '../client.js';
-import { WORKFLOW_TYPE, type GenerateMediaInput } from '../contract/index.js';
-import type { Receipts } from '../storage/index.js';
-import type { Temporal } from './context.js';
-import { GOES_ON, openOf, openTask, type LastSubmit, type Open, type PastGeneration } from './recovery.js';
-import { idOf, infoOf, runsOf, type RawRun } from './runs.js';
+import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import { GenerationClient, GenerationError, memoOf } from '../client.js';
+import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationMemo } from '../contract/index.js';
+import type { Receipts, TaskReceipt } from '../storage/index.js';
+import { listedRuns, runIdsOf, startOf } from '../../activities/runs.js';
 
 // A run that continued as new, or that a reset ended, is not the last of its ID; one that completed has its result.
-export const ENDED = {
+const ENDED: Readonly<Record<string, string>> = {
   TERMINATED: 'terminated',
   TIMED_OUT: 'timed out',
   CANCELLED: 'cancelled',
   FAILED: 'failed',
-} as const;
-const OURS = `WorkflowType = '${WORKFLOW_TYPE}'`;
-const QUERY = `${OURS} AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
+};
+const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
 
-/** Something that a generation left open when it ended. */
-export interface Found {
+/** A run of a generation with its memo; null where it ended before it wrote one. */
+export interface PastRun {
+  readonly runId: string;
+  readonly memo: GenerationMemo | null;
+}
+
+/** What a generation left open at Rivya: a paid task that nobody waits for, or, without a task ID, a submit that nobody answered. */
+export interface Open extends Pick<
+  GenerationMemo,
+  'taskId' | 'status' | 'model' | 'reservedCredits' | 'idempotencyKey'
+> {
+  /** The run that knows of it; null where only a receipt does. */
+  readonly runId: string | null;
+}
+
+/** The same, with what waits for it again. */
+export interface Found extends Open {
   readonly workflowId: string;
   readonly ended: string;
-  readonly open: Open;
-  /** What waits for it again; null where its Workflow ID stands for something else by now. */
-  readonly start: { readonly input: GenerateMediaInput; readonly taskQueue: string } | null;
+  readonly input: GenerateMediaInput;
+  readonly taskQueue: string;
 }
 
 /**
- * Runs of generations that ended without a result, by Workflow ID.
- * @param query - A visibility query that chooses the Workflow IDs.
+ * Workflow IDs with a run that ended without a result.
+ * @param query - A visibility query that chooses among them.
  */
-export async function endedRuns(
-  { client }: Pick<Temporal, 'client'>,
-  query: string | undefined,
-): Promise<Map<string, RawRun[]>> {
-  const found = new Map<string, RawRun[]>();
-  for await (const run of rawRuns(client, query === undefined ? QUERY : `${QUERY} AND (${query})`)) {
-    found.set(idOf(run), [...(found.get(idOf(run)) ?? []), run]);
+export async function endedIds(client: Client, query: string | undefined): Promise<Set<string>> {
+  const ids = new Set<string>();
+  for await (const { execution } of listedRuns(client, query === undefined ? QUERY : `${QUERY} AND (${query})`)) {
+    ids.add(execution?.workflowId ?? '');
   }
-  return found;
+  return ids;
 }
 
 /**
- * What an ID left open, take by take: a take that runs or has its result takes nothing away from the others.
- * @param listed - Those of its runs that were found, for an ID that the Service cannot look up.
+ * What an ID left open; null for nothing, also where its latest run goes on or has its result.
  * @throws ValueError where a codec is missing.
  */
-export async function leftOpen(
-  temporal: Pick<Temporal, 'client'>,
-  workflowId: string,
-  listed: readonly RawRun[],
-  receipts: Receipts | null,
-): Promise<Found[]> {
-  const { client } = temporal;
-  const latest = await describe(temporal, workflowId);
-  if (latest === null) return [];
-  const ours = latest.type === WORKFLOW_TYPE;
-  // A run that was not chosen may have the result of one that was.
-  const raws = (await runsOf(client, workflowId, OURS)) ?? listed;
-  const others = raws.filter(({ execution }) => execution?.runId !== latest.runId);
-  const infos = await Promise.all(others.map((raw) => infoOf(client, raw)));
-  const earlier = infos.toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime());
-  const takes = new Map<number, PastGeneration[]>();
-  for (const run of [...(ours ? [latest] : []), ...earlier]) {
-    // The list trails the truth: a run that is not the latest has ended.
-    const status = run !== latest && GOES_ON.has(run.status.name) ? 'TERMINATED' : run.status.name;
-    const { take, ...past } = await pastOf(temporal, run, status);
-    takes.set(take, [...(takes.get(take) ?? []), past]);
+export async function leftOpen(client: Client, workflowId: string, receipts: Receipts | null): Promise<Found | null> {
+  const latest = await describe(client, workflowId);
+  const ended = ENDED[latest?.status.name ?? ''];
+  if (latest === null || ended === undefined || latest.type !== WORKFLOW_TYPE) return null;
+  const runs = await runsOf(client, latest);
+  const baseKey = runs.find(({ memo }) => memo !== null && memo.baseKey !== null)?.memo?.baseKey;
+  const known = baseKey == null || receipts === null ? null : await receipts.find(baseKey);
+  const open = openOf(runs, known?.tasks ?? []);
+  if (open === null) return null;
+  const { input } = await startOf(client, workflowId, open.runId ?? latest.runId);
+  const failure = ended === ENDED['FAILED'] ? await failureOf(client, workflowId) : null;
+  const how = failure === null ? ended : `${ended} (${failure})`;
+  return { ...open, workflowId, ended: how, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
+}
+
+/** From the latest run to the one that had looked at those before it: its memo holds what they knew. */
+async function runsOf(client: Client, latest: WorkflowExecutionDescription): Promise<PastRun[]> {
+  const { workflowId, runId: latestId } = latest;
+  const runs: PastRun[] = [];
+  const others = (await runIdsOf(client, workflowId)) ?? [];
+  for (const runId of new Set([latestId, ...others])) {
+    const run = runId === latestId ? latest : await describe(client, workflowId, runId);
+    const memo = run === null ? null : memoOf(run);
+    runs.push({ runId, memo });
+    if (memo?.lookedBy === runId) break;
   }
-  // The take of the latest run is the one that its Workflow ID stands for.
-  const current = ours ? [...takes.keys()][0] : undefined;
-  const found: Found[] = [];
-  for (const [take, ofTake] of takes) {
-    let ended = take === current ? await endOf(temporal, latest) : null;
-    for (const open of await withReceipts(openOf(ofTake), receipts)) {
-      const again = ended !== null && open.kind === 'task';
-      const input = again ? await startInput(client, { workflowId, runId: open.runId }) : null;
-      const start = again ? { input: input as GenerateMediaInput, taskQueue: latest.taskQueue } : null;
-      found.push({ workflowId, ended: ended ?? `take ${take}`, open, start });
-      // An ID can wait for one task.
-      if (again) ended = null;
-    }
-  }
-  return found;
+  return runs;
 }
 
-/** What a run knows, and of which take. */
-async function pastOf(
-  { client }: Pick<Temporal, 'client'>,
-  run: Omit<WorkflowExecutionInfo, 'raw'>,
-  status: string,
-): Promise<PastGeneration & { readonly take: number }> {
-  const { runId } = run;
-  const memo = memoOf(run);
-  // A run that saw its end coming told all in its memo.
-  const past = CUT_OFF.has(status) ? await readRun(client, run) : null;
-  // One that was ended at once tells its take in its input only.
-  const told = memo?.take ?? past?.submits.at(-1)?.identity?.take;
-  const take = told ?? (await takeOfInput(client, run));
-  return { runId, status, memo, submit: past && lastSubmit(past), take };
+/**
+ * The last thing that a generation left open, by all that its runs and receipts know; null for nothing.
+ * @param runs - Newest first.
+ * @param receipts - Oldest first.
+ */
+export function openOf(runs: readonly PastRun[], receipts: readonly TaskReceipt[]): Open | null {
+  const memos = runs.flatMap(({ runId, memo }) => (memo === null ? [] : [{ ...memo, runId }]));
+  const told = [...memos, ...receipts.toReversed().map((receipt) => ({ ...receipt, runId: null, earlier: [] }))];
+  const failed = new Set(
+    told.flatMap(({ taskId, status, earlier }) => [status === 'failed' ? taskId : '', ...earlier]),
+  );
+  // Without a status the task is only what the input or a person named: the API never said that it exists.
+  const tasks = told.filter(({ taskId, status }) => taskId !== null && status !== null);
+  // A key number is used only where no task can exist under those before.
+  const answered = Math.max(0, ...tasks.flatMap(({ baseKey, keyNumber }) => (baseKey === null ? [] : keyNumber)));
+  const open =
+    tasks.find(({ taskId }) => !failed.has(taskId)) ??
+    memos.find(({ mayPostSince, keyNumber }) => mayPostSince !== null && keyNumber > answered);
+  if (open === undefined) return null;
+  const { taskId, status, model, reservedCredits, idempotencyKey, runId } = open;
+  return { taskId, status, model, reservedCredits, idempotencyKey, runId };
 }
 
-/** How the latest run has ended without a result, or null where it has not. */
-async function endOf({ client }: Pick<Temporal, 'client'>, run: WorkflowExecutionDescription): Promise<string | null> {
-  const ended = ENDED[run.status.name as keyof typeof ENDED] ?? null;
-  const failure = run.status.name === 'FAILED' ? (await readRun(client, run)).failure : null;
-  return failure === null ? ended : `${ended} (${failure})`;
+/** By which failure its latest run ended. */
+async function failureOf(client: Client, workflowId: string): Promise<string | null> {
+  const ending = new GenerationClient(client).handle(workflowId).result();
+  return ending.then(
+    () => null,
+    (error: unknown) => (error instanceof GenerationError ? error.code : null),
+  );
 }
 
-function lastSubmit({ submits, checked }: PastRun): LastSubmit | null {
-  const last = submits.at(-1);
-  if (last === undefined) return null;
-  const { idempotencyKey, firstKey, result, open } = last;
-  const task = result?.task === undefined ? null : (checked.get(result.task.taskId) ?? result.task);
-  return { idempotencyKey, firstKey, task, answered: open === null };
-}
-
-async function takeOfInput(client: Client, run: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId'>): Promise<number> {
-  const input = (await startInput(client, run)) as Partial<GenerateMediaInput> | null;
-  return typeof input?.take === 'number' ? input.take : 1;
-}
-
-/** A POST that outlived its Workflow still left a receipt. */
-async function withReceipts(open: readonly Open[], receipts: Receipts | null): Promise<Open[]> {
-  const found = new Map<string, Open>();
-  for (const one of open) {
-    const { runId } = one;
-    const key = one.kind === 'unanswered' ? one.firstKey : null;
-    const task = key === null ? undefined : (await receipts?.find(key))?.tasks.at(-1);
-    const known = task === undefined ? one : openTask(runId, task);
-    const name = known.kind === 'task' ? known.taskId : `${known.firstKey}`;
-    if ((known.kind === 'unanswered' || known.status !== 'failed') && !found.has(name)) found.set(name, known);
-  }
-  return [...found.values()];
-}
-
-/** The latest run of an ID, or null where the Service knows none. */
+/** A run, by default the latest of its ID; null where the Service knows none. */
 async function describe(
-  { client }: Pick<Temporal, 'client'>,
+  client: Client,
   workflowId: string,
+  runId?: string,
 ): Promise<WorkflowExecutionDescription | null> {
   try {
-    return await client.workflow.getHandle(workflowId).describe();
+    return await client.workflow.getHandle(workflowId, runId).describe();
   } catch (error) {
     // Its retention has passed since it was listed.
     if (error instanceof WorkflowNotFoundError) return null;

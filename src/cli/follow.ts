@@ -19,7 +19,8 @@ export interface FollowOptions {
   readonly interrupted: AbortSignal;
   /** Go on waiting when a person must act, and say so; otherwise that is the end. */
   readonly waitWhileHeld: boolean;
-  readonly taskQueue: string;
+  /** Asks which roles no Worker has, a sentence for each. */
+  readonly noWorker: () => Promise<readonly string[]>;
   /** Milliseconds since the epoch at which the Workflow started. */
   readonly startedAt?: number;
 }
@@ -28,8 +29,8 @@ export interface FollowOptions {
 const LOOK_EVERY_MS = 1_000;
 const LOOK_SELDOM_MS = 5_000;
 const SELDOM_AFTER_MS = 120_000;
-// A Worker answers within a second; after this nobody is there.
-const NO_WORKER_MS = 10_000;
+// A Worker that runs takes up what is due within a second; after this it is asked whether there is one.
+const QUIET_MS = 5_000;
 
 /** Waits for a generation and shows on stderr how it goes. */
 export async function follow(handle: GenerationHandle, options: FollowOptions): Promise<Ending> {
@@ -38,7 +39,7 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
   const begun = Date.now();
   let ended = false;
   let state: AnyState | null = null;
-  let answeredAt = begun;
+  let movedAt = begun;
   let warned = false;
   let heldBy: string | null = null;
 
@@ -47,8 +48,8 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
       // A Service that cannot be reached for a moment is the concern of the wait for the result, which repeats.
       const seen = await handle.state().catch(() => null);
       if (ended) return new Promise(() => undefined);
+      if (changeKey(seen) !== changeKey(state) || !isDue(seen)) movedAt = Date.now();
       state = seen ?? state;
-      if (isFull(seen)) answeredAt = Date.now();
       const hold = state?.phase === 'held' ? state.hold : null;
       if (state !== null && hold !== null && !waitWhileHeld) return { kind: 'held', state };
       if (hold !== null && heldBy !== hold.code) {
@@ -57,11 +58,11 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
         );
       }
       heldBy = hold?.code ?? null;
-      if (!warned && Date.now() - answeredAt > NO_WORKER_MS) {
-        warned = true;
-        progress.note(
-          `No Worker answers on task queue "${options.taskQueue}", so nothing goes on there. Start one with: rivya-temporal worker`,
-        );
+      if (!warned && Date.now() - movedAt > QUIET_MS) {
+        const missing = await options.noWorker().catch(() => []);
+        if (missing.length > 0) progress.note(missing.join('\n'));
+        warned = missing.length > 0;
+        movedAt = Date.now();
       }
       progress.set(workflowId, describe(workflowId, state, Date.now() - startedAt), changeKey(state));
       await sleep(Date.now() - begun > SELDOM_AFTER_MS ? LOOK_SELDOM_MS : LOOK_EVERY_MS);
@@ -98,6 +99,12 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
 /** True for a state that a Worker gave. */
 export function isFull(state: AnyState | null): state is GenerationState {
   return state !== null && 'statusChecks' in state;
+}
+
+/** True where the next step is a Worker's: nobody waits for a person or for the time of the next check. */
+function isDue(state: AnyState | null): boolean {
+  if (state === null || !isFull(state)) return true;
+  return state.hold === null && !(Date.parse(state.nextCheckAt ?? '') > Date.now());
 }
 
 function changeKey(state: AnyState | null): string {

@@ -1,4 +1,4 @@
-import { taskIn, type GenerationResult } from '../contract/index.js';
+import type { ChatResult, GenerationResult } from '../contract/index.js';
 import type { Verdict } from './errors.js';
 import { judge, STATUS, withAction } from './errors.js';
 import { resumeHint, type Ending } from './follow.js';
@@ -28,15 +28,22 @@ export function report(ending: Ending, options: ReportOptions): number {
 
 /** The lines that a person reads about a result. */
 export function summary(workflowId: string, result: GenerationResult, link: string | null): string[] {
-  const { reservedCredits, finalCredits, files, urls } = result;
+  const { reservedCredits, finalCredits, reused, simulated } = result;
+  // A chat has its answer in place of a task and files.
+  const { content, taskId, files = [], urls = [] } = result as Partial<GenerationResult & ChatResult>;
   const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`]);
+  const known = reused ? ' (existed before; not paid again)' : '';
   const facts = [
-    ['status', result.status],
-    ['task', result.taskId + (result.reused ? ' (existed before; not paid again)' : '')],
+    ...(content === undefined
+      ? [
+          ['status', result.status],
+          ['task', `${taskId}${known}`],
+        ]
+      : [['answer', `${content}${known}`]]),
     ['credits', `${finalCredits ?? 'not reported'} (reserved ${reservedCredits ?? 'not reported'})`],
     ...(stored.length > 0 ? stored : urls.map((url) => ['link', url])),
     ...(link === null ? [] : [['Temporal', link]]),
-    ...(result.simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
+    ...(simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
   ];
   return [workflowId, ...facts.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`)];
 }
@@ -82,15 +89,13 @@ const STATUSES: Readonly<Record<string, string>> = {
 
 function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string, verdict: Verdict): object {
   const known = ending.kind === 'failure' ? ending.error.details : ending.state;
-  // Who is still looking may yet find that the task is not this generation's.
-  const taskId = ending.kind === 'failure' ? ending.error.details.taskId : taskIn(ending.state ?? {});
   const status =
     ending.kind === 'failure' ? (STATUSES[ending.error.code] ?? 'failed') : ending.kind === 'held' ? 'held' : 'running';
   const { code, message, requestId, httpStatus, action } = verdict;
   return {
     workflowId,
     status,
-    taskId: taskId ?? null,
+    taskId: known?.taskId ?? null,
     idempotencyKey: known?.idempotencyKey ?? null,
     reservedCredits: known?.reservedCredits ?? null,
     finalCredits: known?.finalCredits ?? null,

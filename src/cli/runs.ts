@@ -1,17 +1,55 @@
-import { isGrpcServiceError, WorkflowNotFoundError, type Client, type WorkflowExecutionInfo } from '@temporalio/client';
+import { isGrpcServiceError, type Client, type WorkflowExecutionInfo } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { ValueError } from '@temporalio/common';
-import { queryFor, rawRuns, RUNS } from '../../activities/index.js';
+import { memoOf } from '../client.js';
+import { CHAT_WORKFLOW_TYPE, WORKFLOW_TYPE, type GenerationMemo } from '../contract/index.js';
+import { listedRuns } from '../../activities/runs.js';
 import { UsageError } from './errors.js';
 
-// gRPC status by which the Service refuses a query.
-const REFUSED_QUERY = new Set([3]);
+// gRPC INVALID_ARGUMENT: the Service refuses a query.
+const REFUSED_QUERY = 3;
 
-export type RawRun = WorkflowExecutionInfo['raw'];
+/** Visibility query for all that is paid: generations and chats. */
+export const PAID_RUNS = `WorkflowType IN ('${WORKFLOW_TYPE}', '${CHAT_WORKFLOW_TYPE}')`;
 
-export function idOf(run: RawRun): string {
-  return run.execution?.workflowId ?? '';
+/** A run with its memo: null where it wrote none, undefined where it is under a codec that the command line does not have. */
+export interface PaidRun extends Pick<
+  WorkflowExecutionInfo,
+  'workflowId' | 'runId' | 'type' | 'status' | 'startTime' | 'closeTime'
+> {
+  readonly paid: GenerationMemo | null | undefined;
 }
+
+/** The runs that a query finds, newest first. */
+export async function* paidRuns(client: Client, query: string): AsyncGenerator<PaidRun> {
+  const { loadedDataConverter, namespace } = client.options;
+  for await (const raw of listedRuns(client, query)) {
+    const infoOf = (run: typeof raw): Promise<WorkflowExecutionInfo> =>
+      executionInfoFromRaw(run, loadedDataConverter, raw, namespace);
+    const whole = await readable(() => infoOf(raw));
+    const info = whole ?? (await infoOf({ ...raw, memo: null }));
+    yield { ...info, paid: whole && memoOf(whole) };
+  }
+}
+
+/** Undefined where it is under a codec that the command line does not have. */
+export async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ValueError) return undefined;
+    throw error;
+  }
+}
+
+/** Runs that could not be read, by their Workflow IDs. */
+export function notRead(workflowIds: readonly string[]): string {
+  const shown = workflowIds.slice(0, SHOWN).join(', ');
+  const more = workflowIds.length > SHOWN ? ' and others (--json names all)' : '';
+  return `Not read, under a codec that this command does not have: ${shown}${more}. Look at them in the Temporal UI with your codec server.`;
+}
+
+const SHOWN = 10;
 
 /**
  * Has the Service judge a query as it was given. Among conditions of ours one that closes our parentheses would mean
@@ -25,39 +63,7 @@ export async function checkQuery(client: Client, query: string): Promise<void> {
       await client.workflowService.listWorkflowExecutions({ namespace, query: asked, pageSize: 1 });
     }
   } catch (error) {
-    if (!isGrpcServiceError(error) || !REFUSED_QUERY.has(error.code)) throw error;
+    if (!isGrpcServiceError(error) || (error.code as number) !== REFUSED_QUERY) throw error;
     throw new UsageError(`--query: ${error.details}. Nothing was started.`);
-  }
-}
-
-/**
- * All runs of an ID that are like this, newest first and at most as many as a submit looks at; null where the Service
- * cannot look the ID up.
- */
-export async function runsOf(client: Client, workflowId: string, like: string): Promise<RawRun[] | null> {
-  const query = queryFor(workflowId);
-  if (query === null) return null;
-  const runs: RawRun[] = [];
-  for await (const run of rawRuns(client, `${like} AND ${query}`)) {
-    if (idOf(run) === workflowId) runs.push(run);
-    if (runs.length === RUNS) break;
-  }
-  return runs;
-}
-
-/** @throws ValueError where its memo is under a codec that the command line does not have. */
-export function infoOf(client: Client, raw: RawRun): Promise<WorkflowExecutionInfo> {
-  const { loadedDataConverter, namespace } = client.options;
-  return executionInfoFromRaw(raw, loadedDataConverter, raw, namespace);
-}
-
-/** Null where it is under a codec that the command line does not have, undefined where the run is gone by now. */
-export async function readable<T>(read: () => Promise<T>): Promise<T | null | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof ValueError) return null;
-    if (error instanceof WorkflowNotFoundError) return undefined;
-    throw error;
   }
 }

@@ -2,11 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { readSettings, WORKER_ROLES, type Settings } from '../config.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
-import { apiTaskQueue } from '../contract/index.js';
 import { hasKey } from './context.js';
-import { ACTIVITY_QUEUE, pollers } from './diagnosis.js';
 import { UsageError } from './errors.js';
 import type { Emulator } from '../emulator/index.js';
+import { servedQueues } from '../temporal/pollers.js';
 import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
 import { checkWorkerSettings } from '../worker/check.js';
 import { installRuntime } from '../worker/logging.js';
@@ -84,7 +83,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     // error. The process ends soon after.
     const connected = await connectClient(server?.address);
 
-    if (named !== null && emulatorUrl !== null) await refuseOthers(connected, settings.taskQueue);
+    if (named !== null && emulatorUrl !== null) await refuseOthers(connected.client, settings.taskQueue);
     // Warnings only: the progress on the screen tells the rest.
     installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN' });
     const { connection } = await connectWorker(server?.address);
@@ -121,11 +120,9 @@ async function emulatorFor({ emulatorState, emulatorPort = 0 }: StackOptions): P
 }
 
 /** On a shared Service, a Worker with the emulator would take work from those that serve the queue for real. */
-async function refuseOthers(
-  { client, namespace }: { client: Client; namespace: string },
-  taskQueue: string,
-): Promise<void> {
-  const others = await pollers({ client, namespace }, apiTaskQueue(taskQueue), ACTIVITY_QUEUE);
+async function refuseOthers(client: Client, taskQueue: string): Promise<void> {
+  const queues = await servedQueues(client, taskQueue);
+  const others = queues.filter(({ role }) => role === 'api').flatMap(({ pollers }) => pollers);
   if (others.length === 0) return;
   throw new UsageError(
     `Other Workers (${others.join(', ')}) serve task queue "${taskQueue}", and the emulator would answer for them. Set RIVYA_API_KEY, or another RIVYA_TASK_QUEUE.`,

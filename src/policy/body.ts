@@ -1,3 +1,4 @@
+import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { UploadResult } from '../contract/index.js';
 import { isPlainObject } from './fields.js';
 import { digestOf } from './key.js';
@@ -74,4 +75,9 @@ export function referenceUrls(body: string): readonly string[] {
   const items = (JSON.parse(body) as Body).params?.[REFERENCE_ITEMS];
   if (!Array.isArray(items)) return [];
   return items.map((item) => String((item as { url?: unknown } | null)?.url));
+}
+
+/** Bytes of a value as JSON in UTF-8: what it takes in a payload of Temporal. */
+export function jsonBytes(value: unknown): number {
+  return utf8ToBytes(JSON.stringify(value)).length;
 }

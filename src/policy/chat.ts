@@ -1,5 +1,5 @@
-import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { REASONING_EFFORTS, type ChatRequest } from '../contract/index.js';
+import { jsonBytes } from './body.js';
 import { InvalidInput, onlyKnown, record, text } from './fields.js';
 import { readInput, refuseTake, type Generation } from './input.js';
 
@@ -123,8 +123,4 @@ export function carriedContent(content: string): string {
   const cut = content.slice(0, fits);
   // Not in the middle of a character.
   return cut.isWellFormed() ? cut : content.slice(0, fits - 1);
-}
-
-function jsonBytes(value: string): number {
-  return utf8ToBytes(JSON.stringify(value)).length;
 }

@@ -1,6 +1,5 @@
-import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { GenerateMediaInput, InputIdentity, JsonValue } from '../contract/index.js';
-import { REFERENCE_ITEMS, requestBody } from './body.js';
+import { jsonBytes, REFERENCE_ITEMS, requestBody } from './body.js';
 import { formatDuration, parseDuration } from './duration.js';
 import { InvalidInput, integer, isPlainObject, onlyKnown, record, text } from './fields.js';
 import { digestOf } from './key.js';
@@ -121,7 +120,7 @@ export function readInput(input: unknown): Generation {
   }
 
   const body = requestBody({ model, prompt, params, clientRequestId });
-  if (utf8ToBytes(JSON.stringify(body)).length > BODY_BYTES) {
+  if (jsonBytes(body) > BODY_BYTES) {
     const paramsLength = params === null ? 0 : JSON.stringify(params).length;
     const field = paramsLength > (prompt ?? '').length ? 'params' : 'prompt';
     throw new InvalidInput(field, `makes a request of more than ${BODY_BYTES / 1e6} MB, which Temporal does not carry`);

@@ -1,13 +1,15 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
-import type { Client, Connection } from '@temporalio/client';
+import { Client, isGrpcServiceError, type Connection } from '@temporalio/client';
 import type { NativeConnection, WorkerOptions } from '@temporalio/worker';
 import { GenerationClient } from '../client.js';
-import { readSettings } from '../config.js';
-import { DEFAULT_TASK_QUEUE } from '../contract/index.js';
+import { readSettings, SettingsError } from '../config.js';
+import { apiTaskQueue, DEFAULT_TASK_QUEUE } from '../contract/index.js';
 import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/index.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
+import { until } from '../temporal/embedded/ready.js';
 import { startDevServer } from '../temporal/embedded/server.js';
 import { workflowCode } from '../worker/bundle.js';
 import { startWorkers, type RunningWorkers } from '../worker/workers.js';
@@ -18,6 +20,17 @@ import { startFakeWorkers } from './fake-workers.js';
 const DURATIONS = { image: 800, audio: 800, video: 800 };
 // Out of the way: a test that waits for the limit of an account waits for nothing it wants to know.
 const RATE_LIMIT_PER_MINUTE = 60_000;
+// The shortest that the Service takes. The wire type is a Long.
+const RETENTION = { seconds: 86_400 as never };
+// The hosts of a Service look for new namespaces every 10 s or so.
+const NAMESPACE_READY_MS = 60_000;
+// How the Workers of test environments are called: a Worker is listed for 5 min after it has stopped.
+const WORKER_IDENTITY = 'rivya-temporal test';
+// Workflows and Activities, as the Service counts them.
+const POLLED_TYPES = [1, 2] as const;
+// gRPC statuses.
+const NOT_FOUND = 5;
+const UNIMPLEMENTED = 12;
 
 /** What is used of a `TestWorkflowEnvironment` of `@temporalio/testing`; any client with a connection will do. */
 export interface ExistingEnvironment {
@@ -33,13 +46,14 @@ export interface ExistingEnvironment {
 
 interface CommonOptions extends Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle' | 'activities'> {
   /**
-   * A Temporal server that runs, for example a `TestWorkflowEnvironment`; it stays yours to end. Default: the server
-   * that `TEMPORAL_ADDRESS` names, or else a dev server of its own, found as `rivya-temporal dev` finds it.
+   * A Temporal server that runs, and a namespace of it that no other Worker uses, for example a `TestWorkflowEnvironment`;
+   * it stays yours to end. Default: a namespace of its own (`rivya-test-…`) on the server that `TEMPORAL_ADDRESS` names, or
+   * else on a dev server of its own, found as `rivya-temporal dev` finds it.
    */
   readonly environment?: ExistingEnvironment;
   /**
    * Task queue of the Workers. Default `rivya`, as in production, so that your Workflows run unchanged. Two environments
-   * at a time on one server need different ones.
+   * at a time in one namespace need different ones.
    */
   readonly taskQueue?: string;
   /** Receives what the search for a Temporal server says. Default: nobody. */
@@ -96,10 +110,12 @@ export interface EmulatorEnvironment extends TestEnvironment {
 
 /**
  * A Temporal server, Workers and the emulator of the Rivya API in one call, for tests of your own Workflows. With `fake`
- * the Workers take the outcome of each step from you, and there is no API. Nothing is paid either way.
+ * the Workers take the outcome of each step from you, and there is no API. Nothing is paid either way: no Worker of anybody
+ * else sees what a test starts.
  *
  * @throws ServerNotFound naming what to install, when there is no Temporal server and none can be found or fetched.
- * @throws SettingsError for a wrong `env`.
+ * @throws SettingsError for a wrong `env`, where the server lets nobody register a namespace, and where somebody else polls
+ * the task queues in the namespace of `environment`.
  */
 export async function createTestEnvironment(options: FakeEnvironmentOptions): Promise<TestEnvironment>;
 export async function createTestEnvironment(options?: TestEnvironmentOptions): Promise<EmulatorEnvironment>;
@@ -112,9 +128,10 @@ export async function createTestEnvironment(
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
   };
   try {
-    const server = options.environment ?? (await connect(options.log, ends));
+    const { environment: given, taskQueue = DEFAULT_TASK_QUEUE, activities = {} } = options;
+    const server = given ?? (await connect(options.log, ends));
     const { client, nativeConnection, namespace = client.options.namespace } = server;
-    const { taskQueue = DEFAULT_TASK_QUEUE, activities = {} } = options;
+    if (given !== undefined) await refuseShared(client, namespace, taskQueue);
     const base = {
       client,
       connection: nativeConnection,
@@ -123,7 +140,8 @@ export async function createTestEnvironment(
       dispose,
       [Symbol.asyncDispose]: dispose,
     };
-    const target = { connection: nativeConnection, namespace, activities };
+    const identity = `${WORKER_IDENTITY} ${process.pid}@${hostname()}`;
+    const target = { connection: nativeConnection, namespace, activities, identity };
     if (options.fake !== undefined) {
       const workers = await startFakeWorkers(options.fake, { ...target, taskQueue, workflows: workflowsOf(options) });
       ends.push(() => workers.stop());
@@ -168,17 +186,69 @@ export async function createTestEnvironment(
   }
 }
 
+/** A namespace that nobody else knows, on the server of Temporal's own settings or on one of our own. */
 async function connect(
   log: (line: string) => void = () => undefined,
   ends: (() => Promise<unknown>)[],
 ): Promise<ExistingEnvironment> {
   const server = configuredAddress() === null ? await startDevServer({ log, ui: false, port: 0 }) : null;
   if (server !== null) ends.push(() => server.stop());
-  const { client, namespace, address } = await connectClient(server?.address);
-  ends.push(() => client.connection.close());
-  const { connection } = await connectWorker(server?.address);
+  const { client: first, address } = await connectClient(server?.address);
+  const { connection } = first;
   ends.push(() => connection.close());
-  return { client, nativeConnection: connection, namespace, address };
+  const { connection: nativeConnection } = await connectWorker(server?.address);
+  ends.push(() => nativeConnection.close());
+  const namespace = `rivya-test-${randomUUID()}`;
+  const client = new Client({ connection, namespace });
+  await register(client, address);
+  return { client, nativeConnection, namespace, address };
+}
+
+/** Registers the namespace of a client, and waits until Workers can poll it. */
+async function register({ workflowService, options: { namespace } }: Client, address: string): Promise<void> {
+  const description = 'A test of rivya-temporal. It can be deleted when the test has ended.';
+  const known = async (): Promise<boolean> => {
+    await workflowService.listWorkflowExecutions({ namespace });
+    for (const taskQueueType of POLLED_TYPES) {
+      await workflowService.describeTaskQueue({ namespace, taskQueue: { name: DEFAULT_TASK_QUEUE }, taskQueueType });
+    }
+    return true;
+  };
+  try {
+    const workflowExecutionRetentionPeriod = RETENTION;
+    await workflowService.registerNamespace({ namespace, description, workflowExecutionRetentionPeriod });
+    await until(known, AbortSignal.timeout(NAMESPACE_READY_MS));
+  } catch (error) {
+    const why = isGrpcServiceError(error) ? error.details : String(error);
+    throw new SettingsError(
+      `A test keeps to a namespace of its own, but ${address} does not give it one (${why}). Pass \`environment\` with a client of a namespace that no other Worker uses, or unset TEMPORAL_ADDRESS for a dev server of its own. Nothing was started.`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Refuses a namespace in which somebody else does the work of a test. A step without `options.taskQueue` runs on the
+ * default queue, so that one counts too.
+ */
+async function refuseShared({ workflowService }: Client, namespace: string, taskQueue: string): Promise<void> {
+  const queues = new Set([taskQueue, DEFAULT_TASK_QUEUE].flatMap((queue) => [queue, apiTaskQueue(queue)]));
+  for (const name of queues) {
+    for (const taskQueueType of POLLED_TYPES) {
+      const { pollers } = await workflowService
+        .describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType })
+        .catch((error: unknown) => {
+          // A test server that skips time cannot tell, and in a namespace that is not there nobody polls.
+          if (isGrpcServiceError(error) && [NOT_FOUND, UNIMPLEMENTED].includes(error.code)) return { pollers: [] };
+          throw error;
+        });
+      const other = pollers?.find(({ identity }) => identity?.startsWith(WORKER_IDENTITY) !== true);
+      if (other === undefined) continue;
+      throw new SettingsError(
+        `Worker ${other.identity} polls the task queue ${name} in the namespace ${namespace}, or did so in the last 5 min: it could pay for what is meant for a test. Leave \`environment\` out, or give one with a namespace that no other Worker uses. Nothing was started.`,
+      );
+    }
+  }
 }
 
 function addressOf({ address, client }: ExistingEnvironment): string | undefined {

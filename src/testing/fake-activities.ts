@@ -1,18 +1,23 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { asyncLocalStorage, type Info } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { rivyaAwait } from '../../activities/await.js';
+import { rivyaResult } from '../../activities/result.js';
 import {
   errorCodeRow,
   FAILURE,
   NOTHING_KNOWN,
+  UNKNOWN_FINGERPRINT,
   type ErrorCode,
   type FailureDetails,
+  type PaidCallInput,
+  type PaidCallResult,
   type RivyaActivities,
   type StoredFile,
   type TaskError,
   type TaskSnapshot,
 } from '../contract/index.js';
+import { UNRESOLVED, type Paid } from '../policy/index.js';
 
 interface FakeTask {
   /** Credits reserved, and in the end taken. Default: not told. */
@@ -36,7 +41,7 @@ export interface FakeFailed extends FakeTask {
   readonly taskFails: TaskError | (string & {});
 }
 
-/** Each submit is refused with this code: the Workflow fails, or holds, as the table of codes says. */
+/** Each submit is refused with this code: the generation fails, or holds, as the table of codes says. */
 export interface FakeRefused {
   readonly fails: ErrorCode;
 }
@@ -63,118 +68,131 @@ export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeHeld | 
 export interface FakeActivities {
   /** For a Worker, by their registered names. Calls run on `<queue>-api` and `<queue>`. */
   readonly activities: RivyaActivities;
-  /** How often each Activity was called for a step. */
-  calls(step: string): Readonly<Record<keyof RivyaActivities, number>>;
+  /** How often each Activity was called for a step, a Workflow ID or a task ID. */
+  calls(name: string): Readonly<Record<keyof RivyaActivities, number>>;
 }
 
+/** The Workflow of a call that comes from no Worker. */
+export const caller = new AsyncLocalStorage<NonNullable<Info['workflowExecution']>>();
+
 interface Made {
-  readonly step: string;
   readonly taskId: string;
-  readonly model: string;
+  readonly model: string | null;
   readonly outcome: FakeSucceeded | FakeFailed;
   checks: number;
 }
 
 /**
- * Activities that come to the outcome you name, for tests of your own Workflows without the API. A key names a step of
- * `generate`, or a generation of its own: its Workflow ID, the part of it behind the last `/` (which is the step that
- * started it), or the `taskId` that it takes up; `'*'` is for all others. Several outcomes are those of its paid
- * attempts, the last one also of those after it.
+ * Activities that come to the outcome you name, for tests of your own Workflows without the API. A key names a step (the
+ * last part of the Workflow ID `<parent>/<step>`), a whole Workflow ID, or the `taskId` that a generation takes up; `'*'` is
+ * for all others. Several outcomes are those of its paid attempts, the last one also of those after it.
  *
  * @throws TypeError for an outcome that no Workflow would ever see.
  */
 export function fakeActivities(
   outcomes: Readonly<Record<string, FakeOutcome | readonly FakeOutcome[]>>,
 ): FakeActivities {
-  for (const [step, outcome] of Object.entries(outcomes)) for (const one of list(outcome)) check(step, one);
-  const counts = new Map<string, Record<keyof RivyaActivities, number>>();
-  const made = new Map<string, Made>();
+  for (const [name, outcome] of Object.entries(outcomes)) for (const one of list(outcome)) check(name, one);
+  const log: { readonly activity: string; readonly names: readonly string[] }[] = [];
+  const tasks = new Map<string, Made>();
+  const answers = new Map<string, PaidCallResult<unknown>>();
   const held = new Set<string>();
 
-  const outcomeOf = (names: Names, attempt: number): { step: string; outcome: FakeOutcome } => {
-    const step = names.find((name) => Object.hasOwn(outcomes, name)) ?? names[0];
-    const outcome = list(outcomes[step] ?? outcomes['*'] ?? []);
+  /** Notes a call. Returns what an outcome for it may be called, the most special name first. */
+  const called = (
+    activity: keyof RivyaActivities,
+    { workflowId = execution()?.workflowId ?? '', taskId }: { workflowId?: string; taskId?: string } = {},
+  ): readonly string[] => {
+    const step = workflowId.slice(workflowId.lastIndexOf('/') + 1);
+    const names = [...new Set([...(taskId === undefined ? [] : [taskId]), workflowId, step])];
+    log.push({ activity, names });
+    return names;
+  };
+  const outcomeOf = (names: readonly string[], attempt: number): FakeOutcome => {
+    const name = names.find((one) => Object.hasOwn(outcomes, one)) ?? '*';
+    const outcome = list(outcomes[name] ?? []);
     const chosen = outcome[Math.min(attempt, outcome.length) - 1];
-    if (chosen !== undefined) return { step, outcome: chosen };
-    throw failure(
-      FAILURE.InvalidInput,
-      `fakeActivities has no outcome for ${names.map((name) => JSON.stringify(name)).join(' or ')}, only for ${Object.keys(outcomes).join(', ')}.`,
-    );
+    if (chosen !== undefined) return chosen;
+    const asked = names.map((one) => JSON.stringify(one)).join(' or ');
+    throw wrong(`there is no outcome for ${asked}, only for ${Object.keys(outcomes).join(', ')}`);
   };
-  const count = (step: string, name: keyof RivyaActivities): void => {
-    const calls = counts.get(step) ?? none();
-    counts.set(step, { ...calls, [name]: calls[name] + 1 });
+  /** What a paid call comes to: one answer for each attempt, however often it is asked for. */
+  const pay = <Answer>(
+    { idempotencyKey, baseKey, attempt }: PaidCallInput,
+    paid: Paid,
+    names: readonly string[],
+    answerOf: (outcome: FakeOutcome) => Answer,
+  ): PaidCallResult<Answer> => {
+    const lookedBy = execution()?.runId ?? '';
+    // Not by the key: a hold in which it was only refused ends with another one.
+    const id = `${baseKey} ${attempt}`;
+    const known = answers.get(id) as PaidCallResult<Answer> | undefined;
+    if (known !== undefined) return { ...known, reused: true, lookedBy };
+    const outcome = outcomeOf(names, attempt);
+    if ('fails' in outcome) throw refused(outcome.fails, paid);
+    if ('holds' in outcome && !held.has(id)) {
+      held.add(id);
+      throw refused(outcome.holds, paid);
+    }
+    const answer = answerOf(outcome);
+    const result = { answer, position: null, idempotencyKey, sinceFirstPostMs: 0, reused: false, lookedBy };
+    answers.set(id, result);
+    return result;
   };
-  /** Throws what the API says to this submit, if it refuses it. */
-  const refuse = (outcome: FakeOutcome, idempotencyKey: string): void => {
-    if ('fails' in outcome) throw failure(outcome.fails);
-    if (!('holds' in outcome) || held.has(idempotencyKey)) return;
-    held.add(idempotencyKey);
-    throw failure(outcome.holds);
-  };
-  const taskOf = (taskId: string): Made => {
-    const known = made.get(taskId);
+  const taskOf = (taskId: string, names: readonly string[]): Made => {
+    const known = tasks.get(taskId);
     if (known !== undefined) return known;
-    // A task that somebody named, of an earlier day.
-    const { step, outcome } = outcomeOf([taskId, ...ownNames()], 1);
-    if (!('urls' in outcome || 'taskFails' in outcome)) throw failure('not_found', `No task ${taskId}.`);
-    const task = { step, taskId, model: '', outcome, checks: 0 };
-    made.set(taskId, task);
+    // A task that somebody names, for example one of an earlier day.
+    const outcome = outcomeOf(names, 1);
+    if (!makesTask(outcome)) throw failure('not_found', `No task ${taskId}.`);
+    const task = { taskId, model: null, outcome, checks: 0 };
+    tasks.set(taskId, task);
     return task;
   };
 
   const activities: RivyaActivities = {
-    rivyaSubmit: async ({ idempotencyKey, identity, body }) => {
-      const names: Names = identity?.step == null ? ownNames() : [identity.step];
-      const { step, outcome } = outcomeOf(names, identity?.attempt ?? 1);
-      count(step, 'rivyaSubmit');
-      const known = made.get(idempotencyKey);
-      if (known !== undefined) return { task: snapshot(known), sinceFirstPostMs: 0, reused: true };
-      refuse(outcome, idempotencyKey);
-      if (!('urls' in outcome || 'taskFails' in outcome)) {
-        throw wrong(step, 'is an answer of a chat; a generation needs { urls }');
-      }
-      const { model } = JSON.parse(body) as { model: string };
-      const task = { step, taskId: `fake_${idempotencyKey}`, model, outcome, checks: 0 };
-      made.set(idempotencyKey, task).set(task.taskId, task);
-      return { task: snapshot(task), sinceFirstPostMs: 0, reused: false };
+    rivyaSubmit: async (input) => {
+      const names = called('rivyaSubmit');
+      return pay(input, 'task', names, (outcome) => {
+        if (!makesTask(outcome)) throw wrong(`${names.join(' or ')}: a generation needs { urls }, this answers a chat`);
+        const task = { taskId: `fake_${input.idempotencyKey}`, model: input.model, outcome, checks: 0 };
+        tasks.set(task.taskId, task);
+        return snapshot(task);
+      });
+    },
+    rivyaChat: async (input) => {
+      const names = called('rivyaChat');
+      return pay(input, 'answer', names, (outcome) => {
+        if (!('says' in outcome)) throw wrong(`${names.join(' or ')}: a chat needs { says }, this is a generation`);
+        const { session_id: session } = JSON.parse(input.body) as { session_id?: string };
+        const { says: content, credits = null } = outcome;
+        return {
+          id: `fake_${input.idempotencyKey}`,
+          sessionId: session ?? `fake_session_${input.idempotencyKey}`,
+          messageId: null,
+          content,
+          truncated: false,
+          model: input.model,
+          usage: { inputTokens: null, outputTokens: null, totalTokens: null },
+          reservedCredits: credits,
+          finalCredits: credits,
+          createdAt: new Date().toISOString(),
+          simulated: true,
+        };
+      });
     },
     rivyaCheck: async ({ taskId }) => {
-      const task = taskOf(taskId);
-      count(task.step, 'rivyaCheck');
+      const task = taskOf(taskId, called('rivyaCheck', { taskId }));
       task.checks++;
       return { task: snapshot(task), checks: 1 };
     },
     rivyaStore: async ({ taskId }) => {
-      const { step, outcome } = taskOf(taskId);
-      count(step, 'rivyaStore');
+      const { outcome } = taskOf(taskId, called('rivyaStore', { taskId }));
       return { files: 'files' in outcome && outcome.files !== undefined ? outcome.files : [] };
     },
-    rivyaChat: async ({ idempotencyKey, identity, body }) => {
-      const { step, outcome } = outcomeOf([identity?.step ?? ''], 1);
-      count(step, 'rivyaChat');
-      refuse(outcome, idempotencyKey);
-      if (!('says' in outcome)) throw wrong(step, 'is no answer of a chat, which needs { says }');
-      const { model, session_id: session } = JSON.parse(body) as { model: string; session_id?: string };
-      const { says: content, credits = null } = outcome;
-      const answer = {
-        id: `fake_${idempotencyKey}`,
-        sessionId: session ?? `fake_session_${idempotencyKey}`,
-        messageId: null,
-        content,
-        truncated: false,
-        model,
-        usage: { inputTokens: null, outputTokens: null, totalTokens: null },
-        reservedCredits: credits,
-        finalCredits: credits,
-        createdAt: new Date().toISOString(),
-        simulated: true,
-      };
-      return { answer, idempotencyKey, reused: false };
-    },
     // No file is read.
-    rivyaUpload: async ({ field, kind, source, step = ownNames()[0] }) => {
-      count(step, 'rivyaUpload');
+    rivyaUpload: async ({ field, kind, source }) => {
+      called('rivyaUpload');
       const sha256 = createHash('sha256').update(JSON.stringify(source)).digest('hex');
       return {
         sha256,
@@ -191,50 +209,40 @@ export function fakeActivities(
       };
     },
     // It asks Temporal alone, so nothing about it is a fake.
-    rivyaAwait: (input) => {
-      count(lastPart(input.workflowId), 'rivyaAwait');
-      return rivyaAwait(input);
+    rivyaResult: (input) => {
+      called('rivyaResult', input);
+      return rivyaResult(input);
     },
     // Models have no price here, as outcomes belong to steps.
-    rivyaEstimate: async ({ models }) => ({
-      prices: Object.fromEntries(models.map((model) => [model, null])),
-      currentCredits: null,
-    }),
+    rivyaEstimate: async ({ models }) => {
+      called('rivyaEstimate');
+      return { prices: Object.fromEntries(models.map((model) => [model, null])), currentCredits: null };
+    },
   };
-  const none = (): Record<keyof RivyaActivities, number> =>
-    Object.fromEntries(Object.keys(activities).map((name) => [name, 0])) as Record<keyof RivyaActivities, number>;
-  return { activities, calls: (step) => counts.get(step) ?? none() };
+  return {
+    activities,
+    calls: (name) => {
+      const count = (of: string): number =>
+        log.filter((call) => call.activity === of && call.names.includes(name)).length;
+      const counts = Object.keys(activities).map((activity) => [activity, count(activity)]);
+      return Object.fromEntries(counts) as Record<keyof RivyaActivities, number>;
+    },
+  };
 }
 
 function list(outcome: FakeOutcome | readonly FakeOutcome[]): readonly FakeOutcome[] {
   return Array.isArray(outcome) ? (outcome as readonly FakeOutcome[]) : [outcome as FakeOutcome];
 }
 
-/** What a generation may be called in `outcomes`, first the name by which its calls are counted otherwise. */
-type Names = readonly [string, ...string[]];
-
-/** What a generation that is no step of `generate` may be called: its Workflow ID, or the step that started it. */
-function ownNames(): Names {
-  const id = execution()?.workflowId ?? '';
-  const step = lastPart(id);
-  return step === id ? [id] : [step, id];
+function makesTask(outcome: FakeOutcome): outcome is FakeSucceeded | FakeFailed {
+  return 'urls' in outcome || 'taskFails' in outcome;
 }
 
-/** The Workflow that calls; undefined where a test calls the fakes by itself, as `fakeWorkflows` does. */
 function execution(): Info['workflowExecution'] {
-  return asyncLocalStorage.getStore()?.info.workflowExecution;
+  return asyncLocalStorage.getStore()?.info.workflowExecution ?? caller.getStore();
 }
 
-/** The step, where the Workflow is a child that a step has started. */
-function lastPart(workflowId: string): string {
-  return workflowId.slice(workflowId.lastIndexOf('/') + 1);
-}
-
-function wrong(step: string, problem: string): ApplicationFailure {
-  return failure(FAILURE.InvalidInput, `fakeActivities: the outcome of ${JSON.stringify(step)} ${problem}.`);
-}
-
-function check(step: string, outcome: FakeOutcome): void {
+function check(name: string, outcome: FakeOutcome): void {
   const code = 'fails' in outcome ? outcome.fails : 'holds' in outcome ? outcome.holds : null;
   if (code === null || code === FAILURE.SubmitUnresolved) return;
   const { retried, actor } = errorCodeRow(code, null);
@@ -243,7 +251,7 @@ function check(step: string, outcome: FakeOutcome): void {
     : 'holds' in outcome && actor !== 'operator'
       ? 'is nothing that a person could mend, so it fails; write { fails }'
       : null;
-  if (problem !== null) throw new TypeError(`fakeActivities: ${step}: ${code} ${problem}.`);
+  if (problem !== null) throw new TypeError(`fakeActivities: ${name}: ${code} ${problem}.`);
 }
 
 function snapshot({ taskId, model, outcome, checks }: Made): TaskSnapshot {
@@ -254,7 +262,7 @@ function snapshot({ taskId, model, outcome, checks }: Made): TaskSnapshot {
   return {
     taskId,
     status: !ended ? 'processing' : failed ? 'failed' : 'succeeded',
-    model: model === '' ? null : model,
+    model,
     kind: null,
     reservedCredits: credits,
     finalCredits: ended ? credits : null,
@@ -268,10 +276,23 @@ function snapshot({ taskId, model, outcome, checks }: Made): TaskSnapshot {
   };
 }
 
+/** A submit that was refused, or has no answer, as the real Activities tell it. */
+function refused(code: ErrorCode | typeof FAILURE.SubmitUnresolved, paid: Paid): ApplicationFailure {
+  if (code !== FAILURE.SubmitUnresolved) return failure(code, undefined, { posted: true });
+  const unanswered = { firstPostedAt: Date.now(), fingerprint: UNKNOWN_FINGERPRINT };
+  const { action } = UNRESOLVED[paid];
+  const standing = { httpStatus: null, action, posted: true, unanswered };
+  return failure(code, 'A submit was sent and has no answer, as the test wants it.', standing);
+}
+
+function wrong(problem: string): ApplicationFailure {
+  return failure(FAILURE.InvalidInput, `fakeActivities: ${problem}.`);
+}
+
 /** A failure as the real Activities throw it when nothing is repeated. */
-function failure(code: string, message?: string): ApplicationFailure {
+function failure(code: string, message?: string, more: Partial<FailureDetails> = {}): ApplicationFailure {
   const { httpStatus, meaning, action } = errorCodeRow(code, 400);
   const runId = execution()?.runId;
-  const details: FailureDetails = { ...NOTHING_KNOWN, code, httpStatus, action, ...(runId !== undefined && { runId }) };
-  return ApplicationFailure.nonRetryable(message ?? meaning, code, details);
+  const facts = { ...NOTHING_KNOWN, code, httpStatus, action, looked: true, ...(runId !== undefined && { runId }) };
+  return ApplicationFailure.nonRetryable(message ?? meaning, code, { ...facts, ...more });
 }

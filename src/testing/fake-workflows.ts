@@ -1,33 +1,35 @@
-import { ApplicationFailure } from '@temporalio/common';
-import {
-  FAILURE,
-  type FailureDetails,
-  type GenerateMediaInput,
-  type SubmitInput,
-  type TaskSnapshot,
+import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
+import type {
+  ChatResult,
+  GenerationResult,
+  GenerationState,
+  PaidCallInput,
+  PaidCallResult,
+  TaskSnapshot,
 } from '../contract/index.js';
 import {
-  bodyDigest,
+  afterSubmit,
   creditEstimate,
-  InvalidInput,
   mayAttemptAgain,
-  needsOperator,
   readChat,
   readInput,
+  stateAtStart,
   type Chat,
   type Generation,
+  type Paid,
 } from '../policy/index.js';
-import { idProblem } from '../../workflows/child.js';
+import { chatStep } from '../../workflows/chat.js';
 import { modelsOf } from '../../workflows/estimate.js';
 import * as failures from '../../workflows/failure.js';
 import { checkedSteps, outcomeOf } from '../../workflows/generate-all.js';
+import { generationStep } from '../../workflows/generate.js';
 import * as real from '../../workflows/index.js';
-import { invalidInput } from '../../workflows/input.js';
-import { atStart } from '../../workflows/progress.js';
-import { checkStep } from '../../workflows/steps.js';
-import type { FakeActivities } from './fake-activities.js';
+import { caller, type FakeActivities } from './fake-activities.js';
 
+/** The Workflow ID of whatever calls. */
 const PARENT = 'fake';
+// Of all fakes together: several modules may be made of the same Activities.
+let calls = 0;
 
 /**
  * The module `rivya-temporal/workflows` for unit tests that call your Workflow as a plain function: `generate`,
@@ -40,158 +42,135 @@ const PARENT = 'fake';
  * that use `createTestEnvironment`.
  */
 export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>): typeof real {
-  let calls = 0;
-  const generate: typeof real.generate = async (request, { step }) => {
-    checkStep(step);
-    const input = checked(() => readInput(request));
-    const call = ++calls;
-    for (let attempt = 1; ; attempt++) {
-      const key = keyOf(input, { call, step, attempt });
-      const { task, checks, reused } = await taskOf(input, { step, attempt, key });
-      const { taskId, model, reservedCredits, finalCredits, urls, simulated, createdAt, updatedAt } = task;
-      const idempotencyKey = input.taskId === null ? key : null;
-      const state = { ...stateOf(input, idempotencyKey), taskId, reservedCredits, finalCredits };
-      if (task.status === 'failed') {
-        if (attempt < input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) continue;
-        throw failures.generationFailed(task, state, input);
-      }
-      if (model !== null && model !== input.model) throw failures.otherModel(task, state, input);
-      // A Workflow waits for a link for 5 min.
-      if (urls.length === 0) throw failures.resultMissing(task, state, input);
-      const { files } = await activities.rivyaStore({ taskId, urls, workflowId: PARENT, step, take: input.take });
-      return {
-        status: 'succeeded',
-        taskId,
-        model: model ?? input.model,
-        idempotencyKey,
-        reservedCredits,
-        finalCredits,
-        urls,
-        primaryUrl: urls[0] ?? null,
-        files,
-        attempts: attempt,
-        statusChecks: checks,
-        reused,
-        simulated,
-        createdAt,
-        updatedAt,
-      };
-    }
+  /** Runs a step as if it was a Workflow of its own. */
+  const run = <T>(workflowId: string, step: (baseKey: string) => Promise<T>): Promise<T> => {
+    const baseKey = `fake-${++calls}`;
+    return caller.run({ workflowId, runId: baseKey }, () => step(baseKey));
   };
 
-  /** The task of an attempt, or the one that the input names, when it has ended. */
-  async function taskOf(
-    input: Generation,
-    { step, attempt, key }: { readonly step: string; readonly attempt: number; readonly key: string },
-  ): Promise<{ task: TaskSnapshot; checks: number; reused: boolean }> {
-    const { taskId } = input;
-    const submitted =
-      taskId === null
-        ? await paid(input, () => activities.rivyaSubmit(submitOf(input, { step, attempt, key })))
-        : await activities.rivyaCheck({ taskId });
-    let { task } = submitted;
-    let checks = taskId === null ? 0 : 1;
-    for (; task.status !== 'succeeded' && task.status !== 'failed'; checks++) {
-      ({ task } = await activities.rivyaCheck({ taskId: task.taskId }));
-    }
-    return { task, checks, reused: taskId !== null };
-  }
-
-  const chat: typeof real.chat = async (request, { step }) => {
-    checkStep(step);
-    const input = checked(() => readChat(request));
-    const submit = submitOf(input, { step, attempt: 1, key: keyOf(input, { call: ++calls, step, attempt: 1 }) });
-    const { answer, ...reply } = await paid(input, () => activities.rivyaChat(submit), 'answer');
-    const { id: _, ...told } = answer;
-    return { ...told, ...reply, model: answer.model ?? input.model };
+  const startGeneration: typeof real.startGeneration = async (request, { step }) => {
+    const { workflowId } = generationStep(request, step, '', PARENT);
+    const result = run(workflowId, (baseKey) => generation(activities, readInput(request), workflowId, baseKey));
+    // Nobody has to ask for it.
+    result.catch(() => undefined);
+    return { workflowId, result: () => result };
   };
-
+  const generate: typeof real.generate = async (request, options) => (await startGeneration(request, options)).result();
   const generateAll: typeof real.generateAll = async (requests) => {
-    checkedSteps(requests, checkedChild);
+    checkedSteps(requests, (input, step, at) => generationStep(input, step, at, PARENT));
     const ends = await Promise.allSettled(requests.map(({ step, ...input }) => generate(input, { step })));
     return ends.map((end, index) => outcomeOf(end, requests[index]?.step ?? ''));
   };
-
-  const startGeneration: typeof real.startGeneration = async (request, options) => {
-    checkedChild(request, options.step);
-    const result = generate(request, options);
-    // Nobody has to ask for it.
-    result.catch(() => undefined);
-    return { workflowId: `${PARENT}/${options.step}`, result: () => result };
+  const chat: typeof real.chat = async (request, { step }) => {
+    const { workflowId } = chatStep(request, step, PARENT);
+    return run(workflowId, (baseKey) => answer(activities, readChat(request), baseKey));
   };
-
   const estimateCredits: typeof real.estimateCredits = async (requests) => {
     const models = modelsOf(requests);
     return creditEstimate(models, await activities.rivyaEstimate({ models: [...new Set(models)] }));
   };
-
   return { ...real, generate, startGeneration, generateAll, chat, estimateCredits };
 }
 
-function checked<T>(read: () => T, at = ''): T {
-  try {
-    return read();
-  } catch (error) {
-    throw error instanceof InvalidInput ? invalidInput(error, at) : error;
+type Activities = FakeActivities['activities'];
+
+/** What `generateMedia` does, without a clock. */
+async function generation(
+  activities: Activities,
+  input: Generation,
+  workflowId: string,
+  baseKey: string,
+): Promise<GenerationResult> {
+  let statusChecks = 0;
+  const check = async (taskId: string): Promise<TaskSnapshot> => {
+    const { task, checks } = await activities.rivyaCheck({ taskId });
+    statusChecks += checks;
+    return task;
+  };
+  for (let attempt = 1; ; attempt++) {
+    const { answer: accepted, idempotencyKey } =
+      input.taskId === null
+        ? await pay((call) => activities.rivyaSubmit(call), input, { baseKey, attempt }, 'task')
+        : { answer: await check(input.taskId), idempotencyKey: null };
+    let task = accepted;
+    while (task.status !== 'succeeded' && task.status !== 'failed') task = await check(task.taskId);
+    const { taskId, status, reservedCredits, finalCredits, urls, simulated, createdAt, updatedAt } = task;
+    const known = { taskId, status, idempotencyKey, reservedCredits, finalCredits };
+    const state: GenerationState = { ...stateAtStart({ model: input.model, baseKey }), ...known, attempt };
+    if (status === 'failed') {
+      if (attempt < input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) continue;
+      throw failures.generationFailed(task, state, input);
+    }
+    if (task.model !== null && task.model !== input.model) throw failures.otherModel(task, state, input);
+    // A Workflow waits for a link for 5 min.
+    if (urls.length === 0) throw failures.resultMissing(task, state, input);
+    const { body, labels, model } = input;
+    const about = { model, body, labels, idempotencyKey, createdAt, reservedCredits, finalCredits, simulated };
+    const { files } = await activities.rivyaStore({ taskId, urls, workflowId, about });
+    return {
+      status,
+      taskId,
+      model,
+      idempotencyKey,
+      reservedCredits,
+      finalCredits,
+      urls,
+      primaryUrl: urls[0] ?? null,
+      files,
+      attempts: attempt,
+      statusChecks,
+      reused: input.taskId !== null,
+      simulated,
+      createdAt,
+      updatedAt,
+    };
   }
 }
 
+/** What `rivyaChat` does. */
+async function answer(activities: Activities, input: Chat, baseKey: string): Promise<ChatResult> {
+  const paid = await pay((call) => activities.rivyaChat(call), input, { baseKey, attempt: 1 }, 'answer');
+  const { answer: given, idempotencyKey, reused } = paid;
+  const { id: _, ...told } = given;
+  return { ...told, model: input.model, idempotencyKey, reused };
+}
+
 /** Calls what pays; what holds is resumed at once. */
-async function paid<T>(input: Generation | Chat, call: () => Promise<T>, what: 'task' | 'answer' = 'task'): Promise<T> {
+async function pay<Answer>(
+  call: (input: PaidCallInput) => Promise<PaidCallResult<Answer>>,
+  { model, body, labels, idempotencyWindowMs, ownKey, onActionNeeded }: Generation | Chat,
+  { baseKey, attempt }: Pick<PaidCallInput, 'baseKey' | 'attempt'>,
+  paid: Paid,
+): Promise<PaidCallResult<Answer> & { readonly answer: Answer }> {
+  const idempotencyKey = ownKey ?? `${baseKey}-${attempt}`;
+  const at = {
+    baseKey,
+    idempotencyKey,
+    keyNumber: attempt,
+    attempt,
+    unanswered: null,
+    lookedBy: null,
+    riskReason: null,
+  };
   for (let resumed = false; ; resumed = true) {
     try {
-      return await call();
+      const result = await call({ model, body, labels, idempotencyWindowMs, ...at });
+      if (result.answer !== null) return { ...result, answer: result.answer };
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
-      const code = error.type ?? '';
-      const details = error.details?.[0] as FailureDetails;
-      const end = { code, message: error.message, details, fence: null, outOfTime: false };
-      const holds = input.onActionNeeded === 'hold' && (needsOperator(code) || code === FAILURE.SubmitUnresolved);
-      if (!holds) throw failures.callFailed(end, stateOf(input, null), what);
+      // As it arrives in a Workflow.
+      const wrapped = new ActivityFailure(error.message, 'fake', '1', 'NON_RETRYABLE_FAILURE', 'fake', error);
+      const end = failures.callEnd(wrapped);
+      const next = afterSubmit({ code: end.code, unanswered: false, outOfTime: false });
+      if (next === 'fail' || onActionNeeded === 'fail') {
+        throw failures.callFailed(end, stateAtStart({ model, baseKey: idempotencyKey }), paid);
+      }
       if (resumed) {
         throw new Error(
-          `This step is held (${code}) until a person mends it, for which a plain function cannot wait. Say { holds: '${code}', … } where somebody does, set onActionNeeded: 'fail', or use createTestEnvironment.`,
+          `This step is held (${end.code}) until a person mends it, for which a plain function cannot wait. Say { holds: '${end.code}', … } where somebody does, set onActionNeeded: 'fail', or use createTestEnvironment.`,
           { cause: error },
         );
       }
     }
   }
-}
-
-function stateOf({ model }: { readonly model: string }, key: string | null): ReturnType<typeof atStart>['state'] {
-  return atStart({ model, key }).state;
-}
-
-function checkedChild(request: GenerateMediaInput, step: string, at = ''): void {
-  checkStep(step);
-  const problem = idProblem(step, `${PARENT}/${step}`);
-  if (problem !== null) throw invalidInput(new InvalidInput('step', problem), at);
-  checked(() => readInput(request), at);
-}
-
-interface Place {
-  readonly step: string;
-  readonly attempt: number;
-}
-
-function keyOf(
-  { ownKey, take }: Generation | Chat,
-  { call, step, attempt }: Place & { readonly call: number },
-): string {
-  return ownKey ?? `${PARENT}-${call}-${step}-${take}-${attempt}`;
-}
-
-function submitOf(
-  { body, model, take, labels, idempotencyWindowMs }: Generation | Chat,
-  { step, attempt, key }: Place & { readonly key: string },
-): SubmitInput {
-  return {
-    idempotencyKey: key,
-    identity: { step, take, attempt, model, labels, firstKey: key },
-    body,
-    digest: bodyDigest(body),
-    idempotencyWindowMs,
-    fence: null,
-    riskAccepted: false,
-  };
 }

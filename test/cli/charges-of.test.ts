@@ -1,7 +1,13 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
-import { chargesOf, groupsOf, totalsOf, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
+import { chargesOf, groupsOf, totalsOf, type Charge, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
+import { ofRuns, recordsOfReceipts } from '../../src/cli/charges-sources.js';
 import { csv } from '../../src/cli/csv.js';
+import type { PaidRun } from '../../src/cli/runs.js';
+import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
+import { Receipts } from '../../src/storage/index.js';
+import { MemoryStore } from '../../src/testing/memory-store.js';
+import { memo, UNANSWERED } from './memo.js';
 
 function task(taskId: string, change: Partial<PaidTask> = {}): PaidTask {
   const credits = { reservedCredits: 2, finalCredits: 2 };
@@ -18,13 +24,12 @@ function record(change: Partial<KeyRecord> = {}): KeyRecord {
   return {
     namespace: 'default',
     workflowId: 'fox',
-    step: null,
-    take: 1,
+    keyNumber: 1,
     attempt: 1,
     model: 'z-image',
     labels: {},
     idempotencyKey: 'key-1',
-    tasks: [],
+    task: null,
     unansweredSince: null,
     riskReason: null,
     ...change,
@@ -35,57 +40,135 @@ const flagsOf = (...records: KeyRecord[]): string[] =>
   chargesOf(records).flatMap(({ flags }) => flags.map(({ code }) => code));
 
 test('attempts of which only the run is known stand in their order', () => {
-  const second = record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] });
-  const [charge] = chargesOf([second, record({ tasks: [task('a', failed)] })]);
+  const second = record({ attempt: 2, keyNumber: 2, task: task('b') });
+  const [charge] = chargesOf([second, record({ task: task('a', failed) })]);
   expect(charge?.tasks.map(({ taskId }) => taskId)).toEqual(['a', 'b']);
 });
 
 describe('flags', () => {
   test.each<[string, KeyRecord[], string[]]>([
-    ['nothing wrong with one task', [record({ tasks: [task('a')] })], []],
-    ['two tasks under one key', [record({ tasks: [task('a'), task('b')] })], ['paidTwice']],
-    [
-      'two tasks under one key, told by two runs',
-      [record({ tasks: [task('a')] }), record({ tasks: [task('b')] })],
-      ['paidTwice'],
-    ],
+    ['nothing wrong with one task', [record({ task: task('a') })], []],
+    ['two tasks under one key', [record({ task: task('a') }), record({ task: task('b') })], ['paidTwice']],
     [
       'two tasks of one attempt under two keys',
-      [record({ tasks: [task('a')] }), record({ idempotencyKey: 'key-1b', tasks: [task('b')] })],
+      [record({ task: task('a') }), record({ keyNumber: 2, task: task('b') })],
       ['paidTwice'],
     ],
     [
       'a second attempt is no double payment',
-      [record({ tasks: [task('a', failed)] }), record({ attempt: 2, idempotencyKey: 'key-2', tasks: [task('b')] })],
+      [record({ task: task('a', failed) }), record({ attempt: 2, keyNumber: 2, task: task('b') })],
       ['severalAttempts'],
     ],
     [
       'one task that two generations have under keys of theirs',
-      [record({ tasks: [task('a')] }), record({ workflowId: 'other', idempotencyKey: 'key-9', tasks: [task('a')] })],
+      [record({ task: task('a') }), record({ workflowId: 'other', idempotencyKey: 'key-9', task: task('a') })],
       ['sharedTask', 'sharedTask'],
     ],
-    ['a failed task that cost credits', [record({ tasks: [task('a', { status: 'failed' })] })], ['failedButCharged']],
-    ['the same task told twice is one', [record({ tasks: [task('a')] }), record({ tasks: [task('a')] })], []],
+    ['a failed task that cost credits', [record({ task: task('a', { status: 'failed' }) })], ['failedButCharged']],
+    ['the same task told twice is one', [record({ task: task('a') }), record({ task: task('a') })], []],
     [
       'a task that was taken up under the ID that made it is one',
-      [record({ idempotencyKey: null, tasks: [task('a')] }), record({ tasks: [task('a')] })],
+      [record({ attempt: null, task: task('a') }), record({ task: task('a') })],
       [],
     ],
     ['a submit without an answer', [record({ unansweredSince: '2026-11-01T00:00:00.000Z' })], ['mayBePaid']],
     [
       'a submit that found its task in another run',
-      [record({ unansweredSince: '2026-11-01T00:00:00.000Z' }), record({ tasks: [task('a')] })],
+      [record({ unansweredSince: '2026-11-01T00:00:00.000Z' }), record({ task: task('a') })],
       [],
     ],
-    ['a risk that was accepted', [record({ tasks: [task('a')], riskReason: 'not in the Studio' })], ['riskAccepted']],
-    ['two steps are two generations', ['a', 'b'].map((step) => record({ step, tasks: [task(step)] })), []],
-    ['two takes are two generations', [1, 2].map((take) => record({ take, tasks: [task(`${take}`)] })), []],
+    ['a risk that was accepted', [record({ task: task('a'), riskReason: 'not in the Studio' })], ['riskAccepted']],
+    [
+      'two steps are two generations',
+      ['a', 'b'].map((step) => record({ workflowId: `fox/${step}`, task: task(step) })),
+      [],
+    ],
   ])('%s', (_, records, flags) => expect(flagsOf(...records)).toEqual(flags));
 
   test('name the tasks, and the reason that was given', () => {
-    const charges = chargesOf([record({ tasks: [task('a'), task('b')], riskReason: 'not in the Studio' })]);
+    const charges = chargesOf([
+      record({ task: task('a') }),
+      record({ task: task('b'), riskReason: 'not in the Studio' }),
+    ]);
     const text = charges[0]!.flags.map(({ message }) => message).join(' ');
     for (const word of ['a (succeeded)', 'b (succeeded)', 'not in the Studio']) expect(text).toContain(word);
+  });
+});
+
+describe('what the memos of all runs of an ID say', () => {
+  const run = (known: Partial<GenerationMemo> | null, change: Partial<PaidRun> & { age?: number } = {}): PaidRun => ({
+    workflowId: 'fox',
+    runId: 'run',
+    type: 'generateMedia',
+    status: { code: 2, name: 'TERMINATED' },
+    startTime: new Date(1_000_000 - (change.age ?? 0)),
+    paid: known && memo(known),
+    ...change,
+  });
+  const running = { status: { code: 1, name: 'RUNNING' } } as const;
+  const queued = { firstPostedAt: 1, fingerprint: 'unknown' };
+  const ended = { taskId: 'a', status: 'succeeded' };
+
+  test.each<[string, PaidRun[], string[]]>([
+    ['a submit without an answer', [run({ mayPostSince: UNANSWERED })], ['mayBePaid']],
+    ['one that is held with it', [run({ mayPostSince: UNANSWERED }, running)], ['mayBePaid']],
+    ['one that waits for its turn is no alarm', [run({ mayPostSince: queued }, running)], []],
+    ['one that ended while its submit was under way', [run({ mayPostSince: queued })], ['mayBePaid']],
+    ['its task is known to an older run', [run({ mayPostSince: queued }), run(ended, { age: 1 })], []],
+    [
+      'a newer run that had looked knows better',
+      [run({ lookedBy: 'new' }, { runId: 'new' }), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      [],
+    ],
+    [
+      'a newer run that had not looked does not',
+      [run({}), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      ['mayBePaid'],
+    ],
+    [
+      'attempts that failed before',
+      [run({ ...ended, attempt: 2, keyNumber: 2, earlier: ['z'] }), run({ taskId: 'z', status: 'queued' }, { age: 1 })],
+      ['severalAttempts'],
+    ],
+    ['two tasks under one key number', [run({ ...ended, taskId: 'b' }), run(ended, { age: 1 })], ['paidTwice']],
+    ['a task that the input named', [run({ ...ended, taskId: 'b', baseKey: null }), run(ended, { age: 1 })], []],
+  ])('%s', (_, runs, flags) => expect(flagsOf(...ofRuns(runs, 'default'))).toEqual(flags));
+
+  test('a chat has an answer in place of a task once it has succeeded', () => {
+    const chat = { type: 'rivyaChat' };
+    expect(chargesOf(ofRuns([run({ phase: 'held' }, chat)], 'default'))).toEqual([]);
+    const [charge] = chargesOf(ofRuns([run({ phase: 'succeeded', finalCredits: 2 }, chat)], 'default'));
+    expect(charge).toMatchObject({ tasks: [{ settled: true, finalCredits: 2 }], flags: [] });
+  });
+});
+
+describe('what the receipts of chats say', () => {
+  const head = { ...record(), idempotencyKey: 'key-1', attempt: 1, baseKey: 'key-1', bodyDigest: 'd' };
+  const unnamed = { sessionId: null, messageId: null, content: 'A fox.', truncated: false, model: 'gpt-5-2-chat' };
+  const priced = { reservedCredits: 3, finalCredits: 2, createdAt: '2026-11-01T00:00:00.000Z', simulated: false };
+  const answer = (id: string | null): ChatAnswer => ({
+    ...unnamed,
+    id,
+    usage: { inputTokens: 3, outputTokens: 2, totalTokens: 5 },
+    ...priced,
+  });
+  const charged = async (...answers: (string | null)[]): Promise<Charge[]> => {
+    const receipts = new Receipts(new MemoryStore(), 'https://rivya.ai');
+    await receipts.chats.noteSubmit(head, { unanswered: UNANSWERED, riskReason: null });
+    for (const id of answers) await receipts.chats.noteAnswer(head, answer(id));
+    return chargesOf(await recordsOfReceipts(receipts));
+  };
+
+  test.each<[string, (string | null)[], string[]]>([
+    ['an answer that is noted twice was paid once', ['chat_1', 'chat_1'], []],
+    ['two answers under one key', ['chat_1', 'chat_2'], ['paidTwice']],
+    ['also where the API gave one of them no ID', ['chat_1', null], ['paidTwice']],
+    ['a chat without an answer', [], ['mayBePaid']],
+  ])('%s', async (_, answers, flags) => {
+    const [charge] = await charged(...answers);
+    expect(charge?.flags.map(({ code }) => code)).toEqual(flags);
+    if (answers.length > 0)
+      expect(charge?.tasks[0]).toMatchObject({ taskId: 'chat_1', finalCredits: 2, settled: true });
   });
 });
 
@@ -93,7 +176,7 @@ describe('sums', () => {
   test('a key of which only refusals are known paid nothing', () => expect(chargesOf([record()])).toEqual([]));
 
   test('a task that two generations share counts once', () => {
-    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, tasks: [task('a')] }));
+    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, task: task('a') }));
     expect(totalsOf(chargesOf(shared))).toMatchObject({ generations: 2, tasks: 1, finalCredits: 2 });
   });
 
@@ -103,7 +186,7 @@ describe('sums', () => {
       task('running', { status: 'processing', finalCredits: 0 }),
       task('silent', { finalCredits: null }),
     ];
-    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, tasks: [one] })));
+    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, task: one })));
     const sums = { tasks: 3, reservedCredits: 6, finalCredits: 3, unsettledTasks: 1, unknownCredits: 1 };
     expect(totalsOf(charges)).toMatchObject(sums);
   });
@@ -111,20 +194,18 @@ describe('sums', () => {
   test.each([true, false])('the end of a task is taken from whoever knows it (first: %s)', (first) => {
     const running = task('a', { status: 'queued', finalCredits: 0, createdAt: '2026-11-01T00:00:00.000Z' });
     const ended = task('a', { reservedCredits: null, simulated: null });
-    const records = [running, ended].map((one) => record({ tasks: [one] }));
+    const records = [running, ended].map((one) => record({ task: one }));
     const [charge] = chargesOf(first ? records : records.toReversed());
     expect(charge?.tasks).toMatchObject([
       { settled: true, reservedCredits: 2, finalCredits: 2, simulated: false, createdAt: running.createdAt },
     ]);
-    const [settled] = chargesOf([record({ tasks: [running] })], [ended]);
+    const [settled] = chargesOf([record({ task: running })], [ended]);
     expect(settled?.tasks).toMatchObject([{ settled: true, finalCredits: 2 }]);
   });
 
   test('by label, also where it is missing or named like a property of every object', () => {
     const labels = [{ team: 'a' }, { team: 'a' }, { team: 'b' }, {}];
-    const charges = chargesOf(
-      labels.map((own, n) => record({ workflowId: `${n}`, labels: own, tasks: [task(`${n}`)] })),
-    );
+    const charges = chargesOf(labels.map((own, n) => record({ workflowId: `${n}`, labels: own, task: task(`${n}`) })));
     const sums = groupsOf(charges, 'team').map(({ value, tasks, finalCredits }) => [value, tasks, finalCredits]);
     expect(sums).toEqual([
       [null, 1, 2],
@@ -136,7 +217,7 @@ describe('sums', () => {
 
   test('newest first', () => {
     const made = ['1', '3', '2'].map((day) =>
-      record({ workflowId: day, tasks: [task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` })] }),
+      record({ workflowId: day, task: task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` }) }),
     );
     expect(chargesOf(made).map(({ workflowId }) => workflowId)).toEqual(['3', '2', '1']);
   });

@@ -119,7 +119,7 @@ describe.concurrent('generate', () => {
     await start('steered', 'x [[stuck]]');
     expect(await cli('resume', 'steered')).toMatchObject({
       status: 2,
-      stderr: expect.stringContaining('holds nothing'),
+      stderr: expect.stringContaining('Nothing is held here'),
     });
     expect(await cli('check-now', 'steered')).toMatchObject({ status: 0, stdout: expect.stringContaining('5 s') });
     const cancelled = await cli('cancel', 'steered');

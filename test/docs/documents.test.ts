@@ -1,5 +1,5 @@
-/** README and guarantees say what is true: they are checked against the code they speak of. */
-import { existsSync, readFileSync } from 'node:fs';
+/** README and docs say what is true: they are checked against the code they speak of. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ERROR_CODES, FAILURE, type ErrorCode } from '../../src/contract/index.js';
 
@@ -7,6 +7,7 @@ const root = new URL('../../', import.meta.url);
 // Tables are padded for people.
 const readme = readFileSync(new URL('README.md', root), 'utf8').replace(/ +/g, ' ');
 const guarantees = readFileSync(new URL('docs/guarantees.md', root), 'utf8');
+const proofs = readFileSync(new URL('docs/proofs.md', root), 'utf8');
 const rows = readme.split('\n').filter((line) => line.startsWith('| '));
 
 describe('the table of error codes', () => {
@@ -33,14 +34,16 @@ describe('each promise names a proof that exists', () => {
   test.each(promises)('%s', (line) => expect(notFound(line.split('|')[2]!)).toEqual([]));
 });
 
-describe('each guarantee names proofs that exist', () => {
-  const proofs = guarantees.split('\n').filter((line) => line.startsWith('- `test/'));
-  test('there are proofs', () => expect(proofs.length).toBeGreaterThan(15));
-  test.each(proofs)('%s', (line) => expect(notFound(line)).toEqual([]));
-  test('and each promise has one', () => {
-    const sections = guarantees.split('\n## ').slice(1);
-    const silent = sections.filter((section) => !section.includes('Proof:'));
-    expect(silent).toEqual([]);
+describe('each guarantee has proofs that exist', () => {
+  const lines = proofs.split('\n').filter((line) => line.startsWith('- `test/'));
+  test('there are proofs', () => expect(lines.length).toBeGreaterThan(15));
+  test.each(lines)('%s', (line) => expect(notFound(line)).toEqual([]));
+
+  test('the promises are those that are proven', () => {
+    const [promises = ''] = guarantees.split('\n## ');
+    const names = [...promises.matchAll(/^- \*\*(.+?)\.\*\*/gm)].map(([, name]) => name);
+    const proven = proofs.split('\n## ').filter((section) => section.includes('\n- `test/'));
+    expect(names).toEqual(proven.map((section) => section.split('\n')[0]));
   });
 });
 
@@ -64,8 +67,13 @@ test('settings: every variable that is read is documented', () => {
   for (const name of read) expect(table).toContain(name);
 });
 
-test('every link to a file of the project works', () => {
-  for (const [, target] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-    expect(existsSync(new URL(target!, root)), target).toBe(true);
-  }
+describe('every link to a file of the project works', () => {
+  const pages = ['', 'docs/', 'examples/'].flatMap((folder) =>
+    readdirSync(new URL(folder, root)).flatMap((name) => (name.endsWith('.md') ? [folder + name] : [])),
+  );
+  test.each(pages)('%s', (page) => {
+    const text = readFileSync(new URL(page, root), 'utf8');
+    const targets = [...text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!);
+    expect(targets.filter((target) => !existsSync(new URL(target, new URL(page, root))))).toEqual([]);
+  });
 });

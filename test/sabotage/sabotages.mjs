@@ -904,4 +904,27 @@ export const SABOTAGES = [
       name: 'a fence is encoded for the Activity that it belongs to, as the SDK decodes it for the next attempt',
     },
   },
+  {
+    name: 'a-failed-task-hides-others',
+    breaks: 'A task that failed does not end the look at what else its Workflow ID has left behind.',
+    file: 'src/cli/ended.ts',
+    replace: [
+      'tasks.find(({ taskId }) => !failed.has(taskId))',
+      'tasks.slice(0, 1).find(({ taskId }) => !failed.has(taskId))',
+    ],
+    test: {
+      file: 'test/cli/ended.test.ts',
+      name: 'a task, although a run that took up another one has seen that fail',
+    },
+  },
+  {
+    name: 'unanswered-hidden-by-a-newer-run',
+    breaks: 'A run that had not looked at those before it does not answer what they left without an answer.',
+    file: 'src/cli/charges-sources.ts',
+    replace: ['looked ||= lookedBy === run.runId ||', 'looked ||= lookedBy !== run.runId ||'],
+    test: {
+      file: 'test/cli/charges-of.test.ts',
+      name: 'what the memos of all runs of an ID say > a newer run that had not looked does not',
+    },
+  },
 ];

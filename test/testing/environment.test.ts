@@ -1,11 +1,13 @@
 /** The environment that users test their own Workflows in. */
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
-import { DefaultLogger, NativeConnection, Runtime } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { SettingsError } from '../../src/config.js';
-import { createTestEnvironment } from '../../src/testing/index.js';
+import { startDevServer } from '../../src/temporal/embedded/server.js';
+import { createTestEnvironment, fakeActivities } from '../../src/testing/index.js';
 import { CommandRun } from '../cli/command.js';
 import { createTimeSkipping } from '../support/time-skipping.js';
 
@@ -53,6 +55,95 @@ test('on a server that skips time a video of an hour takes a moment, and the ser
   }
 });
 
+describe('nobody else sees what a test starts', () => {
+  afterEach(() => void vi.unstubAllEnvs());
+  const urls = ['https://cdn.example/fox.png'];
+
+  /** A Worker of somebody else. Tells which Activities it was given. */
+  async function stranger(
+    connection: NativeConnection,
+    namespace: string,
+    taskQueue: string,
+  ): Promise<{ readonly seen: readonly string[]; stop(): Promise<void> }> {
+    const seen: string[] = [];
+    const activities = { default: async () => void seen.push('Activity') };
+    const options = { connection, namespace, activities, identity: 'stranger' };
+    const workers = [
+      await Worker.create({ ...options, taskQueue, workflowBundle }),
+      await Worker.create({ ...options, taskQueue: `${taskQueue}-api` }),
+    ];
+    const runs = workers.map((worker) => worker.run());
+    const stop = async (): Promise<void> => {
+      for (const worker of workers) worker.shutdown();
+      await Promise.all(runs);
+    };
+    return { seen, stop };
+  }
+
+  test('with TEMPORAL_ADDRESS set, a Worker that polls `rivya` in the default namespace there never sees it', async () => {
+    const server = await startDevServer({ log: () => undefined, ui: false, port: 0 });
+    const connection = await NativeConnection.connect({ address: server.address });
+    const other = await stranger(connection, 'default', 'rivya');
+    vi.stubEnv('TEMPORAL_ADDRESS', server.address);
+    vi.stubEnv('TEMPORAL_NAMESPACE', 'default');
+    // Two at a time on one server, with one queue and one Workflow ID, do not meet either.
+    const outcomes = [urls, ['https://cdn.example/other.png']];
+    const results = outcomes.map(async (links) => {
+      await using env = await createTestEnvironment({ workflowBundle, fake: fakeActivities({ '*': { urls: links } }) });
+      const handle = await env.generations.start(input, { workflowId: 'fox' });
+      return (await handle.result()).urls;
+    });
+    expect(await Promise.all(results)).toEqual(outcomes);
+    const client = new Client({ connection });
+    expect((await client.workflowService.listWorkflowExecutions({ namespace: 'default' })).executions).toEqual([]);
+    expect(other.seen).toEqual([]);
+    await other.stop();
+    await connection.close();
+    await server.stop();
+  });
+
+  test.each([
+    ['that somebody polls', 'films', 'films'],
+    ['beside one for steps without a queue of their own that somebody polls', 'films', 'rivya'],
+  ])('an environment on a queue %s is refused', async (_, taskQueue, polled) => {
+    const connection = await NativeConnection.connect({ address: inject('temporalAddress') });
+    const namespace = await ownNamespace(connection);
+    const environment = { client: new Client({ connection, namespace }), nativeConnection: connection };
+    const fake = fakeActivities({ '*': { urls } });
+    // Another test is no stranger, also where the Service still lists its Workers.
+    for (const workflowId of ['first', 'second']) {
+      await using env = await createTestEnvironment({ environment, taskQueue, workflowBundle, fake });
+      const handle = await env.generations.start(input, { workflowId });
+      expect((await handle.result()).urls).toEqual(urls);
+    }
+    const other = await stranger(connection, namespace, polled);
+    const refused = (): Promise<Error | null> =>
+      createTestEnvironment({ environment, taskQueue, workflowBundle, fake }).then(
+        (env) => env.dispose().then(() => null),
+        (error: Error) => error,
+      );
+    // The Service knows of a Worker from its first poll on.
+    await expect.poll(refused, { timeout: 60_000 }).toBeInstanceOf(SettingsError);
+    expect((await refused())?.message).toMatch(
+      new RegExp(
+        `Worker stranger polls the task queue ${polled}(-api)? in the namespace ${namespace}.*Nothing was started`,
+      ),
+    );
+    expect(other.seen).toEqual([]);
+    await other.stop();
+    await connection.close();
+  });
+
+  test('a server without namespaces of one’s own is refused, and the error says what to do', async () => {
+    const server = await createTimeSkipping();
+    vi.stubEnv('TEMPORAL_ADDRESS', server.address);
+    const refused = createTestEnvironment({ workflowBundle });
+    await expect(refused).rejects.toThrow(/does not give it one .*Pass `environment`/);
+    await expect(refused).rejects.toBeInstanceOf(SettingsError);
+    await server.teardown();
+  });
+});
+
 describe('the settings for a Worker process of your own', () => {
   afterEach(() => void vi.unstubAllEnvs());
 
@@ -78,10 +169,11 @@ describe('the settings for a Worker process of your own', () => {
     return env.env;
   }
 
-  test('name the server of Temporal’s own settings', async () => {
+  test('name the server of Temporal’s own settings, and a namespace of the environment alone', async () => {
     vi.stubEnv('TEMPORAL_ADDRESS', address);
     vi.stubEnv('TEMPORAL_NAMESPACE', 'default');
-    expect(await settings({})).toMatchObject({ TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: 'default' });
+    const TEMPORAL_NAMESPACE: unknown = expect.stringMatching(/^rivya-test-/);
+    expect(await settings({})).toMatchObject({ TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE });
   });
 
   test('name the server and the namespace of a client, unless you do', async () => {
@@ -106,3 +198,10 @@ describe('the settings for a Worker process of your own', () => {
     await nativeConnection.close();
   });
 });
+
+async function ownNamespace({ workflowService }: NativeConnection): Promise<string> {
+  const namespace = `test-${randomUUID()}`;
+  const workflowExecutionRetentionPeriod = { seconds: 86_400 as never };
+  await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
+  return namespace;
+}

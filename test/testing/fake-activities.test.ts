@@ -1,9 +1,9 @@
 /** Fakes for users' tests: each outcome is what the real Activities would make the Workflow see. */
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
-import { NativeConnection } from '@temporalio/worker';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
+import { fileURLToPath } from 'node:url';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
+import type { GenerateMediaInput, GenerationResult, GenerationState, ResumeInput } from '../../src/contract/index.js';
 import {
   createTestEnvironment,
   fakeActivities,
@@ -25,26 +25,23 @@ const fake = fakeActivities({
   stored: { urls, files: [{ uri: 'file:/1.png', bytes: 1, sha256: '00', contentType: null, sourceUrl: urls[0]! }] },
   checked: { urls, checks: 1 },
   task_of_yesterday: { urls },
+  image: { urls },
+  text: { says: 'A fox.' },
+  'held/image': { holds: 'insufficient_credits', urls: ['https://cdn.example/held.png'] },
+  'held/text': { holds: 'SubmitUnresolved', says: 'A fox, once.' },
 });
-let connection: Connection;
-let nativeConnection: NativeConnection;
 let env: TestEnvironment;
 
 beforeAll(async () => {
   quietRuntime();
-  const address = inject('temporalAddress');
-  connection = await Connection.connect({ address });
-  nativeConnection = await NativeConnection.connect({ address });
-  env = await createTestEnvironment({
-    environment: { client: new Client({ connection }), nativeConnection },
-    taskQueue: `test-${randomUUID()}`,
-    workflowBundle: { codePath: inject('bundle') },
-    fake,
-  });
+  vi.stubEnv('TEMPORAL_ADDRESS', inject('temporalAddress'));
+  const workflowsPath = fileURLToPath(new URL('workflows.ts', import.meta.url));
+  const workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
+  env = await createTestEnvironment({ workflowBundle, fake });
 });
 afterAll(async () => {
   await env.dispose();
-  await Promise.all([connection.close(), nativeConnection.close()]);
+  vi.unstubAllEnvs();
 });
 
 /** A generation whose outcome is named by the last part of its Workflow ID. */
@@ -74,6 +71,15 @@ describe('a generation', () => {
     expect((await handle.result()).urls).toEqual(urls);
   });
 
+  test.concurrent('after an unanswered submit takes up the task that a person has found', async () => {
+    const workflowId = `${randomUUID()}/unresolved`;
+    const handle = await env.generations.start({ model: 'z-image', prompt: 'A fox' }, { workflowId });
+    await until(async () => (await handle.state())?.hold?.code === 'SubmitUnresolved');
+    expect(await handle.resume({ taskId: 'task_of_yesterday' })).toBe('resumed');
+    expect(await handle.result()).toMatchObject({ taskId: 'task_of_yesterday', reused: true, urls });
+    expect(fake.calls(workflowId)).toMatchObject({ rivyaSubmit: 1, rivyaCheck: 1 });
+  });
+
   test.concurrent('gives the files of its store', async () => {
     expect((await run('stored')).files).toMatchObject([{ uri: 'file:/1.png' }]);
   });
@@ -90,7 +96,36 @@ describe('a generation', () => {
   });
 
   test.concurrent('without an outcome fails and names the outcomes that there are', async () => {
-    await expect(run('forgotten')).rejects.toThrow(/no outcome for "forgotten".*only for twice, refused/);
+    await expect(run('forgotten')).rejects.toThrow(/no outcome for .* or "forgotten".*only for twice, refused/);
+  });
+});
+
+describe('a step', () => {
+  const poster = { taskQueue: 'rivya', args: ['A fox'] };
+
+  test.concurrent('comes to the outcome of its name, and a later run of its Workflow takes its result', async () => {
+    const workflowId = randomUUID();
+    for (const runs of [1, 2]) {
+      const result: unknown = await env.client.workflow.execute('poster', { ...poster, workflowId });
+      expect(result).toEqual({ image: urls[0], text: 'A fox.' });
+      expect(fake.calls(`${workflowId}/image`)).toMatchObject({ rivyaSubmit: 1, rivyaResult: runs - 1 });
+      expect(fake.calls(`${workflowId}/text`)).toMatchObject({ rivyaChat: 1, rivyaResult: runs - 1 });
+    }
+  });
+
+  test.concurrent('that is held is resumed through its child, and its Workflow goes on', async () => {
+    const parent = await env.client.workflow.start('poster', { ...poster, workflowId: 'held' });
+    const resume = async (step: string, code: string, argument: ResumeInput = {}): Promise<void> => {
+      const child = env.client.workflow.getHandle(`held/${step}`);
+      const state = (): Promise<GenerationState | null> => child.query<GenerationState>('generation').catch(() => null);
+      await until(async () => (await state())?.hold?.code === code);
+      expect(await child.executeUpdate<string, [ResumeInput]>('resume', { args: [argument] })).toBe('Resumed.');
+    };
+    await resume('image', 'insufficient_credits');
+    await resume('text', 'SubmitUnresolved', { reason: 'The credits were not taken.' });
+    expect(await parent.result()).toEqual({ image: 'https://cdn.example/held.png', text: 'A fox, once.' });
+    expect(fake.calls('held/image')).toMatchObject({ rivyaSubmit: 2 });
+    expect(fake.calls('held/text')).toMatchObject({ rivyaChat: 2 });
   });
 });
 

@@ -47,7 +47,7 @@ describe('generate', () => {
     const once = fakes({ hero: outcomes });
     const failed = await failureOf(once.generate(input, { step: 'hero' }));
     expect(failed).toMatchObject({ type: 'GenerationFailed', nonRetryable: true });
-    expect(failed.message).toContain('take: 2');
+    expect(failed.message).toContain('options.maxAttempts: 2');
   });
 
   test('takes up a task by its ID without a submit', async () => {
@@ -59,8 +59,8 @@ describe('generate', () => {
 
   test('refuses bad input by the name of the field, as a Workflow does', async () => {
     const { generate } = fakes({ hero: { urls } });
-    const failed = await failureOf(generate({ ...input, take: 0 }, { step: 'hero' }));
-    expect(failed).toMatchObject({ type: 'InvalidInput', details: [{ field: 'take' }] });
+    const failed = await failureOf(generate({ ...input, prompt: '' }, { step: 'hero' }));
+    expect(failed).toMatchObject({ type: 'InvalidInput', details: [{ field: 'prompt' }] });
     expect((await failureOf(generate(input, { step: ' ' }))).message).toMatch(/^step: is missing/);
   });
 
@@ -72,6 +72,13 @@ describe('generate', () => {
     expect(second.taskId).not.toBe(first.taskId);
     const own = await generate({ ...input, idempotencyKey: 'mine' }, { step: 'hero' });
     expect(own.idempotencyKey).toBe('mine');
+  });
+
+  test('two modules of the same fakes share no generation', async () => {
+    const fake = fakeActivities({ first: { urls }, second: { urls: [] } });
+    await fakeWorkflows(fake).generate(input, { step: 'first' });
+    const failed = await failureOf(fakeWorkflows(fake).generate(input, { step: 'second' }));
+    expect(failed.type).toBe('ResultMissing');
   });
 
   test('a task without a link is what it is after the wait for one', async () => {
@@ -96,7 +103,7 @@ describe('generate', () => {
 
   test('without an outcome names the outcomes that there are', async () => {
     const { generate } = fakes({ hero: { urls } });
-    expect((await failureOf(generate(input, { step: 'other' }))).message).toMatch(/no outcome for "other".*hero/);
+    expect((await failureOf(generate(input, { step: 'other' }))).message).toMatch(/no outcome for .*"other".*hero/);
   });
 });
 
@@ -130,5 +137,7 @@ test('startGeneration, chat and estimateCredits come to their outcomes', async (
   expect(await held.chat({ model: 'gpt-5-2-chat', message: 'Fox?' }, { step: 'ask' })).toMatchObject({
     content: 'Paid.',
   });
+  const wrong = await failureOf(held.chat({ model: 'gpt-5-2-chat', message: '' }, { step: 'ask' }));
+  expect(wrong).toMatchObject({ type: 'InvalidInput', details: [{ field: 'message' }] });
   expect(await estimateCredits([input])).toMatchObject({ total: 0, unknown: ['z-image'], enough: null });
 });

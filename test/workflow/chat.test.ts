@@ -1,7 +1,7 @@
 /** A chat is paid once under the rules of a generation, and its answer is what was paid for. The ledger is the judge. */
 import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ChatRequest, ChatResult, GenerationResult } from '../../src/contract/index.js';
+import type { ChatRequest, ChatResult, GenerationResult, GenerationState } from '../../src/contract/index.js';
 import type { Fault, LedgerKey } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
@@ -23,6 +23,7 @@ const faults: Fault[] = [
   },
   { on: 'chat', prompt: 'is lost, and nobody waits', times: 1, do: { kind: 'dropAfter' } },
   { on: 'chat', prompt: 'is lost, and nobody waits', do: { kind: 'error', code: 'insufficient_credits' } },
+  { on: 'chat', prompt: 'step that is refused', times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
   { on: 'chat', prompt: 'refused once', times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
   {
     on: 'chat',
@@ -45,18 +46,15 @@ beforeAll(async () => {
 afterAll(() => harness[Symbol.asyncDispose]());
 
 let count = 0;
-interface Started extends Pick<WorkflowHandle, 'workflowId' | 'signal' | 'cancel'> {
-  result(): Promise<ChatResult>;
-}
+type Started = WorkflowHandle<(request: ChatRequest) => Promise<ChatResult>>;
 
 async function start(message: string, more: Partial<ChatRequest> = {}, on = harness): Promise<Started> {
   count += 1;
-  const options = { taskQueue: on.taskQueue, ...more.options };
-  return on.temporal.workflow.start('oneChat', {
+  return on.temporal.workflow.start('rivyaChat', {
     workflowId: `chat-${count}`,
     taskQueue: on.taskQueue,
-    args: [{ model: MODEL, message, ...more, options }],
-  }) as Promise<Started>;
+    args: [{ model: MODEL, message, ...more }],
+  });
 }
 
 const ask = async (message: string, more: Partial<ChatRequest> = {}): Promise<ChatResult> =>
@@ -77,10 +75,9 @@ async function keysOf(message: string, on = harness): Promise<LedgerKey[]> {
   return Object.values(keys).filter(({ bodies }) => bodies.some((body) => body.includes(JSON.stringify(message))));
 }
 
-/** True while the Workflow waits for nothing but a person or time. */
-async function holds({ workflowId }: { workflowId: string }, on = harness): Promise<boolean> {
-  const { raw, historyLength } = await on.temporal.workflow.getHandle(workflowId).describe();
-  return (raw.pendingActivities ?? []).length === 0 && raw.pendingWorkflowTask == null && historyLength > 8;
+/** Waits until the Workflow holds for this code. */
+async function held(started: Pick<WorkflowHandle, 'query'>, code: string): Promise<void> {
+  await until(async () => (await started.query<GenerationState>('generation')).hold?.code === code);
 }
 
 describe.concurrent('a chat is paid once', () => {
@@ -112,23 +109,39 @@ describe.concurrent('a chat is paid once', () => {
   test('when credits are missing: it holds, resume goes on', async () => {
     const message = 'It is refused once';
     const started = await start(message);
-    await until(async () => (await keysOf(message))[0]?.posts === 1 && (await holds(started)));
-    const resumed = await harness.temporal.workflow
-      .getHandle(started.workflowId)
-      .executeUpdate('rivyaResume', { args: [{ step: 'ask' }] });
-    expect(resumed).toBe('Resumed.');
+    await held(started, 'insufficient_credits');
+    expect(await keysOf(message)).toMatchObject([{ posts: 1, tasks: [] }]);
+    expect(await started.executeUpdate('resume')).toBe('Resumed.');
     await started.result();
-    expect(await keysOf(message)).toMatchObject([{ posts: 2, tasks: [expect.any(String)] }]);
+    // An API may have stored the refusal under its key, so the next number follows.
+    expect(await keysOf(message)).toMatchObject([
+      { posts: 1, tasks: [] },
+      { posts: 1, tasks: [expect.any(String)] },
+    ]);
+  });
+
+  test('as a step of your own Workflow: it is held and resumed as the child that it is', async () => {
+    const message = 'A step that is refused';
+    const options = { taskQueue: harness.taskQueue };
+    const workflowId = 'chat of a parent';
+    const args = [{ model: MODEL, message, options }];
+    const parent = await harness.temporal.workflow.start('oneChat', { workflowId, taskQueue: harness.taskQueue, args });
+    const child = harness.temporal.workflow.getHandle(`${workflowId}/ask`);
+    await until(async () => (await keysOf(message)).length === 1);
+    await held(child, 'insufficient_credits');
+    await child.executeUpdate('resume');
+    expect(await parent.result()).toMatchObject({ content: `Simulated answer: ${message}`, reused: false });
+    expect((await keysOf(message)).flatMap(({ tasks }) => tasks)).toHaveLength(1);
   });
 
   test('a refusal after an unanswered POST holds on, and takes no task ID', async () => {
     const message = 'It is lost, then refused';
     const started = await start(message);
-    await until(async () => (await keysOf(message))[0]?.posts === 2 && (await holds(started)));
-    const handle = harness.temporal.workflow.getHandle(started.workflowId);
-    const named = handle.executeUpdate('rivyaResume', { args: [{ taskId: 'task_1' }] });
+    await held(started, 'insufficient_credits');
+    expect(await keysOf(message)).toMatchObject([{ posts: 2 }]);
+    const named = started.executeUpdate('resume', { args: [{ taskId: 'task_1' }] });
     await expect(named).rejects.toMatchObject({ cause: { message: expect.stringContaining('A chat makes no task') } });
-    await harness.temporal.workflow.getHandle(started.workflowId).terminate();
+    await started.terminate();
   });
 
   test('and a caller who wants no hold is told the same', async () => {
@@ -137,7 +150,7 @@ describe.concurrent('a chat is paid once', () => {
     const failure = await failureOf(started.result());
     expect(failure.type).toBe('SubmitUnresolved');
     expect(failure.message).toContain('may have been answered and paid');
-    expect(failure.details).toMatchObject([{ fence: { firstPostedAt: expect.any(Number) }, taskId: null }]);
+    expect(failure.details).toMatchObject([{ unanswered: { firstPostedAt: expect.any(Number) }, taskId: null }]);
   });
 
   test('a session conflict after an unanswered POST is waited out', async () => {
@@ -225,36 +238,54 @@ test.each([
   expect(await keysOf('bad input')).toEqual([]);
 });
 
-describe.each([
-  ['with a store', {}],
-  ['without a store', { RIVYA_STORE: '' }],
-])('an API that has forgotten the key, %s', (how, env) => {
-  let forgetful: Harness;
-  beforeAll(async () => {
-    forgetful = await startHarness({ env, emulator: { switches: { keyLifetimeMs: 1 } } });
+describe.concurrent('a chat that was answered is not paid again', () => {
+  test.each([
+    ['with a store', {}],
+    ['without a store', { RIVYA_STORE: '' }],
+  ])('for another message under its ID, by an API that has forgotten the key, %s', async (_, env) => {
+    await using forgetful = await startHarness({ env, emulator: { switches: { keyLifetimeMs: 1 } } });
+    const { taskQueue, temporal } = forgetful;
+    for (const type of ['oneChat', 'rivyaChat']) {
+      const execute = (message: string): Promise<unknown> =>
+        temporal.workflow.execute(type, {
+          workflowId: `changed ${type}`,
+          taskQueue,
+          args: [{ model: MODEL, message, options: { taskQueue } }],
+        });
+      await execute(`first message of ${type}`);
+      expect(await failureOf(execute(`second message of ${type}`))).toMatchObject({ type: 'InputChanged' });
+      expect(await keysOf(`second message of ${type}`, forgetful)).toEqual([]);
+    }
   });
-  afterAll(() => forgetful[Symbol.asyncDispose]());
 
-  test('after a reset: the same answer, one paid chat', async () => {
-    const message = `reset ${how}`;
-    const started = await start(message, {}, forgetful);
+  test('after a reset, with a store: the receipt has its answer, though the API has forgotten the key', async () => {
+    await using forgetful = await startHarness({ emulator: { switches: { keyLifetimeMs: 1 } } });
+    const started = await start('reset with a store', {}, forgetful);
     const first = await started.result();
     await resetToStart(forgetful.temporal, started.workflowId);
     const again = forgetful.temporal.workflow.getHandle(started.workflowId);
     expect(await again.result()).toEqual({ ...first, reused: true });
-    expect(await keysOf(message, forgetful)).toMatchObject([{ posts: 1, tasks: [expect.any(String)] }]);
+    expect(await keysOf('reset with a store', forgetful)).toMatchObject([{ posts: 1, tasks: [expect.any(String)] }]);
   });
 
-  test('another message under the same step is refused, and never gets the answer of the first', async () => {
-    const execute = (message: string): Promise<unknown> =>
-      forgetful.temporal.workflow.execute('oneChat', {
-        workflowId: `chat-changed ${how}`,
-        taskQueue: forgetful.taskQueue,
-        args: [{ model: MODEL, message, options: { taskQueue: forgetful.taskQueue } }],
-      });
-    await execute('first message');
-    expect(await failureOf(execute('second message'))).toMatchObject({ type: 'InputChanged' });
-    expect(await keysOf('second message', forgetful)).toEqual([]);
+  test('after a reset, without a store: the API repeats its answer within the window; after it a person decides', async () => {
+    const windowMs = 10_000;
+    await using forgetful = await startHarness({
+      env: { RIVYA_STORE: '' },
+      emulator: { switches: { keyLifetimeMs: windowMs + 1_000 } },
+    });
+    const message = 'reset without a store';
+    const started = await start(message, { options: { idempotencyWindow: windowMs } }, forgetful);
+    const { content, messageId } = await started.result();
+    await resetToStart(forgetful.temporal, started.workflowId);
+    const again = forgetful.temporal.workflow.getHandle(started.workflowId);
+    expect(await again.result()).toMatchObject({ content, messageId });
+    const [first] = forgetful.emulator.requests();
+    await until(() => Date.now() > first!.at + windowMs + 1_000);
+    await resetToStart(forgetful.temporal, started.workflowId);
+    await held(again, 'SubmitUnresolved');
+    expect(await keysOf(message, forgetful)).toMatchObject([{ posts: 2, tasks: [expect.any(String)] }]);
+    await again.terminate();
   });
 });
 
@@ -268,12 +299,11 @@ test('a key of another account after an unanswered POST: it holds, and a reason 
   await until(async () => (await keysOf('rotated', other))[0]?.posts === 1);
   await first.stop();
   await other.startWorkers({ apiKey: KEYS[1]!.key });
-  await until(async () => holds(started, other));
-  const handle = other.temporal.workflow.getHandle(started.workflowId);
-  await expect(handle.executeUpdate('rivyaResume', { args: [{}] })).rejects.toMatchObject({
+  await held(started, 'SubmitUnresolved');
+  await expect(started.executeUpdate('resume', { args: [{}] })).rejects.toMatchObject({
     cause: { message: expect.stringContaining('{ "reason"') },
   });
-  await handle.executeUpdate('rivyaResume', { args: [{ reason: 'the old account is gone' }] });
+  await started.executeUpdate('resume', { args: [{ reason: 'the old account is gone' }] });
   expect(await started.result()).toMatchObject({ reused: false });
   expect(await keysOf('rotated', other)).toMatchObject([{ posts: 2, tasks: [expect.any(String), expect.any(String)] }]);
 });

@@ -4,7 +4,7 @@ import type { GenerationResult } from '../../src/contract/index.js';
 import { startHarness } from '../support/harness.js';
 import { until } from '../support/until.js';
 
-test('a step that was run again and ended before its second submit began is not paid again', async () => {
+test('a child that was started again, and ended before its second submit began, hides nothing', async () => {
   // Only Temporal remembers; the deadline passes at the first check.
   await using harness = await startHarness({
     workers: false,
@@ -15,20 +15,22 @@ test('a step that was run again and ended before its second submit began is not 
   await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
   const api = await harness.startWorkers({ roles: new Set(['api']) });
   const workflowId = `hidden ${taskQueue}`;
+  const child = temporal.workflow.getHandle(`${workflowId}/again`);
   const input = (options: object) => ({ model: 'z-image', prompt: 'hidden', options: { taskQueue, ...options } });
   const start = (options: object, pauseMs: number) =>
     temporal.workflow.start('retriedStep', { workflowId, taskQueue, args: [input(options), pauseMs] });
   const first = await start({ deadline: '1s' }, 4_000);
   const checked = () => harness.emulator.ledger().then(({ tasks }) => Object.values(tasks)[0]?.checks.length === 1);
   await until(checked);
+  const { runId } = await child.describe();
   // What is under way here ends, so the second submit waits for a Worker.
   await api.stop();
-  const submits = async (): Promise<number> =>
-    ((await first.fetchHistory()).events ?? []).filter(
-      (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'rivyaSubmit',
-    ).length;
-  await until(async () => (await submits()) === 2);
+  await until(async () => {
+    const description = await child.describe();
+    return description.runId !== runId && description.raw.pendingActivities?.[0]?.activityType?.name === 'rivyaSubmit';
+  });
   await first.terminate();
+  await child.terminate();
   await harness.startWorkers({ roles: new Set(['api']) });
   const result = (await (await start({}, 1)).result()) as GenerationResult;
   expect(result).toMatchObject({ reused: true });

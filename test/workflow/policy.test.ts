@@ -61,7 +61,6 @@ describe.concurrent('a denial names rule and file, says that nothing was paid, a
     ['maxCreditsPerGeneration', { model: 'veo3-1-lite', prompt: 'too dear' }],
     ['maxCreditsPerGeneration', { model: 'unpriced', prompt: 'no price' }],
     // Whatever an input says for itself.
-    ['models', { model: 'sora-2', prompt: 'by its take', take: 2 }],
     ['models', { model: 'sora-2', prompt: 'by its key', idempotencyKey: 'mine' }],
   ])('%s: %j', async (rule, input) => {
     const failure = await outcomeOf(input);
@@ -80,7 +79,7 @@ describe.concurrent('a denial names rule and file, says that nothing was paid, a
 
 test('nobody can say that his own submit may have been paid, to get around the policy', async () => {
   const unanswered = { firstPostedAt: Date.now(), fingerprint: 'unknown' };
-  const state = { phase: 'submitting', model: 'sora-2', attempt: 1, spentKeys: 0, earlier: [], unanswered, hold: null };
+  const state = { phase: 'submitting', model: 'sora-2', attempt: 1, keyNumber: 1, earlier: [], unanswered, hold: null };
   const carried = { standing: { state, heldMs: 0, lastCheckAt: 0, heldAtPostMs: null }, wait: null };
   const { taskQueue } = harness;
   const args = [{ model: 'sora-2', prompt: 'carried' }, carried];
@@ -94,8 +93,9 @@ test('nor can a memo of a run that never was say so', async () => {
   const input = { model: 'sora-2', prompt: 'by a memo', idempotencyKey: 'by-a-memo' };
   const start = (more: object) =>
     temporal.workflow.start('generateMedia', { workflowId: 'by a memo', taskQueue, args: [input], ...more });
-  const unanswered = { firstPostedAt: Date.now(), fingerprint: 'unknown', idempotencyKey: 'by-a-memo', sent: true };
-  const rivya = { firstKey: 'by-a-memo', idempotencyKey: 'by-a-memo', unanswered };
+  const mayPostSince = { firstPostedAt: Date.now(), fingerprint: 'unknown' };
+  const place = { keyNumber: 1, attempt: 1, earlier: [], lookedBy: null, taskId: null, bodyDigest: null };
+  const rivya = { ...place, baseKey: 'by-a-memo', idempotencyKey: 'by-a-memo', mayPostSince };
   await (await start({ memo: { rivya }, taskQueue: 'nobody polls it' })).terminate();
   await until(async () => (await temporal.workflow.count("ExecutionStatus = 'Terminated'")).count > 0);
   await start({});

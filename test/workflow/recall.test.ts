@@ -1,9 +1,8 @@
 /** An API that has forgotten every idempotency key: only what we remember keeps a generation from being paid again. */
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
-import { GenerationClient, memoOf } from '../../src/client.js';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { memoOf, type GenerationHandle } from '../../src/client.js';
 import type { WorkerRole } from '../../src/config.js';
-import type { GenerationResult, GenerationState } from '../../src/contract/index.js';
-import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
+import type { GenerateMediaInput, GenerationResult, GenerationState } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
@@ -67,16 +66,18 @@ describe.each([
       expect(await paidTasksOf('terminated')).toBe(1);
     });
 
-    test('and another input under the same ID never gets the result of the first', async () => {
-      const execute = (prompt: string): Promise<unknown> =>
+    test('and another input under the same ID never gets the result of the first, nor hides it', async () => {
+      const execute = (prompt: string): Promise<GenerationResult> =>
         harness.temporal.workflow.execute('generateMedia', {
           workflowId: idOf('forgotten-input'),
           taskQueue: harness.taskQueue,
           args: [{ model: 'z-image', prompt }],
         });
-      await execute('first input');
+      const { taskId } = await execute('first input');
       await expect(execute('second input')).rejects.toMatchObject({ cause: { type: 'InputChanged' } });
       expect(await paidTasksOf('second input')).toBe(0);
+      expect(await execute('first input')).toMatchObject({ taskId, reused: true });
+      expect(await paidTasksOf('first input')).toBe(1);
     });
 
     test('also the task of an earlier attempt, which failed', async () => {
@@ -85,7 +86,10 @@ describe.each([
       const input = { model: 'z-image', prompt, options: { maxAttempts: 2 } };
       const handle = await harness.client.start(input, { workflowId });
       await until(async () => (await paidTasksOf(prompt)) === 2);
-      await until(async () => memoOf(await handle.describe())?.earlier.length === 1);
+      await until(async () => {
+        const { earlier = [], taskId = null } = memoOf(await handle.describe()) ?? {};
+        return earlier.length === 1 && taskId !== null;
+      });
       await resetToStart(harness.temporal, workflowId);
       expect(await handle.result()).toMatchObject({ attempts: 2, reused: true });
       expect(await paidTasksOf(prompt)).toBe(2);
@@ -108,44 +112,52 @@ describe.each([
       expect(results.map(({ reused }) => reused)).toEqual([true, expect.any(Boolean)]);
       expect(await paidTasksOf(prompts[0]!)).toBe(1);
     });
+  });
+});
 
-    test('also when the run was ended before it could read that it had a task', async () => {
-      const workflowId = idOf('forgotten-unread');
-      const input = { model: 'z-image', prompt: 'not read' };
-      const taskQueue = `${harness.taskQueue}-apart`;
-      const client = new GenerationClient(harness.temporal, { taskQueue });
-      const run = (...roles: WorkerRole[]): Promise<RunningWorkers> =>
-        startWorkers(
-          { ...harness.settings, taskQueue, roles: new Set(roles) },
-          {
-            connection: harness.connection,
-            namespace: harness.namespace,
-            workflows: { workflowBundle: { codePath: inject('bundle') } },
-          },
-        );
-      const handle = await client.start(input, { workflowId });
-      const workflows = await run('workflows');
-      await until(async () => ((await handle.describe()).raw.pendingActivities ?? []).length === 1);
-      await workflows.stop();
-      const api = await run('api');
-      await until(async () => (await paidTasksOf(input.prompt)) === 1);
-      await until(async () => ((await handle.describe()).raw.pendingActivities ?? []).length === 0);
-      await harness.temporal.workflow.getHandle(workflowId).terminate();
-      const again = await client.start(input, { workflowId });
-      const others = await run('workflows', 'results');
-      expect(await again.result()).toMatchObject({ reused: true });
-      expect(await paidTasksOf(input.prompt)).toBe(1);
-      await Promise.all([others.stop(), api.stop()]);
-    });
+/** Runs a submit to its end with nobody who reads that, ends the run, and starts it again. Returns the second run. */
+async function endedUnread(harness: Harness, input: GenerateMediaInput, waitMs: number): Promise<GenerationHandle> {
+  const workflowId = 'not read';
+  const roles = (...names: WorkerRole[]) => harness.startWorkers({ roles: new Set(names) });
+  const paid = async (): Promise<number> => (await harness.emulator.ledger()).paidTasks;
+  const pending = async (): Promise<number> => ((await handle.describe()).raw.pendingActivities ?? []).length;
+  const handle = await harness.client.start(input, { workflowId });
+  const workflows = await roles('workflows');
+  await until(async () => (await pending()) === 1);
+  await workflows.stop();
+  await roles('api');
+  await until(async () => (await paid()) === 1 && (await pending()) === 0);
+  const { mayPostSince } = memoOf(await handle.describe())!;
+  await harness.temporal.workflow.getHandle(workflowId).terminate();
+  await until(() => Date.now() > mayPostSince!.firstPostedAt + waitMs);
+  const again = await harness.client.start(input, { workflowId });
+  await roles('workflows', 'results');
+  return again;
+}
 
-    test('and a larger take is still paid on purpose', async () => {
-      const input = { model: 'z-image', prompt: 'two takes' };
-      const first = await (await harness.client.start(input, { workflowId: idOf('forgotten-takes') })).result();
-      const second = await (
-        await harness.client.start({ ...input, take: 2 }, { workflowId: idOf('forgotten-takes') })
-      ).result();
-      expect(second.taskId).not.toBe(first.taskId);
-      expect(await paidTasksOf('two takes')).toBe(2);
-    });
+describe.concurrent('a run that was ended before it could read that it had a task', () => {
+  const input = { model: 'z-image', prompt: 'not read' };
+
+  test('with a store: its receipt has the task, though the API has forgotten the key', async () => {
+    await using harness = await startHarness({ workers: false, emulator: { switches: { keyLifetimeMs: 1 } } });
+    const again = await endedUnread(harness, input, 0);
+    expect(await again.result()).toMatchObject({ reused: true });
+    expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  });
+
+  test('without a store, within the window: the same key is posted again, and the API repeats the task', async () => {
+    await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+    const again = await endedUnread(harness, input, 0);
+    const { taskId } = await again.result();
+    expect(Object.values((await harness.emulator.ledger()).keys)).toMatchObject([{ posts: 2, tasks: [taskId] }]);
+  });
+
+  test('without a store, after the window: it holds, and nothing is posted', async () => {
+    await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+    const idempotencyWindow = 2_000;
+    const again = await endedUnread(harness, { ...input, options: { idempotencyWindow } }, idempotencyWindow);
+    await until(async () => (await again.state())?.hold?.code === 'SubmitUnresolved');
+    const { keys } = await harness.emulator.ledger();
+    expect(Object.values(keys)).toMatchObject([{ posts: 1, tasks: [expect.any(String)] }]);
   });
 });

@@ -29,14 +29,12 @@ const keyOf = async (prompt: string): Promise<string> =>
 // The last test takes the store away, so one after the other.
 describe('a receipt', () => {
   test('says what was paid for which Workflow, with its labels and how it ended', async () => {
-    const input = { model: 'z-image', prompt: 'plain', labels: { team: 'ads' }, take: 2 };
+    const input = { model: 'z-image', prompt: 'plain', labels: { team: 'ads' } };
     const handle = await harness.client.start(input, { workflowId: 'receipt of success' });
     const { taskId, idempotencyKey } = await handle.result();
     expect(await receiptsOf(idempotencyKey!)).toMatchObject({
-      submit: { workflowId: 'receipt of success', unanswered: null, riskReason: null },
-      tasks: [
-        { taskId, step: null, take: 2, attempt: 1, labels: { team: 'ads' }, status: 'succeeded', finalCredits: 1 },
-      ],
+      submit: { workflowId: 'receipt of success', keyNumber: 1, unanswered: null, riskReason: null },
+      tasks: [{ taskId, keyNumber: 1, attempt: 1, labels: { team: 'ads' }, status: 'succeeded', finalCredits: 1 }],
     });
   });
 

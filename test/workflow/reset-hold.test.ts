@@ -1,7 +1,6 @@
 /** A reset plays old Updates and Signals again. What a person once accepted is not accepted for ever. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerationState } from '../../src/contract/index.js';
-import type { EmulatorOptions } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetTo } from '../support/reset.js';
 import { until } from '../support/until.js';
@@ -110,52 +109,4 @@ describe.concurrent('an accepted risk', () => {
     await heldSince(second);
     expect((await own.emulator.ledger()).paidTasks).toBe(2);
   });
-});
-
-test.concurrent('an old reason that gave up a claim does not pay again after a reset', async () => {
-  const TIME = '2026-05-10T00:00:00.000Z';
-  const task = { id: 'task_wrong', model: 'z-image', status: 'succeeded', createdAt: TIME, updatedAt: TIME } as const;
-  const emulator: EmulatorOptions = {
-    seedTasks: [task],
-    switches: { keyLifetimeMs: 1 },
-    faults: [
-      { on: 'create', do: { kind: 'dropAfter' } },
-      { on: 'status', do: { kind: 'error', code: 'api_scope_denied' } },
-    ],
-  };
-  await using own = await startHarness({ env: { RIVYA_STORE: '' }, emulator });
-  const input = { model: 'z-image', prompt: 'claimed', options: { idempotencyWindow: '1s' } };
-  const handle = await own.client.start(input);
-  const workflow = own.temporal.workflow.getHandle(handle.workflowId);
-  const paid = async (): Promise<number> => (await own.emulator.ledger()).paidTasks;
-  const heldBy = async (code: string, after = ''): Promise<string> => {
-    let since = '';
-    await until(async () => {
-      const hold = (await handle.state())?.hold;
-      since = hold?.since ?? '';
-      return hold?.code === code && since > after;
-    });
-    return since;
-  };
-  const last = async (): Promise<number> => {
-    const { events } = await workflow.fetchHistory();
-    const done = events!.findLast(({ workflowTaskCompletedEventAttributes: attributes }) => attributes != null);
-    return Number(done!.eventId);
-  };
-  const first = await heldBy('SubmitUnresolved');
-  await handle.resume({ taskId: task.id });
-  await heldBy('api_scope_denied');
-  const before = await paid();
-  const opened = await last();
-  await workflow.signal('checkNow');
-  await until(async () => (await last()) > opened);
-  const inside = await last();
-  await handle.resume({ reason: 'that ID was wrong, and the Studio shows nothing' });
-  const second = await heldBy('SubmitUnresolved', first);
-  const after = await paid();
-  expect(after).toBeGreaterThan(before);
-  await resetTo(own.temporal, handle.workflowId, inside);
-  await heldBy('SubmitUnresolved', second);
-  expect(await paid()).toBe(after);
-  await workflow.terminate();
 });

@@ -28,15 +28,12 @@ async function paidTasksOf(prompt: string): Promise<number> {
 }
 
 describe.concurrent('while it runs', () => {
-  test('the same input attaches, also with other options and labels; another body or take is refused', async () => {
+  test('the same input attaches, also with other options and labels; another body is refused', async () => {
     const workflowId = 'runs';
     const input = { model: 'z-image', prompt: 'stuck' };
     await start(input, workflowId);
     const runId = await runIdOf(workflowId);
-    await start(
-      { ...input, take: 1, labels: { team: 'ads' }, options: { deadline: '2h', maxAttempts: 3 } },
-      workflowId,
-    );
+    await start({ ...input, labels: { team: 'ads' }, options: { deadline: '2h', maxAttempts: 3 } }, workflowId);
     expect(await runIdOf(workflowId)).toBe(runId);
     const others: GenerateMediaInput[] = [
       { ...input, model: '4o-image' },
@@ -45,7 +42,6 @@ describe.concurrent('while it runs', () => {
       { ...input, clientRequestId: 'another-1' },
       { ...input, idempotencyKey: 'another/key' },
       { model: 'z-image', taskId: 'task_of_another' },
-      { ...input, take: 2 },
     ];
     for (const other of others) {
       await expect(start(other, workflowId)).rejects.toMatchObject({
@@ -59,40 +55,34 @@ describe.concurrent('while it runs', () => {
 });
 
 describe.concurrent('after its end', () => {
-  test('a completed one gives its result; a larger take pays again, and then the smaller one is refused', async () => {
+  test('a completed one gives its result, also with other options and labels', async () => {
     const workflowId = 'completed';
     const input = { model: 'z-image', prompt: 'a completed one' };
     const first = await (await start(input, workflowId)).result();
     const labelled = { ...input, labels: { team: 'ads' }, options: { deadline: '2h' } };
     expect(await (await start(labelled, workflowId)).result()).toEqual(first);
     expect(await paidTasksOf(input.prompt)).toBe(1);
-    const second = await (await start({ ...input, take: 3 }, workflowId)).result();
-    expect(second.taskId).not.toBe(first.taskId);
-    expect(await paidTasksOf(input.prompt)).toBe(2);
-    for (const take of [1, 2]) {
-      await expect(start({ ...input, take }, workflowId)).rejects.toMatchObject({
-        code: 'InputChanged',
-        message: expect.stringContaining('take 3'),
-      });
-    }
-    expect(await paidTasksOf(input.prompt)).toBe(2);
   });
 
-  test('a failed one comes to the same task for nothing; only a larger take pays again', async () => {
+  test('a failed one comes to the same task for nothing; only a larger maxAttempts pays again', async () => {
     const workflowId = 'failed';
     const input = { model: 'z-image', prompt: 'it fails' };
     const taskOf = async (given: GenerateMediaInput): Promise<string> => {
       const error: unknown = await (await start(given, workflowId)).result().catch((failure: unknown) => failure);
-      expect(error).toMatchObject({ code: 'GenerationFailed', message: expect.stringContaining('take: ') });
+      expect(error).toMatchObject({
+        code: 'GenerationFailed',
+        message: expect.stringContaining('options.maxAttempts: '),
+      });
       return (error as { details: { taskId: string } }).details.taskId;
     };
     const taskId = await taskOf(input);
     expect(await taskOf(input)).toBe(taskId);
     expect(await paidTasksOf(input.prompt)).toBe(1);
-    await expect(start({ ...input, prompt: 'another one' }, workflowId)).rejects.toMatchObject({
-      code: 'InputChanged',
-    });
-    expect(await taskOf({ ...input, take: 2 })).not.toBe(taskId);
+    const other = await start({ ...input, prompt: 'another one' }, workflowId);
+    await expect(other.result()).rejects.toMatchObject({ code: 'InputChanged' });
+    expect(await paidTasksOf('another one')).toBe(0);
+    expect(await taskOf(input)).toBe(taskId);
+    expect(await taskOf({ ...input, options: { maxAttempts: 2 } })).not.toBe(taskId);
     expect(await paidTasksOf(input.prompt)).toBe(2);
   });
 });

@@ -1,5 +1,6 @@
 /** An API that stores its refusals and errors under the idempotency key, and gives them again for ever. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { memoOf } from '../../src/client.js';
 import type { GenerationState } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
@@ -38,22 +39,24 @@ describe('paid once', () => {
     await harness.emulator.setCredits(undefined, 10);
     await handle.resume();
     const result = await handle.result();
+    expect(first.keyNumber).toBe(1);
+    expect(memoOf(await handle.describe())).toMatchObject({ keyNumber: 2, idempotencyKey: result.idempotencyKey });
     expect(result.idempotencyKey).not.toBe(first.idempotencyKey);
     const { paidTasks, keys } = await harness.emulator.ledger();
     expect(paidTasks).toBe(1);
-    expect(keys[first.idempotencyKey!]).toMatchObject({ tasks: [], posts: 2 });
+    expect(keys[first.idempotencyKey!]).toMatchObject({ tasks: [], posts: 1 });
     expect(keys[result.idempotencyKey!]).toMatchObject({ tasks: [result.taskId], posts: 1 });
     expect(keys[result.idempotencyKey!]!.bodies).toEqual(keys[first.idempotencyKey!]!.bodies);
   });
 
-  test('when the same error comes for the third time: it holds at once and takes the task that is found', async () => {
+  test('when the same error comes for the second time: it holds at once and takes the task that is found', async () => {
     const prompt = 'broken';
     const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: prompt });
     await until(async () => (await stateOf(prompt)).hold?.code === 'SubmitUnresolved');
     const { hold, idempotencyKey } = await stateOf(prompt);
-    expect(hold!.message).toMatch(/req_.* again and again/);
+    expect(hold!.message).toMatch(/the API repeats one stored error \(req_/);
     const { tasks, posts } = (await harness.emulator.ledger()).keys[idempotencyKey!]!;
-    expect({ tasks: tasks.length, posts }).toEqual({ tasks: 1, posts: 3 });
+    expect({ tasks: tasks.length, posts }).toEqual({ tasks: 1, posts: 2 });
     await handle.resume({ taskId: tasks[0]! });
     // A task that is not taken is said in another hold.
     await until(async () => ['held', 'succeeded'].includes((await stateOf(prompt)).phase));
@@ -61,7 +64,7 @@ describe('paid once', () => {
     expect(await handle.result()).toMatchObject({ taskId: tasks[0], reused: true });
   });
 
-  test('after a reset: the task is there, although the first key was spent', async () => {
+  test('after a reset: the task is there, although it was made under the second key', async () => {
     const { paidTasks, keys } = await harness.emulator.ledger();
     const { taskId, idempotencyKey } = await harness.client.handle('poor').result();
     await resetToStart(harness.temporal, 'poor');
@@ -76,16 +79,18 @@ describe('paid once', () => {
 });
 
 describe.concurrent('not hammered', () => {
-  test('when a stored error has made no task: it holds after three, and an accepted risk goes on under another key', async () => {
+  test('when a stored error has made no task: it holds after two, and a reason goes on under the next key number', async () => {
     const prompt = 'dead';
     const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: prompt });
-    const { idempotencyKey: first } = await heldFor(prompt, 'SubmitUnresolved');
-    expect((await harness.emulator.ledger()).keys[first!]).toMatchObject({ posts: 3, tasks: [] });
+    const { idempotencyKey: first, keyNumber } = await heldFor(prompt, 'SubmitUnresolved');
+    expect(keyNumber).toBe(1);
+    expect((await harness.emulator.ledger()).keys[first!]).toMatchObject({ posts: 2, tasks: [] });
     await handle.resume({ reason: 'nothing in the Studio; Ada' });
     const { taskId, idempotencyKey } = await handle.result();
     const { keys } = await harness.emulator.ledger();
-    expect(keys[first!]).toMatchObject({ posts: 3, tasks: [] });
+    expect(keys[first!]).toMatchObject({ posts: 2, tasks: [] });
     expect(keys[idempotencyKey!]).toMatchObject({ posts: 1, tasks: [taskId] });
+    expect(memoOf(await handle.describe())).toMatchObject({ keyNumber: 2, riskReason: 'nothing in the Studio; Ada' });
   });
 
   test('when the refusal is stored under a key of your own, which is never varied: one POST for each resume', async () => {
@@ -93,7 +98,9 @@ describe.concurrent('not hammered', () => {
     const handle = await harness.client.start(input, { workflowId: 'own' });
     for (const posts of [1, 2, 3]) {
       await until(async () => (await harness.emulator.ledger()).keys['own/1']?.posts === posts);
-      await heldFor('own', 'insufficient_credits');
+      const { hold, keyNumber } = await heldFor('own', 'insufficient_credits');
+      expect(hold!.message).toContain('only another idempotencyKey helps');
+      expect(keyNumber).toBe(1);
       expect((await harness.emulator.ledger()).keys['own/1']).toMatchObject({ posts, tasks: [] });
       if (posts < 3) await handle.resume();
     }
@@ -103,10 +110,13 @@ describe.concurrent('not hammered', () => {
 });
 
 // Such a Workflow ends, so the next start has to know the refusals of those before it.
-describe('paid once by a Workflow that fails instead of holding', () => {
+describe.each([
+  ['with a store', {}],
+  ['without a store', { RIVYA_STORE: '' }],
+])('paid once by a Workflow that fails instead of holding (%s)', (_, env) => {
   let poor: Harness;
   beforeAll(async () => {
-    poor = await startHarness({ emulator: { switches: { storeRefusals: true } } });
+    poor = await startHarness({ env, emulator: { switches: { storeRefusals: true } } });
   });
   afterAll(() => poor[Symbol.asyncDispose]());
   beforeEach(() => poor.emulator.setCredits(undefined, 0));
@@ -116,8 +126,8 @@ describe('paid once by a Workflow that fails instead of holding', () => {
     return poor.temporal.workflow.execute(type, { workflowId, taskQueue, args: [...args] });
   };
   /** Starts it without credits, and waits for the list of Workflows, which trails. */
-  const refused = async (type: string, workflowId: string, input: object): Promise<void> => {
-    const query = `WorkflowId = '${workflowId}' AND ExecutionStatus = 'Failed'`;
+  const refused = async (type: string, workflowId: string, input: object, step = ''): Promise<void> => {
+    const query = `WorkflowId = '${workflowId}${step}' AND ExecutionStatus = 'Failed'`;
     const failed = async (): Promise<number> => (await poor.temporal.workflow.count(query)).count;
     const before = await failed();
     await expect(runOf(type, workflowId, input)).rejects.toMatchObject({ cause: { type: 'insufficient_credits' } });
@@ -131,15 +141,15 @@ describe('paid once by a Workflow that fails instead of holding', () => {
   };
   const options = { onActionNeeded: 'fail' };
 
-  test('and is started again: behind each refusal that is stored, under the next key', async () => {
+  test('and is started again: each time under the next key number', async () => {
     const input = { model: 'z-image', prompt: 'twice', options };
     await refused('generateMedia', 'twice', input);
     await refused('generateMedia', 'twice', input);
     await poor.emulator.setCredits(undefined, 1_000);
     await runOf('generateMedia', 'twice', input);
     expect(await keysOf('twice')).toEqual([
-      [3, 0],
-      [2, 0],
+      [1, 0],
+      [1, 0],
       [1, 1],
     ]);
   });
@@ -147,11 +157,11 @@ describe('paid once by a Workflow that fails instead of holding', () => {
   test('and was refused in a step', async () => {
     const { taskQueue } = poor;
     const input = { model: 'z-image', prompt: 'step', options: { ...options, taskQueue } };
-    await refused('oneStep', 'step', input);
+    await refused('oneStep', 'step', input, '/only');
     await poor.emulator.setCredits(undefined, 1_000);
-    await expect(runOf('oneStep', 'step', input, false)).resolves.toMatchObject({ reused: false });
+    await expect(runOf('oneStep', 'step', input)).resolves.toMatchObject({ reused: false });
     expect(await keysOf('step')).toEqual([
-      [2, 0],
+      [1, 0],
       [1, 1],
     ]);
   });
@@ -164,7 +174,7 @@ describe('paid once by a Workflow that fails instead of holding', () => {
     await poor.emulator.setCredits(undefined, 1_000);
     await running;
     expect(await keysOf('again')).toEqual([
-      [2, 0],
+      [1, 0],
       [1, 1],
     ]);
   });
@@ -172,11 +182,11 @@ describe('paid once by a Workflow that fails instead of holding', () => {
   test('and asks a chat model', async () => {
     const { taskQueue } = poor;
     const input = { model: 'gpt-5-2-chat', message: 'hello', options: { ...options, taskQueue } };
-    await refused('oneChat', 'hello', input);
+    await refused('oneChat', 'hello', input, '/ask');
     await poor.emulator.setCredits(undefined, 1_000);
     await runOf('oneChat', 'hello', input);
     expect(await keysOf('hello')).toEqual([
-      [2, 0],
+      [1, 0],
       [1, 1],
     ]);
   });

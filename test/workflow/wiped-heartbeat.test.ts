@@ -122,16 +122,34 @@ describe.concurrent('nothing is posted blind after the window', () => {
   });
 });
 
-test.concurrent('a pause before the very first attempt leaves nothing open', async () => {
-  await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
-  await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
-  const handle = await start(harness);
-  await until(async () => (await handle.describe()).raw.pendingActivities?.length === 1);
-  await pause(harness.temporal, 'wiped', SUBMIT);
-  const pausedAt = Date.now();
-  await until(() => Date.now() > pausedAt + WINDOW_MS);
-  await harness.startWorkers({ roles: new Set(['api']) });
-  await harness.temporal.workflowService.unpauseActivity({ ...submits(harness), resetHeartbeat: true });
-  expect(await handle.result()).toMatchObject({ status: 'succeeded' });
-  expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+// Looks like an attempt whose heartbeat was wiped, so it is taken for one that may have posted.
+describe.concurrent('a pause before the very first attempt', () => {
+  async function unpausedAfter(harness: Harness, ms: number): Promise<GenerationHandle> {
+    await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
+    const handle = await start(harness);
+    await until(async () => (await handle.describe()).raw.pendingActivities?.length === 1);
+    await pause(harness.temporal, 'wiped', SUBMIT);
+    const pausedAt = Date.now();
+    await until(() => Date.now() > pausedAt + ms);
+    await harness.startWorkers({ roles: new Set(['api']) });
+    await harness.temporal.workflowService.unpauseActivity({ ...submits(harness), resetHeartbeat: true });
+    return handle;
+  }
+
+  test('that ends within the window posts and pays once', async () => {
+    await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+    const handle = await unpausedAfter(harness, 0);
+    expect(await handle.result()).toMatchObject({ status: 'succeeded' });
+    expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  });
+
+  test('that ends after the window holds and posts nothing, and a reason pays once', async () => {
+    await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+    const handle = await unpausedAfter(harness, WINDOW_MS);
+    await until(async () => (await stateOf(handle)).hold?.code === 'SubmitUnresolved');
+    expect(posts(harness)).toBe(0);
+    await handle.resume({ reason: 'it was paused before it began' });
+    await handle.result();
+    expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  });
 });

@@ -1,4 +1,4 @@
-/** A Worker for the Workflow of this example only: the calls to the API are made by the Workers on task queue `rivya`. */
+/** A Worker for the Workflow of this example only: its steps run on the Workers of task queue `rivya`, which have the key. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';

@@ -32,6 +32,7 @@ export async function pickADraft(subject: string): Promise<GenerationResult> {
   );
 
   const outcomes = await generateAll(
+    // Children of this Workflow, which run on task queue `rivya`. Each name is paid once.
     Array.from({ length: DRAFTS }, (_, index) => ({
       step: `draft-${index + 1}`,
       model: 'z-image',

@@ -1,7 +1,7 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { chat, generate } from 'rivya-temporal/workflows';
 
-// Lets these Workers run `generateMedia` as well: the child Workflows of `startGeneration`, and what other programs start.
+// Each step is a child Workflow (`generateMedia`, `rivyaChat`). These Workers run the steps too, so they need its code.
 export * from 'rivya-temporal/workflows';
 
 /** What the Workflow returns: where the files are, and what it all cost. */
@@ -13,11 +13,12 @@ export interface Film {
 }
 
 /**
- * A chat model writes the prompt, an image is made from it, and a video from that image. Each step has a name, which is
- * part of its idempotency key: when this Workflow is reset or started again, a step that was paid for is not paid again.
+ * A chat model writes the prompt, an image is made from it, and a video from that image. Each step is a child Workflow
+ * `<this Workflow>/<step>`, which is paid once: when this Workflow is reset or started again, completed steps give their
+ * stored results.
  */
 export async function makeFilm(subject: string): Promise<Film> {
-  // The Workers of this Workflow call the API too. Left out, those on task queue `rivya` would.
+  // The Workers of this Workflow run the steps. Left out, those on task queue `rivya` would.
   const options = { taskQueue: workflowInfo().taskQueue };
   const idea = await chat(
     { model: 'gemini-2-5-flash-chat', message: `In one sentence: a picture of ${subject}.`, options },

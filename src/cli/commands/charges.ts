@@ -1,17 +1,16 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { READABLE_EVENTS } from '../../../activities/index.js';
 import { readSettings, type Settings } from '../../config.js';
 import { parseDuration } from '../../policy/index.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
 import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type PaidTask } from '../charges.js';
 import { csvOfGroups, csvOfTasks, remarks, rowsOfGroups, rowsOfTasks } from '../charges-report.js';
 import { recordsOfReceipts, recordsOfTemporal } from '../charges-sources.js';
-import { recordsOfSteps } from '../charges-steps.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { csv } from '../csv.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
 import { print, printJson, say, table } from '../output.js';
+import { notRead } from '../runs.js';
 
 type Source = 'store' | 'temporal';
 
@@ -29,6 +28,8 @@ interface Audit {
   readonly charges: readonly Charge[];
   /** ISO 8601, or null where nothing is known. */
   readonly oldest: string | null;
+  /** Workflow IDs of which something could not be read. */
+  readonly unread: readonly string[];
   /** What it covers, in sentences. */
   readonly covers: readonly string[];
 }
@@ -62,17 +63,17 @@ async function charges({ since: from, from: asked, groupBy, json, csv: asCsv }: 
   if (asked === 'store' && store === null)
     throw new UsageError('--from store: there is no store here. Set RIVYA_STORE.');
   const audit =
-    asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings, from);
+    asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings);
   // One whose time nobody knows is better seen once more than missed.
   const shown = audit.charges.filter((charge) => from === undefined || (timesOf(charge).at(-1) ?? from) >= from);
   const totals = totalsOf(shown);
   const groups = groupBy === undefined ? null : groupsOf(shown, groupBy);
   const notes = [...audit.covers, ...remarks(totals, shown)];
   if (json) {
-    const { source, oldest } = audit;
+    const { source, oldest, unread } = audit;
     const start = from !== undefined && from > (oldest ?? '') ? from : oldest;
     const period = { from: start, to: new Date().toISOString() };
-    printJson({ source, period, notes, totals, ...(groups && { label: groupBy, groups }), generations: shown });
+    printJson({ source, period, notes, unread, totals, ...(groups && { label: groupBy, groups }), generations: shown });
   } else if (asCsv) {
     process.stdout.write(csv(groups === null ? csvOfTasks(shown) : csvOfGroups(groupBy ?? '', groups)));
     for (const note of notes) say(note);
@@ -98,6 +99,7 @@ async function fromStore(
     source: 'store',
     charges: found,
     oldest,
+    unread: [],
     covers: [
       `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`,
     ],
@@ -106,8 +108,8 @@ async function fromStore(
 
 async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
   try {
-    const { records } = await recordsOfTemporal(await openTemporal(settings));
-    return records.flatMap(({ tasks }) => tasks);
+    const { records } = await recordsOfTemporal((await openTemporal(settings)).client);
+    return records.flatMap(({ task }) => task ?? []);
   } catch (error) {
     // The receipts stand without it, and the totals say what is not settled.
     if (error instanceof TemporalUnreachable) return [];
@@ -115,33 +117,22 @@ async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
   }
 }
 
-async function fromTemporal(settings: Settings, from: string | undefined): Promise<Audit> {
+async function fromTemporal(settings: Settings): Promise<Audit> {
   const temporal = await openTemporal(settings);
-  const [generations, steps, days] = await Promise.all([
-    recordsOfTemporal(temporal),
-    recordsOfSteps(temporal, from),
+  const [{ records, oldest, unread }, days] = await Promise.all([
+    recordsOfTemporal(temporal.client),
     retentionDays(temporal),
   ]);
-  const { unread } = steps;
-  const oldest = [generations.oldest, steps.oldest].filter((time) => time !== null).toSorted()[0] ?? null;
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
   return {
     source: 'temporal',
-    charges: chargesOf([...generations.records, ...steps.records]),
+    charges: chargesOf(records),
     oldest,
+    unread,
     covers: [
       `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
       'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
-      ...(generations.unread === 0
-        ? []
-        : [
-            `Not read, so what was paid in them is missing: ${generations.unread} run(s) of generations, under a codec that this command does not have.`,
-          ]),
-      ...(unread === 0
-        ? []
-        : [
-            `Not read, so the steps in them are missing: ${unread} runs of your own Workflows, of more than ${READABLE_EVENTS} events or under a codec.`,
-          ]),
+      ...(unread.length === 0 ? [] : [`${notRead(unread)} What was paid in them is missing here.`]),
     ],
   };
 }

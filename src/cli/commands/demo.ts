@@ -4,6 +4,7 @@ import { GenerationClient, newWorkflowId } from '../../client.js';
 import { readSettings } from '../../config.js';
 import type { GenerateMediaInput } from '../../contract/index.js';
 import { configuredAddress } from '../../temporal/connect.js';
+import { unpolled } from '../../temporal/pollers.js';
 import { confirmSpending } from '../confirm.js';
 import { hasKey, openApi } from '../context.js';
 import { dataDirectory } from '../dev-session.js';
@@ -87,7 +88,8 @@ async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean
     if (interrupted.aborted) break;
     const workflowId = newWorkflowId(request);
     const handle = await client.start({ ...request, options: { onActionNeeded: 'fail' } }, { workflowId });
-    started.push({ workflowId, ending: follow(handle, { progress, interrupted, waitWhileHeld: true, taskQueue }) });
+    const noWorker = (): Promise<string[]> => unpolled(stack.client, taskQueue);
+    started.push({ workflowId, ending: follow(handle, { progress, interrupted, waitWhileHeld: true, noWorker }) });
   }
   const broken = stack.done.then(() => Promise.reject(new Error('The Worker has stopped.')));
   // It is only of interest while somebody waits.

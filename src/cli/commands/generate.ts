@@ -1,7 +1,9 @@
+import { Option } from 'commander';
 import { checkWorkflowId, newWorkflowId } from '../../client.js';
 import { readSettings } from '../../config.js';
 import type { GenerateMediaInput, GenerationOptions } from '../../contract/index.js';
 import { InvalidInput, readInput } from '../../policy/index.js';
+import { unpolled } from '../../temporal/pollers.js';
 import { openTemporal } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
 import { follow } from '../follow.js';
@@ -49,7 +51,6 @@ export const registerGenerate: Register = (program, run) => {
       collect,
     )
     .option('--id <workflow-id>', 'Workflow ID, at most 255 bytes; the same ID is the same paid generation')
-    .option('--take <n>', '2, 3, … to pay again for the same generation under the same ID')
     .option('--task-id <id>', 'wait for a task that exists; nothing is paid')
     .option('--client-request-id <id>', 'your own trace ID, sent to the API')
     .option('--idempotency-key <key>', 'your own idempotency key, sent as it is')
@@ -62,6 +63,7 @@ export const registerGenerate: Register = (program, run) => {
     .option('--label <name=value>', 'a label of your own; repeatable', collect)
     .option('--task-queue <name>', 'task queue of the Workers (default RIVYA_TASK_QUEUE, then rivya)')
     .option('--no-wait', 'start only, and print the Workflow ID')
+    .addOption(new Option('--take <n>').hideHelp())
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
@@ -69,7 +71,7 @@ export const registerGenerate: Register = (program, run) => {
         'generate --model z-image --prompt "a red fox in the snow"',
         'generate --model sora-2 --prompt "it runs" --reference image:./fox.png',
         'generate --model sora-2 --prompt "waves at night" --param n_frames=10 --json',
-        'generate --model z-image --prompt "a red fox" --id fox --take 2   # pay for it again',
+        'generate --model z-image --prompt "a red fox" --id fox-2   # another ID is paid for anew',
       )}
 
 A path of --reference is read by the Worker (with dev: by dev), below the directories in its RIVYA_REFERENCE_ROOTS only.`,
@@ -97,12 +99,17 @@ async function generate(options: Options): Promise<number> {
   say(`Workflow ${workflowId}${link === null ? '' : `  ${link}`}`);
   const progress = new Progress();
   const waitWhileHeld = process.stderr.isTTY;
-  const ending = await follow(handle, { progress, interrupted, waitWhileHeld, taskQueue: temporal.taskQueue });
+  const noWorker = (): Promise<string[]> => unpolled(temporal.client, temporal.taskQueue);
+  const ending = await follow(handle, { progress, interrupted, waitWhileHeld, noWorker });
   return report(ending, { json, workflowId, link });
 }
 
+const TAKE =
+  '--take: is no option any more: use another --id to pay for a variation, and a larger --max-attempts to allow another try after a failed task. Nothing was sent and nothing was paid.';
+
 /** Checks all that a person typed, before anything is connected. */
 function readRequest(options: Options): { input: GenerateMediaInput; workflowId: string } {
+  if (options.take !== undefined) throw new UsageError(TAKE);
   try {
     const input = toInput(options);
     readInput(input);
@@ -120,7 +127,7 @@ function toInput(options: Options): GenerateMediaInput {
     text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
   const params = readParams(options.param ?? [], options.paramsJson);
   const { model, prompt, clientRequestId, idempotencyKey, taskId, onActionNeeded } = options;
-  const { deadline, submitDeadline, idempotencyWindow, maxAttempts, maxCredits, take } = options;
+  const { deadline, submitDeadline, idempotencyWindow, maxAttempts, maxCredits } = options;
   const input = {
     model,
     prompt,
@@ -128,7 +135,6 @@ function toInput(options: Options): GenerateMediaInput {
     references: readReferences(options.reference ?? []),
     clientRequestId,
     idempotencyKey,
-    take: number(take),
     taskId,
     labels: readLabels(options.label ?? []),
     options: given({

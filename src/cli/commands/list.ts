@@ -1,11 +1,11 @@
-import { memoOf } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { taskIn, WORKFLOW_TYPE, type GenerationMemo } from '../../contract/index.js';
+import { OPEN_QUERY, type GenerationMemo } from '../../contract/index.js';
 import { formatDuration } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
 import { print, printJson, say, table } from '../output.js';
+import { PAID_RUNS, paidRuns } from '../runs.js';
 
 interface Options {
   readonly limit: number;
@@ -20,9 +20,9 @@ const MAX_LIMIT = 1_000;
 export const registerList: Register = (program, run) => {
   program
     .command('list')
-    .description('List recent generations, newest first.')
+    .description('List recent generations and chats, newest first.')
     .option('--limit <n>', 'how many', wholeNumber(1, MAX_LIMIT), LIMIT)
-    .option('--running', 'only those that run')
+    .option('--running', 'only those that have not ended')
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('list --running', 'list --limit 100 --json'))
     .action((options: Options) => run(() => list(options)));
@@ -30,16 +30,15 @@ export const registerList: Register = (program, run) => {
 
 async function list({ limit, running, json }: Options): Promise<number> {
   const { client } = await openTemporal(readSettings());
-  const query = `WorkflowType = '${WORKFLOW_TYPE}'${running ? " AND ExecutionStatus = 'Running'" : ''}`;
+  const query = running ? `${PAID_RUNS} AND ${OPEN_QUERY}` : PAID_RUNS;
   const found = [];
-  for await (const workflow of client.workflow.list({ query, pageSize: Math.min(limit, 100) })) {
-    const { workflowId, status, startTime, closeTime } = workflow;
-    const memo = memoOf(workflow);
+  for await (const { workflowId, type, status, startTime, closeTime, paid: memo } of paidRuns(client, query)) {
     found.push({
       workflowId,
+      type,
       workflowStatus: status.name,
       phase: memo?.phase ?? null,
-      taskId: taskIn(memo ?? {}),
+      taskId: memo?.taskId ?? null,
       model: memo?.model ?? null,
       status: memo?.status ?? null,
       reservedCredits: memo?.reservedCredits ?? null,

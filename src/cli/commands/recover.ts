@@ -1,16 +1,13 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { ValueError } from '@temporalio/common';
-import { READABLE_EVENTS } from '../../../activities/index.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
 import { openReceipts, openTemporal, type Temporal } from '../context.js';
-import { openSteps, type OpenStep } from '../ended-steps.js';
-import { endedRuns, leftOpen, type Found } from '../ended.js';
+import { endedIds, leftOpen, type Found } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
 import { print, printJson, say, table } from '../output.js';
-import { checkQuery } from '../runs.js';
+import { checkQuery, notRead, readable } from '../runs.js';
 
 interface Options {
   readonly query?: string;
@@ -23,31 +20,23 @@ interface Options {
 const LIMIT = 1_000;
 const MAX_LIMIT = 100_000;
 
-type Outcome = 'wouldTakeUp' | 'takenUp' | 'leftAlone' | 'unanswered';
+const SAYS = {
+  wouldTakeUp: 'would be taken up',
+  takenUp: 'taken up',
+  leftAlone: 'left alone: somebody else started it meanwhile',
+  unanswered: UNRESOLVED_ENDED,
+} as const;
+type Outcome = keyof typeof SAYS;
 
-interface Reported extends Found {
-  readonly outcome: Outcome;
-  readonly says: string;
-}
-
-/** A generation that could not be looked at or taken up. */
-interface Failed {
-  readonly workflowId: string;
-  readonly taskId: string | null;
-  readonly message: string;
-}
-
-interface Report extends Required<Pick<Options, 'limit' | 'yes'>> {
-  readonly generations: readonly Reported[];
-  readonly errors: readonly Failed[];
-  /** Of Workflows that are not ours, so nothing is done for them here. */
-  readonly steps: readonly OpenStep[];
-  /** Such Workflows that could not be read. */
-  readonly unread: number;
-  /** Generations that could not be read. */
-  readonly unreadGenerations: readonly string[];
+interface Report {
+  readonly dryRun: boolean;
   /** False where the limit may have left some out. */
   readonly complete: boolean;
+  readonly generations: readonly (Found & { readonly outcome: Outcome })[];
+  /** Generations that could not be looked at or taken up. */
+  readonly errors: readonly { readonly workflowId: string; readonly taskId: string | null; readonly message: string }[];
+  /** Generations that are under a codec that is missing here. */
+  readonly unreadGenerations: readonly string[];
 }
 
 export const registerRecover: Register = (program, run) => {
@@ -71,63 +60,51 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   const temporal = await openTemporal(settings);
   if (query !== undefined) await checkQuery(temporal.client, query);
   const receipts = (await openReceipts(settings))?.receipts ?? null;
-  const generations: Reported[] = [];
-  const errors: Failed[] = [];
+  const generations: Report['generations'][number][] = [];
+  const errors: Report['errors'][number][] = [];
   const unreadGenerations: string[] = [];
   let tasks = 0;
-  for (const [workflowId, runs] of await endedRuns(temporal, query)) {
+  for (const workflowId of await endedIds(temporal.client, query)) {
     if (tasks >= limit) break;
     let taskId: string | null = null;
     try {
-      for (const found of await leftOpen(temporal, workflowId, runs, receipts)) {
-        if (found.open.kind === 'task') {
-          ({ taskId } = found.open);
-          tasks++;
-        }
-        generations.push(await act(temporal, found, yes));
-      }
+      const found = await readable(() => leftOpen(temporal.client, workflowId, receipts));
+      if (found === undefined) unreadGenerations.push(workflowId);
+      if (found == null) continue;
+      ({ taskId } = found);
+      if (taskId !== null) tasks++;
+      generations.push({ ...found, outcome: await act(temporal, found, yes) });
     } catch (error) {
-      if (error instanceof ValueError) {
-        unreadGenerations.push(workflowId);
-        continue;
-      }
       // One that cannot be read or started is no reason to leave the others.
       errors.push({ workflowId, taskId, message: judge(error).message });
     }
   }
-  const complete = tasks < limit;
-  const { steps, unread } = await openSteps(temporal, query);
-  if (json) {
-    const found = generations.map(toJson);
-    printJson({ dryRun: !yes, complete, generations: found, errors, unreadGenerations, steps, unread });
-  } else show(generations, steps);
-  tell({ generations, errors, unreadGenerations, steps, unread, complete, yes, limit });
+  const report: Report = { dryRun: !yes, complete: tasks < limit, generations, errors, unreadGenerations };
+  if (json) printJson({ ...report, generations: generations.map(toJson) });
+  else show(generations);
+  tell(report, limit);
   return errors.length === 0 ? STATUS.done : STATUS.failed;
 }
 
-async function act(temporal: Temporal, found: Found, yes: boolean): Promise<Reported> {
-  const { workflowId, open, start } = found;
-  if (open.kind === 'unanswered') return { ...found, outcome: 'unanswered', says: UNRESOLVED_ENDED };
-  if (start === null) {
-    const command = `rivya-temporal generate --model ${open.model} --task-id ${open.taskId}`;
-    return { ...found, outcome: 'leftAlone', says: `left alone, as its ID stands for another by now: ${command}` };
-  }
-  const input = withTask(start.input, open.taskId);
+async function act({ client }: Temporal, found: Found, yes: boolean): Promise<Outcome> {
+  const { workflowId, taskId, taskQueue } = found;
+  if (taskId === null) return 'unanswered';
+  const input = withTask(found.input, taskId);
   const generation = readInput(input);
-  if (!yes) return { ...found, outcome: 'wouldTakeUp', says: 'would be taken up' };
+  if (!yes) return 'wouldTakeUp';
   try {
-    await temporal.client.workflow.start(WORKFLOW_TYPE, {
+    await client.workflow.start(WORKFLOW_TYPE, {
       workflowId,
-      taskQueue: start.taskQueue,
+      taskQueue,
       args: [input],
       workflowIdConflictPolicy: 'FAIL',
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
       staticSummary: titleOf(generation),
     });
-    return { ...found, outcome: 'takenUp', says: 'taken up' };
+    return 'takenUp';
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-    return { ...found, outcome: 'leftAlone', says: 'left alone: somebody else started it meanwhile' };
+    return 'leftAlone';
   }
 }
 
@@ -138,79 +115,40 @@ function withTask({ idempotencyKey: _key, ...input }: GenerateMediaInput, taskId
   return { ...input, taskId, options };
 }
 
-function toJson({ workflowId, ended, open, outcome }: Reported): object {
-  const task = open.kind === 'task' ? open : null;
-  return {
-    workflowId,
-    ended,
-    outcome,
-    taskId: task?.taskId ?? null,
-    model: task?.model ?? null,
-    status: task?.status ?? null,
-    reservedCredits: task?.reservedCredits ?? null,
-    idempotencyKey: open.kind === 'unanswered' ? open.idempotencyKey : null,
-    action: open.kind === 'unanswered' ? UNRESOLVED_ENDED : null,
-  };
+function toJson({ input: _input, taskQueue: _queue, runId: _run, ...row }: Report['generations'][number]): object {
+  return { ...row, action: row.taskId === null ? UNRESOLVED_ENDED : null };
 }
 
-const RESET =
-  'Reset the Workflow (temporal workflow reset --type FirstWorkflowTask --reason recover --workflow-id …): each step asks for its task under the same key and pays nothing again; steps that had not begun are paid then.';
-
-function show(generations: readonly Reported[], steps: readonly OpenStep[]): void {
-  showGenerations(generations);
-  if (steps.length === 0) return;
-  if (generations.length > 0) print('');
-  print(`Steps of your own Workflows that ended before them, which this command leaves alone. ${RESET}`);
-  const head = ['WORKFLOW ID', 'ENDED', 'STEP', 'TASK', 'LAST STATUS', 'IDEMPOTENCY KEY'];
-  const rows = steps.map(({ workflowId, ended, step, taskId, status, idempotencyKey }) => [
-    workflowId,
-    ended,
-    step ?? '-',
-    taskId ?? 'nobody answered',
-    status ?? '-',
-    idempotencyKey,
-  ]);
-  for (const line of table([head, ...rows])) print(line);
-}
-
-function showGenerations(generations: readonly Reported[]): void {
-  const tasks = generations.flatMap(({ workflowId, ended, open, says }) =>
-    open.kind === 'task'
-      ? [[workflowId, ended, open.taskId, open.status, String(open.reservedCredits ?? '-'), says]]
-      : [],
+function show(generations: Report['generations']): void {
+  const unanswered = generations.filter(({ taskId }) => taskId === null);
+  const tasks = generations.filter(({ taskId }) => taskId !== null);
+  const rows = tasks.map(({ workflowId, ended, taskId, status, reservedCredits, outcome }) =>
+    [workflowId, ended, taskId, status, reservedCredits, SAYS[outcome]].map((cell) => String(cell ?? '-')),
   );
   const head = ['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', ''];
-  if (tasks.length > 0) for (const line of table([head, ...tasks])) print(line);
-  const unanswered = generations.flatMap(({ workflowId, ended, open }) =>
-    open.kind === 'unanswered' ? [[workflowId, ended, open.idempotencyKey ?? '-']] : [],
-  );
+  if (rows.length > 0) for (const line of table([head, ...rows])) print(line);
   if (unanswered.length === 0) return;
-  if (tasks.length > 0) print('');
+  if (rows.length > 0) print('');
   print(`Submits that nobody answered, which this command leaves alone. ${UNRESOLVED_ENDED}`);
-  for (const line of table([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...unanswered])) print(line);
+  const keys = unanswered.map(({ workflowId, ended, idempotencyKey }) => [workflowId, ended, idempotencyKey ?? '-']);
+  for (const line of table([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...keys])) print(line);
 }
 
 /** What came of it, on stderr. */
-function tell(report: Report): void {
-  const { generations, errors, unreadGenerations, steps, unread, complete, yes, limit } = report;
+function tell({ generations, errors, unreadGenerations, complete, dryRun }: Report, limit: number): void {
   const count = (outcome: Outcome): number => generations.filter((one) => one.outcome === outcome).length;
-  if (generations.length === 0 && errors.length === 0 && steps.length === 0) {
-    const all = unread === 0 && unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
+  if (generations.length === 0 && errors.length === 0) {
+    const all = unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
     say(`Nothing to recover: ${all} left a task behind.`);
   }
-  if (unreadGenerations.length > 0)
-    say(
-      `Not read, under a codec that this command does not have, so they may have left paid tasks behind: ${unreadGenerations.length} generation(s) (--json names them). Look at them in the Temporal UI with your codec server.`,
-    );
-  if (unread > 0)
-    say(`Not read, of more than ${READABLE_EVENTS} events or under a codec: ${unread} of your own Workflows.`);
+  if (unreadGenerations.length > 0) say(`${notRead(unreadGenerations)} They may have left paid tasks behind.`);
   if (count('wouldTakeUp') > 0) {
     say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
   }
   if (count('takenUp') > 0) {
     say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --running');
   }
-  if (!complete) say(`There may be more than ${limit}: ${yes ? 'run it again' : 'give a larger --limit'}.`);
+  if (!complete) say(`There may be more than ${limit}: ${dryRun ? 'give a larger --limit' : 'run it again'}.`);
   for (const { workflowId, taskId, message } of errors) {
     say(`${workflowId}${taskId === null ? '' : ` (task ${taskId})`} was left as it is: ${message}`);
   }

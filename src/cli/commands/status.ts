@@ -1,7 +1,8 @@
 import { memoOf } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { taskIn, type GenerationMemo, type GenerationState } from '../../contract/index.js';
+import { isOpen } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
+import { unpolled } from '../../temporal/pollers.js';
 import { openTemporal } from '../context.js';
 import { STATUS, withAction } from '../errors.js';
 import { isFull, resumeHint } from '../follow.js';
@@ -24,24 +25,22 @@ async function status(workflowId: string, json: boolean): Promise<number> {
   const temporal = await openTemporal(readSettings());
   const { handle, description } = await known(temporal, workflowId);
   const workflowStatus = description.status.name;
+  const open = isOpen(workflowStatus);
   // A Workflow that has ended wrote its last word into the memo.
-  const state = workflowStatus === 'RUNNING' ? await handle.state() : memoOf(description);
+  const state = open ? await handle.state() : memoOf(description);
+  const noWorker = open ? await unpolled(temporal.client, description.taskQueue) : [];
   const source = isFull(state) ? 'query' : 'memo';
   if (json) {
-    printJson({ workflowId, workflowStatus, source, ...state });
+    printJson({ workflowId, workflowStatus, source, noWorker, ...state });
     return STATUS.done;
   }
   const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);
-  const from =
-    source === 'query'
-      ? 'a Worker answered'
-      : workflowStatus === 'RUNNING'
-        ? 'from the memo: no Worker answers'
-        : 'from the memo';
+  const from = source === 'query' ? 'a Worker answered' : open ? 'from the memo: no Worker answers' : 'from the memo';
   const rows = [
     ['Workflow', `${workflowStatus.toLowerCase()} (${from})`],
     ['phase', state?.phase ?? 'not known yet'],
-    ['task', taskOf(state)],
+    ...noWorker.map((sentence) => ['no Worker', sentence]),
+    ['task', state?.taskId ?? 'none yet'],
     ...(state?.status == null ? [] : [['Rivya says', state.status]]),
     ...(state === null ? [] : [['money', money(state)]]),
     ...(isFull(state)
@@ -55,9 +54,4 @@ async function status(workflowId: string, json: boolean): Promise<number> {
   print(workflowId);
   for (const line of table(rows)) print(`  ${line}`);
   return STATUS.done;
-}
-
-function taskOf(state: GenerationState | GenerationMemo | null): string {
-  const named = state?.taskId ?? null;
-  return taskIn(state ?? {}) ?? (named === null ? 'none yet' : `none yet; a person named ${named}`);
 }

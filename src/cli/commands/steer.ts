@@ -1,6 +1,5 @@
 import type { GenerationHandle } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { taskIn } from '../../contract/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
 import { known } from '../known.js';
@@ -58,7 +57,7 @@ export const registerSteering: Register = (program, run) => {
       steer(workflowId, async (handle) => {
         const state = await handle.state();
         await handle.cancel();
-        const task = taskIn(state ?? {});
+        const task = state?.taskId ?? null;
         return task === null
           ? 'Cancelled. If a task comes of a submit that is under way, its ID stands in the memo: rivya-temporal status'
           : `Cancelled. Task ${task} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${state?.model} --task-id ${task}`;

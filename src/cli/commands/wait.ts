@@ -1,4 +1,5 @@
 import { readSettings } from '../../config.js';
+import { unpolled } from '../../temporal/pollers.js';
 import { openTemporal } from '../context.js';
 import { follow } from '../follow.js';
 import { known } from '../known.js';
@@ -25,7 +26,7 @@ async function wait(workflowId: string, json: boolean): Promise<number> {
     progress: new Progress(),
     interrupted: interruption(),
     waitWhileHeld: process.stderr.isTTY,
-    taskQueue: description.taskQueue,
+    noWorker: () => unpolled(temporal.client, description.taskQueue),
     startedAt: description.startTime.getTime(),
   });
   return report(ending, { json, workflowId, link: workflowLink(temporal.uiUrl, temporal.namespace, workflowId) });

@@ -35,7 +35,7 @@ test('without credits it waits for a person, and goes on', async () => {
   const handle = await env.client.workflow.start('teaser', { ...run, workflowId: 'fox' });
   await expect.poll(() => fake.calls('clip').rivyaSubmit, { timeout: 60_000 }).toBe(1);
   // Refused as long as nothing is held.
-  const resume = (): Promise<unknown> => handle.executeUpdate('rivyaResume', { args: [{ step: 'clip' }] });
+  const resume = (): Promise<unknown> => env.client.workflow.getHandle('fox/clip').executeUpdate('resume');
   await expect.poll(resume, { timeout: 60_000 }).toBe('Resumed.');
   expect(await handle.result()).toEqual({ image: 'https://cdn.example/fox', clip: 'https://cdn.example/fox.mp4' });
 });

@@ -5,27 +5,32 @@ import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-w
 // gRPC UNIMPLEMENTED: the test server that skips time has no list.
 const NO_LIST = 12;
 
+export type ListedRun = Awaited<ReturnType<Client['workflowService']['listWorkflowExecutions']>>['executions'][number];
+
+/** The runs that a visibility query finds, as the Service sends them: no memo is decoded. The list trails the truth by seconds. */
+export async function* listedRuns(client: Client, query: string): AsyncGenerator<ListedRun> {
+  const { namespace } = client.options;
+  let nextPageToken = new Uint8Array();
+  do {
+    const page = await client.workflowService.listWorkflowExecutions({ namespace, query, nextPageToken });
+    yield* page.executions;
+    nextPageToken = Uint8Array.from(page.nextPageToken);
+  } while (nextPageToken.length > 0);
+}
+
 /**
- * Run IDs of a Workflow ID, newest first; null where the server has no list at all. The list trails the truth by seconds:
- * ask each run by itself for what it says.
+ * Run IDs of a Workflow ID, newest first; null where the server has no list at all. Ask each run by itself for what it says.
  */
 export async function runIdsOf(client: Client, workflowId: string): Promise<string[] | null> {
-  const { namespace } = client.options;
   const runs: { readonly runId: string; readonly startedAt: number }[] = [];
-  let nextPageToken = new Uint8Array();
   try {
-    do {
-      const request = { namespace, query: queryFor(workflowId), nextPageToken };
-      const page = await client.workflowService.listWorkflowExecutions(request);
-      for (const { execution, startTime } of page.executions) {
-        if (execution?.workflowId !== workflowId) continue;
-        const startedAt = Number(startTime?.seconds ?? 0) * 1_000 + (startTime?.nanos ?? 0) / 1e6;
-        runs.push({ runId: execution.runId ?? '', startedAt });
-      }
-      nextPageToken = Uint8Array.from(page.nextPageToken);
-    } while (nextPageToken.length > 0);
+    for await (const { execution, startTime } of listedRuns(client, queryFor(workflowId))) {
+      if (execution?.workflowId !== workflowId) continue;
+      const startedAt = Number(startTime?.seconds ?? 0) * 1_000 + (startTime?.nanos ?? 0) / 1e6;
+      runs.push({ runId: execution.runId ?? '', startedAt });
+    }
   } catch (error) {
-    if (isGrpcServiceError(error) && error.code === NO_LIST) return null;
+    if (isGrpcServiceError(error) && (error.code as number) === NO_LIST) return null;
     throw error;
   }
   return runs.toSorted((a, b) => b.startedAt - a.startedAt).map(({ runId }) => runId);
