@@ -4,8 +4,8 @@ import type { GenerationOutcome } from '../../workflows/index.js';
 import { startHarness } from '../support/harness.js';
 
 test.each([
-  ['200 steps', 200, 4_000],
-  ['10 steps', 10, 500],
+  ['200 steps', 200, 1_500],
+  ['10 steps', 10, 100],
 ])('%s keep the history of their Workflow short', async (name, count, limit) => {
   await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator: { credits: 1_000 } });
   const options = { taskQueue: harness.taskQueue };

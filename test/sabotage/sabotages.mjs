@@ -41,8 +41,8 @@ export const SABOTAGES = [
     breaks: 'Every run of a Workflow ID comes to the same key.',
     file: 'workflows/generation.ts',
     replace: [
-      'const { namespace, workflowId: own } = workflowInfo();',
-      'const { namespace, runId: own } = workflowInfo();',
+      'const { namespace, workflowId } = workflowInfo();',
+      'const { namespace, runId: workflowId } = workflowInfo();',
     ],
     test: {
       file: GENERATE_MEDIA,
@@ -53,8 +53,11 @@ export const SABOTAGES = [
     name: 'one-attempt-more',
     breaks: 'No more attempts are paid than maxAttempts allows.',
     file: 'workflows/generation.ts',
-    replace: ['attempt < this.#input.maxAttempts', 'attempt <= this.#input.maxAttempts'],
-    test: { file: GENERATE_MEDIA, name: 'never lost > a failed task names itself, the credits and take' },
+    replace: ['attempt >= this.#input.maxAttempts', 'attempt > this.#input.maxAttempts'],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'never lost > a failed task names itself, the credits and the way to another try',
+    },
   },
 
   // One POST for each attempt, and only while the attempt may act.
@@ -84,7 +87,7 @@ export const SABOTAGES = [
   {
     name: 'no-fence',
     breaks: 'Nothing is posted when the Service refuses the fence.',
-    file: 'activities/heartbeat.ts',
+    file: 'activities/lease.ts',
     replace: [
       'await client.activity.heartbeat(info.taskToken, details, { serializationContext: contextOf(info) });',
       'Context.current().heartbeat([client, contextOf(info), details]);',
@@ -97,7 +100,7 @@ export const SABOTAGES = [
   {
     name: 'fence-not-awaited',
     breaks: 'Nothing is posted before the Service has acknowledged the fence.',
-    file: 'activities/heartbeat.ts',
+    file: 'activities/lease.ts',
     replace: ['await client.activity.heartbeat(', 'void client.activity.heartbeat('],
     test: { file: SUBMIT, name: 'an attempt posts nothing > before the Service has acknowledged the fence' },
   },
@@ -147,7 +150,7 @@ export const SABOTAGES = [
   {
     name: 'late-answer-thrown-away',
     breaks: 'An answer that takes half a minute is taken.',
-    file: 'activities/heartbeat.ts',
+    file: 'activities/lease.ts',
     replace: ['    heartbeat(details);', '    void heartbeat;'],
     test: {
       file: 'test/full/slow-answer.test.ts',
@@ -167,14 +170,17 @@ export const SABOTAGES = [
     name: 'window-not-checked-last',
     breaks: 'The window is checked right before the POST.',
     file: 'activities/paid-post.ts',
-    replace: ['lease.held() && (unanswered === null || inWindow(input, fence))', 'lease.held()'],
+    replace: ['lease.held() && (unanswered === null || inWindow(input, open))', 'lease.held()'],
     test: { file: SUBMIT, name: 'an attempt posts nothing > where that window ends right before the POST' },
   },
   {
     name: 'window-restarts',
     breaks: 'The window counts from the first POST, not from the last.',
     file: 'activities/paid-post.ts',
-    replace: ['{ ...(unanswered ?? first), sent: true }', '{ ...first, sent: true }'],
+    replace: [
+      '{ firstPostedAt: now, ...unanswered, lastPostedAt: now, fingerprint }',
+      '{ ...unanswered, firstPostedAt: now, lastPostedAt: now, fingerprint }',
+    ],
     test: {
       file: SUBMIT,
       name: 'an attempt posts once and tells the task > inside the window of an unanswered POST, whose time stays',
@@ -191,10 +197,20 @@ export const SABOTAGES = [
     name: 'wiped-heartbeat-believed',
     breaks: 'A reset of the Activity that wipes its heartbeat does not wipe out that a POST may be unanswered.',
     file: 'activities/paid-post.ts',
-    replace: ['(await wipedFence(ofInput(input)))', '(wipedFence === undefined ? told : null)'],
+    replace: ['if (first) return {', 'if (first || told === undefined || told === null) return {'],
     test: {
       file: 'test/workflow/unknown.test.ts',
       name: 'the window > is not passed by a reset of the Activity that also wipes its heartbeat',
+    },
+  },
+  {
+    name: 'reset-activity-is-a-first-attempt',
+    breaks: 'An Activity that was reset counts its attempts anew, and is no first attempt.',
+    file: 'activities/paid-post.ts',
+    replace: ['attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs', 'attempt === 1'],
+    test: {
+      file: SUBMIT,
+      name: 'a retry without heartbeat details assumes an unanswered POST since it was scheduled > and posts nothing after it: a first one after a reset of the Activity, which counts anew',
     },
   },
 
@@ -233,7 +249,7 @@ export const SABOTAGES = [
     name: 'refusal-clears-unknown',
     breaks: 'A refusal after an unanswered POST does not end the doubt.',
     file: 'activities/paid-post.ts',
-    replace: ["error.outcome === 'refused' ? unanswered :", "error.outcome === 'refused' ? null :"],
+    replace: ['beat = { ...before, posted:', 'beat = { ...before, unanswered: null, posted:'],
     test: {
       file: GENERATE_MEDIA,
       name: 'never lost > a refusal after an unanswered submit still says that a task may exist, and takes its ID',
@@ -243,17 +259,54 @@ export const SABOTAGES = [
     name: 'refusal-stays-unanswered',
     breaks: 'After a known refusal nothing is unanswered: a key that is rotated then holds nobody.',
     file: 'activities/paid-post.ts',
-    replace: ['await settle(left);', 'void settle;'],
+    replace: [
+      'if (noting) await receipts?.noteSubmit(head, { unanswered: beat.unanswered, riskReason });',
+      'void noting;',
+    ],
     test: { file: 'test/workflow/receipts.test.ts', name: 'a receipt > of a refusal leaves nothing unanswered' },
   },
   {
-    name: 'early-conflict-is-final',
-    breaks: 'A conflict may come from our own POST that still runs, so it is waited out.',
+    name: 'attempt-leaves-no-word',
+    breaks: 'An attempt that posted nothing says so before it fails, so that the next one does not assume a POST.',
     file: 'activities/paid-post.ts',
-    replace: ['unanswered !== null || age < TIMEOUTS.conflictGrace', 'unanswered !== null || age < 0'],
+    replace: ['const renewed = await lease.renew(beat).then(', 'const renewed = await Promise.resolve(beat).then('],
     test: {
       file: SUBMIT,
-      name: 'a conflict at the first POST is repeated for 90 s, in which another run may be posting; then the input has changed',
+      name: 'what an attempt leaves to the next one, acknowledged, before it fails > nothing posted, where it had no API key',
+    },
+  },
+  {
+    name: 'conflict-is-final',
+    breaks: 'A conflict may come from our own POST that still runs, so it is repeated.',
+    file: 'activities/submit-failure.ts',
+    replace: ['judgeSubmit(error, unanswered !== null)', 'judgeSubmit(error, false)'],
+    test: { file: SUBMIT, name: 'a conflict > while an own earlier POST may still run is repeated' },
+  },
+  {
+    name: 'conflict-is-repeated-for-ever',
+    breaks: 'A conflict on a key that nobody posted before is another input, and is told at once.',
+    file: 'activities/submit-failure.ts',
+    replace: ['if (conflict && unanswered === null)', 'if (conflict && unanswered !== null)'],
+    test: { file: SUBMIT, name: 'a conflict > on a key that nobody posted is InputChanged after one POST' },
+  },
+  {
+    name: 'not-retried-list-empty',
+    breaks: 'A refused submit is not repeated.',
+    file: 'workflows/activities.ts',
+    replace: ['[...NOT_RETRIED]', 'NOT_RETRIED.slice(0, 0)'],
+    test: {
+      file: GENERATE_MEDIA,
+      name: 'never lost > a refusal fails with the code of the API after one POST and nothing paid',
+    },
+  },
+  {
+    name: 'key-number-moves-after-unanswered',
+    breaks: 'The key number stays as long as a task may exist under it.',
+    file: 'workflows/submission.ts',
+    replace: ['const onlyRefused = end.posted && !unanswered;', 'const onlyRefused = end.posted;'],
+    test: {
+      file: 'test/workflow/key-number.test.ts',
+      name: 'with an API that stores no refusal > it stays where an earlier POST of the key has no answer: the task is found under it',
     },
   },
 
@@ -262,30 +315,43 @@ export const SABOTAGES = [
     name: 'no-recall-from-other-runs',
     breaks: 'Other runs of the Workflow ID are asked for the task before anything is posted.',
     file: 'activities/recall.ts',
-    replace: ['query === null) return null;', 'query !== undefined) return null;'],
+    replace: [
+      'const runIds = await runIdsOf(client, workflowId);',
+      'const runIds = (await runIdsOf(client, workflowId))?.slice(0, 0) ?? null;',
+    ],
     test: {
       file: RECALL,
       name: 'without a store > paid once although the API forgot the key > after terminate and a second start',
     },
   },
   {
-    name: 'no-recall-from-history',
-    breaks: 'The history of another run is asked, where its memo cannot tell.',
-    file: 'activities/recall.ts',
-    replace: ['if (historyLength > READABLE_EVENTS) {', 'if (historyLength > 0) {'],
-    test: {
-      file: RECALL,
-      name: 'without a store > paid once although the API forgot the key > a step of your own Workflow, after terminate and a second start',
-    },
-  },
-  {
     name: 'no-recall-from-receipts',
     breaks: 'The receipts are asked for the task before anything is posted.',
     file: 'activities/recall.ts',
-    replace: ['const last = answers.at(-1);', 'const last = answers.slice(0, 0).at(-1);'],
+    replace: ['ofReceipts(await source.receipts())', 'ofReceipts<Answer>({ submit: null, answers: [] })'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > where a receipt knows the task, although neither Temporal nor the API remembers',
+    },
+  },
+  {
+    name: 'looks-at-nothing',
+    breaks: 'A run looks at receipts and earlier runs before its first POST.',
+    file: 'activities/paid-post.ts',
+    replace: ['if (!beat.looked) {', 'if (beat.looked && beat.posted) {'],
+    test: {
+      file: SUBMIT,
+      name: 'before its first POST a run looks at the others of its Workflow ID > and takes the task that one of them has got',
+    },
+  },
+  {
+    name: 'look-of-another-run-believed',
+    breaks: 'A run does not rely on the look of the run before a reset.',
+    file: 'activities/paid-post.ts',
+    replace: ['looked: lookedBy === runId', 'looked: lookedBy !== null'],
+    test: {
+      file: SUBMIT,
+      name: 'before its first POST a run looks at the others of its Workflow ID > again, where the run that had looked was another one, as after a reset',
     },
   },
   {
@@ -295,7 +361,7 @@ export const SABOTAGES = [
     replace: ['known.bodyDigest !== head.bodyDigest', "known.bodyDigest === ''"],
     test: {
       file: RECALL,
-      name: 'without a store > paid once although the API forgot the key > and another input under the same ID never gets the result of the first',
+      name: 'without a store > paid once although the API forgot the key > and another input under the same ID never gets the result of the first, nor hides it',
     },
   },
   {
@@ -325,24 +391,21 @@ export const SABOTAGES = [
   {
     name: 'no-chat-from-receipts',
     breaks: 'The receipts are asked for the answer to a chat before anything is posted.',
-    file: 'activities/recall.ts',
-    replace: [
-      'receipts === null ? null : receipts.chats.find(attempt.firstKey)',
-      'receipts === null ? null : receipts.chats.find(`${attempt.firstKey}-`)',
-    ],
+    file: 'activities/chat.ts',
+    replace: ['() => chats.find(baseKey)', '() => chats.find(`${baseKey}-`)'],
     test: {
       file: 'test/activities/chat.test.ts',
       name: 'the receipt of a chat > brings back the answer, without a POST',
     },
   },
   {
-    name: 'no-chat-from-history',
-    breaks: 'The history of another run is asked for the answer to a chat, where there is no store.',
-    file: 'activities/recall.ts',
-    replace: ['result: ({ answer }) => answer,', 'result: () => undefined,'],
+    name: 'answered-chat-forgotten',
+    breaks: 'A chat that was answered goes on saying in its memo that it was posted, where no store has its answer.',
+    file: 'workflows/rivya-chat.ts',
+    replace: ["phase: 'succeeded', submittingSince,", "phase: 'succeeded',"],
     test: {
       file: 'test/workflow/chat.test.ts',
-      name: 'an API that has forgotten the key, without a store > after a reset: the same answer, one paid chat',
+      name: 'a chat that was answered is not paid again > after a reset, without a store: the API repeats its answer within the window; after it a person decides',
     },
   },
 
@@ -350,11 +413,8 @@ export const SABOTAGES = [
   {
     name: 'bare-resume-posts-again',
     breaks: 'After SubmitUnresolved, only a reason or a task ID resumes.',
-    file: 'workflows/progress.ts',
-    replace: [
-      'hold.code === FAILURE.SubmitUnresolved && resume.taskId',
-      'hold.code === FAILURE.DeadlinePassed && resume.taskId',
-    ],
+    file: 'src/policy/resume.ts',
+    replace: ['hold.code !== FAILURE.SubmitUnresolved ||', 'hold.code === FAILURE.SubmitUnresolved ||'],
     test: {
       file: GENERATE_MEDIA,
       name: 'never lost > an unanswered submit outside the window holds, and goes on with the task that was found',
@@ -365,7 +425,7 @@ export const SABOTAGES = [
     breaks: 'What a person accepted before a reset is not accepted again by it.',
     file: 'workflows/submission.ts',
     replace: [
-      'const ofThisRun = end.details.runId === workflowInfo().runId;',
+      'const ofThisRun = end.runId === workflowInfo().runId;',
       "const ofThisRun = workflowInfo().runId !== '';",
     ],
     test: {
@@ -375,9 +435,12 @@ export const SABOTAGES = [
   },
   {
     name: 'other-input-attaches',
-    breaks: 'Another input under the same Workflow ID needs a larger take.',
+    breaks: 'Another input under the same Workflow ID is refused.',
     file: 'src/client.ts',
-    replace: ['if (same) return;', 'if (same !== null) return;'],
+    replace: [
+      'if (!isSameInput(wanted, existing)) throw other(',
+      'if (!isSameInput(existing, existing) && wanted) throw other(',
+    ],
     test: {
       file: GENERATE_MEDIA,
       name: 'paid once > under one Workflow ID: another input is refused by name, never charged',
@@ -387,8 +450,31 @@ export const SABOTAGES = [
     name: 'any-task-is-taken-up',
     breaks: 'A task that somebody names must be of the model that was asked for.',
     file: 'workflows/generation.ts',
-    replace: ['if (task.model !== null && task.model !== this.#input.model)', "if (task.model === '')"],
+    replace: [
+      'if (task.model === null || task.model === this.#input.model) return task;',
+      "if (task.model !== '') return task;",
+    ],
     test: { file: GENERATE_MEDIA, name: 'never lost > a task of another model, or of nobody, is not taken up' },
+  },
+  {
+    name: 'task-of-another-generation',
+    breaks: 'A task that a person names belongs to no other generation, as far as the receipts tell.',
+    file: 'activities/named.ts',
+    replace: ['owner.baseKey !== baseKey', "owner.baseKey === ''"],
+    test: {
+      file: 'test/activities/check.test.ts',
+      name: "a task that a person names for an unanswered POST > is refused by name: another generation's",
+    },
+  },
+  {
+    name: 'task-of-another-time',
+    breaks: 'A task that a person names was created while its submit was posted.',
+    file: 'activities/named.ts',
+    replace: ['createdAt >= firstPostedAt - TOLERANCE_MS &&', 'createdAt > 0 &&'],
+    test: {
+      file: 'test/activities/check.test.ts',
+      name: 'a task that a person names for an unanswered POST > is refused by name: created long before',
+    },
   },
   {
     name: 'cron-accepted',
@@ -404,7 +490,7 @@ export const SABOTAGES = [
     name: 'random-child-accepted',
     breaks: 'A child with a random ID, which a reset of its parent pays again, is refused.',
     file: 'workflows/input.ts',
-    replace: ['RANDOM_ID.test(info.workflowId)', "info.workflowId === ''"],
+    replace: ['!RANDOM_ID.test(workflowId)', "workflowId !== ''"],
     test: {
       file: GENERATE_MEDIA,
       name: 'bad input costs nothing > a child with a random ID is refused before the POST: a reset of its parent would pay again',
@@ -436,7 +522,7 @@ export const SABOTAGES = [
     name: 'deadline-without-an-answer',
     breaks: 'A deadline passes only on an answer to a status check.',
     file: 'workflows/generation.ts',
-    replace: ['} else if (wait.checked && asOf', '} else if (asOf'],
+    replace: ['} else if (wait.checked && waitedMs', '} else if (waitedMs'],
     test: {
       file: GENERATE_MEDIA,
       name: 'never lost > a deadline that passes while nobody looks ends no job that has finished',
@@ -475,7 +561,7 @@ export const SABOTAGES = [
   {
     name: 'retry-after-ignored',
     breaks: 'A call is repeated no earlier than the API asked.',
-    file: 'activities/paid-post.ts',
+    file: 'activities/submit-failure.ts',
     replace: [
       'const { code, retryAfterMs } = error;',
       'const { code, retryAfterMs } = { ...error, retryAfterMs: null };',
@@ -533,8 +619,8 @@ export const SABOTAGES = [
   {
     name: 'reference-by-address',
     breaks: 'A request is known by the bytes of its references, not by the addresses of their uploads.',
-    file: 'activities/submit.ts',
-    replace: ['bodyDigest: digest ?? bodyDigest(body)', 'bodyDigest: bodyDigest(body)'],
+    file: 'activities/paid-post.ts',
+    replace: ['const bodyDigest = digest ?? digestOf(body);', 'const bodyDigest = digestOf(body);'],
     test: {
       file: 'test/workflow/references.test.ts',
       name: 'an upload that the API has lost as well is made again, and its task is the same: without a store',
@@ -544,7 +630,7 @@ export const SABOTAGES = [
     name: 'uploads-forgotten',
     breaks: 'What this account has uploaded is not uploaded again.',
     file: 'activities/upload.ts',
-    replace: ['if (upload === undefined) return null;', 'if (upload?.url !== "") return null;'],
+    replace: ['if (upload === null) return null;', 'if (upload?.url !== "") return null;'],
     test: {
       file: 'test/workflow/references.test.ts',
       name: 'one reference > is uploaded once for many generations and attempts',
@@ -638,19 +724,6 @@ export const SABOTAGES = [
     },
   },
   {
-    name: 'items-with-a-key-of-their-own',
-    breaks: 'Items of generateAll that turn from steps into children are paid once.',
-    file: 'workflows/generate-all.ts',
-    replace: [
-      'runGeneration(child.generation, child.step, child.workflowId)',
-      'runGeneration(child.generation, child.step)',
-    ],
-    test: {
-      file: 'test/workflow/generate-all.test.ts',
-      name: 'each is paid once > when ten become eleven, so that they turn from steps into children',
-    },
-  },
-  {
     name: 'policy-skipped',
     breaks: 'No input can exceed the spending policy of the Worker.',
     file: 'activities/paid-post.ts',
@@ -664,7 +737,7 @@ export const SABOTAGES = [
     name: 'policy-forgets-the-paid',
     breaks: 'A submit that may have been paid is never denied.',
     file: 'activities/paid-post.ts',
-    replace: ['if (told?.sent !== true && known?.noted !== true) {', '{'],
+    replace: ['if (!proven) {', '{'],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'what is paid or may be is never denied, under rules that deny everything',
@@ -674,24 +747,40 @@ export const SABOTAGES = [
     name: 'memo-proves-a-submit',
     breaks: 'A made-up memo is no way around the spending policy.',
     file: 'activities/paid-post.ts',
-    replace: ['if (told?.sent !== true && known?.noted !== true) {', 'if (open === null) {'],
+    replace: ['if (!proven) {', 'if (unanswered === null) {'],
     test: { file: 'test/workflow/policy.test.ts', name: 'nor can a memo of a run that never was say so' },
   },
   {
-    name: 'newest-run-alone',
+    name: 'stops-at-a-run-that-never-looked',
     breaks: 'A start that is cancelled before it submits hides nothing of an earlier one.',
     file: 'activities/recall.ts',
-    replace: ['    if (riskAccepted) break;', '    break;'],
+    replace: ['if (lookedBy === runId) break;', 'break;'],
     test: {
-      file: 'test/workflow/hidden-unanswered.test.ts',
-      name: 'a start that is cancelled while no Worker takes submits does not hide what an earlier one left > open: the next start does not post it blind',
+      file: SUBMIT,
+      name: 'before its first POST a run looks at the others of its Workflow ID > also behind one that never looked, as one that was cancelled before its submit',
     },
   },
   {
-    name: 'cancelled-step-left-nothing',
-    breaks: 'A step that is cancelled between two attempts may have been paid for.',
-    file: 'activities/history.ts',
-    replace: ['told: cancelled == null || details !== null', 'told: true'],
+    name: 'may-post-since-not-written',
+    breaks: 'The memo says that a POST may go out before it can.',
+    file: 'workflows/submission.ts',
+    replace: [
+      "progress.update({ phase: 'submitting', submittingSince: Date.now() }, true);",
+      "progress.update({ phase: 'submitting' }, true);",
+    ],
+    test: {
+      file: RECALL,
+      name: 'a run that was ended before it could read that it had a task > without a store, after the window: it holds, and nothing is posted',
+    },
+  },
+  {
+    name: 'cancelled-submit-left-nothing',
+    breaks: 'A submit that is cancelled between two attempts may have been paid for.',
+    file: 'workflows/submission.ts',
+    replace: [
+      'if (left !== null) progress.submitted(left);',
+      'progress.submitted(left ?? { unanswered: null, looked: false, runId: null });',
+    ],
     test: {
       file: 'test/workflow/hidden-unanswered.test.ts',
       name: 'a step that is cancelled between two attempts is not posted blind after the window > oneStep',
@@ -700,170 +789,119 @@ export const SABOTAGES = [
   {
     name: 'risk-accepted-for-ever',
     breaks: 'A reset does not pay once more for what a person once accepted.',
-    file: 'activities/paid-post.ts',
+    file: 'activities/recall.ts',
     replace: [
-      'return riskAcceptedAt !== undefined && (fence.riskAcceptedAt ?? -Infinity) >= riskAcceptedAt;',
-      'return false;',
+      'const unanswered = answer === null ? mayPostSince : null;',
+      'const unanswered = answer === null && memo.riskReason === null ? mayPostSince : null;',
     ],
     test: {
       file: 'test/workflow/reset-hold.test.ts',
-      name: 'an accepted risk > is not accepted once more by a reset to where its submit was under way (with a store)',
-    },
-  },
-  {
-    name: 'claims-looked-at-once',
-    breaks: 'One task is not taken by two generations that are told it at the same time.',
-    file: 'workflows/generation.ts',
-    replace: ["claimedFor !== undefined && patched('claims-again')", 'false'],
-    test: {
-      file: 'test/workflow/owner.test.ts',
-      name: 'without a store > one task that two people name at the same time for two generations is not taken by both',
-    },
-  },
-  {
-    name: 'claim-becomes-a-fact',
-    breaks: 'A task that a person has only named is not that of the generation which is started again.',
-    file: 'activities/recall.ts',
-    replace: ['const taskId = taskIn(memo);', 'const { taskId = null } = memo;'],
-    test: {
-      file: 'test/workflow/claims.test.ts',
-      name: 'a claim that is cut off before its second look, without a store > is no task of the generation when that is started again: its own is still looked for',
-    },
-  },
-  {
-    name: 'claim-outlives-its-run',
-    breaks: 'A claim that was cut off does not keep the task from the generation that it belongs to.',
-    file: 'activities/holders.ts',
-    replace: ['open ? named : taskIn(memo)', 'named'],
-    test: {
-      file: 'test/workflow/claims.test.ts',
-      name: 'a claim that is cut off before its second look, without a store > does not keep the task from the generation that it belongs to',
-    },
-  },
-  {
-    name: 'claim-noted-without-model',
-    breaks: 'No receipt of a generation names a task of which nobody knows the model.',
-    file: 'activities/check.ts',
-    replace: ['claimsAgain || answer.task.model === null', 'claimsAgain'],
-    test: {
-      file: 'test/workflow/claims.test.ts',
-      name: 'a claim that is cut off before its second look, with receipts in a store > leaves nothing behind where the API does not tell its model at all',
-    },
-  },
-  {
-    name: 'claim-cannot-be-given-up',
-    breaks: 'What a person says while the look at a claimed task is held is not acknowledged and then ignored.',
-    file: 'workflows/generation.ts',
-    replace: ["patched('claim-given-up')", 'tries < 0'],
-    test: {
-      file: 'test/workflow/claims.test.ts',
-      name: 'a claim whose second look is held > is given up for another task that the person names',
-    },
-  },
-  {
-    name: 'look-from-before-the-claim',
-    breaks: 'A claim is not judged by a look that had begun before it was there.',
-    file: 'activities/holders.ts',
-    replace: ['this.#last.asked >= asked', 'this.#last.asked > 0'],
-    test: {
-      file: 'test/workflow/clock-ahead.test.ts',
-      name: 'one task that two people name at the same time is taken by one at most, also where the clock of the Worker is ahead',
-    },
-  },
-  {
-    name: 'unread-answers-not-seen',
-    breaks: 'A task whose Workflow was terminated before it read the answer is not given to another generation.',
-    file: 'activities/holders.ts',
-    replace: [
-      'if (untold.length < HISTORIES && mayTellMore(run))',
-      'if (untold.length > HISTORIES && mayTellMore(run))',
-    ],
-    test: {
-      file: 'test/workflow/claims.test.ts',
-      name: 'a task that only the history of a terminated Workflow knows is not given to another generation',
-    },
-  },
-  {
-    name: 'each-claim-looks-by-itself',
-    breaks: 'Many claims at once do not keep the Service busy for ever.',
-    file: 'activities/holders.ts',
-    replace: ['this.#next ??= this.#begin();', 'this.#next = this.#begin();'],
-    test: {
-      file: 'test/activities/holders.test.ts',
-      name: 'one look serves all who asked before it began; who asks later gets a later one',
+      name: 'an accepted risk > is not accepted once more by a reset to where its submit was under way (without a store)',
     },
   },
   {
     name: 'digest-believed',
     breaks: 'No input gets around the references that a policy allows by naming the digest of another file.',
     file: 'activities/upload.ts',
-    replace: ["'sha256' in source && believed ? source.sha256", "'sha256' in source ? source.sha256"],
+    replace: ['source.sha256 !== undefined && believed)', 'source.sha256 !== undefined)'],
     test: {
       file: 'test/workflow/policy.test.ts',
       name: 'references > are not known by a digest alone, which anybody can write into an input',
     },
   },
   {
-    name: 'wiped-by-an-unpause',
-    breaks: 'The window of a key counts on when an operator has wiped what the attempts had told.',
-    file: 'activities/recall.ts',
-    replace: [
-      'if (workflowExecution === undefined || first ||',
-      'if (workflowExecution === undefined || first || attempt > 1 ||',
-    ],
-    test: {
-      file: 'test/workflow/wiped-heartbeat.test.ts',
-      name: 'nothing is posted blind after the window > by an unpause that wiped it, before the second attempt',
-    },
-  },
-  {
-    name: 'silence-of-a-cut-off-run',
-    breaks: 'A submit of a run that was cut off may be unanswered although nothing tells so any more.',
-    file: 'activities/history.ts',
-    replace: ['told: pending?.heartbeatDetails != null || !begun', 'told: true'],
-    test: {
-      file: 'test/workflow/wiped-heartbeat.test.ts',
-      name: 'nothing is posted blind after the window > by a run that was ended after a reset had wiped it, and started again',
-    },
-  },
-  {
     name: 'stored-refusal-forgotten',
     breaks: 'A Workflow that failed on a refusal which the API has stored can be started again.',
-    file: 'activities/paid-post.ts',
-    replace: ['refusals.includes(error.requestId)', 'false'],
+    file: 'workflows/submission.ts',
+    replace: [
+      "if (onlyRefused && !call.ownKey && onActionNeeded === 'fail') {",
+      "if (onlyRefused && call.ownKey && onActionNeeded === 'fail') {",
+    ],
     test: {
       file: 'test/workflow/stored.test.ts',
-      name: 'paid once by a Workflow that fails instead of holding > and was refused in a step',
+      name: 'paid once by a Workflow that fails instead of holding (without a store) > and was refused in a step',
     },
   },
   {
     name: 'stored-error-forgotten',
     breaks: 'An error that is stored under the key is not asked for until the window ends.',
     file: 'activities/recall.ts',
-    replace: ['best.error ?? first.error ?? other.error', 'best.error'],
-    test: { file: 'test/activities/oldest.test.ts', name: 'how often an error has come, when both are of one time' },
+    replace: [
+      'const errorRequestId = first.errorRequestId ?? other.errorRequestId;',
+      'const { errorRequestId } = first;',
+    ],
+    test: {
+      file: 'test/activities/recall.test.ts',
+      name: 'of two unanswered POSTs, what either knows is kept: > the same of the later one',
+    },
+  },
+  {
+    name: 'stored-error-not-seen',
+    breaks: 'An error that the API has stored under the key holds, and is not asked for again and again.',
+    file: 'activities/paid-post.ts',
+    replace: ['beat.unanswered.errorRequestId === errorRequestId', "beat.unanswered.errorRequestId === ''"],
+    test: {
+      file: SUBMIT,
+      name: 'a stored error (the same requestId twice) is SubmitUnresolved with stored: true; another one is repeated',
+    },
+  },
+  {
+    name: 'highest-number-not-taken',
+    breaks: 'What is known of an earlier key number is not that of the present one.',
+    file: 'activities/recall.ts',
+    replace: [
+      'const last = facts.filter((fact) => fact.keyNumber === keyNumber);',
+      'const last = facts.filter((fact) => fact.keyNumber <= keyNumber);',
+    ],
+    test: {
+      file: 'test/activities/recall.test.ts',
+      name: 'facts are combined > to those of the highest key number: under those before it no task can exist',
+    },
+  },
+  {
+    name: 'order-is-another-input',
+    breaks: 'The order in which a program writes its params makes no other request.',
+    file: 'src/policy/body.ts',
+    replace: ['params: sorted(request.params)', 'params: request.params'],
+    test: {
+      file: 'test/policy/input.test.ts',
+      name: 'what is accepted arrives as it was written > the order in which a caller writes fields, at any depth, does not change the bytes; that of a list does',
+    },
+  },
+  {
+    name: 'steps-start-at-once',
+    breaks: 'Large steps that are started together do not end their Workflow for ever.',
+    file: 'workflows/children.ts',
+    replace: [
+      'if (starting > 0 && starting + bytes > STARTING_BYTES) return false;',
+      'if (starting < 0) return false;',
+    ],
+    test: {
+      file: 'test/workflow/generate-all.test.ts',
+      name: 'large requests do not end the Workflow, and each is paid once > 20 of 250 kB',
+    },
+  },
+  {
+    name: 'child-ends-with-its-parent',
+    breaks: 'A paid wait never ends because the Workflow that started it does.',
+    file: 'workflows/children.ts',
+    replace: ["parentClosePolicy: 'ABANDON',", "parentClosePolicy: 'TERMINATE',"],
+    test: {
+      file: 'test/workflow/children.test.ts',
+      name: 'a child > ends only by itself: its parent is terminated, and its task is still waited for',
+    },
   },
   {
     name: 'fence-of-another-owner',
     breaks: 'The next attempt reads the fence also through a codec that binds it to its Activity.',
-    file: 'activities/heartbeat.ts',
+    file: 'activities/lease.ts',
     replace: [
       "type: 'activity', namespace, activityId,",
       "type: 'activity', namespace, activityId: `of ${activityId}`,",
     ],
     test: {
-      file: 'test/activities/heartbeat.test.ts',
+      file: 'test/activities/lease.test.ts',
       name: 'a fence is encoded for the Activity that it belongs to, as the SDK decodes it for the next attempt',
-    },
-  },
-  {
-    name: 'named-task-forgotten',
-    breaks: 'The task that a person named for a step is known when the step is run again.',
-    file: 'activities/history.ts',
-    replace: ['submits[index] = { ...submit, result: { task }, open: null };', 'submits[index] = submit;'],
-    test: {
-      file: 'test/workflow/remembered.test.ts',
-      name: 'where only Temporal remembers > the task that a person named for a step is the answer when the step is run again in the same run',
     },
   },
   {
