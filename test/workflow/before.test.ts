@@ -151,7 +151,7 @@ test('200 generations that were queued for longer than the window all hold, and 
   const { keys, paidTasks } = await harness.emulator.ledger();
   expect(paidTasks).toBe(count);
   expect(Object.values(keys).filter(({ posts, tasks }) => posts !== 1 || tasks.length !== 1)).toEqual([]);
-});
+}, 300_000);
 
 describe.concurrent('while the Service cannot list the runs', () => {
   test.each([

@@ -104,7 +104,7 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
 
   test('it counts on over attempts: a refusal and a failed task before the task that succeeds', async () => {
     const prompt = 'refused, then failed';
-    const faults: Fault[] = [refused(prompt, 1), { on: 'create', prompt, times: 1, do: { kind: 'fail' } }];
+    const faults: Fault[] = [refused(prompt, 1), { on: 'create', prompt, skip: 1, times: 1, do: { kind: 'fail' } }];
     await using harness = await startHarness({ emulator: emulator(faults) });
     const handle = await harness.client.start({ model: 'z-image', prompt, options: { maxAttempts: 2 } });
     await heldAt(handle, 1);
@@ -134,8 +134,10 @@ describe.concurrent('the key number stays', () => {
   test('after a hold in which nothing was posted: there was no API key', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'rivya-key-number-'));
     const file = path.join(directory, 'key');
-    await writeFile(file, '');
+    await writeFile(file, 'rvya_sk_at_the_start');
     await using harness = await startHarness({ env: { RIVYA_API_KEY: undefined, RIVYA_API_KEY_FILE: file } });
+    // The Workers read it for their first call.
+    await writeFile(file, '');
     const prompt = 'no key in the file';
     const handle = await harness.client.start({ model: 'z-image', prompt });
     await heldAt(handle, 1, 'api_key_missing');
