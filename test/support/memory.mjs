@@ -10,7 +10,7 @@ function keeping() {
   const store = openStore(place, { endpoint: process.env.RIVYA_S3_ENDPOINT, pathStyle: true });
   const results = new Results(store, { trustedHosts: new Set([new URL(small).host]), env: {} });
   return (url, taskId) => {
-    const input = { taskId, urls: [url], workflowId: taskId, step: null, take: 1 };
+    const input = { taskId, urls: [url], workflowId: taskId };
     return results.keep({ input, n: 1, namespace: 'default' });
   };
 }

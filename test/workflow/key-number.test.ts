@@ -130,6 +130,23 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
   });
 });
 
+test.concurrent.each<[string, NodeJS.ProcessEnv]>([
+  ['without a store', { RIVYA_STORE: '' }],
+  ['with receipts in a store', {}],
+])('a task under the second number is found after a reset, when the API has forgotten all keys: %s', async (_, env) => {
+  const prompt = 'found again';
+  const emulator = { switches: { storeRefusals: true }, faults: [refused(prompt, 1)] };
+  await using harness = await startHarness({ env, emulator });
+  const handle = await harness.client.start({ model: 'z-image', prompt });
+  await heldAt(handle, 1);
+  await handle.resume();
+  const { taskId, idempotencyKey } = await handle.result();
+  harness.emulator.setSwitches({ keyLifetimeMs: 1 });
+  await resetToStart(harness.temporal, handle.workflowId);
+  expect(await handle.result()).toMatchObject({ taskId, idempotencyKey, reused: true });
+  expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+});
+
 describe.concurrent('the key number stays', () => {
   test('after a hold in which nothing was posted: there was no API key', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'rivya-key-number-'));
