@@ -89,8 +89,8 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
     const { runId } = await handle.describe();
     await startAnew(harness, handle);
     await until(async () => (await handle.describe()).runId !== runId);
-    await heldAt(handle, 2);
     await until(async () => (await keysOf(harness.emulator, prompt))[1]?.[0] === 2);
+    await heldAt(handle, 2);
     harness.emulator.setFaults([]);
     await handle.resume();
     const { taskId } = await handle.result();
