@@ -41,12 +41,12 @@ export async function benchRequests({ emulator, requests, env, variants }) {
     const metricsAddress = `127.0.0.1:${await freePort()}`;
     const worker = await startWorker(variant, env, metricsAddress);
     // Not those of a process that has just begun.
-    await runJobs(variant, 1);
+    await runJobs(emulator, variant, 1);
     emulator.reset();
     emulator.setFaults([{ on: 'create', do: { kind: 'delayAfter', ms: POST_MS } }]);
     const before = await workerRequests(metricsAddress);
     requests.length = 0;
-    const handle = await variant.start();
+    const handle = await variant.start({ model: 'z-image', prompt: 'bench' });
     rows.push(row(job, 'client, to start it', [...requests]));
     while (!emulator.requests().some(({ method }) => method === 'POST')) await sleep(10);
     await sleep(POST_MS / 4);
