@@ -8,7 +8,7 @@ import { memoOf } from '../../src/client.js';
 import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { activitiesOf, pause } from '../support/pause.js';
-import { resetToStart } from '../support/reset.js';
+import { resetTo, resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
 
 let harness: Harness;
@@ -233,6 +233,32 @@ describe.concurrent('paid once although the API forgot the key', () => {
     const results = (await handleOf(workflowId).result()) as GenerationResult[];
     expect(results.map(({ reused }) => reused)).toEqual([true, true, false]);
     expect(await paidTasksOf(...prompts)).toEqual([1, 1, 1]);
+  });
+
+  test('when the child is reset while its parent waits for it: the parent gets its result', async () => {
+    const parent = await start('child-itself-reset', 'oneStep', video('itself reset'));
+    const taskId = await taskOf('child-itself-reset/only');
+    await resetToStart(harness.temporal, 'child-itself-reset/only');
+    expect(await parent.result()).toMatchObject({ taskId });
+    expect(await paidTasksOf('itself reset')).toEqual([1]);
+  });
+
+  test('when the parent is reset to where its child runs already', async () => {
+    const workflowId = 'child-reset-inside';
+    await start(workflowId, 'oneStep', video('reset inside'));
+    const taskId = await taskOf(`${workflowId}/only`);
+    const completed = async (): Promise<number[]> => {
+      const { events } = await handleOf(workflowId).fetchHistory();
+      const tasks = events!.filter(({ workflowTaskCompletedEventAttributes: done }) => done != null);
+      return tasks.map(({ eventId }) => Number(eventId));
+    };
+    const before = (await completed()).length;
+    // A Workflow Task after the start of the child, to which the parent can be reset.
+    await handleOf(workflowId).signal('nothing');
+    await until(async () => (await completed()).length > before);
+    await resetTo(harness.temporal, workflowId, (await completed()).at(-1)!);
+    expect(await handleOf(workflowId).result()).toMatchObject({ taskId });
+    expect(await paidTasksOf('reset inside')).toEqual([1]);
   });
 
   test('when an operator cancels a child, and its step is run again: the same task', async () => {
