@@ -31,17 +31,10 @@ export function fakeService({
   const all = [{ runId: RUN_ID }, ...(runs ?? [])];
   const describe = async (runId: string): Promise<object> => {
     asked.push(runId);
-<<<<<<< HEAD
     const { memo: known } = runs?.find((run) => run.runId === runId) ?? {};
     if (known === 'gone') throw new WorkflowNotFoundError('gone', WORKFLOW_ID, runId);
     if (known === 'unreadable') throw new ServiceError('the Service is busy');
     return { memo: known === undefined ? {} : { [MEMO_FIELD]: known } };
-=======
-    const said = runs?.find((run) => run.runId === runId)?.memo;
-    if (said === 'gone') throw new WorkflowNotFoundError('gone', WORKFLOW_ID, runId);
-    if (said === 'unreadable') throw new ServiceError('the Service is busy');
-    return { memo: said === undefined ? {} : { [MEMO_FIELD]: said } };
->>>>>>> core
   };
   const listWorkflowExecutions = async (): Promise<object> => {
     if (runs === null) throw Object.assign(new Error('unimplemented'), { code: 12, details: '', metadata: {} });
