@@ -15,6 +15,7 @@ import {
   type Position,
   type UnansweredPost,
 } from '../src/contract/index.js';
+import { readMemo } from '../src/policy/index.js';
 import type { KeyFolder, ReceiptHead } from '../src/storage/index.js';
 import { runIdsOf } from './runs.js';
 
@@ -124,7 +125,7 @@ async function ofEarlierRuns<Answer>({ baseKey, answerInMemo }: RecallSource<Ans
 async function memoOf(client: Client, workflowId: string, runId: string): Promise<GenerationMemo | null> {
   try {
     const { memo } = await client.workflow.getHandle(workflowId, runId).describe();
-    return (memo?.[MEMO_FIELD] as GenerationMemo | undefined) ?? null;
+    return readMemo(memo?.[MEMO_FIELD]);
   } catch (error) {
     // Its retention has just passed.
     if (error instanceof WorkflowNotFoundError) return null;

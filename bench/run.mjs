@@ -1,4 +1,5 @@
-// npm run bench: what the poll schedule costs next to the vendor's advice, and what a job and a Worker cost here.
+// npm run bench [-- schedule | history | worker | cost ...]: what the poll schedule costs next to the vendor's advice, what
+// a Worker costs here, and what a job costs next to a plain Workflow.
 // Figures of a busy machine are rough: read the ratios.
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -15,6 +16,7 @@ import { findServerBinary } from '../dist/src/temporal/embedded/find.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { bundlePath } from '../dist/src/worker/bundle.js';
 import { startWorkers } from '../dist/src/worker/workers.js';
+import { benchCost } from './cost.mjs';
 
 const SECOND = 1_000;
 const DRAWS = 2_000;
@@ -148,7 +150,12 @@ async function benchWorker() {
   console.log(`Workflow bundle: ${(statSync(bundlePath()).size / 1e6).toFixed(2)} MB`);
 }
 
-benchSchedule();
-await benchHistory();
-await benchWorker();
+const parts = { schedule: benchSchedule, history: benchHistory, worker: benchWorker, cost: () => benchCost(log) };
+const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts);
+const unknown = asked.find((name) => !Object.hasOwn(parts, name));
+if (unknown !== undefined) {
+  console.error(`There is no part "${unknown}": choose some of ${Object.keys(parts).join(', ')}.`);
+  process.exit(2);
+}
+for (const name of asked) await parts[name]();
 process.exit(0);

@@ -28,7 +28,16 @@ import {
   type InputIdentity,
   type ResumeInput,
 } from './contract/index.js';
-import { identityOf, InvalidInput, isSameInput, readInput, slug, titleOf, UNRESOLVED_ENDED } from './policy/index.js';
+import {
+  identityOf,
+  InvalidInput,
+  isSameInput,
+  readInput,
+  readMemo,
+  slug,
+  titleOf,
+  UNRESOLVED_ENDED,
+} from './policy/index.js';
 import { startOf } from '../activities/runs.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
@@ -215,8 +224,7 @@ export class GenerationHandle {
 }
 
 export function memoOf(description: Pick<WorkflowExecutionDescription, 'memo'>): GenerationMemo | null {
-  const memo = description.memo?.[MEMO_FIELD] as GenerationMemo | null | undefined;
-  return typeof memo === 'object' ? memo : null;
+  return readMemo(description.memo?.[MEMO_FIELD]);
 }
 
 function generationError(workflowId: string, error: WorkflowFailedError, memo: GenerationMemo | null): GenerationError {

@@ -12,6 +12,7 @@ import {
   getExternalWorkflowHandle,
   isCancellation,
   startChild,
+  TerminatedFailure,
   workflowInfo,
   type ChildWorkflowHandle,
   type Workflow,
@@ -138,17 +139,15 @@ async function start<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
 
 async function resultOf<Result extends object>(paid: PaidStep, started: Handle<Result> | null): Promise<Result> {
   for (let handle = started; ; handle = await start<Result>(paid)) {
-    if (handle === null) {
-      const stored = await storedResult<Result>(paid);
-      if (stored !== null) return stored;
-      // It has failed since it refused to be started.
-      continue;
-    }
     try {
-      return await handle.result();
+      if (handle !== null) return await handle.result();
     } catch (error) {
-      throw unwrapped(error, paid.workflowId);
+      // A reset of the child says the same as its termination, so the ID is asked how it stands.
+      if (!((error as Error).cause instanceof TerminatedFailure)) throw unwrapped(error, paid.workflowId);
     }
+    const stored = await storedResult<Result>(paid);
+    if (stored !== null) return stored;
+    // It has failed since it refused to be started.
   }
 }
 
@@ -159,7 +158,7 @@ async function storedResult<Result extends object>(paid: PaidStep): Promise<Resu
   try {
     const { rivyaResult } = activities.result(taskQueue, `result of ${workflowId}, which was started before`);
     const { status, result } = await rivyaResult({ workflowId, workflowType, identity });
-    if (status === 'CANCELED') throw endedByOthers('Cancelled', workflowId);
+    if (status === 'CANCELLED') throw endedByOthers('Cancelled', workflowId);
     if (status === 'TERMINATED') throw endedByOthers('Terminated', workflowId);
     if (result === undefined) return null;
     return { ...(result as Result), ...(await freshLinks(result, taskQueue)), reused: true };

@@ -74,7 +74,8 @@ export interface Totals {
 export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTask[] = []): Charge[] {
   const known = bestOf([...records.flatMap(({ task }) => task ?? []), ...others]);
   const generations = groupBy(records, nameOf);
-  const owners = ownersOf(records);
+  const keyed = records.filter(({ attempt }) => attempt !== null);
+  const owners = groupBy(keyed, ({ task }) => task?.taskId);
   return [...generations.values()]
     .map((own) => chargeOf(own, known, owners))
     .filter(({ tasks, flags }) => tasks.length > 0 || flags.length > 0)
@@ -138,19 +139,8 @@ function isSettled({ status }: Pick<PaidTask, 'status'>): boolean {
   return status === 'succeeded' || status === 'failed';
 }
 
-/** The names of the generations that have a task under a key of theirs, by task. */
-type Owners = ReadonlyMap<string, ReadonlySet<string>>;
-
-function ownersOf(records: readonly KeyRecord[]): Owners {
-  const owners = new Map<string, Set<string>>();
-  for (const record of records) {
-    const { task, attempt } = record;
-    // Whoever was only told the ID of a task has no key.
-    if (task === null || attempt === null) continue;
-    owners.set(task.taskId, (owners.get(task.taskId) ?? new Set()).add(nameOf(record)));
-  }
-  return owners;
-}
+/** What was told of each task by whoever has it under a key of theirs: who was only told its ID has none. */
+type Owners = ReadonlyMap<string | undefined, readonly KeyRecord[]>;
 
 function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners): Charge {
   // Who knows most of a task comes first: its key, or at least its attempt.
@@ -198,7 +188,7 @@ function flagsOf(
     if (made.length > 1) flag('paidTwice', `${what} Only one was asked for; show the task IDs to Rivya.`);
   }
   for (const { taskId, status, finalCredits } of tasks) {
-    const names = [...(owners.get(taskId) ?? [])];
+    const names = [...new Set(owners.get(taskId)?.map(nameOf))];
     const what = `Task ${taskId} stands for ${names.length} generations: ${names.join('; ')}.`;
     if (names.length > 1)
       flag('sharedTask', `${what} A task of all but one may be lost; look for it in the Rivya Studio.`);
@@ -222,6 +212,10 @@ function list(tasks: readonly ChargedTask[]): string {
 
 function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  for (const item of items) {
+    const group = groups.get(keyOf(item)) ?? [];
+    group.push(item);
+    groups.set(keyOf(item), group);
+  }
   return groups;
 }

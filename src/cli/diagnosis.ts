@@ -80,7 +80,7 @@ async function* namespaceAndWorkers(temporal: Temporal, settings: Settings): Asy
     const days = await retentionDays(temporal);
     yield ok('namespace', `${namespace}, keeps closed Workflows for ${days ?? 'an unknown number of'} days`);
     if (days !== null && days < ENOUGH_DAYS && (await findStore(settings)) === null) {
-      const says = `there is no store, and the namespace keeps closed Workflows for ${days} day(s) only: a step is remembered only that long, and may be paid again when it is run again later. Set RIVYA_STORE, or keep them for ${ENOUGH_DAYS} days or more`;
+      const says = `there is no store here, and the namespace keeps closed Workflows for ${days} day(s) only: a step is remembered only that long, and may be paid again when it is run again later. Set RIVYA_STORE, or keep them for ${ENOUGH_DAYS} days or more`;
       yield { name: 'memory', level: 'warn', says };
     }
     for (const served of queues) {

@@ -8,7 +8,7 @@ import { memoOf } from '../../src/client.js';
 import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { activitiesOf, pause } from '../support/pause.js';
-import { resetToStart } from '../support/reset.js';
+import { resetTo, resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
 
 let harness: Harness;
@@ -235,6 +235,32 @@ describe.concurrent('paid once although the API forgot the key', () => {
     expect(await paidTasksOf(...prompts)).toEqual([1, 1, 1]);
   });
 
+  test('when the child is reset while its parent waits for it: the parent gets its result', async () => {
+    const parent = await start('child-itself-reset', 'oneStep', video('itself reset'));
+    const taskId = await taskOf('child-itself-reset/only');
+    await resetToStart(harness.temporal, 'child-itself-reset/only');
+    expect(await parent.result()).toMatchObject({ taskId });
+    expect(await paidTasksOf('itself reset')).toEqual([1]);
+  });
+
+  test('when the parent is reset to where its child runs already', async () => {
+    const workflowId = 'child-reset-inside';
+    await start(workflowId, 'oneStep', video('reset inside'));
+    const taskId = await taskOf(`${workflowId}/only`);
+    const completed = async (): Promise<number[]> => {
+      const { events } = await handleOf(workflowId).fetchHistory();
+      const tasks = events!.filter(({ workflowTaskCompletedEventAttributes: done }) => done != null);
+      return tasks.map(({ eventId }) => Number(eventId));
+    };
+    const before = (await completed()).length;
+    // A Workflow Task after the start of the child, to which the parent can be reset.
+    await handleOf(workflowId).signal('nothing');
+    await until(async () => (await completed()).length > before);
+    await resetTo(harness.temporal, workflowId, (await completed()).at(-1)!);
+    expect(await handleOf(workflowId).result()).toMatchObject({ taskId });
+    expect(await paidTasksOf('reset inside')).toEqual([1]);
+  });
+
   test('when an operator cancels a child, and its step is run again: the same task', async () => {
     const first = await start('child-run-again', 'oneStep', video('run again'));
     const taskId = await taskOf('child-run-again/only');
@@ -263,6 +289,18 @@ describe.concurrent('paid once although the API forgot the key', () => {
     expect(await failureOf(again)).toMatchObject({ type: 'GenerationFailed', details: [{ taskId }] });
     expect((await handleOf(`${workflowId}/only`).describe()).runId).not.toBe(runId);
     expect(await paidTasksOf('fails meanwhile')).toEqual([1]);
+  });
+
+  test('when an operator cancels a child that is waited for: its step fails, and is not started again behind his back', async () => {
+    const workflowId = 'child-cancelled-meanwhile';
+    await start(workflowId, 'oneStep', image('stuck'));
+    await taskOf(`${workflowId}/only`);
+    await handleOf(workflowId).terminate();
+    const again = await start(workflowId, 'oneStep', image('stuck'));
+    await isWaitingForRun(workflowId);
+    await handleOf(`${workflowId}/only`).cancel();
+    expect(await failureOf(again)).toMatchObject({ type: 'Cancelled', details: [{ code: 'Cancelled' }] });
+    expect((await handleOf(`${workflowId}/only`).describe()).status.name).toBe('CANCELLED');
   });
 
   test('when another Workflow has the ID of a step: InputChanged with its type, and nothing is started', async () => {

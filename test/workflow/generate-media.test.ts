@@ -15,6 +15,7 @@ import type {
 import type { LedgerKey } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
+import { stateOf as stateOfHandle } from '../support/state.js';
 import { until } from '../support/until.js';
 
 let harness: Harness;
@@ -88,7 +89,7 @@ async function closestChecks(taskId: string): Promise<number> {
 }
 
 async function stateOf(workflowId: string): Promise<GenerationState> {
-  return (await harness.client.handle(workflowId).state()) as GenerationState;
+  return stateOfHandle(harness.client.handle(workflowId));
 }
 
 describe.concurrent('one generation', () => {

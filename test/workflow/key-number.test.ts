@@ -89,8 +89,8 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
     const { runId } = await handle.describe();
     await startAnew(harness, handle);
     await until(async () => (await handle.describe()).runId !== runId);
-    await heldAt(handle, 2);
     await until(async () => (await keysOf(harness.emulator, prompt))[1]?.[0] === 2);
+    await heldAt(handle, 2);
     harness.emulator.setFaults([]);
     await handle.resume();
     const { taskId } = await handle.result();
@@ -104,7 +104,7 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
 
   test('it counts on over attempts: a refusal and a failed task before the task that succeeds', async () => {
     const prompt = 'refused, then failed';
-    const faults: Fault[] = [refused(prompt, 1), { on: 'create', prompt, times: 1, do: { kind: 'fail' } }];
+    const faults: Fault[] = [refused(prompt, 1), { on: 'create', prompt, skip: 1, times: 1, do: { kind: 'fail' } }];
     await using harness = await startHarness({ emulator: emulator(faults) });
     const handle = await harness.client.start({ model: 'z-image', prompt, options: { maxAttempts: 2 } });
     await heldAt(handle, 1);
@@ -130,12 +130,31 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
   });
 });
 
+test.concurrent.each<[string, NodeJS.ProcessEnv]>([
+  ['without a store', { RIVYA_STORE: '' }],
+  ['with receipts in a store', {}],
+])('a task under the second number is found after a reset, when the API has forgotten all keys: %s', async (_, env) => {
+  const prompt = 'found again';
+  const emulator = { switches: { storeRefusals: true }, faults: [refused(prompt, 1)] };
+  await using harness = await startHarness({ env, emulator });
+  const handle = await harness.client.start({ model: 'z-image', prompt });
+  await heldAt(handle, 1);
+  await handle.resume();
+  const { taskId, idempotencyKey } = await handle.result();
+  harness.emulator.setSwitches({ keyLifetimeMs: 1 });
+  await resetToStart(harness.temporal, handle.workflowId);
+  expect(await handle.result()).toMatchObject({ taskId, idempotencyKey, reused: true });
+  expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+});
+
 describe.concurrent('the key number stays', () => {
   test('after a hold in which nothing was posted: there was no API key', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'rivya-key-number-'));
     const file = path.join(directory, 'key');
-    await writeFile(file, '');
+    await writeFile(file, 'rvya_sk_at_the_start');
     await using harness = await startHarness({ env: { RIVYA_API_KEY: undefined, RIVYA_API_KEY_FILE: file } });
+    // The Workers read it for their first call.
+    await writeFile(file, '');
     const prompt = 'no key in the file';
     const handle = await harness.client.start({ model: 'z-image', prompt });
     await heldAt(handle, 1, 'api_key_missing');

@@ -55,8 +55,8 @@ async function bodiesOf({ emulator }: Harness, prompt: string): Promise<readonly
   return keys[key ?? '']?.bodies ?? [];
 }
 
-/** Resets a pipeline to before its upload once both of its tasks are known. Each must be paid once, and be the same. */
-async function resetPipeline(harness: Harness, workflowId: string, beforeReset = (): void => undefined): Promise<void> {
+/** Resets a pipeline to its start once both of its tasks are known. Each must be paid once, and be the same. */
+async function resetPipeline(harness: Harness, workflowId: string): Promise<void> {
   const options = { taskQueue: harness.taskQueue };
   const image = { model: 'z-image', prompt: `image ${workflowId}`, options };
   const video = { model: 'sora-2', prompt: `video ${workflowId}`, options };
@@ -66,7 +66,6 @@ async function resetPipeline(harness: Harness, workflowId: string, beforeReset =
   await until(async () => (await tasksOf(harness, video.prompt)).some(({ checks }) => checks.length > 0));
   const tasks = async (): Promise<string[]> => Object.keys((await harness.emulator.ledger()).tasks);
   const before = await tasks();
-  beforeReset();
   await resetToStart(harness.temporal, workflowId);
   const ended = workflow.getHandle(workflowId).result() as Promise<GenerationResult[]>;
   await expect(ended).resolves.toHaveLength(2);
@@ -92,13 +91,13 @@ describe.concurrent.each<[string, NodeJS.ProcessEnv, Partial<EmulatorSwitches>]>
   });
   afterAll(() => harness[Symbol.asyncDispose]());
 
-  test('an image, and a video from it: reset to before the upload, each is paid once and is the same task', async () => {
+  test('an image, and a video from it: after a reset each is paid once and is the same task', async () => {
     await resetPipeline(harness, `pipeline ${how}`);
     // The file of the first step, by its name in the store or in its link.
     expect(await filesOf(harness, '1.png')).toHaveLength(1);
   });
 
-  test('a file of the Worker: paid once after terminate and a second start, also when the file is gone', async () => {
+  test('a file of the Worker: paid once over terminate and a start without the file, which fails by name', async () => {
     const prompt = `local ${how}`;
     const file = await fileOf(`local ${how}.png`);
     const input = requestOf(prompt, { path: file, kind: 'image', name: 'The Fox' });
@@ -108,7 +107,13 @@ describe.concurrent.each<[string, NodeJS.ProcessEnv, Partial<EmulatorSwitches>]>
     await harness.temporal.workflow.getHandle(prompt).terminate('test');
     await rm(file);
     const again = await harness.client.start(input, { workflowId: prompt });
-    expect(await again.result()).toMatchObject({ taskId, reused: true });
+    await expect(again.result()).rejects.toMatchObject({
+      code: 'InvalidInput',
+      message: expect.stringMatching(/^references\[0\]\.path: .*does not exist/),
+    });
+    await fileOf(`local ${how}.png`);
+    const back = await harness.client.start(input, { workflowId: prompt });
+    expect(await back.result()).toMatchObject({ taskId, reused: true });
     expect(await tasksOf(harness, prompt)).toHaveLength(1);
   });
 
@@ -129,8 +134,17 @@ test.concurrent.each<[string, NodeJS.ProcessEnv]>([
   ['with a store', {}],
 ])('an upload that the API has lost as well is made again, and its task is the same: %s', async (how, env) => {
   await using harness = await startHarness({ env, emulator: SHORT_JOBS });
-  await resetPipeline(harness, `lost upload ${how}`, () => harness.emulator.setSwitches({ fileLifetimeMs: 1 }));
+  const image = await (await harness.client.start({ model: 'z-image', prompt: 'a source' })).result();
+  const prompt = `lost upload ${how}`;
+  const input = requestOf(prompt, { from: image, kind: 'image' });
+  const handle = await harness.client.start(input, { workflowId: prompt });
+  await until(async () => (await stateOf(handle)).taskId !== null);
+  const { taskId } = await stateOf(handle);
+  harness.emulator.setSwitches({ fileLifetimeMs: 1 });
+  await resetToStart(harness.temporal, prompt);
+  expect(await handle.result()).toMatchObject({ taskId, reused: true });
   expect(await filesOf(harness, '1.png')).toHaveLength(2);
+  expect(await tasksOf(harness, prompt)).toHaveLength(1);
 });
 
 async function itemOf(harness: Harness, prompt: string): Promise<{ url: string; durationToken?: string }> {
@@ -238,7 +252,7 @@ describe.concurrent('one reference', () => {
     await expect(handle.result()).rejects.toMatchObject({ code: 'Cancelled' });
     const { status } = await handle.describe();
     expect(status.name).toBe('CANCELLED');
-    expect(memoOf(await handle.describe())).toMatchObject({ phase: 'cancelled', taskId: null, unanswered: null });
+    expect(memoOf(await handle.describe())).toMatchObject({ phase: 'cancelled', taskId: null, mayPostSince: null });
     expect(await tasksOf(harness, 'slow')).toEqual([]);
   });
 
