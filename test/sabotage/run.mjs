@@ -15,9 +15,10 @@ const LANES = 3;
 const LIMIT_MS = 240_000;
 // All tests at once, on a busy machine.
 const GREEN_LIMIT_MS = 600_000;
-// What a test fails with that has found what it looks for: an assertion, a generation that did not come out as
-// promised, or a wait or a whole test beyond its limit. Anything else is broken code.
-const RED = /^(AssertionError|GenerationError|Error: (Property failed|Still not true|Test timed out))/;
+// What a test fails with that has found what it looks for: an assertion, a generation or a Workflow that did not come out
+// as promised, or a wait or a whole test beyond its limit. Anything else is broken code.
+const RED =
+  /^(AssertionError|GenerationError|WorkflowFailedError|Error: (Property failed|Still not true|Test timed out))/;
 
 const place = mkdtempSync(path.join(tmpdir(), 'rivya-sabotage-'));
 const running = new Set();

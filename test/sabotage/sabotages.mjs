@@ -451,8 +451,8 @@ export const SABOTAGES = [
     breaks: 'A task that somebody names must be of the model that was asked for.',
     file: 'workflows/generation.ts',
     replace: [
-      'if (task.model === null || task.model === this.#input.model) return task;',
-      "if (task.model !== '') return task;",
+      'if (task.model === this.#input.model || (task.model === null && by === undefined)) return task;',
+      "if (task.model !== '' || by !== undefined) return task;",
     ],
     test: { file: GENERATE_MEDIA, name: 'never lost > a task of another model, or of nobody, is not taken up' },
   },
@@ -768,10 +768,7 @@ export const SABOTAGES = [
       "progress.update({ phase: 'submitting', submittingSince: Date.now() }, true);",
       "progress.update({ phase: 'submitting' }, true);",
     ],
-    test: {
-      file: RECALL,
-      name: 'a run that was ended before it could read that it had a task > without a store, after the window: it holds, and nothing is posted',
-    },
+    test: { file: 'test/workflow/unknown.test.ts', name: 'the window > is not passed by terminate and a second start' },
   },
   {
     name: 'cancelled-submit-left-nothing',
@@ -784,19 +781,6 @@ export const SABOTAGES = [
     test: {
       file: 'test/workflow/hidden-unanswered.test.ts',
       name: 'a step that is cancelled between two attempts is not posted blind after the window > oneStep',
-    },
-  },
-  {
-    name: 'risk-accepted-for-ever',
-    breaks: 'A reset does not pay once more for what a person once accepted.',
-    file: 'activities/recall.ts',
-    replace: [
-      'const unanswered = answer === null ? mayPostSince : null;',
-      'const unanswered = answer === null && memo.riskReason === null ? mayPostSince : null;',
-    ],
-    test: {
-      file: 'test/workflow/reset-hold.test.ts',
-      name: 'an accepted risk > is not accepted once more by a reset to where its submit was under way (without a store)',
     },
   },
   {
