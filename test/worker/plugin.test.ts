@@ -41,7 +41,7 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
     const activities = { mine: async () => 'mine' };
     const { connection, namespace } = harness;
     const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, activities, plugins });
-    expect([...worker.options.activities.keys()]).toEqual(['mine', 'rivyaStore', 'rivyaAwait']);
+    expect([...worker.options.activities.keys()]).toEqual(['mine', 'rivyaStore', 'rivyaResult']);
     const results = await worker.runUntil(twoSteps(taskQueue, taskQueue));
     expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
     expect(worker.getState()).toBe('STOPPED');
@@ -51,7 +51,10 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
     const taskQueue = `host-${randomUUID()}`;
     const rivyaQueue = `rivya-${randomUUID()}`;
     const { connection, namespace } = harness;
-    const plugins = [new RivyaPlugin({ ...options, taskQueue: rivyaQueue, roles: ['results', 'api'] })];
+    // From the build, which has our Workflows in a bundle of their own.
+    const built = new URL('../../dist/src/worker/index.js', import.meta.url).href;
+    const { RivyaPlugin: Built } = (await import(built)) as { readonly RivyaPlugin: typeof RivyaPlugin };
+    const plugins = [new Built({ ...options, taskQueue: rivyaQueue })];
     const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins });
     expect([...worker.options.activities.keys()]).toEqual([]);
     expect(await worker.runUntil(twoSteps(taskQueue, rivyaQueue))).toHaveLength(2);
