@@ -50,7 +50,7 @@ interface Body {
 }
 
 /**
- * The request with its references, which stand last in the params.
+ * The request with its references, which stand in the params.
  * @param body - The request without them.
  * @param uploads - One for each reference, null for those that go by their URL.
  */

@@ -152,7 +152,7 @@ export function lasting({ source, ...rest }: Reference): object {
   return { ...rest, source: 'taskId' in source ? { taskId: source.taskId, file: source.file } : source };
 }
 
-/** An entry of `params.referenceMediaItems`. The order of the fields is part of the bytes: never change it. */
+/** An entry of `params.referenceMediaItems`. */
 function mediaItem(reference: Reference, url: string, duration: Pick<Reference, 'durationSeconds' | 'durationToken'>) {
   const { kind, name, mimeType } = reference;
   const { durationSeconds, durationToken } = duration;
