@@ -19,6 +19,7 @@ import { startWorkers } from '../dist/src/worker/workers.js';
 const logger = new DefaultLogger('WARN');
 Runtime.install({ logger, shutdownSignals: [] });
 
+const LIMIT_MS = 120_000;
 const image = { model: 'z-image', prompt: 'a heron' };
 const chatRequest = { model: 'gemini-2-5-flash-chat', message: 'A prompt for an image of a heron' };
 const error = (code) => ({ kind: 'error', code });
@@ -66,7 +67,7 @@ const SCENARIOS = {
   },
   'risk-accepted': {
     args: [{ ...image, options: held }],
-    faults: [{ on: 'create', times: 2, do: { kind: 'dropAfter' } }],
+    faults: [{ on: 'create', times: 1, do: { kind: 'dropAfter' } }],
     story: (run) => run.phase('held').then(() => run.resume({ reason: 'the Studio shows nothing' })),
   },
   'result-unavailable': {
@@ -221,7 +222,15 @@ function keep(name, history) {
   writeFileSync(list, `${JSON.stringify(sorted, null, 2)}\n`);
 }
 
-for (const name of wanted) await record(name, SCENARIOS[name]);
+// A scenario that does not end is wrong.
+const limit = (name) => {
+  throw new Error(`${name} has not ended within ${LIMIT_MS / 1_000} s.`);
+};
+for (const name of wanted) {
+  const timer = setTimeout(limit, LIMIT_MS, name);
+  await record(name, SCENARIOS[name]);
+  clearTimeout(timer);
+}
 for (const { server, client, connection } of servers.values()) {
   await client.connection.close();
   await connection.close();
