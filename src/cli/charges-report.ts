@@ -1,22 +1,20 @@
 import type { Charge, ChargedTask, groupsOf, Totals } from './charges.js';
-import type { Cell } from './csv.js';
+import type { Cell } from './output.js';
 
 type Columns = Readonly<Record<string, (charge: Charge, task: ChargedTask | null) => Cell>>;
-type Groups = ReturnType<typeof groupsOf>;
 
 /** What must be known to read the sums right. */
 export function remarks(totals: Totals, charges: readonly Charge[]): string[] {
   const { generations, tasks, reservedCredits, finalCredits, unsettledTasks, unknownCredits } = totals;
-  const simulated = charges.some((charge) => charge.tasks.some((task) => task.simulated === true));
-  const sums = `${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved`;
-  return [
-    `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${sums}.`,
-    ...(unsettledTasks > 0
-      ? [`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`]
-      : []),
-    ...(unknownCredits > 0 ? [`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`] : []),
-    ...(simulated ? ['Simulated: the emulator answered, and nothing was paid.'] : []),
+  const notes = [
+    `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`,
   ];
+  if (unsettledTasks > 0)
+    notes.push(`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`);
+  if (unknownCredits > 0) notes.push(`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`);
+  if (charges.some((charge) => charge.tasks.some((task) => task.simulated === true)))
+    notes.push('Simulated: the emulator answered, and nothing was paid.');
+  return notes;
 }
 
 function counted(count: number, what: string): string {
@@ -24,7 +22,7 @@ function counted(count: number, what: string): string {
 }
 
 /** What is told of a task, or (null) of a submit without an answer. */
-const COLUMNS = {
+export const COLUMNS = {
   namespace: (charge) => charge.namespace,
   workflowId: (charge) => charge.workflowId,
   model: (charge) => charge.model,
@@ -44,7 +42,8 @@ const COLUMNS = {
   labels: (charge) => JSON.stringify(charge.labels),
 } satisfies Columns;
 
-const SHOWN = {
+/** Those of them that fit on a screen. */
+export const SHOWN = {
   'WORKFLOW ID': COLUMNS.workflowId,
   MODEL: COLUMNS.model,
   ATTEMPT: COLUMNS.attempt,
@@ -57,19 +56,10 @@ const SHOWN = {
   KEY: COLUMNS.idempotencyKey,
 } satisfies Columns;
 
-/** A line for each task, and for each submit without an answer. */
-export function rowsOfTasks(charges: readonly Charge[]): string[][] {
-  return linesOf(charges, SHOWN).map((row) => row.map((cell) => String(cell ?? '-')));
-}
-
-export function csvOfTasks(charges: readonly Charge[]): Cell[][] {
-  return linesOf(charges, COLUMNS);
-}
-
-function linesOf(charges: readonly Charge[], columns: Columns): Cell[][] {
+/** A line for each task, and for each submit without an answer, also where a risk was accepted and no task came of it. */
+export function rowsOfTasks(charges: readonly Charge[], columns: Columns): Cell[][] {
   const lines = charges.flatMap((charge) => {
     const { tasks, unansweredSince } = charge;
-    // Also where a risk was accepted and no task came of it.
     const open = tasks.length === 0 || unansweredSince !== null ? [null] : [];
     return [...tasks, ...open].map((task) => Object.values(columns).map((cell) => cell(charge, task)));
   });
@@ -77,12 +67,10 @@ function linesOf(charges: readonly Charge[], columns: Columns): Cell[][] {
 }
 
 const SUMS = ['generations', 'tasks', 'reservedCredits', 'finalCredits', 'unsettledTasks', 'unknownCredits'] as const;
+const HEADS = ['GENERATIONS', 'TASKS', 'RESERVED', 'FINAL', 'NOT SETTLED', 'NOT KNOWN'];
 
-export function rowsOfGroups(label: string, groups: Groups): string[][] {
-  const head = [label.toUpperCase(), 'GENERATIONS', 'TASKS', 'RESERVED', 'FINAL', 'NOT SETTLED', 'NOT KNOWN'];
-  return [head, ...groups.map((group) => [group.value ?? '(none)', ...SUMS.map((name) => String(group[name]))])];
-}
-
-export function csvOfGroups(label: string, groups: Groups): Cell[][] {
-  return [[label, ...SUMS], ...groups.map((group) => [group.value, ...SUMS.map((name) => group[name])])];
+export function rowsOfGroups(label: string, groups: ReturnType<typeof groupsOf>, forPeople: boolean): Cell[][] {
+  const head = forPeople ? [label.toUpperCase(), ...HEADS] : [label, ...SUMS];
+  const missing = forPeople ? '(none)' : null;
+  return [head, ...groups.map((group) => [group.value ?? missing, ...SUMS.map((name) => group[name])])];
 }

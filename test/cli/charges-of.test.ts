@@ -1,8 +1,8 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
-import { chargesOf, groupsOf, totalsOf, type Charge, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
-import { ofRuns, recordsOfReceipts } from '../../src/cli/charges-sources.js';
-import { csv } from '../../src/cli/csv.js';
+import { chargesOf, groupsOf, totalsOf, type Charge } from '../../src/cli/charges.js';
+import { ofRuns, recordsOfReceipts, type KeyRecord, type PaidTask } from '../../src/cli/records.js';
+import { csv } from '../../src/cli/output.js';
 import type { PaidRun } from '../../src/cli/runs.js';
 import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
 import { Receipts } from '../../src/storage/index.js';
@@ -24,6 +24,7 @@ function record(change: Partial<KeyRecord> = {}): KeyRecord {
   return {
     namespace: 'default',
     workflowId: 'fox',
+    runId: null,
     keyNumber: 1,
     attempt: 1,
     model: 'z-image',

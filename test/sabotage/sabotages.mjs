@@ -871,8 +871,8 @@ export const SABOTAGES = [
     breaks: 'A task that failed does not end the look at what else its Workflow ID has left behind.',
     file: 'src/cli/ended.ts',
     replace: [
-      'tasks.find(({ taskId }) => !failed.has(taskId))',
-      'tasks.slice(0, 1).find(({ taskId }) => !failed.has(taskId))',
+      'made.find(({ task }) => !failed.has(task.taskId))',
+      'made.slice(0, 1).find(({ task }) => !failed.has(task.taskId))',
     ],
     test: {
       file: 'test/cli/ended.test.ts',
@@ -882,7 +882,7 @@ export const SABOTAGES = [
   {
     name: 'unanswered-hidden-by-a-newer-run',
     breaks: 'A run that had not looked at those before it does not answer what they left without an answer.',
-    file: 'src/cli/charges-sources.ts',
+    file: 'src/cli/records.ts',
     replace: ['looked ||= lookedBy === run.runId ||', 'looked ||= lookedBy !== run.runId ||'],
     test: {
       file: 'test/cli/charges-of.test.ts',

@@ -2,36 +2,23 @@ import { InvalidArgumentError, Option } from 'commander';
 import { readSettings, type Settings } from '../../config.js';
 import { parseDuration } from '../../policy/index.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
-import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type PaidTask } from '../charges.js';
-import { csvOfGroups, csvOfTasks, remarks, rowsOfGroups, rowsOfTasks } from '../charges-report.js';
-import { recordsOfReceipts, recordsOfTemporal } from '../charges-sources.js';
+import { chargesOf, groupsOf, timesOf, totalsOf } from '../charges.js';
+import { COLUMNS, remarks, rowsOfGroups, rowsOfTasks, SHOWN } from '../charges-report.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
-import { csv } from '../csv.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
-import { print, printJson, say, table } from '../output.js';
+import { csv, print, printJson, printTable, say } from '../output.js';
+import { recordsOfReceipts, recordsOfTemporal, type PaidTask } from '../records.js';
 import { notRead } from '../runs.js';
 
-type Source = 'store' | 'temporal';
+const SOURCES = ['store', 'temporal'] as const;
 
 interface Options {
   readonly since?: string;
-  readonly from?: Source;
+  readonly from?: (typeof SOURCES)[number];
   readonly groupBy?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
-}
-
-/** What a source says, and about what. */
-interface Audit {
-  readonly source: Source;
-  readonly charges: readonly Charge[];
-  /** ISO 8601, or null where nothing is known. */
-  readonly oldest: string | null;
-  /** Workflow IDs of which something could not be read. */
-  readonly unread: readonly string[];
-  /** What it covers, in sentences. */
-  readonly covers: readonly string[];
 }
 
 export const registerCharges: Register = (program, run) => {
@@ -39,12 +26,7 @@ export const registerCharges: Register = (program, run) => {
     .command('charges')
     .description('Show what was paid, for each generation: keys, attempts, tasks, credits, and what looks wrong.')
     .option('--since <date|duration>', 'only generations that were paid since, for example 2026-11-01 or 7d', since)
-    .addOption(
-      new Option('--from <source>', 'what to read (default: the store, if there is one)').choices([
-        'store',
-        'temporal',
-      ]),
-    )
+    .addOption(new Option('--from <source>', 'what to read (default: the store, if there is one)').choices(SOURCES))
     .option('--group-by <label.name>', 'sums by the value of a label', labelName)
     .option('--json', 'print one JSON document')
     .addOption(new Option('--csv', 'print CSV: a line for each task').conflicts('json'))
@@ -57,29 +39,29 @@ Exit status: 1 when something was paid twice, so that a scheduled job can raise 
     .action((options: Options) => run(() => charges(options)));
 };
 
-async function charges({ since: from, from: asked, groupBy, json, csv: asCsv }: Options): Promise<number> {
+async function charges({ since: from, from: asked, groupBy: label = '', json, csv: asCsv }: Options): Promise<number> {
   const settings = readSettings();
   const store = await openReceipts(settings);
   if (asked === 'store' && store === null)
     throw new UsageError('--from store: there is no store here. Set RIVYA_STORE.');
   const audit =
     asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings);
+  const { source, oldest, unread } = audit;
   // One whose time nobody knows is better seen once more than missed.
   const shown = audit.charges.filter((charge) => from === undefined || (timesOf(charge).at(-1) ?? from) >= from);
   const totals = totalsOf(shown);
-  const groups = groupBy === undefined ? null : groupsOf(shown, groupBy);
+  const groups = label === '' ? null : groupsOf(shown, label);
   const notes = [...audit.covers, ...remarks(totals, shown)];
   if (json) {
-    const { source, oldest, unread } = audit;
     const start = from !== undefined && from > (oldest ?? '') ? from : oldest;
     const period = { from: start, to: new Date().toISOString() };
-    printJson({ source, period, notes, unread, totals, ...(groups && { label: groupBy, groups }), generations: shown });
+    printJson({ source, period, notes, unread, totals, ...(groups && { label, groups }), generations: shown });
   } else if (asCsv) {
-    process.stdout.write(csv(groups === null ? csvOfTasks(shown) : csvOfGroups(groupBy ?? '', groups)));
+    process.stdout.write(csv(groups === null ? rowsOfTasks(shown, COLUMNS) : rowsOfGroups(label, groups, false)));
     for (const note of notes) say(note);
   } else {
-    if (groups !== null) for (const line of table(rowsOfGroups(groupBy ?? '', groups))) print(line);
-    else if (shown.length > 0) for (const line of table(rowsOfTasks(shown))) print(line);
+    if (groups !== null) printTable(rowsOfGroups(label, groups, true));
+    else if (shown.length > 0) printTable(rowsOfTasks(shown, SHOWN));
     for (const { workflowId, flags } of shown) for (const { message } of flags) print(`! ${workflowId}: ${message}`);
     for (const note of notes) print(note);
   }
@@ -89,21 +71,14 @@ async function charges({ since: from, from: asked, groupBy, json, csv: asCsv }: 
 async function fromStore(
   settings: Settings,
   { receipts, store, baseUrl }: NonNullable<Awaited<ReturnType<typeof openReceipts>>>,
-): Promise<Audit> {
+) {
   const records = await recordsOfReceipts(receipts);
   let found = chargesOf(records);
   // Whoever took up a task by its ID did not know its key, so its receipt does not tell how it ended.
   if (totalsOf(found).unsettledTasks > 0) found = chargesOf(records, await tasksOfTemporal(settings));
   const oldest = found.flatMap(timesOf).toSorted()[0] ?? null;
-  return {
-    source: 'store',
-    charges: found,
-    oldest,
-    unread: [],
-    covers: [
-      `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`,
-    ],
-  };
+  const covers = `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`;
+  return { source: 'store', charges: found, oldest, unread: [], covers: [covers] };
 }
 
 async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
@@ -117,24 +92,19 @@ async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
   }
 }
 
-async function fromTemporal(settings: Settings): Promise<Audit> {
+async function fromTemporal(settings: Settings) {
   const temporal = await openTemporal(settings);
   const [{ records, oldest, unread }, days] = await Promise.all([
     recordsOfTemporal(temporal.client),
     retentionDays(temporal),
   ]);
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
-  return {
-    source: 'temporal',
-    charges: chargesOf(records),
-    oldest,
-    unread,
-    covers: [
-      `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
-      'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
-      ...(unread.length === 0 ? [] : [`${notRead(unread)} What was paid in them is missing here.`]),
-    ],
-  };
+  const covers = [
+    `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
+    'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
+    ...(unread.length === 0 ? [] : [`${notRead(unread)} What was paid in them is missing here.`]),
+  ];
+  return { source: 'temporal', charges: chargesOf(records), oldest, unread, covers };
 }
 
 /** `2026-11-01`, a whole time, or how long ago, as ISO 8601. */

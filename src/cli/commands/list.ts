@@ -4,7 +4,7 @@ import { formatDuration } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
-import { print, printJson, say, table } from '../output.js';
+import { printJson, printTable, say } from '../output.js';
 import { PAID_RUNS, paidRuns } from '../runs.js';
 
 interface Options {
@@ -57,13 +57,12 @@ async function list({ limit, running, json }: Options): Promise<number> {
     const rows = found.map((one) => [
       one.workflowId,
       one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
-      one.taskId ?? '-',
+      one.taskId,
       credits(one),
       one.startedAt.slice(0, 19).replace('T', ' '),
       formatDuration(one.durationMs),
     ]);
-    for (const line of table([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]))
-      print(line);
+    printTable([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]);
   }
   return STATUS.done;
 }

@@ -1,7 +1,7 @@
 import { openApi } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
-import { print, printJson, say, table } from '../output.js';
+import { printJson, printTable, say } from '../output.js';
 
 const CATEGORIES = ['image', 'video', 'audio', 'chat'];
 
@@ -26,14 +26,14 @@ async function models({ category, json }: { category?: string; json?: boolean })
     printJson({ simulated, models: chosen });
     return STATUS.done;
   }
-  const rows = chosen.map((model) => [
-    model.id,
-    model.category ?? '-',
-    String(model.baseCredits ?? '-'),
-    model.apiStatus ?? '-',
-    model.supportedModes.join(', '),
+  const rows = chosen.map(({ id, category: kind, baseCredits, apiStatus, supportedModes }) => [
+    id,
+    kind,
+    baseCredits,
+    apiStatus,
+    supportedModes.join(', '),
   ]);
-  for (const line of table([['MODEL', 'CATEGORY', 'FROM CREDITS', 'STATUS', 'MODES'], ...rows])) print(line);
+  printTable([['MODEL', 'CATEGORY', 'FROM CREDITS', 'STATUS', 'MODES'], ...rows]);
   if (simulated) say(`Simulated: the emulator at ${baseUrl} answered.`);
   return STATUS.done;
 }

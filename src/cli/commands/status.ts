@@ -9,7 +9,7 @@ import { isFull, resumeHint } from '../follow.js';
 import { known } from '../known.js';
 import { workflowLink } from '../links.js';
 import { examples, type Register } from '../options.js';
-import { print, printJson, table } from '../output.js';
+import { print, printJson, printTable } from '../output.js';
 
 export const registerStatus: Register = (program, run) => {
   program
@@ -52,6 +52,6 @@ async function status(workflowId: string, json: boolean): Promise<number> {
     ...(link === null ? [] : [['Temporal', link]]),
   ];
   print(workflowId);
-  for (const line of table(rows)) print(`  ${line}`);
+  printTable(rows, '  ');
   return STATUS.done;
 }
