@@ -1,14 +1,29 @@
 import type { ChatResult, GenerationResult } from '../contract/index.js';
 import type { Verdict } from './errors.js';
 import { judge, STATUS, withAction } from './errors.js';
-import { resumeHint, type Ending } from './follow.js';
-import { formatBytes, print, printJson, readableUri, say } from './output.js';
+import type { GenerationHandle } from '../client.js';
+import { workflowLink, type Temporal } from './context.js';
+import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
+import { formatBytes, print, printJson, Progress, readableUri, say } from './output.js';
 
 export interface ReportOptions {
   readonly json: boolean;
   readonly workflowId: string;
   /** Page of the Workflow in the Temporal UI. */
   readonly link: string | null;
+}
+
+/** Waits for a generation and reports how it went. Returns the exit status. */
+export async function followAndReport(
+  temporal: Temporal,
+  handle: GenerationHandle,
+  { json, ...options }: Pick<ReportOptions, 'json'> & Pick<FollowOptions, 'interrupted' | 'startedAt'>,
+): Promise<number> {
+  const { client, taskQueue } = temporal;
+  const { workflowId } = handle;
+  const waitWhileHeld = process.stderr.isTTY;
+  const ending = await follow(handle, { ...options, client, taskQueue, progress: new Progress(), waitWhileHeld });
+  return report(ending, { json, workflowId, link: workflowLink(temporal, workflowId) });
 }
 
 /** Reports how a generation ended, or that the wait for it did. Returns the exit status. */

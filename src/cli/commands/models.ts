@@ -1,24 +1,20 @@
+import { Option } from 'commander';
 import { openApi } from '../context.js';
-import { STATUS, UsageError } from '../errors.js';
+import { STATUS } from '../errors.js';
 import { examples, type Register } from '../options.js';
 import { printJson, printTable, say } from '../output.js';
-
-const CATEGORIES = ['image', 'video', 'audio', 'chat'];
 
 export const registerModels: Register = (program, run) => {
   program
     .command('models')
     .description('List the models of the API; needs no key.')
-    .option('--category <name>', `only ${CATEGORIES.join(', ')}`)
+    .addOption(new Option('--category <name>', 'only these').choices(['image', 'video', 'audio', 'chat']))
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('models --category video'))
     .action((options: { category?: string; json?: boolean }) => run(() => models(options)));
 };
 
 async function models({ category, json }: { category?: string; json?: boolean }): Promise<number> {
-  if (category !== undefined && !CATEGORIES.includes(category)) {
-    throw new UsageError(`--category: must be one of ${CATEGORIES.join(', ')}.`);
-  }
   const { api, baseUrl } = await openApi();
   const { models: all, simulated } = await api.listModels();
   const chosen = all.filter((model) => category === undefined || model.category === category);

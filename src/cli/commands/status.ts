@@ -3,11 +3,9 @@ import { readSettings } from '../../config.js';
 import { isOpen } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { unpolled } from '../../temporal/pollers.js';
-import { openTemporal } from '../context.js';
+import { known, openTemporal, workflowLink } from '../context.js';
 import { STATUS, withAction } from '../errors.js';
 import { isFull, resumeHint } from '../follow.js';
-import { known } from '../known.js';
-import { workflowLink } from '../links.js';
 import { examples, type Register } from '../options.js';
 import { print, printJson, printTable } from '../output.js';
 
@@ -34,7 +32,7 @@ async function status(workflowId: string, json: boolean): Promise<number> {
     printJson({ workflowId, workflowStatus, source, noWorker, ...state });
     return STATUS.done;
   }
-  const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);
+  const link = workflowLink(temporal, workflowId);
   const from = source === 'query' ? 'a Worker answered' : open ? 'from the memo: no Worker answers' : 'from the memo';
   const rows = [
     ['Workflow', `${workflowStatus.toLowerCase()} (${from})`],

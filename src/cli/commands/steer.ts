@@ -1,8 +1,7 @@
 import type { GenerationHandle } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { openTemporal } from '../context.js';
+import { known, openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
-import { known } from '../known.js';
 import { examples, type Register } from '../options.js';
 import { print } from '../output.js';
 

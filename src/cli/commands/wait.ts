@@ -1,12 +1,7 @@
 import { readSettings } from '../../config.js';
-import { unpolled } from '../../temporal/pollers.js';
-import { openTemporal } from '../context.js';
-import { follow } from '../follow.js';
-import { known } from '../known.js';
-import { workflowLink } from '../links.js';
+import { known, openTemporal } from '../context.js';
 import { examples, type Register } from '../options.js';
-import { Progress } from '../output.js';
-import { report } from '../report.js';
+import { followAndReport } from '../report.js';
 import { interruption } from '../signals.js';
 
 export const registerWait: Register = (program, run) => {
@@ -22,12 +17,7 @@ export const registerWait: Register = (program, run) => {
 async function wait(workflowId: string, json: boolean): Promise<number> {
   const temporal = await openTemporal(readSettings());
   const { handle, description } = await known(temporal, workflowId);
-  const ending = await follow(handle, {
-    progress: new Progress(),
-    interrupted: interruption(),
-    waitWhileHeld: process.stderr.isTTY,
-    noWorker: () => unpolled(temporal.client, description.taskQueue),
-    startedAt: description.startTime.getTime(),
-  });
-  return report(ending, { json, workflowId, link: workflowLink(temporal.uiUrl, temporal.namespace, workflowId) });
+  const { taskQueue, startTime } = description;
+  const options = { json, interrupted: interruption(), startedAt: startTime.getTime() };
+  return followAndReport({ ...temporal, taskQueue }, handle, options);
 }
