@@ -36,10 +36,8 @@ function nameOf({ namespace, workflowId }: KeyRecord): string {
 
 /** When its tasks were made and its open submit was sent, oldest first. */
 export function timesOf({ tasks, unansweredSince }: Charge): string[] {
-  return [
-    ...tasks.map(({ createdAt }) => createdAt),
-    ...(unansweredSince === null ? [] : [unansweredSince]),
-  ].toSorted();
+  const made = tasks.map(({ createdAt }) => createdAt);
+  return (unansweredSince === null ? made : [...made, unansweredSince]).toSorted();
 }
 
 export type Totals = ReturnType<typeof totalsOf>;

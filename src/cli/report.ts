@@ -1,6 +1,5 @@
 import type { ChatResult, GenerationResult } from '../contract/index.js';
-import type { Verdict } from './errors.js';
-import { judge, STATUS, withAction } from './errors.js';
+import { judge, NO_DETAILS, STATUS, toJson, withAction, type Verdict } from './errors.js';
 import type { GenerationHandle } from '../client.js';
 import { workflowLink, type Temporal } from './context.js';
 import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
@@ -65,30 +64,20 @@ export function summary(workflowId: string, result: GenerationResult, link: stri
 
 function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string): Verdict {
   if (ending.kind === 'failure') return judge(ending.error);
-  const nothing = { httpStatus: null, requestId: null };
-  if (ending.kind === 'held') {
-    const { hold } = ending.state;
-    return {
-      httpStatus: hold?.httpStatus ?? null,
-      requestId: hold?.requestId ?? null,
-      status: STATUS.held,
-      code: hold?.code ?? 'held',
-      message: `${workflowId} waits until a person acts: ${withAction(hold?.message ?? 'held', hold?.action ?? null)}\n${resumeHint(workflowId)}\nTake up the wait with: rivya-temporal wait ${quoted(workflowId)}`,
-      action: hold?.action ?? null,
-    };
+  const wait = `rivya-temporal wait ${quoted(workflowId)}`;
+  if (ending.kind === 'interrupted') {
+    const message = `${workflowId} goes on; take it up with: ${wait}`;
+    return { ...NO_DETAILS, status: STATUS.interrupted, code: 'Interrupted', message, action: wait };
   }
-  return {
-    ...nothing,
-    status: STATUS.interrupted,
-    code: 'Interrupted',
-    message: goesOn(workflowId),
-    action: `rivya-temporal wait ${quoted(workflowId)}`,
-  };
-}
-
-/** What to tell whoever stops waiting. */
-export function goesOn(workflowId: string): string {
-  return `${workflowId} goes on; take it up with: rivya-temporal wait ${quoted(workflowId)}`;
+  const {
+    code = 'held',
+    message = 'held',
+    action = null,
+    httpStatus = null,
+    requestId = null,
+  } = ending.state.hold ?? {};
+  const says = `${workflowId} waits until a person acts: ${withAction(message, action)}\n${resumeHint(workflowId)}\nTake up the wait with: ${wait}`;
+  return { status: STATUS.held, code, message: says, action, httpStatus, requestId };
 }
 
 /** A word for a shell; quotes only where needed. */
@@ -106,7 +95,6 @@ function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: strin
   const known = ending.kind === 'failure' ? ending.error.details : ending.state;
   const status =
     ending.kind === 'failure' ? (STATUSES[ending.error.code] ?? 'failed') : ending.kind === 'held' ? 'held' : 'running';
-  const { code, message, requestId, httpStatus, action } = verdict;
   return {
     workflowId,
     status,
@@ -114,6 +102,6 @@ function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: strin
     idempotencyKey: known?.idempotencyKey ?? null,
     reservedCredits: known?.reservedCredits ?? null,
     finalCredits: known?.finalCredits ?? null,
-    error: { code, message, requestId, httpStatus, action },
+    error: toJson(verdict),
   };
 }

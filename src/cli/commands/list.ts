@@ -32,20 +32,16 @@ async function list({ limit, running, json }: Options): Promise<number> {
   const { client } = await openTemporal(readSettings());
   const query = running ? `${PAID_RUNS} AND ${OPEN_QUERY}` : PAID_RUNS;
   const found = [];
-  for await (const { workflowId, type, status, startTime, closeTime, paid: memo } of paidRuns(client, query)) {
-    found.push({
-      workflowId,
-      type,
-      workflowStatus: status.name,
-      phase: memo?.phase ?? null,
-      taskId: memo?.taskId ?? null,
-      model: memo?.model ?? null,
-      status: memo?.status ?? null,
-      reservedCredits: memo?.reservedCredits ?? null,
-      finalCredits: memo?.finalCredits ?? null,
-      startedAt: startTime.toISOString(),
-      durationMs: (closeTime ?? new Date()).getTime() - startTime.getTime(),
-    });
+  for await (const { workflowId, type, status: workflowStatus, startTime, closeTime, paid } of paidRuns(
+    client,
+    query,
+  )) {
+    const { phase = null, taskId = null, model = null, status = null } = paid ?? {};
+    const { reservedCredits = null, finalCredits = null } = paid ?? {};
+    const task = { phase, taskId, model, status, reservedCredits, finalCredits };
+    const durationMs = (closeTime ?? new Date()).getTime() - startTime.getTime();
+    const times = { startedAt: startTime.toISOString(), durationMs };
+    found.push({ workflowId, type, workflowStatus: workflowStatus.name, ...task, ...times });
     if (found.length >= limit) break;
   }
   if (json) {
@@ -68,9 +64,11 @@ async function list({ limit, running, json }: Options): Promise<number> {
 }
 
 // `final_credits` may stay 0 until the task has ended, and a Workflow can end before its task.
-function credits({ status, reservedCredits, finalCredits }: Seen): string {
+function credits({
+  status,
+  reservedCredits,
+  finalCredits,
+}: Pick<GenerationMemo, 'status' | 'reservedCredits' | 'finalCredits'>): number | null {
   const ended = status === 'succeeded' || status === 'failed';
-  return String((ended ? (finalCredits ?? reservedCredits) : reservedCredits) ?? '-');
+  return ended ? (finalCredits ?? reservedCredits) : reservedCredits;
 }
-
-type Seen = Pick<GenerationMemo, 'status' | 'reservedCredits' | 'finalCredits'>;

@@ -2,9 +2,10 @@ import { Option } from 'commander';
 import { openApi } from '../context.js';
 import { STATUS } from '../errors.js';
 import { examples, type Register } from '../options.js';
-import { printJson, printTable, say } from '../output.js';
+import { print, printJson, printTable, say } from '../output.js';
 
-export const registerModels: Register = (program, run) => {
+/** The commands that ask the API: `models`, `credits`. */
+export const registerApi: Register = (program, run) => {
   program
     .command('models')
     .description('List the models of the API; needs no key.')
@@ -12,6 +13,13 @@ export const registerModels: Register = (program, run) => {
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('models --category video'))
     .action((options: { category?: string; json?: boolean }) => run(() => models(options)));
+
+  program
+    .command('credits')
+    .description('Show the credits of the account behind the API key.')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('credits --json'))
+    .action((options: { json?: boolean }) => run(() => credits(options.json === true)));
 };
 
 async function models({ category, json }: { category?: string; json?: boolean }): Promise<number> {
@@ -31,5 +39,14 @@ async function models({ category, json }: { category?: string; json?: boolean })
   ]);
   printTable([['MODEL', 'CATEGORY', 'FROM CREDITS', 'STATUS', 'MODES'], ...rows]);
   if (simulated) say(`Simulated: the emulator at ${baseUrl} answered.`);
+  return STATUS.done;
+}
+
+async function credits(json: boolean): Promise<number> {
+  const { api, baseUrl } = await openApi();
+  const { currentCredits, simulated } = await api.getCredits();
+  if (json) printJson({ simulated, currentCredits });
+  else print(currentCredits === null ? 'not reported' : String(currentCredits));
+  if (simulated && !json) say(`Simulated: the emulator at ${baseUrl} answered.`);
   return STATUS.done;
 }
