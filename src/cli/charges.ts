@@ -1,5 +1,5 @@
 /** What was paid, from what receipts or memos say of each key number. Pure. */
-import { groupBy, type KeyRecord, type PaidTask } from './records.js';
+import { groupBy, isSettled, unansweredOf, type KeyRecord, type PaidTask } from './records.js';
 
 /** What a person should look at. */
 export interface Flag {
@@ -84,10 +84,6 @@ function bestOf(tasks: readonly PaidTask[]): ReadonlyMap<string, PaidTask> {
   return best;
 }
 
-function isSettled({ status }: PaidTask): boolean {
-  return status === 'succeeded' || status === 'failed';
-}
-
 /** What was told of each task by whoever has it under a key of theirs: who was only told its ID has none. */
 type Owners = ReadonlyMap<string | undefined, readonly KeyRecord[]>;
 
@@ -106,10 +102,10 @@ function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, Paid
   const tasks = [...found.values()].toSorted(
     (a, b) => a.createdAt.localeCompare(b.createdAt) || (a.attempt ?? 0) - (b.attempt ?? 0),
   );
-  // A key number is used only where no task can exist under those before.
-  const answered = Math.max(0, ...records.flatMap(({ task, keyNumber }) => (task === null ? [] : keyNumber)));
-  const open = records.filter(({ keyNumber }) => keyNumber > answered);
-  const unansweredSince = open.flatMap((one) => one.unansweredSince ?? []).toSorted()[0] ?? null;
+  const unansweredSince =
+    unansweredOf(records)
+      .flatMap((one) => one.unansweredSince ?? [])
+      .toSorted()[0] ?? null;
   const reasons = [...new Set(records.flatMap(({ riskReason }) => riskReason ?? []))];
   const flags = flagsOf(tasks, { owners, unansweredSince, reasons });
   const idempotencyKeys = [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))];

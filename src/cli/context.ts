@@ -58,13 +58,9 @@ export function workflowLink({ uiUrl, namespace }: Pick<Temporal, 'uiUrl' | 'nam
 export async function openApi(env: NodeJS.ProcessEnv = process.env) {
   const settings = readSettings(env);
   const emulator = await localEmulator(settings, env);
-  if (emulator !== null) {
-    const { EMULATOR_API_KEY } = await import('../emulator/index.js');
-    const api = createRivyaClient({ baseUrl: emulator, keys: staticKey(EMULATOR_API_KEY) });
-    return { api, baseUrl: emulator, ofDev: true };
-  }
-  const { baseUrl } = settings;
-  return { api: createRivyaClient({ baseUrl, keys: settings.keys ?? staticKey('') }), baseUrl, ofDev: false };
+  const keys = emulator === null ? settings.keys : staticKey((await import('../emulator/index.js')).EMULATOR_API_KEY);
+  const baseUrl = emulator ?? settings.baseUrl;
+  return { api: createRivyaClient({ baseUrl, keys: keys ?? staticKey('') }), baseUrl, ofDev: emulator !== null };
 }
 
 /** The store of the settings, or that of the `dev` of this machine; null where there is none. */

@@ -38,8 +38,7 @@ const WRONG_USE = [UsageError, InvalidInput, InvalidRequest, InvalidAddress, Set
 // Classes of modules that load only on demand; their names are part of what they promise.
 const SERVER_ERRORS = new Set(['ServerNotFound', 'ServerStartFailed']);
 // gRPC codes by which the Service says that something named by a setting does not exist or is not allowed.
-const GRPC_NOT_FOUND = 5;
-const GRPC_SETTINGS = new Set([GRPC_NOT_FOUND, 7, 16]);
+const GRPC_SETTINGS = new Set([5, 7, 16]);
 
 /** A verdict as a field of a JSON document. */
 export function toJson({ code, message, requestId, httpStatus, action }: Verdict): object {

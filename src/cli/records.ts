@@ -1,7 +1,59 @@
-import type { Client } from '@temporalio/client';
-import { CHAT_WORKFLOW_TYPE, isOpen, UNKNOWN_FINGERPRINT, type GenerationMemo } from '../contract/index.js';
+/** What memos and receipts say of each key number of a generation or chat: the one shape that `charges` and `recover` judge. */
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
+import { ValueError } from '@temporalio/common';
+import { memoOf } from '../client.js';
+import {
+  CHAT_WORKFLOW_TYPE,
+  isOpen,
+  UNKNOWN_FINGERPRINT,
+  WORKFLOW_TYPE,
+  type GenerationMemo,
+} from '../contract/index.js';
 import type { ChatReceipt, KeyReceipts, ReceiptHead, Receipts, TaskReceipt } from '../storage/index.js';
-import { PAID_RUNS, paidRuns, type PaidRun } from './runs.js';
+import { listedRuns } from '../../activities/runs.js';
+
+/** Visibility query for all that is paid: generations and chats. */
+export const PAID_RUNS = `WorkflowType IN ('${WORKFLOW_TYPE}', '${CHAT_WORKFLOW_TYPE}')`;
+
+/** A run with its memo: null where it wrote none, undefined where it is under a codec that the command line does not have. */
+export interface PaidRun extends Pick<
+  WorkflowExecutionInfo,
+  'workflowId' | 'runId' | 'type' | 'status' | 'startTime' | 'closeTime'
+> {
+  readonly paid: GenerationMemo | null | undefined;
+}
+
+/** The runs that a query finds, newest first. */
+export async function* paidRuns(client: Client, query: string): AsyncGenerator<PaidRun> {
+  const { loadedDataConverter, namespace } = client.options;
+  for await (const raw of listedRuns(client, query)) {
+    const infoOf = (run: typeof raw): Promise<WorkflowExecutionInfo> =>
+      executionInfoFromRaw(run, loadedDataConverter, raw, namespace);
+    const whole = await readable(() => infoOf(raw));
+    const info = whole ?? (await infoOf({ ...raw, memo: null }));
+    yield { ...info, paid: whole && memoOf(whole) };
+  }
+}
+
+/** Undefined where it is under a codec that the command line does not have. */
+export async function readable<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ValueError) return undefined;
+    throw error;
+  }
+}
+
+const SHOWN = 10;
+
+/** Runs that could not be read, by their Workflow IDs. */
+export function notRead(workflowIds: readonly string[]): string {
+  const shown = workflowIds.slice(0, SHOWN).join(', ');
+  const more = workflowIds.length > SHOWN ? ' and others (--json names all)' : '';
+  return `Not read, under a codec that this command does not have: ${shown}${more}. Look at them in the Temporal UI with your codec server.`;
+}
 
 /** A task that was created at Rivya. */
 export interface PaidTask extends Pick<TaskReceipt, 'taskId' | 'status' | 'reservedCredits' | 'finalCredits'> {
@@ -118,6 +170,19 @@ function taskIn({ phase, taskId, status, idempotencyKey }: GenerationMemo, type:
 
 function iso(ms: number | undefined): string | null {
   return ms === undefined ? null : new Date(ms).toISOString();
+}
+
+/** Submits that no task answers. A key number is used only where no task can exist under those before. */
+export function unansweredOf(records: readonly KeyRecord[]): KeyRecord[] {
+  // Under which key a task was made that a person has named, nobody knows.
+  const made = records.filter(({ task, attempt }) => task !== null && attempt !== null);
+  const answered = Math.max(0, ...made.map(({ keyNumber }) => keyNumber));
+  return records.filter(({ unansweredSince, keyNumber }) => unansweredSince !== null && keyNumber > answered);
+}
+
+/** True where a task has ended, so that its final credits are final. */
+export function isSettled({ status }: { status: string | null }): boolean {
+  return status === 'succeeded' || status === 'failed';
 }
 
 export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

@@ -3,7 +3,7 @@ import { judge, NO_DETAILS, STATUS, toJson, withAction, type Verdict } from './e
 import type { GenerationHandle } from '../client.js';
 import { workflowLink, type Temporal } from './context.js';
 import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
-import { formatBytes, print, printJson, Progress, readableUri, say } from './output.js';
+import { formatBytes, print, printJson, printTable, Progress, readableUri, say } from './output.js';
 
 export interface ReportOptions {
   readonly json: boolean;
@@ -30,7 +30,7 @@ export function report(ending: Ending, options: ReportOptions): number {
   const { json, workflowId, link } = options;
   if (ending.kind === 'result') {
     if (json) printJson({ workflowId, ...ending.result });
-    else print(summary(workflowId, ending.result, link).join('\n'));
+    else show(workflowId, ending.result, link);
     return STATUS.done;
   }
   const verdict = verdictOf(ending, workflowId);
@@ -40,26 +40,22 @@ export function report(ending: Ending, options: ReportOptions): number {
   return verdict.status;
 }
 
-/** The lines that a person reads about a result. */
-export function summary(workflowId: string, result: GenerationResult, link: string | null): string[] {
+function show(workflowId: string, result: GenerationResult, link: string | null): void {
   const { reservedCredits, finalCredits, reused, simulated } = result;
   // A chat has its answer in place of a task and files.
   const { content, taskId, files = [], urls = [] } = result as Partial<GenerationResult & ChatResult>;
   const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`]);
   const known = reused ? ' (existed before; not paid again)' : '';
+  print(workflowId);
   const facts = [
-    ...(content === undefined
-      ? [
-          ['status', result.status],
-          ['task', `${taskId}${known}`],
-        ]
-      : [['answer', `${content}${known}`]]),
+    content === undefined ? ['status', result.status] : ['answer', `${content}${known}`],
+    ...(content === undefined ? [['task', `${taskId}${known}`]] : []),
     ['credits', `${finalCredits ?? 'not reported'} (reserved ${reservedCredits ?? 'not reported'})`],
     ...(stored.length > 0 ? stored : urls.map((url) => ['link', url])),
     ...(link === null ? [] : [['Temporal', link]]),
     ...(simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
   ];
-  return [workflowId, ...facts.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`)];
+  printTable(facts, '  ');
 }
 
 function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string): Verdict {
@@ -69,13 +65,9 @@ function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: stri
     const message = `${workflowId} goes on; take it up with: ${wait}`;
     return { ...NO_DETAILS, status: STATUS.interrupted, code: 'Interrupted', message, action: wait };
   }
-  const {
-    code = 'held',
-    message = 'held',
-    action = null,
-    httpStatus = null,
-    requestId = null,
-  } = ending.state.hold ?? {};
+  const { hold } = ending.state;
+  const { httpStatus = null, requestId = null, action = null } = hold ?? {};
+  const { code, message } = hold ?? { code: 'held', message: 'held' };
   const says = `${workflowId} waits until a person acts: ${withAction(message, action)}\n${resumeHint(workflowId)}\nTake up the wait with: ${wait}`;
   return { status: STATUS.held, code, message: says, action, httpStatus, requestId };
 }

@@ -1,9 +1,8 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
 import { chargesOf, groupsOf, totalsOf, type Charge } from '../../src/cli/charges.js';
-import { ofRuns, recordsOfReceipts, type KeyRecord, type PaidTask } from '../../src/cli/records.js';
+import { ofRuns, recordsOfReceipts, type KeyRecord, type PaidRun, type PaidTask } from '../../src/cli/records.js';
 import { csv } from '../../src/cli/output.js';
-import type { PaidRun } from '../../src/cli/runs.js';
 import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
 import { Receipts } from '../../src/storage/index.js';
 import { MemoryStore } from '../../src/testing/memory-store.js';

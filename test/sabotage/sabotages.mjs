@@ -871,8 +871,8 @@ export const SABOTAGES = [
     breaks: 'A task that failed does not end the look at what else its Workflow ID has left behind.',
     file: 'src/cli/ended.ts',
     replace: [
-      'made.find(({ task }) => !failed.has(task.taskId))',
-      'made.slice(0, 1).find(({ task }) => !failed.has(task.taskId))',
+      'records.find(({ task }) => task !== null && !failed.has(task.taskId))',
+      'records.slice(0, 1).find(({ task }) => task !== null && !failed.has(task.taskId))',
     ],
     test: {
       file: 'test/cli/ended.test.ts',

@@ -30,12 +30,12 @@ async function models({ category, json }: { category?: string; json?: boolean })
     printJson({ simulated, models: chosen });
     return STATUS.done;
   }
-  const rows = chosen.map(({ id, category: kind, baseCredits, apiStatus, supportedModes }) => [
-    id,
-    kind,
-    baseCredits,
-    apiStatus,
-    supportedModes.join(', '),
+  const rows = chosen.map((one) => [
+    one.id,
+    one.category,
+    one.baseCredits,
+    one.apiStatus,
+    one.supportedModes.join(', '),
   ]);
   printTable([['MODEL', 'CATEGORY', 'FROM CREDITS', 'STATUS', 'MODES'], ...rows]);
   if (simulated) say(`Simulated: the emulator at ${baseUrl} answered.`);

@@ -8,8 +8,7 @@ import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
 import { csv, print, printJson, printTable, say } from '../output.js';
-import { recordsOfReceipts, recordsOfTemporal, type PaidTask } from '../records.js';
-import { notRead } from '../runs.js';
+import { notRead, recordsOfReceipts, recordsOfTemporal, type PaidTask } from '../records.js';
 
 const SOURCES = ['store', 'temporal'] as const;
 

@@ -122,10 +122,9 @@ function paidState(): string {
 
 /** Shows what would be spent and asks. Without a terminal nobody can answer. */
 async function maySpend(baseUrl: string, interrupted: AbortSignal): Promise<boolean> {
-  const prices = new Map<string, number | null>();
   const { api } = await openApi();
   const known = await api.listModels().catch(() => null);
-  for (const { id, baseCredits } of known?.models ?? []) prices.set(id, baseCredits);
+  const prices = new Map(known?.models.map(({ id, baseCredits }) => [id, baseCredits]));
   say(`RIVYA_API_KEY is set: this makes three real generations at ${baseUrl} and spends credits.`);
   for (const { model } of REQUESTS) say(`  ${model}: from ${prices.get(model) ?? 'an unknown number of'} credits`);
   const temporal = configuredAddress();

@@ -1,11 +1,11 @@
 import { readSettings } from '../../config.js';
-import { OPEN_QUERY, type GenerationMemo } from '../../contract/index.js';
+import { OPEN_QUERY } from '../../contract/index.js';
 import { formatDuration } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
 import { STATUS } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
 import { printJson, printTable, say } from '../output.js';
-import { PAID_RUNS, paidRuns } from '../runs.js';
+import { isSettled, PAID_RUNS, paidRuns } from '../records.js';
 
 interface Options {
   readonly limit: number;
@@ -32,43 +32,30 @@ async function list({ limit, running, json }: Options): Promise<number> {
   const { client } = await openTemporal(readSettings());
   const query = running ? `${PAID_RUNS} AND ${OPEN_QUERY}` : PAID_RUNS;
   const found = [];
-  for await (const { workflowId, type, status: workflowStatus, startTime, closeTime, paid } of paidRuns(
-    client,
-    query,
-  )) {
+  for await (const run of paidRuns(client, query)) {
+    const { workflowId, type, startTime, closeTime, paid } = run;
     const { phase = null, taskId = null, model = null, status = null } = paid ?? {};
     const { reservedCredits = null, finalCredits = null } = paid ?? {};
     const task = { phase, taskId, model, status, reservedCredits, finalCredits };
     const durationMs = (closeTime ?? new Date()).getTime() - startTime.getTime();
     const times = { startedAt: startTime.toISOString(), durationMs };
-    found.push({ workflowId, type, workflowStatus: workflowStatus.name, ...task, ...times });
+    found.push({ workflowId, type, workflowStatus: run.status.name, ...task, ...times });
     if (found.length >= limit) break;
   }
   if (json) {
     printJson({ generations: found });
     return STATUS.done;
   }
-  if (found.length === 0) say('No generations. Start one with: rivya-temporal generate --model z-image --prompt "…"');
-  else {
-    const rows = found.map((one) => [
-      one.workflowId,
-      one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
-      one.taskId,
-      credits(one),
-      one.startedAt.slice(0, 19).replace('T', ' '),
-      formatDuration(one.durationMs),
-    ]);
-    printTable([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]);
-  }
+  const rows = found.map((one) => [
+    one.workflowId,
+    one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
+    one.taskId,
+    // `final_credits` may stay 0 until the task has ended, and a Workflow can end before its task.
+    (isSettled(one) ? one.finalCredits : null) ?? one.reservedCredits,
+    one.startedAt.slice(0, 19).replace('T', ' '),
+    formatDuration(one.durationMs),
+  ]);
+  if (rows.length === 0) say('No generations. Start one with: rivya-temporal generate --model z-image --prompt "…"');
+  else printTable([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]);
   return STATUS.done;
-}
-
-// `final_credits` may stay 0 until the task has ended, and a Workflow can end before its task.
-function credits({
-  status,
-  reservedCredits,
-  finalCredits,
-}: Pick<GenerationMemo, 'status' | 'reservedCredits' | 'finalCredits'>): number | null {
-  const ended = status === 'succeeded' || status === 'failed';
-  return ended ? (finalCredits ?? reservedCredits) : reservedCredits;
 }

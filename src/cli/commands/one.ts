@@ -38,52 +38,48 @@ export const registerOne: Register = (program, run) => {
     .option('--json', 'print one JSON document')
     .action((workflowId: string, options: { json?: boolean }) => run(() => wait(workflowId, options.json === true)));
 
-  command('resume', 'Let a held generation go on, once its cause is mended.', 'resume z-image-a-red-fox-1a2b3c')
-    .option('--task-id <id>', 'after an unanswered submit: its task, found in the Rivya Studio')
-    .option('--reason <text>', 'after an unanswered submit: post again, although a task may exist and be paid for')
-    .action((workflowId: string, options: ResumeInput) =>
-      run(() =>
-        steer(workflowId, async (handle) => {
-          const done = await handle.resume(options);
-          return done === 'sent' ? NO_WORKER : `Resumed. Take up the wait with: rivya-temporal wait ${workflowId}`;
-        }),
-      ),
+  const steering = (
+    words: Parameters<typeof command>,
+    act: (handle: GenerationHandle, options: ResumeInput) => Promise<string>,
+  ): ReturnType<typeof program.command> =>
+    command(...words).action((workflowId: string, options: ResumeInput) =>
+      run(async () => {
+        const { handle } = await known(await openTemporal(readSettings()), workflowId);
+        print(await act(handle, options));
+        return STATUS.done;
+      }),
     );
 
-  command('check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video').action(
-    (workflowId: string) =>
-      run(() =>
-        steer(workflowId, async (handle) =>
-          (await handle.checkNow()) === 'sent'
-            ? NO_WORKER
-            : 'The status is checked as soon as the last check is 5 s old.',
-        ),
-      ),
+  steering(
+    ['resume', 'Let a held generation go on, once its cause is mended.', 'resume z-image-a-red-fox-1a2b3c'],
+    async (handle, options) => {
+      const done = await handle.resume(options);
+      return done === 'sent' ? NO_WORKER : `Resumed. Take up the wait with: rivya-temporal wait ${handle.workflowId}`;
+    },
+  )
+    .option('--task-id <id>', 'after an unanswered submit: its task, found in the Rivya Studio')
+    .option('--reason <text>', 'after an unanswered submit: post again, although a task may exist and be paid for');
+
+  steering(
+    ['check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video'],
+    async (handle) => {
+      const done = await handle.checkNow();
+      return done === 'sent' ? NO_WORKER : 'The status is checked as soon as the last check is 5 s old.';
+    },
   );
 
-  command(
-    'cancel',
-    'Stop waiting for a generation. Its task goes on at Rivya, which has no cancel.',
-    'cancel my-video',
-  ).action((workflowId: string) =>
-    run(() =>
-      steer(workflowId, async (handle) => {
-        const state = await handle.state();
-        await handle.cancel();
-        const task = state?.taskId ?? null;
-        return task === null
-          ? 'Cancelled. If a task comes of a submit that is under way, its ID stands in the memo: rivya-temporal status'
-          : `Cancelled. Task ${task} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${state?.model} --task-id ${task}`;
-      }),
-    ),
+  steering(
+    ['cancel', 'Stop waiting for a generation. Its task goes on at Rivya, which has no cancel.', 'cancel my-video'],
+    async (handle) => {
+      const state = await handle.state();
+      await handle.cancel();
+      const task = state?.taskId ?? null;
+      return task === null
+        ? 'Cancelled. If a task comes of a submit that is under way, its ID stands in the memo: rivya-temporal status'
+        : `Cancelled. Task ${task} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${state?.model} --task-id ${task}`;
+    },
   );
 };
-
-async function steer(workflowId: string, act: (handle: GenerationHandle) => Promise<string>): Promise<number> {
-  const { handle } = await known(await openTemporal(readSettings()), workflowId);
-  print(await act(handle));
-  return STATUS.done;
-}
 
 async function status(workflowId: string, json: boolean): Promise<number> {
   const temporal = await openTemporal(readSettings());

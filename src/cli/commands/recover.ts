@@ -3,11 +3,11 @@ import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
 import { openReceipts, openTemporal } from '../context.js';
-import { endedIds, leftOpen, type Found } from '../ended.js';
+import { checkQuery, endedIds, leftOpen, type Found } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
-import { print, printJson, printTable, say } from '../output.js';
-import { checkQuery, notRead, readable } from '../runs.js';
+import { print, printJson, printTable, say, type Cell } from '../output.js';
+import { notRead, readable } from '../records.js';
 
 interface Options {
   readonly query?: string;
@@ -89,13 +89,10 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   return errors.length === 0 ? STATUS.done : STATUS.failed;
 }
 
-async function act(
-  client: Client,
-  { workflowId, taskId, taskQueue, input: given }: Found,
-  yes: boolean,
-): Promise<Outcome> {
+async function act(client: Client, found: Found, yes: boolean): Promise<Outcome> {
+  const { workflowId, taskId, taskQueue } = found;
   if (taskId === null) return 'unanswered';
-  const input = withTask(given, taskId);
+  const input = withTask(found.input, taskId);
   const generation = readInput(input);
   if (!yes) return 'wouldTakeUp';
   try {
@@ -122,20 +119,15 @@ function withTask({ idempotencyKey: _key, ...input }: GenerateMediaInput, taskId
 }
 
 function show(generations: readonly (Omit<Found, 'input' | 'taskQueue'> & { readonly outcome: Outcome })[]): void {
-  const unanswered = generations.filter(({ taskId }) => taskId === null);
-  const tasks = generations.filter(({ taskId }) => taskId !== null);
-  const rows = tasks.map(({ workflowId, ended, taskId, status, reservedCredits, outcome }) => [
-    workflowId,
-    ended,
-    taskId,
-    status,
-    reservedCredits,
-    SAYS[outcome],
-  ]);
+  const rows: Cell[][] = [];
+  const unanswered: Cell[][] = [];
+  for (const { workflowId, ended, taskId, status, reservedCredits, idempotencyKey, outcome } of generations) {
+    if (taskId === null) unanswered.push([workflowId, ended, idempotencyKey]);
+    else rows.push([workflowId, ended, taskId, status, reservedCredits, SAYS[outcome]]);
+  }
   if (rows.length > 0) printTable([['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', ''], ...rows]);
   if (unanswered.length === 0) return;
   if (rows.length > 0) print('');
   print(`Submits that nobody answered, which this command leaves alone. ${UNRESOLVED_ENDED}`);
-  const keys = unanswered.map(({ workflowId, ended, idempotencyKey }) => [workflowId, ended, idempotencyKey]);
-  printTable([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...keys]);
+  printTable([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...unanswered]);
 }
