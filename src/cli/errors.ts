@@ -49,10 +49,8 @@ export function toJson({ code, message, requestId, httpStatus, action }: Verdict
 export function judge(error: unknown): Verdict {
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error ? error.name : 'Error';
-  const verdict = (status: number, more: Partial<Verdict> = {}): Verdict => ({
-    ...NO_DETAILS,
-    ...{ status, code, message, ...more },
-  });
+  const plain = { ...NO_DETAILS, code, message };
+  const verdict = (status: number, more: Partial<Verdict> = {}): Verdict => ({ ...plain, status, ...more });
   if (error instanceof CommanderError) {
     const asked = ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(error.code);
     return verdict(asked && error.exitCode === 0 ? STATUS.done : STATUS.usage, { code: 'UsageError' });

@@ -2,12 +2,11 @@ import { InvalidArgumentError, Option } from 'commander';
 import { readSettings, type Settings } from '../../config.js';
 import { parseDuration } from '../../policy/index.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
-import { chargesOf, groupsOf, timesOf, totalsOf } from '../charges.js';
-import { COLUMNS, remarks, rowsOfGroups, rowsOfTasks, SHOWN } from '../charges-report.js';
+import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type ChargedTask, type Totals } from '../charges.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
-import { csv, print, printJson, printTable, say } from '../output.js';
+import { csv, print, printJson, printTable, say, type Cell } from '../output.js';
 import { notRead, recordsOfReceipts, recordsOfTemporal, type PaidTask } from '../records.js';
 
 const SOURCES = ['store', 'temporal'] as const;
@@ -19,6 +18,46 @@ interface Options {
   readonly json?: boolean;
   readonly csv?: boolean;
 }
+
+type Columns = Readonly<Record<string, (charge: Charge, task: ChargedTask | null) => Cell>>;
+
+/** What is told of a task, or (null) of a submit without an answer. */
+const COLUMNS = {
+  namespace: (charge) => charge.namespace,
+  workflowId: (charge) => charge.workflowId,
+  model: (charge) => charge.model,
+  attempt: (_, task) => task?.attempt ?? null,
+  idempotencyKey: ({ idempotencyKeys }, task) =>
+    task === null ? (idempotencyKeys.at(-1) ?? null) : task.idempotencyKey,
+  taskId: (_, task) => task?.taskId ?? null,
+  status: (_, task) => task?.status ?? null,
+  reservedCredits: (_, task) => task?.reservedCredits ?? null,
+  // Until a task has ended, the API may say 0, which is no price.
+  finalCredits: (_, task) => (task?.settled === true ? task.finalCredits : null),
+  settled: (_, task) => task?.settled ?? null,
+  createdAt: (_, task) => task?.createdAt ?? null,
+  simulated: (_, task) => task?.simulated ?? null,
+  unansweredSince: (charge, task) => (task === null ? charge.unansweredSince : null),
+  flags: (charge) => charge.flags.map(({ code }) => code).join(' '),
+  labels: (charge) => JSON.stringify(charge.labels),
+} satisfies Columns;
+
+/** Those of them that fit on a screen. */
+const SHOWN = {
+  'WORKFLOW ID': COLUMNS.workflowId,
+  MODEL: COLUMNS.model,
+  ATTEMPT: COLUMNS.attempt,
+  TASK: COLUMNS.taskId,
+  STATUS: (_, task) => (task === null ? 'no answer' : task.status),
+  RESERVED: COLUMNS.reservedCredits,
+  FINAL: COLUMNS.finalCredits,
+  'CREATED (UTC)': (charge, task) =>
+    (task?.createdAt ?? charge.unansweredSince)?.slice(0, 19).replace('T', ' ') ?? null,
+  KEY: COLUMNS.idempotencyKey,
+} satisfies Columns;
+
+const SUMS = ['generations', 'tasks', 'reservedCredits', 'finalCredits', 'unsettledTasks', 'unknownCredits'] as const;
+const HEADS = ['GENERATIONS', 'TASKS', 'RESERVED', 'FINAL', 'NOT SETTLED', 'NOT KNOWN'];
 
 export const registerCharges: Register = (program, run) => {
   program
@@ -67,17 +106,15 @@ async function charges({ since: from, from: asked, groupBy: label = '', json, cs
   return shown.some(({ flags }) => flags.some(({ code }) => code === 'paidTwice')) ? STATUS.failed : STATUS.done;
 }
 
-async function fromStore(
-  settings: Settings,
-  { receipts, store, baseUrl }: NonNullable<Awaited<ReturnType<typeof openReceipts>>>,
-) {
+async function fromStore(settings: Settings, found: NonNullable<Awaited<ReturnType<typeof openReceipts>>>) {
+  const { receipts, store, baseUrl } = found;
   const records = await recordsOfReceipts(receipts);
-  let found = chargesOf(records);
+  let made = chargesOf(records);
   // Whoever took up a task by its ID did not know its key, so its receipt does not tell how it ended.
-  if (totalsOf(found).unsettledTasks > 0) found = chargesOf(records, await tasksOfTemporal(settings));
-  const oldest = found.flatMap(timesOf).toSorted()[0] ?? null;
+  if (totalsOf(made).unsettledTasks > 0) made = chargesOf(records, await tasksOfTemporal(settings));
+  const oldest = made.flatMap(timesOf).toSorted()[0] ?? null;
   const covers = `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`;
-  return { source: 'store', charges: found, oldest, unread: [], covers: [covers] };
+  return { source: 'store', charges: made, oldest, unread: [], covers: [covers] };
 }
 
 async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
@@ -123,4 +160,38 @@ function labelName(text: string): string {
   const name = /^label\.(.+)$/.exec(text)?.[1];
   if (name === undefined) throw new InvalidArgumentError('It must be label.<name>, for example label.team.');
   return name;
+}
+
+/** What must be known to read the sums right. */
+function remarks(totals: Totals, all: readonly Charge[]): string[] {
+  const { generations, tasks, reservedCredits, finalCredits, unsettledTasks, unknownCredits } = totals;
+  const notes = [
+    `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`,
+  ];
+  if (unsettledTasks > 0)
+    notes.push(`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`);
+  if (unknownCredits > 0) notes.push(`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`);
+  if (all.some((charge) => charge.tasks.some((task) => task.simulated === true)))
+    notes.push('Simulated: the emulator answered, and nothing was paid.');
+  return notes;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** A line for each task, and for each submit without an answer, also where a risk was accepted and no task came of it. */
+function rowsOfTasks(all: readonly Charge[], columns: Columns): Cell[][] {
+  const lines = all.flatMap((charge) => {
+    const { tasks, unansweredSince } = charge;
+    const open = tasks.length === 0 || unansweredSince !== null ? [null] : [];
+    return [...tasks, ...open].map((task) => Object.values(columns).map((cell) => cell(charge, task)));
+  });
+  return [Object.keys(columns), ...lines];
+}
+
+function rowsOfGroups(label: string, groups: ReturnType<typeof groupsOf>, forPeople: boolean): Cell[][] {
+  const head = forPeople ? [label.toUpperCase(), ...HEADS] : [label, ...SUMS];
+  const missing = forPeople ? '(none)' : null;
+  return [head, ...groups.map((group) => [group.value ?? missing, ...SUMS.map((name) => group[name])])];
 }

@@ -11,18 +11,10 @@ import { readLabels, readParams, readReferences } from '../params.js';
 import { followAndReport } from '../report.js';
 import { interruption } from '../signals.js';
 
-type TextOption =
-  | 'model'
-  | 'prompt'
-  | 'paramsJson'
-  | 'clientRequestId'
-  | 'idempotencyKey'
-  | 'id'
-  | 'take'
-  | 'taskId'
-  | keyof GenerationOptions;
+type Field =
+  Exclude<keyof GenerateMediaInput, 'params' | 'references' | 'labels' | 'options'> | keyof GenerationOptions;
 
-interface Options extends Readonly<Partial<Record<TextOption, string>>> {
+interface Options extends Readonly<Partial<Record<Field | 'paramsJson' | 'id' | 'take', string>>> {
   readonly param?: readonly string[];
   readonly reference?: readonly string[];
   readonly label?: readonly string[];

@@ -13,15 +13,12 @@ interface Options {
   readonly json?: boolean;
 }
 
-// One page of a terminal; above 1,000 the Temporal UI is the better list.
-const LIMIT = 20;
-const MAX_LIMIT = 1_000;
-
 export const registerList: Register = (program, run) => {
   program
     .command('list')
     .description('List recent generations and chats, newest first.')
-    .option('--limit <n>', 'how many', wholeNumber(1, MAX_LIMIT), LIMIT)
+    // One page of a terminal; above 1,000 the Temporal UI is the better list.
+    .option('--limit <n>', 'how many', wholeNumber(1, 1_000), 20)
     .option('--running', 'only those that have not ended')
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('list --running', 'list --limit 100 --json'))

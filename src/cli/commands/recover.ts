@@ -16,9 +16,6 @@ interface Options {
   readonly json?: boolean;
 }
 
-// Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
-const LIMIT = 1_000;
-
 const SAYS = {
   wouldTakeUp: 'would be taken up',
   takenUp: 'taken up',
@@ -35,7 +32,8 @@ export const registerRecover: Register = (program, run) => {
       '--query <visibility query>',
       'only Workflow IDs with such a run, for example: CloseTime > "2026-11-01T00:00:00Z"',
     )
-    .option('--limit <n>', 'tasks at most', wholeNumber(1, 100_000), LIMIT)
+    // Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
+    .option('--limit <n>', 'tasks at most', wholeNumber(1, 100_000), 1_000)
     .option('--yes', 'do it; without it only says what would be done')
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('recover', `recover --query "WorkflowId STARTS_WITH 'night-'" --yes`))
