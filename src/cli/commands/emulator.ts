@@ -9,8 +9,8 @@ import { interruption, whenAborted } from '../signals.js';
 interface Options extends Required<Pick<EmulatorOptions, 'port' | 'host' | 'speed' | 'credits'>> {
   readonly rateLimit: number;
   readonly stateFile?: string;
-  readonly switch: readonly string[];
-  readonly faults: string;
+  readonly switch?: readonly string[];
+  readonly faults?: string;
 }
 
 export const registerEmulator: Register = (program, run) => {
@@ -23,13 +23,8 @@ export const registerEmulator: Register = (program, run) => {
     .option('--credits <n>', 'credits of the account at the start', wholeNumber(0, 1_000_000_000), 1_000)
     .option('--rate-limit <n>', 'calls a minute for each key', wholeNumber(1, 1_000_000), 600)
     .option('--state-file <file>', 'keep tasks, keys and credits in this file')
-    .option(
-      '--switch <name=value>',
-      'answer what the documentation leaves open in another way; repeatable',
-      collect,
-      [],
-    )
-    .option('--faults <json|@file>', 'faults on demand, a JSON array', '[]')
+    .option('--switch <name=value>', 'answer what the documentation leaves open in another way; repeatable', collect)
+    .option('--faults <json|@file>', 'faults on demand, a JSON array')
     .addHelpText('after', `\nSwitches: ${Object.keys(DEFAULT_SWITCHES).join(', ')}. All of it: docs/emulator.md`)
     .addHelpText(
       'after',
@@ -43,8 +38,8 @@ export const registerEmulator: Register = (program, run) => {
 
 async function emulator(options: Options): Promise<number> {
   const { port, host, speed, credits, rateLimit: rateLimitPerMinute, stateFile } = options;
-  const switches = Object.fromEntries(options.switch.map(readSwitch));
-  const faults = readFaults(options.faults);
+  const switches = Object.fromEntries((options.switch ?? []).map(readSwitch));
+  const faults = readFaults(options.faults ?? '[]');
   const state = stateFile === undefined ? {} : { stateFile };
   const settings = { port, host, speed, credits, rateLimitPerMinute, switches, faults, ...state };
   const interrupted = interruption();
