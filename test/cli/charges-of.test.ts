@@ -132,6 +132,16 @@ describe('what the memos of all runs of an ID say', () => {
     ],
     ['two tasks under one key number', [run({ ...ended, taskId: 'b' }), run(ended, { age: 1 })], ['paidTwice']],
     ['a task that the input named', [run({ ...ended, taskId: 'b', baseKey: null }), run(ended, { age: 1 })], []],
+    [
+      'a task that a person named answers what came before it',
+      [run({ ...ended, baseKey: null }), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      [],
+    ],
+    [
+      'and not what was posted after it',
+      [run({ mayPostSince: UNANSWERED }), run({ ...ended, baseKey: null }, { age: 1 })],
+      ['mayBePaid'],
+    ],
   ])('%s', (_, runs, flags) => expect(flagsOf(...ofRuns(runs, 'default'))).toEqual(flags));
 
   test('a chat has an answer in place of a task once it has succeeded', () => {
