@@ -7,7 +7,6 @@
  * and the submit waits.
  */
 import { Context, log } from '@temporalio/activity';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import {
   MEMO_FIELD,
   UNKNOWN_FINGERPRINT,
@@ -17,7 +16,7 @@ import {
 } from '../src/contract/index.js';
 import { readMemo } from '../src/policy/index.js';
 import type { KeyFolder, ReceiptHead } from '../src/storage/index.js';
-import { runIdsOf } from './runs.js';
+import { describeRun, runIdsOf } from './runs.js';
 
 /** What one source says of a generation. */
 export interface Fact<Answer> extends Position {
@@ -109,7 +108,7 @@ async function ofEarlierRuns<Answer>({ baseKey, answerInMemo }: RecallSource<Ans
   for (const runId of runIds ?? []) {
     if (runId === own) continue;
     // The memos of a list trail by seconds; the description of a run is what it wrote last.
-    const memo = await memoOf(client, workflowId, runId);
+    const memo = readMemo((await describeRun(client, workflowId, runId))?.memo?.[MEMO_FIELD]);
     if (memo === null || memo.baseKey !== baseKey) continue;
     const { keyNumber, attempt, mayPostSince, earlier, lookedBy } = memo;
     const answer = answerInMemo(memo);
@@ -120,15 +119,4 @@ async function ofEarlierRuns<Answer>({ baseKey, answerInMemo }: RecallSource<Ans
     if (lookedBy === runId) break;
   }
   return facts;
-}
-
-async function memoOf(client: Client, workflowId: string, runId: string): Promise<GenerationMemo | null> {
-  try {
-    const { memo } = await client.workflow.getHandle(workflowId, runId).describe();
-    return readMemo(memo?.[MEMO_FIELD]);
-  } catch (error) {
-    // Its retention has just passed.
-    if (error instanceof WorkflowNotFoundError) return null;
-    throw error;
-  }
 }

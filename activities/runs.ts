@@ -1,5 +1,10 @@
 /** The runs of a Workflow ID, and what they have been started with, as the Service tells them. */
-import { isGrpcServiceError, type Client } from '@temporalio/client';
+import {
+  isGrpcServiceError,
+  WorkflowNotFoundError,
+  type Client,
+  type WorkflowExecutionDescription,
+} from '@temporalio/client';
 import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
 
 // gRPC UNIMPLEMENTED: the test server that skips time has no list.
@@ -44,6 +49,20 @@ export function queryFor(workflowId: string): string {
   const sure = /^[^"\\\p{Cc}]*/u.exec(workflowId)?.[0] ?? '';
   const literal = `'${sure.replaceAll("'", "''")}'`;
   return sure === workflowId ? `WorkflowId = ${literal}` : `WorkflowId STARTS_WITH ${literal}`;
+}
+
+/** A run as it stands, by default the latest of its ID; null where the Service knows none: its retention has passed. */
+export async function describeRun(
+  client: Client,
+  workflowId: string,
+  runId?: string,
+): Promise<WorkflowExecutionDescription | null> {
+  try {
+    return await client.workflow.getHandle(workflowId, runId).describe();
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
 }
 
 /** What the latest run of a Workflow ID has been started with, also while it runs. One call to the Service. */

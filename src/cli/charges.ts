@@ -1,41 +1,9 @@
 /** What was paid, from what receipts or memos say of each key number. Pure. */
-
-/** A task that was created at Rivya. */
-export interface PaidTask {
-  readonly taskId: string;
-  readonly status: string;
-  readonly reservedCredits: number | null;
-  readonly finalCredits: number | null;
-  /** ISO 8601: by the API's clock, or when this side first knew of it. */
-  readonly createdAt: string;
-  /** True when the emulator made it; null where the source does not tell. */
-  readonly simulated: boolean | null;
-}
-
-/** What one source says of one task of a generation or chat, or of a submit without one. */
-export interface KeyRecord {
-  readonly namespace: string;
-  readonly workflowId: string;
-  readonly model: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly keyNumber: number;
-  /** Number of the paid attempt; null for a task that was taken up by its ID. */
-  readonly attempt: number | null;
-  /** Null where the source does not tell. */
-  readonly idempotencyKey: string | null;
-  readonly task: PaidTask | null;
-  /** ISO 8601: since when a submit has no answer, or null. */
-  readonly unansweredSince: string | null;
-  /** Why a person had it posted again although a task might exist, or null. */
-  readonly riskReason: string | null;
-}
-
-export type FlagCode =
-  'paidTwice' | 'sharedTask' | 'failedButCharged' | 'mayBePaid' | 'riskAccepted' | 'severalAttempts';
+import { groupBy, isSettled, unansweredOf, type KeyRecord, type PaidTask } from './records.js';
 
 /** What a person should look at. */
 export interface Flag {
-  readonly code: FlagCode;
+  readonly code: 'paidTwice' | 'sharedTask' | 'failedButCharged' | 'mayBePaid' | 'riskAccepted' | 'severalAttempts';
   readonly message: string;
 }
 
@@ -46,26 +14,7 @@ export interface ChargedTask extends PaidTask, Pick<KeyRecord, 'idempotencyKey' 
 }
 
 /** A logical generation and all that was paid for it. */
-export interface Charge extends Pick<KeyRecord, 'namespace' | 'workflowId' | 'model' | 'labels'> {
-  readonly idempotencyKeys: readonly string[];
-  /** Oldest first. */
-  readonly tasks: readonly ChargedTask[];
-  readonly unansweredSince: string | null;
-  readonly flags: readonly Flag[];
-}
-
-/** Sums over different tasks: one that two generations share counts once. */
-export interface Totals {
-  readonly generations: number;
-  readonly tasks: number;
-  readonly reservedCredits: number;
-  /** Of the tasks that have ended. */
-  readonly finalCredits: number;
-  /** Tasks that have not ended, as far as is known: their final credits are not settled. */
-  readonly unsettledTasks: number;
-  /** Ended tasks whose final credits are not known. */
-  readonly unknownCredits: number;
-}
+export type Charge = ReturnType<typeof chargeOf>;
 
 /**
  * The logical generations of these records for which something was or may be paid, newest first.
@@ -73,36 +22,38 @@ export interface Totals {
  */
 export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTask[] = []): Charge[] {
   const known = bestOf([...records.flatMap(({ task }) => task ?? []), ...others]);
-  const generations = groupBy(records, nameOf);
   const keyed = records.filter(({ attempt }) => attempt !== null);
   const owners = groupBy(keyed, ({ task }) => task?.taskId);
-  return [...generations.values()]
+  return [...groupBy(records, nameOf).values()]
     .map((own) => chargeOf(own, known, owners))
     .filter(({ tasks, flags }) => tasks.length > 0 || flags.length > 0)
     .toSorted((a, b) => (timesOf(b).at(-1) ?? '').localeCompare(timesOf(a).at(-1) ?? ''));
 }
 
-function nameOf({ namespace, workflowId }: Pick<KeyRecord, 'namespace' | 'workflowId'>): string {
+function nameOf({ namespace, workflowId }: KeyRecord): string {
   return `${workflowId} (namespace ${namespace})`;
 }
 
 /** When its tasks were made and its open submit was sent, oldest first. */
 export function timesOf({ tasks, unansweredSince }: Charge): string[] {
-  const open = unansweredSince === null ? [] : [unansweredSince];
-  return [...tasks.map(({ createdAt }) => createdAt), ...open].toSorted();
+  const made = tasks.map(({ createdAt }) => createdAt);
+  return (unansweredSince === null ? made : [...made, unansweredSince]).toSorted();
 }
 
-export function totalsOf(charges: readonly Charge[]): Totals {
+export type Totals = ReturnType<typeof totalsOf>;
+
+/** Sums over different tasks: one that two generations share counts once. */
+export function totalsOf(charges: readonly Charge[]) {
   const tasks = [...new Map(charges.flatMap((charge) => charge.tasks).map((task) => [task.taskId, task])).values()];
   const settled = tasks.filter((task) => task.settled);
-  const sum = (numbers: readonly (number | null)[]): number =>
-    numbers.reduce<number>((all, one) => all + (one ?? 0), 0);
   return {
     generations: charges.length,
     tasks: tasks.length,
-    reservedCredits: sum(tasks.map(({ reservedCredits }) => reservedCredits)),
-    finalCredits: sum(settled.map(({ finalCredits }) => finalCredits)),
+    reservedCredits: tasks.reduce((sum, { reservedCredits }) => sum + (reservedCredits ?? 0), 0),
+    finalCredits: settled.reduce((sum, { finalCredits }) => sum + (finalCredits ?? 0), 0),
+    // Tasks that have not ended, as far as is known.
     unsettledTasks: tasks.length - settled.length,
+    // Tasks that have ended.
     unknownCredits: settled.filter(({ finalCredits }) => finalCredits === null).length,
   };
 }
@@ -118,31 +69,25 @@ export function groupsOf(charges: readonly Charge[], label: string): (Totals & {
 /** What is known best of each task: its end before what came earlier, a number before none. */
 function bestOf(tasks: readonly PaidTask[]): ReadonlyMap<string, PaidTask> {
   const best = new Map<string, PaidTask>();
-  for (const task of tasks) {
-    const other = best.get(task.taskId);
-    const [first, second] =
-      other === undefined || (isSettled(task) && !isSettled(other)) ? [task, other] : [other, task];
+  for (const task of tasks.toSorted((a, b) => Number(isSettled(b)) - Number(isSettled(a)))) {
+    const better = best.get(task.taskId) ?? task;
     best.set(task.taskId, {
-      ...first,
-      reservedCredits: first.reservedCredits ?? second?.reservedCredits ?? null,
+      ...better,
+      reservedCredits: better.reservedCredits ?? task.reservedCredits,
       // Until a task has ended the API may say 0, which is no price.
-      finalCredits: first.finalCredits ?? (second !== undefined && isSettled(second) ? second.finalCredits : null),
+      finalCredits: better.finalCredits ?? (isSettled(task) ? task.finalCredits : null),
       // A run that took it up began later.
-      createdAt: [first, second ?? first].map(({ createdAt }) => createdAt).toSorted()[0] ?? first.createdAt,
-      simulated: first.simulated ?? second?.simulated ?? null,
+      createdAt: task.createdAt < better.createdAt ? task.createdAt : better.createdAt,
+      simulated: better.simulated ?? task.simulated,
     });
   }
   return best;
 }
 
-function isSettled({ status }: Pick<PaidTask, 'status'>): boolean {
-  return status === 'succeeded' || status === 'failed';
-}
-
 /** What was told of each task by whoever has it under a key of theirs: who was only told its ID has none. */
 type Owners = ReadonlyMap<string | undefined, readonly KeyRecord[]>;
 
-function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners): Charge {
+function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners) {
   // Who knows most of a task comes first: its key, or at least its attempt.
   const unknown = ({ idempotencyKey, attempt }: KeyRecord): number =>
     Number(idempotencyKey === null) + Number(attempt === null);
@@ -157,32 +102,27 @@ function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, Paid
   const tasks = [...found.values()].toSorted(
     (a, b) => a.createdAt.localeCompare(b.createdAt) || (a.attempt ?? 0) - (b.attempt ?? 0),
   );
-  // A key number is used only where no task can exist under those before.
-  const answered = Math.max(0, ...records.flatMap(({ task, keyNumber }) => (task === null ? [] : keyNumber)));
-  const open = records.filter(({ keyNumber }) => keyNumber > answered);
-  const unansweredSince = open.flatMap((one) => one.unansweredSince ?? []).toSorted()[0] ?? null;
+  const unansweredSince =
+    unansweredOf(records)
+      .flatMap((one) => one.unansweredSince ?? [])
+      .toSorted()[0] ?? null;
   const reasons = [...new Set(records.flatMap(({ riskReason }) => riskReason ?? []))];
+  const flags = flagsOf(tasks, { owners, unansweredSince, reasons });
+  const idempotencyKeys = [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))];
   const [{ namespace, workflowId, model, labels }] = knownFirst as [KeyRecord];
-  return {
-    namespace,
-    workflowId,
-    model,
-    labels,
-    idempotencyKeys: [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))],
-    tasks,
-    unansweredSince,
-    flags: flagsOf(tasks, { owners, unansweredSince, reasons }),
-  };
+  return { namespace, workflowId, model, labels, idempotencyKeys, tasks, unansweredSince, flags };
 }
 
 function flagsOf(
   tasks: readonly ChargedTask[],
   { owners, unansweredSince, reasons }: { owners: Owners; unansweredSince: string | null; reasons: readonly string[] },
 ): Flag[] {
+  const list = (made: readonly ChargedTask[]): string =>
+    made.map(({ taskId, status }) => `${taskId} (${status})`).join(', ');
   const attempts = groupBy(tasks, ({ attempt }) => attempt);
   attempts.delete(null);
   const flags: Flag[] = [];
-  const flag = (code: FlagCode, message: string): void => void flags.push({ code, message });
+  const flag = (code: Flag['code'], message: string): void => void flags.push({ code, message });
   for (const [attempt, made] of attempts) {
     const what = `Attempt ${attempt} was paid ${made.length} times: ${list(made)}.`;
     if (made.length > 1) flag('paidTwice', `${what} Only one was asked for; show the task IDs to Rivya.`);
@@ -204,18 +144,4 @@ function flagsOf(
     flag('riskAccepted', `${what} The reason given: ${reason}`);
   }
   return flags;
-}
-
-function list(tasks: readonly ChargedTask[]): string {
-  return tasks.map(({ taskId, status }) => `${taskId} (${status})`).join(', ');
-}
-
-function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {
-  const groups = new Map<K, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item)) ?? [];
-    group.push(item);
-    groups.set(keyOf(item), group);
-  }
-  return groups;
 }

@@ -1,18 +1,14 @@
-import { createRivyaClient, staticKey, type RivyaClient } from '../api/index.js';
+import { createRivyaClient, staticKey } from '../api/index.js';
 import { GenerationClient } from '../client.js';
 import { readSettings, type Settings } from '../config.js';
+import { CHAT_WORKFLOW_TYPE, WORKFLOW_TYPE } from '../contract/index.js';
 import { openStore, Receipts, type Store } from '../storage/index.js';
-import { configuredAddress, connectClient, type TemporalTarget } from '../temporal/connect.js';
+import { configuredAddress, connectClient } from '../temporal/connect.js';
 import { findSession, type DevSession } from './dev-session.js';
-import type { Client } from '@temporalio/client';
+import { UsageError } from './errors.js';
 
 /** Temporal as a command sees it. */
-export interface Temporal extends TemporalTarget {
-  readonly client: Client;
-  readonly generations: GenerationClient;
-  readonly taskQueue: string;
-  readonly uiUrl: string | null;
-}
+export type Temporal = Awaited<ReturnType<typeof openTemporal>>;
 
 /** True where a key for the real API is set. */
 export function hasKey(env: NodeJS.ProcessEnv = process.env): boolean {
@@ -28,34 +24,43 @@ export async function localSession(): Promise<DevSession | null> {
  * Connects by the settings, or to the `dev` of this machine where they name no server.
  * @throws TemporalUnreachable
  */
-export async function openTemporal(settings: Settings, taskQueue?: string): Promise<Temporal> {
+export async function openTemporal(settings: Settings, taskQueue?: string) {
   const session = await localSession();
   const connected = await connectClient(session?.address);
   const queue =
     taskQueue ?? (process.env['RIVYA_TASK_QUEUE'] ? settings.taskQueue : (session?.taskQueue ?? settings.taskQueue));
-  return {
-    client: connected.client,
-    address: connected.address,
-    namespace: connected.namespace,
-    generations: new GenerationClient(connected.client, { taskQueue: queue }),
-    taskQueue: queue,
-    uiUrl: settings.uiUrl ?? session?.uiUrl ?? null,
-  };
+  const generations = new GenerationClient(connected.client, { taskQueue: queue });
+  return { ...connected, generations, taskQueue: queue, uiUrl: settings.uiUrl ?? session?.uiUrl ?? null };
+}
+
+/**
+ * A generation or chat that exists.
+ * @throws WorkflowNotFoundError for an unknown ID; UsageError for a Workflow of another type.
+ */
+export async function known({ generations }: Temporal, workflowId: string) {
+  if (workflowId.trim() === '') throw new UsageError('workflow-id: is empty.');
+  const handle = generations.handle(workflowId);
+  const description = await handle.describe();
+  if (description.type !== WORKFLOW_TYPE && description.type !== CHAT_WORKFLOW_TYPE) {
+    throw new UsageError(
+      `Workflow "${workflowId}" is of type ${description.type}, not a generation (${WORKFLOW_TYPE}) or a chat (${CHAT_WORKFLOW_TYPE}).`,
+    );
+  }
+  return { handle, description };
+}
+
+/** Page of a Workflow in the Temporal UI, or null without the base of a UI. */
+export function workflowLink({ uiUrl, namespace }: Pick<Temporal, 'uiUrl' | 'namespace'>, id: string): string | null {
+  return uiUrl && `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
 }
 
 /** The API by the settings, or the emulator of the `dev` of this machine where they name neither key nor address. */
-export async function openApi(
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<{ api: RivyaClient; baseUrl: string; ofDev: boolean }> {
+export async function openApi(env: NodeJS.ProcessEnv = process.env) {
   const settings = readSettings(env);
   const emulator = await localEmulator(settings, env);
-  if (emulator !== null) {
-    const { EMULATOR_API_KEY } = await import('../emulator/index.js');
-    const api = createRivyaClient({ baseUrl: emulator, keys: staticKey(EMULATOR_API_KEY) });
-    return { api, baseUrl: emulator, ofDev: true };
-  }
-  const { baseUrl } = settings;
-  return { api: createRivyaClient({ baseUrl, keys: settings.keys ?? staticKey('') }), baseUrl, ofDev: false };
+  const keys = emulator === null ? settings.keys : staticKey((await import('../emulator/index.js')).EMULATOR_API_KEY);
+  const baseUrl = emulator ?? settings.baseUrl;
+  return { api: createRivyaClient({ baseUrl, keys: keys ?? staticKey('') }), baseUrl, ofDev: emulator !== null };
 }
 
 /** The store of the settings, or that of the `dev` of this machine; null where there is none. */
@@ -66,28 +71,21 @@ export async function findStore(settings: Settings): Promise<{ store: Store; ofD
 }
 
 /** The receipts in that store; null where there is none. */
-export async function openReceipts(
-  settings: Settings,
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<{ receipts: Receipts; store: Store; baseUrl: string } | null> {
-  const found = await findStore(settings);
-  if (found === null) return null;
-  const { store } = found;
-  const baseUrl = (await localEmulator(settings, env)) ?? settings.baseUrl;
+export async function openReceipts(settings: Settings) {
+  const { store } = (await findStore(settings)) ?? {};
+  if (store === undefined) return null;
+  const baseUrl = (await localEmulator(settings)) ?? settings.baseUrl;
   return { receipts: new Receipts(store, baseUrl), store, baseUrl };
 }
 
 /** Days for which the namespace keeps closed Workflows, or null where it does not tell. */
-export async function retentionDays({
-  client,
-  namespace,
-}: Pick<Temporal, 'client' | 'namespace'>): Promise<number | null> {
+export async function retentionDays({ client, namespace }: Temporal): Promise<number | null> {
   // A key may lack the right to ask.
   const described = await client.workflowService.describeNamespace({ namespace }).catch(() => null);
   const seconds = described?.config?.workflowExecutionRetentionTtl?.seconds;
   return seconds == null ? null : Math.round(Number(seconds) / 86_400);
 }
 
-async function localEmulator(settings: Settings, env: NodeJS.ProcessEnv): Promise<string | null> {
+async function localEmulator(settings: Settings, env: NodeJS.ProcessEnv = process.env): Promise<string | null> {
   return settings.keys === null && !env['RIVYA_BASE_URL'] ? ((await localSession())?.baseUrl ?? null) : null;
 }

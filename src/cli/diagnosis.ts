@@ -3,7 +3,7 @@ import { readSettings, type Settings } from '../config.js';
 import { formatDuration } from '../policy/index.js';
 import { noWorkerOn, servedQueues } from '../temporal/pollers.js';
 import { findStore, localSession, openApi, openTemporal, retentionDays, type Temporal } from './context.js';
-import { judge } from './errors.js';
+import { judge, STATUS, withAction } from './errors.js';
 
 export interface Finding {
   readonly name: string;
@@ -65,12 +65,8 @@ function node(): Finding {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
   const enough = major > NODE[0] || (major === NODE[0] && minor >= NODE[1]);
   if (enough) return ok('Node', process.versions.node);
-  return {
-    name: 'Node',
-    level: 'fail',
-    says: `${process.versions.node}; install ${NODE.join('.')} or newer`,
-    status: 2,
-  };
+  const says = `${process.versions.node}; install ${NODE.join('.')} or newer`;
+  return { name: 'Node', level: 'fail', says, status: STATUS.usage };
 }
 
 async function* namespaceAndWorkers(temporal: Temporal, settings: Settings): AsyncGenerator<Finding> {
@@ -81,26 +77,22 @@ async function* namespaceAndWorkers(temporal: Temporal, settings: Settings): Asy
     yield ok('namespace', `${namespace}, keeps closed Workflows for ${days ?? 'an unknown number of'} days`);
     if (days !== null && days < ENOUGH_DAYS && (await findStore(settings)) === null) {
       const says = `there is no store here, and the namespace keeps closed Workflows for ${days} day(s) only: a step is remembered only that long, and may be paid again when it is run again later. Set RIVYA_STORE, or keep them for ${ENOUGH_DAYS} days or more`;
-      yield { name: 'memory', level: 'warn', says };
+      yield warn('memory', says);
     }
     for (const served of queues) {
       const { role, queue, pollers } = served;
       const name = `Workers for ${WORK[role]}`;
       yield pollers.length > 0
         ? ok(name, `${pollers.length} on task queue "${queue}"`)
-        : { name, level: 'warn', says: noWorkerOn(served) };
+        : warn(name, noWorkerOn(served));
     }
   } catch (error) {
     yield failed('namespace', error);
     return;
   }
-  const ours = (await localSession()) !== null;
-  yield ok(
-    'fairness',
-    ours
-      ? 'on'
-      : 'the Service does not tell; fairness keys need matching.enableFairness=true in its dynamic config and are ignored without it',
-  );
+  const silent =
+    'the Service does not tell; fairness keys need matching.enableFairness=true in its dynamic config and are ignored without it';
+  yield ok('fairness', (await localSession()) === null ? silent : 'on');
 }
 
 async function* theApi(settings: Settings): AsyncGenerator<Finding> {
@@ -114,12 +106,10 @@ async function* theApi(settings: Settings): AsyncGenerator<Finding> {
       yield ok('API key', 'none here, which is fine for a machine that runs no Worker with the api role');
     } else {
       const { currentCredits } = await api.getCredits();
+      const whose = ofDev ? '; that of the emulator of "dev", as none is set here' : '';
       yield currentCredits === 0
-        ? { name: 'API key', level: 'warn', says: 'works, but the account has no credits; add some' }
-        : ok(
-            'API key',
-            `works, ${currentCredits ?? 'an unknown number of'} credits${ofDev ? '; that of the emulator of "dev", as none is set here' : ''}`,
-          );
+        ? warn('API key', 'works, but the account has no credits; add some')
+        : ok('API key', `works, ${currentCredits ?? 'an unknown number of'} credits${whose}`);
     }
   } catch (error) {
     yield failed(serverTime === null ? 'API' : 'API key', error);
@@ -128,27 +118,21 @@ async function* theApi(settings: Settings): AsyncGenerator<Finding> {
   // The Date header has whole seconds.
   const skew = Math.abs(Date.now() - serverTime);
   yield skew > CLOCK_SKEW_MS
-    ? {
-        name: 'clock',
-        level: 'warn',
-        says: `${formatDuration(skew)} away from the API's; set this machine's clock (NTP)`,
-      }
+    ? warn('clock', `${formatDuration(skew)} away from the API's; set this machine's clock (NTP)`)
     : ok('clock', "agrees with the API's");
 }
 
 async function store(settings: Settings): Promise<Finding> {
   const found = await findStore(settings);
-  if (found === null)
-    return ok(
-      'store',
-      'none here: on a Worker of these settings results stay links, which expire. Set RIVYA_STORE to keep files',
-    );
+  const none =
+    'none here: on a Worker of these settings results stay links, which expire. Set RIVYA_STORE to keep files';
+  if (found === null) return ok('store', none);
   try {
     await found.store.probe();
     const whose = found.ofDev ? '; that of "dev", as none is set here' : '';
     return ok('store', `${found.store.address} can be written${whose}`);
   } catch (error) {
-    return { ...failed('store', error), status: 2 };
+    return { ...failed('store', error), status: STATUS.usage };
   }
 }
 
@@ -156,7 +140,11 @@ function ok(name: string, says: string): Finding {
   return { name, level: 'ok', says };
 }
 
+function warn(name: string, says: string): Finding {
+  return { name, level: 'warn', says };
+}
+
 function failed(name: string, error: unknown): Finding {
   const { message, action, status } = judge(error);
-  return { name, level: 'fail', says: action === null ? message : `${message} ${action}`, status };
+  return { name, level: 'fail', says: withAction(message, action), status };
 }

@@ -1,45 +1,21 @@
-import { WorkflowNotFoundError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
+import { isGrpcServiceError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
 import { GenerationClient, GenerationError, memoOf } from '../client.js';
-import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationMemo } from '../contract/index.js';
-import type { Receipts, TaskReceipt } from '../storage/index.js';
-import { listedRuns, runIdsOf, startOf } from '../../activities/runs.js';
+import { WORKFLOW_TYPE, type GenerateMediaInput } from '../contract/index.js';
+import type { Receipts } from '../storage/index.js';
+import { describeRun, listedRuns, runIdsOf, startOf } from '../../activities/runs.js';
+import { UsageError } from './errors.js';
+import { ofReceipts, ofRun, unansweredOf, type KeyRecord } from './records.js';
 
+// gRPC INVALID_ARGUMENT: the Service refuses a query.
+const REFUSED_QUERY = 3;
 // A run that continued as new, or that a reset ended, is not the last of its ID; one that completed has its result.
-const ENDED: Readonly<Record<string, string>> = {
-  TERMINATED: 'terminated',
-  TIMED_OUT: 'timed out',
-  CANCELLED: 'cancelled',
-  FAILED: 'failed',
-};
+const ENDED = new Set(['TERMINATED', 'TIMED_OUT', 'CANCELLED', 'FAILED']);
 const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
 
-/** A run of a generation with its memo; null where it ended before it wrote one. */
-export interface PastRun {
-  readonly runId: string;
-  readonly memo: GenerationMemo | null;
-}
+/** A paid task that nobody waits for, or, without a task ID, a submit that nobody answered; and what can wait for it again. */
+export type Found = NonNullable<Awaited<ReturnType<typeof leftOpen>>>;
 
-/** What a generation left open at Rivya: a paid task that nobody waits for, or, without a task ID, a submit that nobody answered. */
-export interface Open extends Pick<
-  GenerationMemo,
-  'taskId' | 'status' | 'model' | 'reservedCredits' | 'idempotencyKey'
-> {
-  /** The run that knows of it; null where only a receipt does. */
-  readonly runId: string | null;
-}
-
-/** The same, with what waits for it again. */
-export interface Found extends Open {
-  readonly workflowId: string;
-  readonly ended: string;
-  readonly input: GenerateMediaInput;
-  readonly taskQueue: string;
-}
-
-/**
- * Workflow IDs with a run that ended without a result.
- * @param query - A visibility query that chooses among them.
- */
+/** Workflow IDs with a run that ended without a result; a visibility query chooses among them. */
 export async function endedIds(client: Client, query: string | undefined): Promise<Set<string>> {
   const ids = new Set<string>();
   for await (const { execution } of listedRuns(client, query === undefined ? QUERY : `${QUERY} AND (${query})`)) {
@@ -52,78 +28,62 @@ export async function endedIds(client: Client, query: string | undefined): Promi
  * What an ID left open; null for nothing, also where its latest run goes on or has its result.
  * @throws ValueError where a codec is missing.
  */
-export async function leftOpen(client: Client, workflowId: string, receipts: Receipts | null): Promise<Found | null> {
-  const latest = await describe(client, workflowId);
-  const ended = ENDED[latest?.status.name ?? ''];
-  if (latest === null || ended === undefined || latest.type !== WORKFLOW_TYPE) return null;
-  const runs = await runsOf(client, latest);
-  const baseKey = runs.find(({ memo }) => memo !== null && memo.baseKey !== null)?.memo?.baseKey;
-  const known = baseKey == null || receipts === null ? null : await receipts.find(baseKey);
-  const open = openOf(runs, known?.tasks ?? []);
+export async function leftOpen(client: Client, workflowId: string, receipts: Receipts | null) {
+  const latest = await describeRun(client, workflowId);
+  if (latest === null || !ENDED.has(latest.status.name) || latest.type !== WORKFLOW_TYPE) return null;
+  const open = openOf(await recordsOf(client, latest, receipts));
   if (open === null) return null;
   const { input } = await startOf(client, workflowId, open.runId ?? latest.runId);
-  const failure = ended === ENDED['FAILED'] ? await failureOf(client, workflowId) : null;
-  const how = failure === null ? ended : `${ended} (${failure})`;
-  return { ...open, workflowId, ended: how, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
+  const handle = new GenerationClient(client).handle(workflowId);
+  const failure: unknown =
+    latest.status.name === 'FAILED' ? await handle.result().catch((error: unknown) => error) : null;
+  const code = failure instanceof GenerationError ? ` (${failure.code})` : '';
+  const ended = `${latest.status.name.toLowerCase().replace('_', ' ')}${code}`;
+  const { model, idempotencyKey } = open;
+  const { taskId = null, status = null, reservedCredits = null } = open.task ?? {};
+  const told = { workflowId, ended, model, idempotencyKey };
+  return { ...told, taskId, status, reservedCredits, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
 }
 
-/** From the latest run to the one that had looked at those before it: its memo holds what they knew. */
-async function runsOf(client: Client, latest: WorkflowExecutionDescription): Promise<PastRun[]> {
+/** What its runs say, from the latest to the one that had looked at those before it, and then the receipts of its tasks. */
+async function recordsOf(client: Client, latest: WorkflowExecutionDescription, receipts: Receipts | null) {
   const { workflowId, runId: latestId } = latest;
-  const runs: PastRun[] = [];
-  const others = (await runIdsOf(client, workflowId)) ?? [];
-  for (const runId of new Set([latestId, ...others])) {
-    const run = runId === latestId ? latest : await describe(client, workflowId, runId);
+  const records: KeyRecord[] = [];
+  let baseKey: string | null = null;
+  for (const runId of new Set([latestId, ...((await runIdsOf(client, workflowId)) ?? [])])) {
+    const run = runId === latestId ? latest : await describeRun(client, workflowId, runId);
     const memo = run === null ? null : memoOf(run);
-    runs.push({ runId, memo });
-    if (memo?.lookedBy === runId) break;
+    if (run?.type !== WORKFLOW_TYPE || memo === null) continue;
+    records.push(...ofRun({ ...run, paid: memo }, client.options.namespace));
+    baseKey ??= memo.baseKey;
+    if (memo.lookedBy === runId) break;
   }
-  return runs;
+  if (baseKey === null || receipts === null) return records;
+  const { tasks } = await receipts.find(baseKey);
+  return [...records, ...ofReceipts({ submit: null, tasks: tasks.toReversed() })];
+}
+
+/** The last thing that a generation left open, by all that is known of it, newest first; null for nothing. */
+export function openOf(records: readonly KeyRecord[]): KeyRecord | null {
+  const made = records.flatMap(({ task }) => task ?? []);
+  const failed = new Set(made.filter(({ status }) => status === 'failed').map(({ taskId }) => taskId));
+  const paid = records.find(({ task }) => task !== null && !failed.has(task.taskId));
+  return paid ?? unansweredOf(records)[0] ?? null;
 }
 
 /**
- * The last thing that a generation left open, by all that its runs and receipts know; null for nothing.
- * @param runs - Newest first.
- * @param receipts - Oldest first.
+ * Has the Service judge a query as it was given. Among conditions of ours one that closes our parentheses would mean
+ * something else; in parentheses it must be good too.
+ * @throws UsageError
  */
-export function openOf(runs: readonly PastRun[], receipts: readonly TaskReceipt[]): Open | null {
-  const memos = runs.flatMap(({ runId, memo }) => (memo === null ? [] : [{ ...memo, runId }]));
-  const told = [...memos, ...receipts.toReversed().map((receipt) => ({ ...receipt, runId: null, earlier: [] }))];
-  const failed = new Set(
-    told.flatMap(({ taskId, status, earlier }) => [status === 'failed' ? taskId : '', ...earlier]),
-  );
-  // Without a status the task is only what the input or a person named: the API never said that it exists.
-  const tasks = told.filter(({ taskId, status }) => taskId !== null && status !== null);
-  // A key number is used only where no task can exist under those before.
-  const answered = Math.max(0, ...tasks.flatMap(({ baseKey, keyNumber }) => (baseKey === null ? [] : keyNumber)));
-  const open =
-    tasks.find(({ taskId }) => !failed.has(taskId)) ??
-    memos.find(({ mayPostSince, keyNumber }) => mayPostSince !== null && keyNumber > answered);
-  if (open === undefined) return null;
-  const { taskId, status, model, reservedCredits, idempotencyKey, runId } = open;
-  return { taskId, status, model, reservedCredits, idempotencyKey, runId };
-}
-
-/** By which failure its latest run ended. */
-async function failureOf(client: Client, workflowId: string): Promise<string | null> {
-  const ending = new GenerationClient(client).handle(workflowId).result();
-  return ending.then(
-    () => null,
-    (error: unknown) => (error instanceof GenerationError ? error.code : null),
-  );
-}
-
-/** A run, by default the latest of its ID; null where the Service knows none. */
-async function describe(
-  client: Client,
-  workflowId: string,
-  runId?: string,
-): Promise<WorkflowExecutionDescription | null> {
+export async function checkQuery(client: Client, query: string): Promise<void> {
+  const { namespace } = client.options;
   try {
-    return await client.workflow.getHandle(workflowId, runId).describe();
+    for (const asked of [query, `(${query})`]) {
+      await client.workflowService.listWorkflowExecutions({ namespace, query: asked, pageSize: 1 });
+    }
   } catch (error) {
-    // Its retention has passed since it was listed.
-    if (error instanceof WorkflowNotFoundError) return null;
-    throw error;
+    if (!isGrpcServiceError(error) || (error.code as number) !== REFUSED_QUERY) throw error;
+    throw new UsageError(`--query: ${error.details}. Nothing was started.`);
   }
 }

@@ -31,38 +31,31 @@ export interface Verdict {
   readonly action: string | null;
 }
 
+/** The part of a verdict that only the API tells. */
+export const NO_DETAILS = { httpStatus: null, requestId: null, action: null } as const;
+
+const WRONG_USE = [UsageError, InvalidInput, InvalidRequest, InvalidAddress, SettingsError];
 // Classes of modules that load only on demand; their names are part of what they promise.
 const SERVER_ERRORS = new Set(['ServerNotFound', 'ServerStartFailed']);
 // gRPC codes by which the Service says that something named by a setting does not exist or is not allowed.
-const GRPC_NOT_FOUND = 5;
-const GRPC_SETTINGS = new Set([GRPC_NOT_FOUND, 7, 16]);
+const GRPC_SETTINGS = new Set([5, 7, 16]);
+
+/** A verdict as a field of a JSON document. */
+export function toJson({ code, message, requestId, httpStatus, action }: Verdict): object {
+  return { code, message, requestId, httpStatus, action };
+}
 
 /** The one place where errors become exit statuses. */
 export function judge(error: unknown): Verdict {
   const message = error instanceof Error ? error.message : String(error);
   const code = error instanceof Error ? error.name : 'Error';
-  const verdict = (status: number, more: Partial<Verdict> = {}): Verdict => ({
-    status,
-    code,
-    message,
-    httpStatus: null,
-    requestId: null,
-    action: null,
-    ...more,
-  });
+  const plain = { ...NO_DETAILS, code, message };
+  const verdict = (status: number, more: Partial<Verdict> = {}): Verdict => ({ ...plain, status, ...more });
   if (error instanceof CommanderError) {
     const asked = ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(error.code);
     return verdict(asked && error.exitCode === 0 ? STATUS.done : STATUS.usage, { code: 'UsageError' });
   }
-  if (
-    error instanceof UsageError ||
-    error instanceof InvalidInput ||
-    error instanceof InvalidRequest ||
-    error instanceof InvalidAddress ||
-    error instanceof SettingsError
-  ) {
-    return verdict(STATUS.usage);
-  }
+  if (WRONG_USE.some((kind) => error instanceof kind)) return verdict(STATUS.usage);
   if (error instanceof WorkflowNotFoundError) {
     return verdict(STATUS.usage, {
       message: `There is no Workflow "${error.workflowId}" in this namespace. Look it up with: rivya-temporal list`,

@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
 import type { GenerationResult, GenerationMemo, GenerationState } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
+import { unpolled } from '../temporal/pollers.js';
 import { withAction } from './errors.js';
 import type { Progress } from './output.js';
+import { whenAborted } from './signals.js';
 
 /** The state by query, or by memo, which knows less. */
 export type AnyState = GenerationState | GenerationMemo;
@@ -19,8 +22,9 @@ export interface FollowOptions {
   readonly interrupted: AbortSignal;
   /** Go on waiting when a person must act, and say so; otherwise that is the end. */
   readonly waitWhileHeld: boolean;
-  /** Asks which roles no Worker has, a sentence for each. */
-  readonly noWorker: () => Promise<readonly string[]>;
+  readonly client: Client;
+  /** Of the Workers that it needs. */
+  readonly taskQueue: string;
   /** Milliseconds since the epoch at which the Workflow started. */
   readonly startedAt?: number;
 }
@@ -34,7 +38,7 @@ const QUIET_MS = 5_000;
 
 /** Waits for a generation and shows on stderr how it goes. */
 export async function follow(handle: GenerationHandle, options: FollowOptions): Promise<Ending> {
-  const { progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
+  const { client, taskQueue, progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
   const { workflowId } = handle;
   const begun = Date.now();
   let ended = false;
@@ -59,7 +63,7 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
       }
       heldBy = hold?.code ?? null;
       if (!warned && Date.now() - movedAt > QUIET_MS) {
-        const missing = await options.noWorker().catch(() => []);
+        const missing = await unpolled(client, taskQueue).catch(() => []);
         if (missing.length > 0) progress.note(missing.join('\n'));
         warned = missing.length > 0;
         movedAt = Date.now();
@@ -77,11 +81,7 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
       throw error;
     },
   );
-  const stopped = new Promise<Ending>((resolve) => {
-    const stop = (): void => resolve({ kind: 'interrupted', state });
-    if (interrupted.aborted) stop();
-    else interrupted.addEventListener('abort', stop, { once: true });
-  });
+  const stopped = whenAborted(interrupted).then((): Ending => ({ kind: 'interrupted', state }));
   try {
     const ending = await Promise.race([result, stopped, watch()]);
     const last = { result: 'succeeded', failure: 'did not succeed', held: null, interrupted: null }[ending.kind];

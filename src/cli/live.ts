@@ -6,37 +6,21 @@ import { UsageError } from './errors.js';
 /** The prompt of the create and of its repetition. */
 export const PROMPT = 'A plain grey square';
 
-/** A model and the credits of a task by the API's list. */
-export interface PricedModel {
-  readonly id: string;
-  readonly price: number;
-}
-
 /** What a POST was answered with: a task or an error. Neither: it was not sent. */
 export interface Answer {
   readonly task?: TaskSnapshot;
   readonly error?: RivyaApiError;
 }
 
-/** Everything that was seen of an account. Balances are null where they are not known. */
-export interface Seen {
-  readonly idempotencyKey: string;
-  readonly model: PricedModel;
-  readonly create: Answer;
-  readonly replay: Answer;
-  readonly conflict: Answer;
-  readonly before: number | null;
-  /** The balance after the replay. */
-  readonly between: number | null;
-  readonly after: number | null;
-}
+/** Everything that was seen of an account. Balances are null where they are not known; `between` is that after the replay. */
+export type Seen = Awaited<ReturnType<typeof askAccount>>;
 
 /**
  * The cheapest image model with a fixed price that takes a prompt; `z-image` where several cost the same.
  *
  * @throws UsageError where two tasks of it could cost more than the limit.
  */
-export function chooseModel(models: readonly ModelInfo[], maxCredits: number): PricedModel {
+export function chooseModel(models: readonly ModelInfo[], maxCredits: number) {
   const [cheapest] = models
     .filter(({ kind, billingType }) => kind === 'image' && billingType === 'FIXED')
     .filter(({ apiStatus }) => apiStatus === null || apiStatus === 'available')
@@ -59,9 +43,9 @@ export function chooseModel(models: readonly ModelInfo[], maxCredits: number): P
  */
 export async function askAccount(
   api: RivyaClient,
-  { model, idempotencyKey }: Pick<Seen, 'model' | 'idempotencyKey'>,
+  { model, idempotencyKey }: { model: ReturnType<typeof chooseModel>; idempotencyKey: string },
   interrupted: AbortSignal,
-): Promise<Seen> {
+) {
   const post = async (prompt: string): Promise<Answer> => {
     if (interrupted.aborted) return {};
     // The bytes that "generate" sends for the same prompt, so that it can take up what got lost here.

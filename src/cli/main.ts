@@ -2,21 +2,18 @@
 /** The command `rivya-temporal`. Results go to stdout, everything else to stderr. */
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { registerApi } from './commands/api.js';
 import { registerCharges } from './commands/charges.js';
-import { registerCredits } from './commands/credits.js';
 import { registerDemo } from './commands/demo.js';
 import { registerDev } from './commands/dev.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerEmulator } from './commands/emulator.js';
 import { registerGenerate } from './commands/generate.js';
 import { registerList } from './commands/list.js';
-import { registerModels } from './commands/models.js';
+import { registerOne } from './commands/one.js';
 import { registerRecover } from './commands/recover.js';
-import { registerStatus } from './commands/status.js';
-import { registerSteering } from './commands/steer.js';
-import { registerWait } from './commands/wait.js';
 import { registerWorker } from './commands/worker.js';
-import { judge, STATUS, withAction } from './errors.js';
+import { judge, STATUS, toJson, withAction } from './errors.js';
 import { examples } from './options.js';
 import { finish, printJson, say } from './output.js';
 
@@ -45,13 +42,10 @@ for (const register of [
   registerWorker,
   registerGenerate,
   registerList,
-  registerStatus,
-  registerWait,
-  registerSteering,
+  registerOne,
   registerRecover,
   registerCharges,
-  registerModels,
-  registerCredits,
+  registerApi,
   registerEmulator,
   registerDoctor,
 ]) {
@@ -69,8 +63,7 @@ try {
   if (!printed) say(withAction(verdict.message, verdict.action));
   if (process.env['RIVYA_DEBUG'] && error instanceof Error) say(error.stack ?? '');
   if (status !== STATUS.done && process.argv.includes('--json')) {
-    const { code, message, requestId, httpStatus, action } = verdict;
-    printJson({ status: 'error', error: { code, message, requestId, httpStatus, action } });
+    printJson({ status: 'error', error: toJson(verdict) });
   }
 }
 await finish(status);

@@ -25,16 +25,29 @@ export async function finish(status: number): Promise<never> {
   process.exit(status);
 }
 
-/** Columns of texts as lines, each column as wide as its widest text. */
-export function table(rows: readonly (readonly string[])[]): string[] {
+export type Cell = string | number | boolean | null;
+
+/** Prints a table for people, each column as wide as its widest cell. */
+export function printTable(rows: readonly (readonly Cell[])[], indent = ''): void {
+  const texts = rows.map((row) => row.map((cell) => String(cell ?? '-')));
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
-  return rows.map((row) =>
-    row
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+  for (const row of texts) row.forEach((text, i) => (widths[i] = Math.max(widths[i] ?? 0, text.length)));
+  for (const row of texts) {
+    const line = row.map((text, i) => text.padEnd(widths[i] ?? 0)).join('  ');
+    print(indent + line.trimEnd());
+  }
+}
+
+/** A table as CSV (RFC 4180): one line for each row, the names of the columns first. */
+export function csv(rows: readonly (readonly Cell[])[]): string {
+  return rows.map((row) => `${row.map(csvCell).join(',')}\r\n`).join('');
+}
+
+function csvCell(value: Cell): string {
+  if (value === null) return '';
+  // A spreadsheet runs a text that begins like this as a formula.
+  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** The path of a `file:` URI, relative where it is below the working directory; any other URI as it is. */

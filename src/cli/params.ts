@@ -92,38 +92,35 @@ function shorten(token: string): string {
  * @throws InvalidInput for a key that is given twice, or for what is no JSON.
  */
 export function readParams(assignments: readonly string[], json?: string): Params | undefined {
-  const params = new Map<string, JsonValue>();
-  const add = (key: string, value: JsonValue): void => {
-    if (params.has(key)) throw new InvalidInput(`params.${key}`, 'is given twice');
-    params.set(key, value);
-  };
-  if (json !== undefined) {
-    const value = parseExactJson(json, 'params');
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new InvalidInput('params', 'must be a JSON object, for example \'{"seed":42}\'');
-    }
-    for (const [key, item] of Object.entries(value)) add(key, item);
+  const whole = json === undefined ? {} : parseExactJson(json, 'params');
+  if (typeof whole !== 'object' || whole === null || Array.isArray(whole)) {
+    throw new InvalidInput('params', 'must be a JSON object, for example \'{"seed":42}\'');
   }
-  for (const assignment of assignments) {
+  const single = assignments.map((assignment): [string, JsonValue] => {
     const [, key, operator, value = ''] = /^([^=:][^=]*?)(:?=)(.*)$/s.exec(assignment) ?? [];
     if (key === undefined) throw new InvalidInput('params', `"${assignment}" is not key=value or key:=json`);
-    add(key, operator === ':=' ? parseExactJson(value, `params.${key}`) : value);
-  }
-  // `fromEntries` makes plain properties also of names like `__proto__`.
-  return params.size === 0 ? undefined : Object.fromEntries(params);
+    return [key, operator === ':=' ? parseExactJson(value, `params.${key}`) : value];
+  });
+  return once('params', [...Object.entries(whole as Params), ...single]);
 }
 
 /** Labels of a command line, each `name=text`. */
 export function readLabels(assignments: readonly string[]): Record<string, string> | undefined {
-  const labels = new Map<string, string>();
-  for (const assignment of assignments) {
+  const labels = assignments.map((assignment): [string, string] => {
     const at = assignment.indexOf('=');
     if (at < 1) throw new InvalidInput('labels', `"${assignment}" is not name=value`);
-    const name = assignment.slice(0, at);
-    if (labels.has(name)) throw new InvalidInput(`labels.${name}`, 'is given twice');
-    labels.set(name, assignment.slice(at + 1));
-  }
-  return labels.size === 0 ? undefined : Object.fromEntries(labels);
+    return [assignment.slice(0, at), assignment.slice(at + 1)];
+  });
+  return once('labels', labels);
+}
+
+/** Undefined where there are none. */
+function once<T>(field: string, entries: readonly [string, T][]): Record<string, T> | undefined {
+  const names = entries.map(([name]) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new InvalidInput(`${field}.${twice}`, 'is given twice');
+  // `fromEntries` makes plain properties also of names like `__proto__`.
+  return entries.length === 0 ? undefined : Object.fromEntries(entries);
 }
 
 /** References of a command line, each `kind:source`; a path is made absolute here. `readInput` judges the rest. */

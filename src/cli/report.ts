@@ -1,8 +1,9 @@
 import type { ChatResult, GenerationResult } from '../contract/index.js';
-import type { Verdict } from './errors.js';
-import { judge, STATUS, withAction } from './errors.js';
-import { resumeHint, type Ending } from './follow.js';
-import { formatBytes, print, printJson, readableUri, say } from './output.js';
+import { judge, NO_DETAILS, STATUS, toJson, withAction, type Verdict } from './errors.js';
+import type { GenerationHandle } from '../client.js';
+import { workflowLink, type Temporal } from './context.js';
+import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
+import { formatBytes, print, printJson, printTable, Progress, readableUri, say } from './output.js';
 
 export interface ReportOptions {
   readonly json: boolean;
@@ -11,12 +12,25 @@ export interface ReportOptions {
   readonly link: string | null;
 }
 
+/** Waits for a generation and reports how it went. Returns the exit status. */
+export async function followAndReport(
+  temporal: Temporal,
+  handle: GenerationHandle,
+  { json, ...options }: Pick<ReportOptions, 'json'> & Pick<FollowOptions, 'interrupted' | 'startedAt'>,
+): Promise<number> {
+  const { client, taskQueue } = temporal;
+  const { workflowId } = handle;
+  const waitWhileHeld = process.stderr.isTTY;
+  const ending = await follow(handle, { ...options, client, taskQueue, progress: new Progress(), waitWhileHeld });
+  return report(ending, { json, workflowId, link: workflowLink(temporal, workflowId) });
+}
+
 /** Reports how a generation ended, or that the wait for it did. Returns the exit status. */
 export function report(ending: Ending, options: ReportOptions): number {
   const { json, workflowId, link } = options;
   if (ending.kind === 'result') {
     if (json) printJson({ workflowId, ...ending.result });
-    else print(summary(workflowId, ending.result, link).join('\n'));
+    else show(workflowId, ending.result, link);
     return STATUS.done;
   }
   const verdict = verdictOf(ending, workflowId);
@@ -26,54 +40,36 @@ export function report(ending: Ending, options: ReportOptions): number {
   return verdict.status;
 }
 
-/** The lines that a person reads about a result. */
-export function summary(workflowId: string, result: GenerationResult, link: string | null): string[] {
+function show(workflowId: string, result: GenerationResult, link: string | null): void {
   const { reservedCredits, finalCredits, reused, simulated } = result;
   // A chat has its answer in place of a task and files.
   const { content, taskId, files = [], urls = [] } = result as Partial<GenerationResult & ChatResult>;
   const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`]);
   const known = reused ? ' (existed before; not paid again)' : '';
+  print(workflowId);
   const facts = [
-    ...(content === undefined
-      ? [
-          ['status', result.status],
-          ['task', `${taskId}${known}`],
-        ]
-      : [['answer', `${content}${known}`]]),
+    content === undefined ? ['status', result.status] : ['answer', `${content}${known}`],
+    ...(content === undefined ? [['task', `${taskId}${known}`]] : []),
     ['credits', `${finalCredits ?? 'not reported'} (reserved ${reservedCredits ?? 'not reported'})`],
     ...(stored.length > 0 ? stored : urls.map((url) => ['link', url])),
     ...(link === null ? [] : [['Temporal', link]]),
     ...(simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
   ];
-  return [workflowId, ...facts.map(([name = '', value = '']) => `  ${name.padEnd(10)} ${value}`)];
+  printTable(facts, '  ');
 }
 
 function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string): Verdict {
   if (ending.kind === 'failure') return judge(ending.error);
-  const nothing = { httpStatus: null, requestId: null };
-  if (ending.kind === 'held') {
-    const { hold } = ending.state;
-    return {
-      httpStatus: hold?.httpStatus ?? null,
-      requestId: hold?.requestId ?? null,
-      status: STATUS.held,
-      code: hold?.code ?? 'held',
-      message: `${workflowId} waits until a person acts: ${withAction(hold?.message ?? 'held', hold?.action ?? null)}\n${resumeHint(workflowId)}\nTake up the wait with: rivya-temporal wait ${quoted(workflowId)}`,
-      action: hold?.action ?? null,
-    };
+  const wait = `rivya-temporal wait ${quoted(workflowId)}`;
+  if (ending.kind === 'interrupted') {
+    const message = `${workflowId} goes on; take it up with: ${wait}`;
+    return { ...NO_DETAILS, status: STATUS.interrupted, code: 'Interrupted', message, action: wait };
   }
-  return {
-    ...nothing,
-    status: STATUS.interrupted,
-    code: 'Interrupted',
-    message: goesOn(workflowId),
-    action: `rivya-temporal wait ${quoted(workflowId)}`,
-  };
-}
-
-/** What to tell whoever stops waiting. */
-export function goesOn(workflowId: string): string {
-  return `${workflowId} goes on; take it up with: rivya-temporal wait ${quoted(workflowId)}`;
+  const { hold } = ending.state;
+  const { httpStatus = null, requestId = null, action = null } = hold ?? {};
+  const { code, message } = hold ?? { code: 'held', message: 'held' };
+  const says = `${workflowId} waits until a person acts: ${withAction(message, action)}\n${resumeHint(workflowId)}\nTake up the wait with: ${wait}`;
+  return { status: STATUS.held, code, message: says, action, httpStatus, requestId };
 }
 
 /** A word for a shell; quotes only where needed. */
@@ -91,7 +87,6 @@ function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: strin
   const known = ending.kind === 'failure' ? ending.error.details : ending.state;
   const status =
     ending.kind === 'failure' ? (STATUSES[ending.error.code] ?? 'failed') : ending.kind === 'held' ? 'held' : 'running';
-  const { code, message, requestId, httpStatus, action } = verdict;
   return {
     workflowId,
     status,
@@ -99,6 +94,6 @@ function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: strin
     idempotencyKey: known?.idempotencyKey ?? null,
     reservedCredits: known?.reservedCredits ?? null,
     finalCredits: known?.finalCredits ?? null,
-    error: { code, message, requestId, httpStatus, action },
+    error: toJson(verdict),
   };
 }

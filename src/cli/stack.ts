@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { readSettings, WORKER_ROLES, type Settings } from '../config.js';
+import { readSettings, WORKER_ROLES } from '../config.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
 import { hasKey } from './context.js';
 import { UsageError } from './errors.js';
@@ -26,27 +26,13 @@ export interface StackOptions {
 }
 
 /** All that is needed to run generations, in this process and below it. */
-export interface Stack {
-  readonly client: Client;
-  readonly address: string;
-  readonly namespace: string;
-  readonly uiUrl: string | null;
-  readonly settings: Settings;
-  /** The emulator, or null where the real API is used. */
-  readonly emulatorUrl: string | null;
-  /** True where this process started the Temporal server. */
-  readonly embedded: boolean;
-  /** Rejects when a Worker fails; resolves when all have stopped. */
-  readonly done: Promise<void>;
-  /** Stops everything that was started, the last first. */
-  stop(): Promise<void>;
-}
+export type Stack = Awaited<ReturnType<typeof startStack>>;
 
 /**
  * Starts the Temporal server (unless Temporal's settings name one), the emulator (unless there is a key) and the Workers.
  * What was started is stopped again when a later part fails.
  */
-export async function startStack(options: StackOptions): Promise<Stack> {
+export async function startStack(options: StackOptions) {
   const { log } = options;
   const closers: (() => Promise<unknown>)[] = [];
   let stopping: Promise<void> | null = null;
@@ -91,17 +77,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     const { startWorkers } = await import('../worker/workers.js');
     const workers = await startWorkers(settings, { connection, namespace: connected.namespace });
     closers.push(() => workers.stop());
-    return {
-      client: connected.client,
-      address: connected.address,
-      namespace: connected.namespace,
-      uiUrl: settings.uiUrl ?? server?.uiUrl ?? null,
-      settings,
-      emulatorUrl,
-      embedded: server !== null,
-      done: workers.done,
-      stop,
-    };
+    const uiUrl = settings.uiUrl ?? server?.uiUrl ?? null;
+    const embedded = server !== null;
+    // `done` rejects when a Worker fails, and resolves when all have stopped; `stop` begins with what was started last.
+    return { ...connected, uiUrl, settings, emulatorUrl, embedded, done: workers.done, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -111,12 +90,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 async function emulatorFor({ emulatorState, emulatorPort = 0 }: StackOptions): Promise<Emulator> {
   const { startEmulator } = await import('../emulator/index.js');
   const state = emulatorState === undefined ? {} : { stateFile: emulatorState };
-  try {
-    return await startEmulator({ ...state, port: emulatorPort });
-  } catch (error) {
+  return startEmulator({ ...state, port: emulatorPort }).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
     return startEmulator(state);
-  }
+  });
 }
 
 /** On a shared Service, a Worker with the emulator would take work from those that serve the queue for real. */

@@ -1,9 +1,8 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
-import { chargesOf, groupsOf, totalsOf, type Charge, type KeyRecord, type PaidTask } from '../../src/cli/charges.js';
-import { ofRuns, recordsOfReceipts } from '../../src/cli/charges-sources.js';
-import { csv } from '../../src/cli/csv.js';
-import type { PaidRun } from '../../src/cli/runs.js';
+import { chargesOf, groupsOf, totalsOf, type Charge } from '../../src/cli/charges.js';
+import { ofRuns, recordsOfReceipts, type KeyRecord, type PaidRun, type PaidTask } from '../../src/cli/records.js';
+import { csv } from '../../src/cli/output.js';
 import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
 import { Receipts } from '../../src/storage/index.js';
 import { MemoryStore } from '../../src/testing/memory-store.js';
@@ -24,6 +23,7 @@ function record(change: Partial<KeyRecord> = {}): KeyRecord {
   return {
     namespace: 'default',
     workflowId: 'fox',
+    runId: null,
     keyNumber: 1,
     attempt: 1,
     model: 'z-image',
@@ -132,6 +132,16 @@ describe('what the memos of all runs of an ID say', () => {
     ],
     ['two tasks under one key number', [run({ ...ended, taskId: 'b' }), run(ended, { age: 1 })], ['paidTwice']],
     ['a task that the input named', [run({ ...ended, taskId: 'b', baseKey: null }), run(ended, { age: 1 })], []],
+    [
+      'a task that a person named answers what came before it',
+      [run({ ...ended, baseKey: null }), run({ mayPostSince: UNANSWERED }, { age: 1 })],
+      [],
+    ],
+    [
+      'and not what was posted after it',
+      [run({ mayPostSince: UNANSWERED }), run({ ...ended, baseKey: null }, { age: 1 })],
+      ['mayBePaid'],
+    ],
   ])('%s', (_, runs, flags) => expect(flagsOf(...ofRuns(runs, 'default'))).toEqual(flags));
 
   test('a chat has an answer in place of a task once it has succeeded', () => {

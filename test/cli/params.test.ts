@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { workflowLink } from '../../src/cli/links.js';
+import { workflowLink } from '../../src/cli/context.js';
 import { isExact, parseExactJson, readLabels, readParams, readReferences } from '../../src/cli/params.js';
 import { InvalidInput } from '../../src/policy/index.js';
 
@@ -83,10 +83,10 @@ describe('params arrive as they were typed, or are refused', () => {
 });
 
 it('a link leads to the Workflow whatever characters its ID has', () => {
-  expect(workflowLink('http://ui', 'default', 'a/b c?#é')).toBe(
+  expect(workflowLink({ uiUrl: 'http://ui', namespace: 'default' }, 'a/b c?#é')).toBe(
     'http://ui/namespaces/default/workflows/a%2Fb%20c%3F%23%C3%A9',
   );
-  expect(workflowLink(null, 'default', 'a')).toBeNull();
+  expect(workflowLink({ uiUrl: null, namespace: 'default' }, 'a')).toBeNull();
 });
 
 describe('references of a command line', () => {

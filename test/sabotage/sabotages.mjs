@@ -893,8 +893,8 @@ export const SABOTAGES = [
     breaks: 'A task that failed does not end the look at what else its Workflow ID has left behind.',
     file: 'src/cli/ended.ts',
     replace: [
-      'tasks.find(({ taskId }) => !failed.has(taskId))',
-      'tasks.slice(0, 1).find(({ taskId }) => !failed.has(taskId))',
+      'records.find(({ task }) => task !== null && !failed.has(task.taskId))',
+      'records.slice(0, 1).find(({ task }) => task !== null && !failed.has(task.taskId))',
     ],
     test: {
       file: 'test/cli/ended.test.ts',
@@ -904,7 +904,7 @@ export const SABOTAGES = [
   {
     name: 'unanswered-hidden-by-a-newer-run',
     breaks: 'A run that had not looked at those before it does not answer what they left without an answer.',
-    file: 'src/cli/charges-sources.ts',
+    file: 'src/cli/records.ts',
     replace: ['looked ||= lookedBy === run.runId ||', 'looked ||= lookedBy !== run.runId ||'],
     test: {
       file: 'test/cli/charges-of.test.ts',

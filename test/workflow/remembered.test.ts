@@ -2,7 +2,7 @@
 import { temporal } from '@temporalio/proto';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { recordsOfReceipts } from '../../src/cli/charges-sources.js';
+import { recordsOfReceipts } from '../../src/cli/records.js';
 import { chargesOf } from '../../src/cli/charges.js';
 import { memoOf, type GenerationHandle } from '../../src/client.js';
 import type { GenerationResult, TaskSnapshot } from '../../src/contract/index.js';

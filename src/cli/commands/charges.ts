@@ -2,49 +2,69 @@ import { InvalidArgumentError, Option } from 'commander';
 import { readSettings, type Settings } from '../../config.js';
 import { parseDuration } from '../../policy/index.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
-import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type PaidTask } from '../charges.js';
-import { csvOfGroups, csvOfTasks, remarks, rowsOfGroups, rowsOfTasks } from '../charges-report.js';
-import { recordsOfReceipts, recordsOfTemporal } from '../charges-sources.js';
+import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type ChargedTask, type Totals } from '../charges.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
-import { csv } from '../csv.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
-import { print, printJson, say, table } from '../output.js';
-import { notRead } from '../runs.js';
+import { csv, print, printJson, printTable, say, type Cell } from '../output.js';
+import { notRead, recordsOfReceipts, recordsOfTemporal, type PaidTask } from '../records.js';
 
-type Source = 'store' | 'temporal';
+const SOURCES = ['store', 'temporal'] as const;
 
 interface Options {
   readonly since?: string;
-  readonly from?: Source;
+  readonly from?: (typeof SOURCES)[number];
   readonly groupBy?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
 }
 
-/** What a source says, and about what. */
-interface Audit {
-  readonly source: Source;
-  readonly charges: readonly Charge[];
-  /** ISO 8601, or null where nothing is known. */
-  readonly oldest: string | null;
-  /** Workflow IDs of which something could not be read. */
-  readonly unread: readonly string[];
-  /** What it covers, in sentences. */
-  readonly covers: readonly string[];
-}
+type Columns = Readonly<Record<string, (charge: Charge, task: ChargedTask | null) => Cell>>;
+
+/** What is told of a task, or (null) of a submit without an answer. */
+const COLUMNS = {
+  namespace: (charge) => charge.namespace,
+  workflowId: (charge) => charge.workflowId,
+  model: (charge) => charge.model,
+  attempt: (_, task) => task?.attempt ?? null,
+  idempotencyKey: ({ idempotencyKeys }, task) =>
+    task === null ? (idempotencyKeys.at(-1) ?? null) : task.idempotencyKey,
+  taskId: (_, task) => task?.taskId ?? null,
+  status: (_, task) => task?.status ?? null,
+  reservedCredits: (_, task) => task?.reservedCredits ?? null,
+  // Until a task has ended, the API may say 0, which is no price.
+  finalCredits: (_, task) => (task?.settled === true ? task.finalCredits : null),
+  settled: (_, task) => task?.settled ?? null,
+  createdAt: (_, task) => task?.createdAt ?? null,
+  simulated: (_, task) => task?.simulated ?? null,
+  unansweredSince: (charge, task) => (task === null ? charge.unansweredSince : null),
+  flags: (charge) => charge.flags.map(({ code }) => code).join(' '),
+  labels: (charge) => JSON.stringify(charge.labels),
+} satisfies Columns;
+
+/** Those of them that fit on a screen. */
+const SHOWN = {
+  'WORKFLOW ID': COLUMNS.workflowId,
+  MODEL: COLUMNS.model,
+  ATTEMPT: COLUMNS.attempt,
+  TASK: COLUMNS.taskId,
+  STATUS: (_, task) => (task === null ? 'no answer' : task.status),
+  RESERVED: COLUMNS.reservedCredits,
+  FINAL: COLUMNS.finalCredits,
+  'CREATED (UTC)': (charge, task) =>
+    (task?.createdAt ?? charge.unansweredSince)?.slice(0, 19).replace('T', ' ') ?? null,
+  KEY: COLUMNS.idempotencyKey,
+} satisfies Columns;
+
+const SUMS = ['generations', 'tasks', 'reservedCredits', 'finalCredits', 'unsettledTasks', 'unknownCredits'] as const;
+const HEADS = ['GENERATIONS', 'TASKS', 'RESERVED', 'FINAL', 'NOT SETTLED', 'NOT KNOWN'];
 
 export const registerCharges: Register = (program, run) => {
   program
     .command('charges')
     .description('Show what was paid, for each generation: keys, attempts, tasks, credits, and what looks wrong.')
     .option('--since <date|duration>', 'only generations that were paid since, for example 2026-11-01 or 7d', since)
-    .addOption(
-      new Option('--from <source>', 'what to read (default: the store, if there is one)').choices([
-        'store',
-        'temporal',
-      ]),
-    )
+    .addOption(new Option('--from <source>', 'what to read (default: the store, if there is one)').choices(SOURCES))
     .option('--group-by <label.name>', 'sums by the value of a label', labelName)
     .option('--json', 'print one JSON document')
     .addOption(new Option('--csv', 'print CSV: a line for each task').conflicts('json'))
@@ -57,53 +77,44 @@ Exit status: 1 when something was paid twice, so that a scheduled job can raise 
     .action((options: Options) => run(() => charges(options)));
 };
 
-async function charges({ since: from, from: asked, groupBy, json, csv: asCsv }: Options): Promise<number> {
+async function charges({ since: from, from: asked, groupBy: label = '', json, csv: asCsv }: Options): Promise<number> {
   const settings = readSettings();
   const store = await openReceipts(settings);
   if (asked === 'store' && store === null)
     throw new UsageError('--from store: there is no store here. Set RIVYA_STORE.');
   const audit =
     asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings);
+  const { source, oldest, unread } = audit;
   // One whose time nobody knows is better seen once more than missed.
   const shown = audit.charges.filter((charge) => from === undefined || (timesOf(charge).at(-1) ?? from) >= from);
   const totals = totalsOf(shown);
-  const groups = groupBy === undefined ? null : groupsOf(shown, groupBy);
+  const groups = label === '' ? null : groupsOf(shown, label);
   const notes = [...audit.covers, ...remarks(totals, shown)];
   if (json) {
-    const { source, oldest, unread } = audit;
     const start = from !== undefined && from > (oldest ?? '') ? from : oldest;
     const period = { from: start, to: new Date().toISOString() };
-    printJson({ source, period, notes, unread, totals, ...(groups && { label: groupBy, groups }), generations: shown });
+    printJson({ source, period, notes, unread, totals, ...(groups && { label, groups }), generations: shown });
   } else if (asCsv) {
-    process.stdout.write(csv(groups === null ? csvOfTasks(shown) : csvOfGroups(groupBy ?? '', groups)));
+    process.stdout.write(csv(groups === null ? rowsOfTasks(shown, COLUMNS) : rowsOfGroups(label, groups, false)));
     for (const note of notes) say(note);
   } else {
-    if (groups !== null) for (const line of table(rowsOfGroups(groupBy ?? '', groups))) print(line);
-    else if (shown.length > 0) for (const line of table(rowsOfTasks(shown))) print(line);
+    if (groups !== null) printTable(rowsOfGroups(label, groups, true));
+    else if (shown.length > 0) printTable(rowsOfTasks(shown, SHOWN));
     for (const { workflowId, flags } of shown) for (const { message } of flags) print(`! ${workflowId}: ${message}`);
     for (const note of notes) print(note);
   }
   return shown.some(({ flags }) => flags.some(({ code }) => code === 'paidTwice')) ? STATUS.failed : STATUS.done;
 }
 
-async function fromStore(
-  settings: Settings,
-  { receipts, store, baseUrl }: NonNullable<Awaited<ReturnType<typeof openReceipts>>>,
-): Promise<Audit> {
+async function fromStore(settings: Settings, found: NonNullable<Awaited<ReturnType<typeof openReceipts>>>) {
+  const { receipts, store, baseUrl } = found;
   const records = await recordsOfReceipts(receipts);
-  let found = chargesOf(records);
+  let made = chargesOf(records);
   // Whoever took up a task by its ID did not know its key, so its receipt does not tell how it ended.
-  if (totalsOf(found).unsettledTasks > 0) found = chargesOf(records, await tasksOfTemporal(settings));
-  const oldest = found.flatMap(timesOf).toSorted()[0] ?? null;
-  return {
-    source: 'store',
-    charges: found,
-    oldest,
-    unread: [],
-    covers: [
-      `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`,
-    ],
-  };
+  if (totalsOf(made).unsettledTasks > 0) made = chargesOf(records, await tasksOfTemporal(settings));
+  const oldest = made.flatMap(timesOf).toSorted()[0] ?? null;
+  const covers = `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`;
+  return { source: 'store', charges: made, oldest, unread: [], covers: [covers] };
 }
 
 async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
@@ -117,24 +128,19 @@ async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
   }
 }
 
-async function fromTemporal(settings: Settings): Promise<Audit> {
+async function fromTemporal(settings: Settings) {
   const temporal = await openTemporal(settings);
   const [{ records, oldest, unread }, days] = await Promise.all([
     recordsOfTemporal(temporal.client),
     retentionDays(temporal),
   ]);
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
-  return {
-    source: 'temporal',
-    charges: chargesOf(records),
-    oldest,
-    unread,
-    covers: [
-      `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
-      'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
-      ...(unread.length === 0 ? [] : [`${notRead(unread)} What was paid in them is missing here.`]),
-    ],
-  };
+  const covers = [
+    `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
+    'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
+    ...(unread.length === 0 ? [] : [`${notRead(unread)} What was paid in them is missing here.`]),
+  ];
+  return { source: 'temporal', charges: chargesOf(records), oldest, unread, covers };
 }
 
 /** `2026-11-01`, a whole time, or how long ago, as ISO 8601. */
@@ -154,4 +160,38 @@ function labelName(text: string): string {
   const name = /^label\.(.+)$/.exec(text)?.[1];
   if (name === undefined) throw new InvalidArgumentError('It must be label.<name>, for example label.team.');
   return name;
+}
+
+/** What must be known to read the sums right. */
+function remarks(totals: Totals, all: readonly Charge[]): string[] {
+  const { generations, tasks, reservedCredits, finalCredits, unsettledTasks, unknownCredits } = totals;
+  const notes = [
+    `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`,
+  ];
+  if (unsettledTasks > 0)
+    notes.push(`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`);
+  if (unknownCredits > 0) notes.push(`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`);
+  if (all.some((charge) => charge.tasks.some((task) => task.simulated === true)))
+    notes.push('Simulated: the emulator answered, and nothing was paid.');
+  return notes;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+/** A line for each task, and for each submit without an answer, also where a risk was accepted and no task came of it. */
+function rowsOfTasks(all: readonly Charge[], columns: Columns): Cell[][] {
+  const lines = all.flatMap((charge) => {
+    const { tasks, unansweredSince } = charge;
+    const open = tasks.length === 0 || unansweredSince !== null ? [null] : [];
+    return [...tasks, ...open].map((task) => Object.values(columns).map((cell) => cell(charge, task)));
+  });
+  return [Object.keys(columns), ...lines];
+}
+
+function rowsOfGroups(label: string, groups: ReturnType<typeof groupsOf>, forPeople: boolean): Cell[][] {
+  const head = forPeople ? [label.toUpperCase(), ...HEADS] : [label, ...SUMS];
+  const missing = forPeople ? '(none)' : null;
+  return [head, ...groups.map((group) => [group.value ?? missing, ...SUMS.map((name) => group[name])])];
 }

@@ -4,13 +4,11 @@ import { GenerationClient, newWorkflowId } from '../../client.js';
 import { readSettings } from '../../config.js';
 import type { GenerateMediaInput } from '../../contract/index.js';
 import { configuredAddress } from '../../temporal/connect.js';
-import { unpolled } from '../../temporal/pollers.js';
 import { confirmSpending } from '../confirm.js';
-import { hasKey, openApi } from '../context.js';
+import { hasKey, openApi, workflowLink } from '../context.js';
 import { dataDirectory } from '../dev-session.js';
 import { STATUS } from '../errors.js';
 import { follow, type Ending } from '../follow.js';
-import { workflowLink } from '../links.js';
 import { examples, type Register } from '../options.js';
 import { print, Progress, say } from '../output.js';
 import { report } from '../report.js';
@@ -83,37 +81,28 @@ async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean
   const { taskQueue } = stack.settings;
   const client = new GenerationClient(stack.client, { taskQueue });
   const progress = new Progress();
-  const started: { readonly workflowId: string; readonly ending: Promise<Ending> }[] = [];
+  const started: string[] = [];
+  const waits: Promise<readonly [string, Ending]>[] = [];
   for (const request of REQUESTS) {
     if (interrupted.aborted) break;
     const workflowId = newWorkflowId(request);
     const handle = await client.start({ ...request, options: { onActionNeeded: 'fail' } }, { workflowId });
-    const noWorker = (): Promise<string[]> => unpolled(stack.client, taskQueue);
-    started.push({ workflowId, ending: follow(handle, { progress, interrupted, waitWhileHeld: true, noWorker }) });
+    const ending = follow(handle, { client: stack.client, taskQueue, progress, interrupted, waitWhileHeld: true });
+    started.push(workflowId);
+    waits.push(ending.then((how) => [workflowId, how]));
   }
   const broken = stack.done.then(() => Promise.reject(new Error('The Worker has stopped.')));
   // It is only of interest while somebody waits.
   broken.catch(() => undefined);
-  const endings = await Promise.race([Promise.all(started.map(({ ending }) => ending)), broken]);
+  const endings = await Promise.race([Promise.all(waits), broken]);
   progress.end();
-  if (interrupted.aborted)
-    say(
-      afterInterrupt(
-        stack,
-        real,
-        started.map(({ workflowId }) => workflowId),
-      ),
-    );
+  if (interrupted.aborted) say(afterInterrupt(stack, real, started));
   let worst: number = interrupted.aborted ? STATUS.interrupted : STATUS.done;
-  endings.forEach((ending, i) => {
-    const workflowId = started[i]?.workflowId ?? '';
-    if (ending.kind === 'interrupted') {
-      if (ending.state?.taskId != null) say(`${workflowId}: task ${ending.state.taskId}`);
-      return;
-    }
-    const link = workflowLink(stack.uiUrl, stack.namespace, workflowId);
-    worst = Math.max(worst, report(ending, { json: false, workflowId, link }));
-  });
+  for (const [workflowId, ending] of endings) {
+    if (ending.kind !== 'interrupted') {
+      worst = Math.max(worst, report(ending, { json: false, workflowId, link: workflowLink(stack, workflowId) }));
+    } else if (ending.state?.taskId != null) say(`${workflowId}: task ${ending.state.taskId}`);
+  }
   return worst;
 }
 
@@ -133,10 +122,9 @@ function paidState(): string {
 
 /** Shows what would be spent and asks. Without a terminal nobody can answer. */
 async function maySpend(baseUrl: string, interrupted: AbortSignal): Promise<boolean> {
-  const prices = new Map<string, number | null>();
   const { api } = await openApi();
   const known = await api.listModels().catch(() => null);
-  for (const { id, baseCredits } of known?.models ?? []) prices.set(id, baseCredits);
+  const prices = new Map(known?.models.map(({ id, baseCredits }) => [id, baseCredits]));
   say(`RIVYA_API_KEY is set: this makes three real generations at ${baseUrl} and spends credits.`);
   for (const { model } of REQUESTS) say(`  ${model}: from ${prices.get(model) ?? 'an unknown number of'} credits`);
   const temporal = configuredAddress();

@@ -72,34 +72,28 @@ async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Opti
     emulatorPort: ports.emulatorPort,
     ownQueue: false,
   });
-  const { settings, emulatorUrl } = stack;
+  const { settings, emulatorUrl, address, uiUrl, namespace } = stack;
+  const { taskQueue } = settings;
+  const store = settings.store === null ? null : anywhere(settings.store.address);
   const pid = process.pid;
   try {
     // Where Temporal's settings name a server, the other commands find it by them.
     if (configuredAddress() === null) {
-      const session = {
-        pid,
-        address: stack.address,
-        uiUrl: stack.uiUrl,
-        baseUrl: emulatorUrl,
-        taskQueue: settings.taskQueue,
-        store: settings.store === null ? null : anywhere(settings.store.address),
-      };
+      const session = { pid, address, uiUrl, baseUrl: emulatorUrl, taskQueue, store };
       if (!(await publishSession(directory, session))) throw runs('');
     }
-    say(`Ready. Worker on task queue "${settings.taskQueue}", results in ${settings.store?.address ?? 'links only'}.`);
-    if (stack.uiUrl !== null) say(`Temporal UI: ${stack.uiUrl}`);
+    say(`Ready. Worker on task queue "${taskQueue}", results in ${settings.store?.address ?? 'links only'}.`);
+    if (uiUrl !== null) say(`Temporal UI: ${uiUrl}`);
     if (real) say(`RIVYA_API_KEY is set: generations go to ${settings.baseUrl} and cost credits.`);
     if (memory) say('--memory: nothing is kept. Workflows that run are gone at the end, also with a paid task.');
     // With --port 0, or where 7233 was taken, this is not where others look by themselves.
-    const named = stack.namespace === 'default' ? '' : ` TEMPORAL_NAMESPACE=${stack.namespace}`;
-    const temporal = `TEMPORAL_ADDRESS=${stack.address}${named}`;
+    const named = namespace === 'default' ? '' : ` TEMPORAL_NAMESPACE=${namespace}`;
+    const temporal = `TEMPORAL_ADDRESS=${address}${named}`;
     if (emulatorUrl !== null) {
       const { EMULATOR_API_KEY } = await import('../../emulator/index.js');
       const { host } = new URL(emulatorUrl);
-      const store = settings.store === null ? '' : ` RIVYA_STORE=${anywhere(settings.store.address)}`;
       say(
-        `For Workers of your own: export ${temporal} RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}${store}`,
+        `For Workers of your own: export ${temporal} RIVYA_BASE_URL=${emulatorUrl} RIVYA_API_KEY=${EMULATOR_API_KEY} RIVYA_TRUSTED_RESULT_HOSTS=${host}${store === null ? '' : ` RIVYA_STORE=${store}`}`,
       );
     }
     if (directory !== dataDirectory()) say(`In other terminals: export ${temporal}`);

@@ -6,12 +6,8 @@ import { collect, examples, PORT, positiveNumber, wholeNumber, type Register } f
 import { print, say } from '../output.js';
 import { interruption, whenAborted } from '../signals.js';
 
-interface Options {
-  readonly port: number;
-  readonly host?: string;
-  readonly speed?: number;
-  readonly credits?: number;
-  readonly rateLimit?: number;
+interface Options extends Required<Pick<EmulatorOptions, 'port' | 'host' | 'speed' | 'credits'>> {
+  readonly rateLimit: number;
   readonly stateFile?: string;
   readonly switch?: readonly string[];
   readonly faults?: string;
@@ -22,10 +18,10 @@ export const registerEmulator: Register = (program, run) => {
     .command('emulator')
     .description('Run the Rivya API as a local server until Ctrl-C. Nothing it does costs money.')
     .option('--port <n>', 'port to listen on; 0 for any', PORT, 0)
-    .option('--host <address>', 'address to listen on (default 127.0.0.1)')
-    .option('--speed <x>', 'tasks age this much faster (default 1)', positiveNumber)
-    .option('--credits <n>', 'credits of the account at the start (default 1000)', wholeNumber(0, 1_000_000_000))
-    .option('--rate-limit <n>', 'calls a minute for each key (default 600)', wholeNumber(1, 1_000_000))
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--speed <x>', 'tasks age this much faster', positiveNumber, 1)
+    .option('--credits <n>', 'credits of the account at the start', wholeNumber(0, 1_000_000_000), 1_000)
+    .option('--rate-limit <n>', 'calls a minute for each key', wholeNumber(1, 1_000_000), 600)
     .option('--state-file <file>', 'keep tasks, keys and credits in this file')
     .option('--switch <name=value>', 'answer what the documentation leaves open in another way; repeatable', collect)
     .option('--faults <json|@file>', 'faults on demand, a JSON array')
@@ -41,18 +37,11 @@ export const registerEmulator: Register = (program, run) => {
 };
 
 async function emulator(options: Options): Promise<number> {
-  const { port, host, speed, credits, rateLimit, stateFile } = options;
+  const { port, host, speed, credits, rateLimit: rateLimitPerMinute, stateFile } = options;
   const switches = Object.fromEntries((options.switch ?? []).map(readSwitch));
-  const settings: EmulatorOptions = {
-    port,
-    switches,
-    ...(host !== undefined && { host }),
-    ...(speed !== undefined && { speed }),
-    ...(credits !== undefined && { credits }),
-    ...(rateLimit !== undefined && { rateLimitPerMinute: rateLimit }),
-    ...(stateFile !== undefined && { stateFile }),
-    ...(options.faults !== undefined && { faults: readFaults(options.faults) }),
-  };
+  const faults = readFaults(options.faults ?? '[]');
+  const state = stateFile === undefined ? {} : { stateFile };
+  const settings = { port, host, speed, credits, rateLimitPerMinute, switches, faults, ...state };
   const interrupted = interruption();
   const { startEmulator } = await import('../../emulator/index.js');
   const running = await startEmulator(settings).catch((error: unknown) => {

@@ -3,36 +3,21 @@ import { checkWorkflowId, newWorkflowId } from '../../client.js';
 import { readSettings } from '../../config.js';
 import type { GenerateMediaInput, GenerationOptions } from '../../contract/index.js';
 import { InvalidInput, readInput } from '../../policy/index.js';
-import { unpolled } from '../../temporal/pollers.js';
-import { openTemporal } from '../context.js';
+import { openTemporal, workflowLink } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
-import { follow } from '../follow.js';
-import { workflowLink } from '../links.js';
 import { collect, examples, type Register } from '../options.js';
-import { print, printJson, Progress, say } from '../output.js';
+import { print, printJson, say } from '../output.js';
 import { readLabels, readParams, readReferences } from '../params.js';
-import { report } from '../report.js';
+import { followAndReport } from '../report.js';
 import { interruption } from '../signals.js';
 
-interface Options {
-  readonly model?: string;
-  readonly prompt?: string;
+type Field =
+  Exclude<keyof GenerateMediaInput, 'params' | 'references' | 'labels' | 'options'> | keyof GenerationOptions;
+
+interface Options extends Readonly<Partial<Record<Field | 'paramsJson' | 'id' | 'take', string>>> {
   readonly param?: readonly string[];
-  readonly paramsJson?: string;
   readonly reference?: readonly string[];
-  readonly clientRequestId?: string;
-  readonly idempotencyKey?: string;
-  readonly id?: string;
-  readonly take?: string;
-  readonly taskId?: string;
-  readonly maxAttempts?: string;
-  readonly maxCredits?: string;
-  readonly deadline?: string;
-  readonly submitDeadline?: string;
-  readonly idempotencyWindow?: string;
-  readonly onActionNeeded?: string;
   readonly label?: readonly string[];
-  readonly taskQueue?: string;
   readonly wait: boolean;
   readonly json?: boolean;
 }
@@ -86,8 +71,6 @@ async function generate(options: Options): Promise<number> {
     throw new UsageError('--task-queue: is empty. Nothing was sent and nothing was paid.');
   const json = options.json === true;
   const temporal = await openTemporal(settings, options.taskQueue);
-  const link = workflowLink(temporal.uiUrl, temporal.namespace, workflowId);
-
   const interrupted = interruption();
   const handle = await temporal.generations.start(input, { workflowId });
   if (!options.wait) {
@@ -96,12 +79,9 @@ async function generate(options: Options): Promise<number> {
     say(`Started. Wait for it with: rivya-temporal wait ${workflowId}`);
     return STATUS.done;
   }
+  const link = workflowLink(temporal, workflowId);
   say(`Workflow ${workflowId}${link === null ? '' : `  ${link}`}`);
-  const progress = new Progress();
-  const waitWhileHeld = process.stderr.isTTY;
-  const noWorker = (): Promise<string[]> => unpolled(temporal.client, temporal.taskQueue);
-  const ending = await follow(handle, { progress, interrupted, waitWhileHeld, noWorker });
-  return report(ending, { json, workflowId, link });
+  return followAndReport(temporal, handle, { json, interrupted });
 }
 
 const TAKE =
@@ -125,33 +105,27 @@ function readRequest(options: Options): { input: GenerateMediaInput; workflowId:
 function toInput(options: Options): GenerateMediaInput {
   const number = (text: string | undefined): string | number | undefined =>
     text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
-  const params = readParams(options.param ?? [], options.paramsJson);
   const { model, prompt, clientRequestId, idempotencyKey, taskId, onActionNeeded } = options;
-  const { deadline, submitDeadline, idempotencyWindow, maxAttempts, maxCredits } = options;
   const input = {
     model,
     prompt,
-    params,
+    params: readParams(options.param ?? [], options.paramsJson),
     references: readReferences(options.reference ?? []),
     clientRequestId,
     idempotencyKey,
     taskId,
     labels: readLabels(options.label ?? []),
-    options: given({
-      maxAttempts: number(maxAttempts),
-      maxCredits: number(maxCredits),
-      deadline: number(deadline),
-      submitDeadline: number(submitDeadline),
-      idempotencyWindow: number(idempotencyWindow),
+    options: {
+      maxAttempts: number(options.maxAttempts),
+      maxCredits: number(options.maxCredits),
+      deadline: number(options.deadline),
+      submitDeadline: number(options.submitDeadline),
+      idempotencyWindow: number(options.idempotencyWindow),
       onActionNeeded,
-    }) as GenerationOptions,
+    },
   };
-  // `readInput` judges every field, so what a person typed may have any type here.
-  return given(input) as unknown as GenerateMediaInput;
-}
-
-function given<T extends object>(fields: T): Partial<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Partial<T>;
+  // `readInput` judges every field, so what a person typed may have any type here. What is undefined is not sent.
+  return input as unknown as GenerateMediaInput;
 }
 
 /** The option that fills a field of the input. */

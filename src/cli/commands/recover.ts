@@ -1,13 +1,13 @@
-import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
-import { openReceipts, openTemporal, type Temporal } from '../context.js';
-import { endedIds, leftOpen, type Found } from '../ended.js';
+import { openReceipts, openTemporal } from '../context.js';
+import { checkQuery, endedIds, leftOpen, type Found } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
 import { examples, wholeNumber, type Register } from '../options.js';
-import { print, printJson, say, table } from '../output.js';
-import { checkQuery, notRead, readable } from '../runs.js';
+import { print, printJson, printTable, say, type Cell } from '../output.js';
+import { notRead, readable } from '../records.js';
 
 interface Options {
   readonly query?: string;
@@ -15,10 +15,6 @@ interface Options {
   readonly yes?: boolean;
   readonly json?: boolean;
 }
-
-// Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
-const LIMIT = 1_000;
-const MAX_LIMIT = 100_000;
 
 const SAYS = {
   wouldTakeUp: 'would be taken up',
@@ -28,17 +24,6 @@ const SAYS = {
 } as const;
 type Outcome = keyof typeof SAYS;
 
-interface Report {
-  readonly dryRun: boolean;
-  /** False where the limit may have left some out. */
-  readonly complete: boolean;
-  readonly generations: readonly (Found & { readonly outcome: Outcome })[];
-  /** Generations that could not be looked at or taken up. */
-  readonly errors: readonly { readonly workflowId: string; readonly taskId: string | null; readonly message: string }[];
-  /** Generations that are under a codec that is missing here. */
-  readonly unreadGenerations: readonly string[];
-}
-
 export const registerRecover: Register = (program, run) => {
   program
     .command('recover')
@@ -47,7 +32,8 @@ export const registerRecover: Register = (program, run) => {
       '--query <visibility query>',
       'only Workflow IDs with such a run, for example: CloseTime > "2026-11-01T00:00:00Z"',
     )
-    .option('--limit <n>', 'tasks at most', wholeNumber(1, MAX_LIMIT), LIMIT)
+    // Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
+    .option('--limit <n>', 'tasks at most', wholeNumber(1, 100_000), 1_000)
     .option('--yes', 'do it; without it only says what would be done')
     .option('--json', 'print one JSON document')
     .addHelpText('after', examples('recover', `recover --query "WorkflowId STARTS_WITH 'night-'" --yes`))
@@ -57,36 +43,51 @@ export const registerRecover: Register = (program, run) => {
 async function recover({ query, limit, yes = false, json = false }: Options): Promise<number> {
   if (query?.trim() === '') throw new UsageError('--query: is empty. Nothing was started.');
   const settings = readSettings();
-  const temporal = await openTemporal(settings);
-  if (query !== undefined) await checkQuery(temporal.client, query);
+  const { client } = await openTemporal(settings);
+  if (query !== undefined) await checkQuery(client, query);
   const receipts = (await openReceipts(settings))?.receipts ?? null;
-  const generations: Report['generations'][number][] = [];
-  const errors: Report['errors'][number][] = [];
+  const generations = [];
+  const errors: { readonly workflowId: string; readonly taskId: string | null; readonly message: string }[] = [];
   const unreadGenerations: string[] = [];
   let tasks = 0;
-  for (const workflowId of await endedIds(temporal.client, query)) {
+  for (const workflowId of await endedIds(client, query)) {
     if (tasks >= limit) break;
     let taskId: string | null = null;
     try {
-      const found = await readable(() => leftOpen(temporal.client, workflowId, receipts));
+      const found = await readable(() => leftOpen(client, workflowId, receipts));
       if (found === undefined) unreadGenerations.push(workflowId);
       if (found == null) continue;
-      ({ taskId } = found);
+      const { input: _input, taskQueue: _queue, ...row } = found;
+      ({ taskId } = row);
       if (taskId !== null) tasks++;
-      generations.push({ ...found, outcome: await act(temporal, found, yes) });
+      const action = taskId === null ? UNRESOLVED_ENDED : null;
+      generations.push({ ...row, outcome: await act(client, found, yes), action });
     } catch (error) {
       // One that cannot be read or started is no reason to leave the others.
       errors.push({ workflowId, taskId, message: judge(error).message });
     }
   }
-  const report: Report = { dryRun: !yes, complete: tasks < limit, generations, errors, unreadGenerations };
-  if (json) printJson({ ...report, generations: generations.map(toJson) });
+  const complete = tasks < limit;
+  if (json) printJson({ dryRun: !yes, complete, generations, errors, unreadGenerations });
   else show(generations);
-  tell(report, limit);
+
+  const done = new Set(generations.map(({ outcome }) => outcome));
+  if (generations.length === 0 && errors.length === 0) {
+    const all = unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
+    say(`Nothing to recover: ${all} left a task behind.`);
+  }
+  if (unreadGenerations.length > 0) say(`${notRead(unreadGenerations)} They may have left paid tasks behind.`);
+  if (done.has('wouldTakeUp')) say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
+  if (done.has('takenUp'))
+    say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --running');
+  if (!complete) say(`There may be more than ${limit}: ${yes ? 'run it again' : 'give a larger --limit'}.`);
+  for (const { workflowId, taskId, message } of errors) {
+    say(`${workflowId}${taskId === null ? '' : ` (task ${taskId})`} was left as it is: ${message}`);
+  }
   return errors.length === 0 ? STATUS.done : STATUS.failed;
 }
 
-async function act({ client }: Temporal, found: Found, yes: boolean): Promise<Outcome> {
+async function act(client: Client, found: Found, yes: boolean): Promise<Outcome> {
   const { workflowId, taskId, taskQueue } = found;
   if (taskId === null) return 'unanswered';
   const input = withTask(found.input, taskId);
@@ -115,41 +116,16 @@ function withTask({ idempotencyKey: _key, ...input }: GenerateMediaInput, taskId
   return { ...input, taskId, options };
 }
 
-function toJson({ input: _input, taskQueue: _queue, runId: _run, ...row }: Report['generations'][number]): object {
-  return { ...row, action: row.taskId === null ? UNRESOLVED_ENDED : null };
-}
-
-function show(generations: Report['generations']): void {
-  const unanswered = generations.filter(({ taskId }) => taskId === null);
-  const tasks = generations.filter(({ taskId }) => taskId !== null);
-  const rows = tasks.map(({ workflowId, ended, taskId, status, reservedCredits, outcome }) =>
-    [workflowId, ended, taskId, status, reservedCredits, SAYS[outcome]].map((cell) => String(cell ?? '-')),
-  );
-  const head = ['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', ''];
-  if (rows.length > 0) for (const line of table([head, ...rows])) print(line);
+function show(generations: readonly (Omit<Found, 'input' | 'taskQueue'> & { readonly outcome: Outcome })[]): void {
+  const rows: Cell[][] = [];
+  const unanswered: Cell[][] = [];
+  for (const { workflowId, ended, taskId, status, reservedCredits, idempotencyKey, outcome } of generations) {
+    if (taskId === null) unanswered.push([workflowId, ended, idempotencyKey]);
+    else rows.push([workflowId, ended, taskId, status, reservedCredits, SAYS[outcome]]);
+  }
+  if (rows.length > 0) printTable([['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', ''], ...rows]);
   if (unanswered.length === 0) return;
   if (rows.length > 0) print('');
   print(`Submits that nobody answered, which this command leaves alone. ${UNRESOLVED_ENDED}`);
-  const keys = unanswered.map(({ workflowId, ended, idempotencyKey }) => [workflowId, ended, idempotencyKey ?? '-']);
-  for (const line of table([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...keys])) print(line);
-}
-
-/** What came of it, on stderr. */
-function tell({ generations, errors, unreadGenerations, complete, dryRun }: Report, limit: number): void {
-  const count = (outcome: Outcome): number => generations.filter((one) => one.outcome === outcome).length;
-  if (generations.length === 0 && errors.length === 0) {
-    const all = unreadGenerations.length === 0 ? 'no generation' : 'none that could be read';
-    say(`Nothing to recover: ${all} left a task behind.`);
-  }
-  if (unreadGenerations.length > 0) say(`${notRead(unreadGenerations)} They may have left paid tasks behind.`);
-  if (count('wouldTakeUp') > 0) {
-    say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
-  }
-  if (count('takenUp') > 0) {
-    say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --running');
-  }
-  if (!complete) say(`There may be more than ${limit}: ${dryRun ? 'give a larger --limit' : 'run it again'}.`);
-  for (const { workflowId, taskId, message } of errors) {
-    say(`${workflowId}${taskId === null ? '' : ` (task ${taskId})`} was left as it is: ${message}`);
-  }
+  printTable([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...unanswered]);
 }

@@ -1,5 +1,4 @@
 import { SettingsError } from '../../config.js';
-import { configuredAddress } from '../../temporal/connect.js';
 import { localSession } from '../context.js';
 import { examples, type Register } from '../options.js';
 
@@ -12,7 +11,7 @@ export const registerWorker: Register = (program, run) => {
       run(async () => {
         const { runWorker } = await import('../../../worker.js');
         const session = await localSession();
-        if (session?.baseUrl != null && configuredAddress() === null) {
+        if (session?.baseUrl != null) {
           throw new SettingsError(
             `The "dev" at ${session.address} is simulated, and this Worker would run its generations for real credits. Stop it, or set TEMPORAL_ADDRESS to the Temporal of this Worker.`,
           );
