@@ -96,22 +96,22 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
 
   /** Notes where the submit of a key stands. */
   async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
-    const receipt: SubmitReceipt = { ...headOf(head), ...standing, at: new Date().toISOString() };
-    await this.#write(head.baseKey, SUBMIT, receipt);
+    await this.#write(Submit, SUBMIT, { ...head, ...standing, at: new Date().toISOString() });
   }
 
   /** @param id - Tells the answers under one key apart. */
-  async noteAnswer(id: string, receipt: Receipt): Promise<void> {
-    await this.#write(receipt.baseKey, `${this.#prefix}${safeName(id)}.json`, receipt);
+  async note(id: string, receipt: Receipt): Promise<void> {
+    await this.#write(this.#schema, `${this.#prefix}${safeName(id)}.json`, receipt);
   }
 
   #folder(baseKey: string): string {
     return `${this.#root}/${safeName(baseKey)}`;
   }
 
-  async #write(baseKey: string, name: string, receipt: SubmitReceipt | Receipt): Promise<void> {
-    const text = JSON.stringify({ version: VERSION, ...receipt }, null, 2);
-    await this.#store.write(`${this.#folder(baseKey)}/${name}`, `${text}\n`);
+  /** Only what the schema names is written: a head may be a larger object. */
+  async #write(schema: z.ZodType, name: string, receipt: SubmitReceipt | AnswerReceipt): Promise<void> {
+    const text = JSON.stringify(schema.parse({ version: VERSION, ...receipt }), null, 2);
+    await this.#store.write(`${this.#folder(receipt.baseKey)}/${name}`, `${text}\n`);
   }
 
   async #read(folder: string): Promise<KeyFolder<Receipt>> {
@@ -137,17 +137,19 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
 export async function readReceipt<T>(store: Texts, file: string, schema: z.ZodType<T>): Promise<T | null> {
   const text = await store.read(file);
   if (text === null) return null;
+  const receipt = parsed(schema, text);
+  if (receipt !== null) return receipt;
+  // Passing it over could pay for what it knows.
+  throw new StoreUnavailable(
+    `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
+  );
+}
+
+/** What a text says, or null where it is no JSON that the schema takes. */
+export function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
   try {
     return schema.parse(JSON.parse(text));
   } catch {
-    // Passing it over could pay for what it knows.
-    throw new StoreUnavailable(
-      `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
-    );
+    return null;
   }
-}
-
-export function headOf(head: ReceiptHead): ReceiptHead {
-  const { idempotencyKey, keyNumber, attempt, baseKey, namespace, workflowId, model, labels, bodyDigest } = head;
-  return { idempotencyKey, keyNumber, attempt, baseKey, namespace, workflowId, model, labels, bodyDigest };
 }

@@ -3,7 +3,6 @@ import type { TaskSnapshot } from '../contract/index.js';
 import { ChatReceipts } from './chat-receipts.js';
 import {
   Head,
-  headOf,
   KeyFolders,
   readReceipt,
   VERSION,
@@ -83,9 +82,25 @@ export class Receipts {
     await this.#folders.noteSubmit(head, standing);
   }
 
-  /** Notes a task that was created under this head. Without a look at what is there: the first answer is all that is known. */
-  async noteTask(head: ReceiptHead, task: TaskSnapshot): Promise<void> {
-    await this.#noteTask(head, task);
+  /**
+   * Notes a task that was created under this head.
+   * @param known - Its receipt so far. Without one, what is there is not looked at: the first answer is all that is known.
+   */
+  async noteTask(head: ReceiptHead, task: TaskSnapshot, known?: TaskReceipt): Promise<void> {
+    const { taskId, status, simulated } = task;
+    await this.#folders.note(taskId, {
+      ...head,
+      taskId,
+      status,
+      reservedCredits: task.reservedCredits ?? known?.reservedCredits ?? null,
+      finalCredits: task.finalCredits ?? known?.finalCredits ?? null,
+      createdAt: task.createdAt ?? known?.createdAt ?? null,
+      simulated,
+      at: known?.at ?? new Date().toISOString(),
+    });
+    if (known !== undefined) return;
+    const owner = Owner.parse({ version: VERSION, ...head });
+    await this.#store.write(this.#ownerFile(taskId), `${JSON.stringify(owner)}\n`);
   }
 
   /** Notes what became of a task, where the submit of its generation is known. */
@@ -93,25 +108,7 @@ export class Receipts {
     const { submit, tasks } = await this.find(baseKey);
     const known = tasks.find(({ taskId }) => taskId === task.taskId);
     const head = known ?? submit;
-    if (head !== null) await this.#noteTask(head, task, known);
-  }
-
-  async #noteTask(head: ReceiptHead, task: TaskSnapshot, known?: TaskReceipt): Promise<void> {
-    const { taskId, status, createdAt, simulated } = task;
-    await this.#folders.noteAnswer(taskId, {
-      ...headOf(head),
-      taskId,
-      status,
-      reservedCredits: task.reservedCredits ?? known?.reservedCredits ?? null,
-      finalCredits: task.finalCredits ?? known?.finalCredits ?? null,
-      createdAt: createdAt ?? known?.createdAt ?? null,
-      simulated,
-      at: known?.at ?? new Date().toISOString(),
-    });
-    if (known !== undefined) return;
-    const { baseKey, namespace, workflowId } = head;
-    const owner = { version: VERSION, baseKey, namespace, workflowId };
-    await this.#store.write(this.#ownerFile(taskId), `${JSON.stringify(owner)}\n`);
+    if (head !== null) await this.noteTask(head, task, known);
   }
 
   /** The generation that a task belongs to, or null. */

@@ -1,7 +1,6 @@
 import type * as S3 from '@aws-sdk/client-s3';
 import type { Upload } from '@aws-sdk/lib-storage';
-import type { S3Settings } from './s3-settings.js';
-import { StoreSettingError } from './store.js';
+import { StoreSettingError, type S3Settings } from './store.js';
 
 export interface S3Sdk {
   readonly s3: typeof S3;

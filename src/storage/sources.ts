@@ -8,8 +8,7 @@ import { fileTypeFromBuffer } from 'file-type';
 import type { ReferenceSource } from '../contract/index.js';
 import { download } from './download.js';
 import { MediaHosts, type MediaHostsOptions } from './media-hosts.js';
-import { reason } from './reason.js';
-import { ResultError, StoreSettingError, StoreUnavailable, type Store } from './store.js';
+import { reason, ResultError, StoreSettingError, StoreUnavailable, type Store } from './store.js';
 
 // What `file-type` looks at.
 const SIGNATURE_BYTES = 4_100;
