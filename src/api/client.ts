@@ -13,16 +13,6 @@ import type { Secret } from './secret.js';
 import { toTaskAnswer, type TaskAnswer } from './task-answer.js';
 import { exchange, HTTP_TIMEOUTS, NoReply, type HttpTimeouts } from './transport.js';
 
-/** One finished exchange, for a log line. */
-export interface ResponseEvent {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  /** Null where no reply arrived. */
-  readonly httpStatus: number | null;
-  readonly requestId: string | null;
-  readonly durationMs: number;
-}
-
 export interface RivyaClientOptions {
   /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
   readonly baseUrl?: string;
@@ -33,8 +23,6 @@ export interface RivyaClientOptions {
   readonly dispatcher?: Dispatcher;
   /** Where HTTPS_PROXY and NO_PROXY are read from. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Called after every exchange, also a failed one. What it throws is ignored. */
-  readonly onResponse?: (event: ResponseEvent) => void;
 }
 
 export interface CreateGenerationInput {
@@ -106,10 +94,6 @@ export interface RivyaClient {
   close(): Promise<void>;
 }
 
-function paidHeaders(idempotencyKey: string): Record<string, string> {
-  return { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
-}
-
 function toFileAnswer({ value, simulated }: Answer<z.output<typeof fileSchema>>): FileAnswer {
   const { id, url, duration_token: durationToken, duration_seconds: durationSeconds, mime_type: mimeType } = value;
   return { fileId: id, url, durationToken, durationSeconds, mimeType, simulated };
@@ -145,7 +129,6 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     const path = `${prefix}${resource}`;
     const { free = false, makes = 'task' } = out;
     const streams = typeof out.body === 'object';
-    const startedAt = performance.now();
     let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
     try {
       const reply = await exchange(own?.[method === 'POST' ? 'post' : 'get'] ?? (options.dispatcher as Dispatcher), {
@@ -179,19 +162,8 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
         requestId: head === null ? null : requestIdOf(head, out.key),
       });
     } finally {
-      const requestId = head === null ? null : requestIdOf(head, out.key);
-      const durationMs = Math.round(performance.now() - startedAt);
-      tell({ method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs });
       // The next call should find a rotated key; this one is not repeated.
       if (head?.httpStatus === 401 && out.key !== null) await options.keys.refresh().catch(() => null);
-    }
-  }
-
-  function tell(event: ResponseEvent): void {
-    try {
-      options.onResponse?.(event);
-    } catch {
-      // A log line is never worth the answer to a paid call.
     }
   }
 
@@ -204,33 +176,27 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     });
   }
 
+  /** A call that costs money. */
+  async function post<T>(
+    resource: string,
+    schema: z.ZodType<T>,
+    { idempotencyKey, key, ...sent }: CreateGenerationInput,
+    about: Pick<Outgoing, 'makes' | 'maxBytes'> = {},
+  ): Promise<Answer<T>> {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
+    return call('POST', resource, schema, { ...sent, ...about, headers, key: key ?? (await currentKey('POST')) });
+  }
+
   return {
     baseUrl: baseUrl.href.replace(/\/+$/, ''),
 
-    async createGeneration({ idempotencyKey, body, key, signal, maySend }) {
-      return toTaskAnswer(
-        await call('POST', '/generations', taskSchema, {
-          key: key ?? (await currentKey('POST')),
-          headers: paidHeaders(idempotencyKey),
-          body,
-          signal,
-          maySend,
-        }),
-      );
+    async createGeneration(input) {
+      return toTaskAnswer(await post('/generations', taskSchema, input));
     },
 
-    async createChat({ idempotencyKey, body, key, signal, maySend }) {
-      return toPostedChat(
-        await call('POST', '/chat/completions', chatSchema, {
-          key: key ?? (await currentKey('POST')),
-          headers: paidHeaders(idempotencyKey),
-          body,
-          makes: 'answer',
-          maxBytes: MAX_CHAT_BYTES,
-          signal,
-          maySend,
-        }),
-      );
+    async createChat(input) {
+      const about = { makes: 'answer', maxBytes: MAX_CHAT_BYTES } as const;
+      return toPostedChat(await post('/chat/completions', chatSchema, input, about));
     },
 
     async retrieveGeneration(taskId, maySend) {

@@ -33,6 +33,14 @@ export interface Answer<T> {
   readonly requestId: string | null;
 }
 
+/**
+ * Age in milliseconds of what an answer tells of, both times from the API's own clock; null where it did not tell. The
+ * header counts whole seconds, so what is young can look as if it were made in the future.
+ */
+export function ageOf({ serverTime }: Pick<Answer<unknown>, 'serverTime'>, createdAt: string | null): number | null {
+  return serverTime === null || createdAt === null ? null : Math.max(0, serverTime - Date.parse(createdAt));
+}
+
 /** The documentation names no such header; these are the usual ones. */
 const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-rivya-request-id'];
 
