@@ -18,14 +18,22 @@ export interface ServedQueue {
 }
 
 /** The queues of the three roles, and who polls them. */
-export function servedQueues(client: Client, taskQueue: string): Promise<ServedQueue[]> {
+export function servedQueues(
+  client: Client,
+  taskQueue: string,
+  namespace = client.options.namespace,
+): Promise<ServedQueue[]> {
   const queues = [
     ['workflows', taskQueue, WORKFLOW_QUEUE],
     ['results', taskQueue, ACTIVITY_QUEUE],
     ['api', apiTaskQueue(taskQueue), ACTIVITY_QUEUE],
   ] as const;
   return Promise.all(
-    queues.map(async ([role, queue, type]) => ({ role, queue, pollers: await pollersOf(client, queue, type) })),
+    queues.map(async ([role, queue, type]) => ({
+      role,
+      queue,
+      pollers: await pollersOf(client, { namespace, taskQueue: { name: queue }, taskQueueType: type }),
+    })),
   );
 }
 
@@ -39,9 +47,11 @@ export function noWorkerOn({ role, queue }: Pick<ServedQueue, 'role' | 'queue'>)
   return `No Worker with the role "${role}" polls task queue "${queue}", so nothing goes on there. Start one with: rivya-temporal worker`;
 }
 
-async function pollersOf(client: Client, name: string, taskQueueType: number): Promise<string[]> {
-  const { namespace } = client.options;
-  const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
+async function pollersOf(
+  { workflowService }: Client,
+  of: Parameters<Client['workflowService']['describeTaskQueue']>[0],
+): Promise<string[]> {
+  const answer = await workflowService.describeTaskQueue(of);
   const oldest = Date.now() - FRESH_POLL_MS;
   return (answer.pollers ?? [])
     .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > oldest)

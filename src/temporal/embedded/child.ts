@@ -22,7 +22,7 @@ export interface ServerChild {
   readonly stop: () => Promise<void>;
 }
 
-export interface LaunchOptions {
+interface LaunchOptions {
   readonly binary: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
