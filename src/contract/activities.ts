@@ -1,5 +1,8 @@
 /** What the Activities take and return. The Workflow sees these types only, never the code. */
 
+import type { ChatAnswer } from './chat.js';
+import type { UploadInput, UploadResult } from './references.js';
+
 /** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
 export type MediaKind = 'image' | 'video' | 'audio';
 
@@ -171,4 +174,15 @@ export interface EstimateResult {
   /** Starting price by model ID; null where the list of models does not tell. */
   readonly prices: Readonly<Record<string, number | null>>;
   readonly currentCredits: number | null;
+}
+
+/** The Activities by their registered names. */
+export interface RivyaActivities {
+  rivyaSubmit(input: PaidCallInput): Promise<PaidCallResult<TaskSnapshot>>;
+  rivyaCheck(input: CheckInput): Promise<CheckResult>;
+  rivyaStore(input: StoreInput): Promise<StoreResult>;
+  rivyaResult(input: ResultInput): Promise<ResultOfChild>;
+  rivyaUpload(input: UploadInput): Promise<UploadResult>;
+  rivyaChat(input: PaidCallInput): Promise<PaidCallResult<ChatAnswer>>;
+  rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
 }

@@ -189,13 +189,10 @@ export class HttpServer {
       if (route.on === 'models') return api.models();
       if (route.on === 'credits') return api.credits(call);
       if (route.on === 'upload') return await api.upload(call);
-      if (route.fileId !== undefined) {
-        return route.content === true ? api.fileContent(call, route.fileId) : api.file(call, route.fileId);
-      }
-      const taskId = route.taskId ?? '';
-      return route.on === 'media'
-        ? mediaReply(api.finishedTask(taskId, call.now))
-        : api.status(call, taskId, statusWord);
+      const { on, fileId = '', taskId } = route;
+      if (on === 'file') return api.file(call, fileId);
+      if (on === 'status') return api.status(call, taskId ?? '', statusWord);
+      return taskId === undefined ? api.fileContent(call, fileId) : mediaReply(api.finishedTask(taskId, call.now));
     } catch (error) {
       if (error instanceof Refusal) return refusalReply(error);
       if (this.#closing.signal.aborted) throw error;

@@ -8,7 +8,7 @@ export type { ChatReceipt, ChatReceipts } from './chat-receipts.js';
 export type { KeyFolder, ReceiptHead, SubmitReceipt } from './key-folders.js';
 export { Receipts, type KeyReceipts, type TaskReceipt } from './receipts.js';
 export { MAX_RESULT_BYTES, Results, type KeepOptions, type ResultsOptions } from './results.js';
-export type { Result, SidecarPrompts } from './sidecar.js';
+export { withoutQuery, type Result, type SidecarPrompts } from './sidecar.js';
 export { S3Store } from './s3-store.js';
 export { ReferenceSources, SourceError, type SourceFile } from './sources.js';
 export { Uploads, type UploadFacts } from './uploads.js';

@@ -1,46 +1,10 @@
 import { z } from 'zod';
-import type { PaidCallInput, UnansweredPost } from '../contract/index.js';
 import { safeName } from './names.js';
 import { StoreUnavailable } from './store.js';
 import type { Texts } from './timely.js';
 
 const SUBMIT = 'submit.json';
 export const VERSION = 1;
-
-/** What every receipt says about the paid call that it belongs to. */
-export interface ReceiptHead extends Pick<
-  PaidCallInput,
-  'idempotencyKey' | 'keyNumber' | 'attempt' | 'baseKey' | 'model' | 'labels'
-> {
-  readonly namespace: string;
-  readonly workflowId: string;
-  /** Digest of the request body. */
-  readonly bodyDigest: string;
-}
-
-/** Where the submit of a generation stands: written before each POST, and after a refusal. */
-export interface SubmitReceipt extends ReceiptHead {
-  /** A POST whose answer is not known, or null. */
-  readonly unanswered: UnansweredPost | null;
-  /** Why a person had it posted again although it might have been paid, or null. */
-  readonly riskReason: string | null;
-  /** ISO 8601, on the Worker's clock. */
-  readonly at: string;
-}
-
-/** What was paid for under a key. */
-export interface AnswerReceipt extends ReceiptHead {
-  /** ISO 8601, on the Worker's clock: when the API first answered with it. */
-  readonly at: string;
-}
-
-/** All receipts of one generation. */
-export interface KeyFolder<Receipt> {
-  /** The last submit. */
-  readonly submit: SubmitReceipt | null;
-  /** Oldest first. More than one under a key: paid more than once. */
-  readonly answers: readonly Receipt[];
-}
 
 export const Head = z.object({
   version: z.literal(VERSION),
@@ -52,10 +16,13 @@ export const Head = z.object({
   workflowId: z.string(),
   model: z.string(),
   labels: z.record(z.string(), z.string()),
+  /** Digest of the request body. */
   bodyDigest: z.string(),
+  /** ISO 8601, on the Worker's clock: of the submit, or when the API first answered. */
   at: z.string(),
 });
 const Submit = Head.extend({
+  /** A POST whose answer is not known, or null. */
   unanswered: z
     .object({
       firstPostedAt: z.number(),
@@ -64,8 +31,26 @@ const Submit = Head.extend({
       errorRequestId: z.string().exactOptional(),
     })
     .nullable(),
+  /** Why a person had it posted again although it might have been paid, or null. */
   riskReason: z.string().nullable(),
 });
+
+/** What was paid for under a key. */
+export type AnswerReceipt = Readonly<Omit<z.infer<typeof Head>, 'version'>>;
+
+/** What every receipt says about the paid call that it belongs to. */
+export type ReceiptHead = Omit<AnswerReceipt, 'at'>;
+
+/** Where the submit of a generation stands: written before each POST, and after a refusal. */
+export type SubmitReceipt = Readonly<Omit<z.infer<typeof Submit>, 'version'>>;
+
+/** All receipts of one generation. */
+export interface KeyFolder<Receipt> {
+  /** The last submit. */
+  readonly submit: SubmitReceipt | null;
+  /** Oldest first. More than one under a key: paid more than once. */
+  readonly answers: readonly Receipt[];
+}
 
 /** The receipts of one kind of paid call, a folder for each generation by its base key: what was sent and what came of it. */
 export class KeyFolders<Receipt extends AnswerReceipt> {

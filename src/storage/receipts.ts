@@ -6,7 +6,6 @@ import {
   KeyFolders,
   readReceipt,
   VERSION,
-  type AnswerReceipt,
   type KeyFolder,
   type ReceiptHead,
   type SubmitReceipt,
@@ -19,16 +18,6 @@ import { timely, type Texts } from './timely.js';
 const ROOT = '.rivya/receipts';
 // Which key a task belongs to, by its ID.
 const OWNERS = '.rivya/tasks';
-
-/** A task that was created under a key. */
-export interface TaskReceipt extends AnswerReceipt {
-  readonly taskId: string;
-  readonly status: string;
-  readonly reservedCredits: number | null;
-  readonly finalCredits: number | null;
-  readonly createdAt: string | null;
-  readonly simulated: boolean;
-}
 
 /** All that the store knows of one generation. */
 export interface KeyReceipts {
@@ -46,6 +35,9 @@ const Task = Head.extend({
   createdAt: z.string().nullable(),
   simulated: z.boolean(),
 });
+
+/** A task that was created under a key. */
+export type TaskReceipt = Readonly<Omit<z.infer<typeof Task>, 'version'>>;
 
 /**
  * The receipts of one API in a store: what was submitted and which tasks came of it. They outlive the histories of
