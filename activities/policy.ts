@@ -14,7 +14,6 @@ export interface Spending extends Prices {
 /**
  * Refuses what the spending policy of this Worker forbids. Call it right before something new is paid for, uploaded or
  * read, and never for what may be paid already: a submit without an answer, a task, a result.
- *
  * @throws ApplicationFailure `PolicyDenied`, which is not repeated; or one that is repeated while no price can be had.
  */
 export async function checkPolicy(spending: Spending | undefined, asked: Omit<Asked, 'basePrice'>): Promise<void> {

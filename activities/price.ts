@@ -4,7 +4,6 @@ import { FAILURE, type FailureDetails } from '../src/contract/index.js';
 import { overBudget } from '../src/policy/index.js';
 import { finalFailure, nothingKnown, retryIn } from './failure.js';
 
-/** Where prices come from. */
 export interface Prices {
   /** Starting price of a model in credits, null where the list of models does not tell; rejects when there is no list. */
   readonly basePrice: (model: string) => Promise<number | null>;

@@ -24,7 +24,7 @@ const opaque = z.string().refine(isTaskId).nullable().catch(null);
 const content = z
   .string()
   .catch('')
-  .transform((text) => text.toWellFormed());
+  .transform((said) => said.toWellFormed());
 
 /**
  * An answer. One without text is an answer as well: it was paid for, and asking again would pay again. But a 2xx that is

@@ -11,7 +11,7 @@ import { openPools } from './pools.js';
 import { creditsSchema, fileSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
 import type { Secret } from './secret.js';
 import { toTaskAnswer, type TaskAnswer } from './task-answer.js';
-import { exchange, HTTP_TIMEOUTS, NoReply, type HttpTimeouts } from './transport.js';
+import { exchange, HTTP_TIMEOUTS, NoReply, type HttpRequest, type HttpTimeouts } from './transport.js';
 
 export interface RivyaClientOptions {
   /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
@@ -37,7 +37,7 @@ export interface CreateGenerationInput {
   readonly maySend?: () => boolean;
 }
 
-export interface UploadFileInput extends FilePart {
+export interface UploadFileInput extends FilePart, Pick<CreateGenerationInput, 'signal'> {
   readonly kind: MediaKind;
   /** Has the API check the file against this model. */
   readonly model?: string;
@@ -45,7 +45,6 @@ export interface UploadFileInput extends FilePart {
   readonly clientRequestId?: string;
   /** Default: the current key. */
   readonly key?: Secret;
-  readonly signal?: AbortSignal;
 }
 
 /** An upload as the API describes it. What it left out is null. */
@@ -94,6 +93,11 @@ export interface RivyaClient {
   close(): Promise<void>;
 }
 
+function segment(field: string, id: string): string {
+  if (isTaskId(id)) return encodeURIComponent(id);
+  throw new InvalidRequest(field, 'must be 1 to 256 characters that can stand in a path');
+}
+
 function toFileAnswer({ value, simulated }: Answer<z.output<typeof fileSchema>>): FileAnswer {
   const { id, url, duration_token: durationToken, duration_seconds: durationSeconds, mime_type: mimeType } = value;
   return { fileId: id, url, durationToken, durationSeconds, mimeType, simulated };
@@ -108,16 +112,13 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   let closing: Promise<void> | null = null;
   const prefix = `${baseUrl.pathname.replace(/\/+$/, '')}/api/v1`;
 
-  interface Outgoing {
+  interface Outgoing extends Partial<Pick<HttpRequest, 'maxBytes' | 'signal' | 'maySend'>> {
     readonly key: Secret | null;
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: string | AsyncIterable<Uint8Array>;
     /** True for a POST that costs nothing. */
     readonly free?: boolean;
     readonly makes?: 'task' | 'answer';
-    readonly maxBytes?: number;
-    readonly signal?: AbortSignal | undefined;
-    readonly maySend?: (() => boolean) | undefined;
   }
 
   async function call<T>(
@@ -200,10 +201,9 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     },
 
     async retrieveGeneration(taskId, maySend) {
-      if (!isTaskId(taskId)) throw new InvalidRequest('taskId', 'must be 1 to 256 characters that can stand in a path');
       // A reply about another task, from a cache on the way, must not end the wait for this one.
       const sameTask = taskSchema.refine((task) => task.id === taskId);
-      const resource = `/generations/${encodeURIComponent(taskId)}`;
+      const resource = `/generations/${segment('taskId', taskId)}`;
       return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET'), maySend }));
     },
 
@@ -215,8 +215,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     },
 
     async retrieveFile(fileId, key) {
-      if (!isTaskId(fileId)) throw new InvalidRequest('fileId', 'must be 1 to 256 characters that can stand in a path');
-      const resource = `/files/${encodeURIComponent(fileId)}`;
+      const resource = `/files/${segment('fileId', fileId)}`;
       return toFileAnswer(await call('GET', resource, fileSchema, { key: key ?? (await currentKey('GET')) }));
     },
 
@@ -226,12 +225,9 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     },
 
     async getCredits() {
-      const answer = await call('GET', '/credits', creditsSchema, { key: await currentKey('GET') });
-      return {
-        currentCredits: answer.value.current_credits,
-        serverTime: answer.serverTime,
-        simulated: answer.simulated,
-      };
+      const key = await currentKey('GET');
+      const { value, serverTime, simulated } = await call('GET', '/credits', creditsSchema, { key });
+      return { currentCredits: value.current_credits, serverTime, simulated };
     },
 
     close() {

@@ -9,9 +9,9 @@ export const HTTP_TIMEOUTS = {
    * 7 s. A host that needs longer is not there.
    */
   connect: 10_000,
-  /** A whole POST, from the call to the last byte of the reply. A create may wait for the provider. */
+  /** A whole POST, from the call to the last byte of the reply. A create may wait for the provider; its Activity has 75 s. */
   post: 60_000,
-  /** A whole GET. It only reads, so it may give up early. */
+  /** A whole GET. It only reads, so it may give up early; its Activity has 30 s. */
   get: 20_000,
   /** Silence inside the body of a reply. Bodies are about 1 kB: one that stands still for so long does not come. */
   body: 10_000,
@@ -27,7 +27,7 @@ export type HttpTimeouts = Readonly<typeof HTTP_TIMEOUTS>;
 /** Largest JSON body that is read. A task is about 1 kB, the list of all models about 100 kB. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
-interface HttpRequest {
+export interface HttpRequest {
   readonly method: 'GET' | 'POST';
   readonly origin: string;
   readonly path: string;
@@ -59,7 +59,6 @@ export class NoReply extends Error {
 
 /**
  * Sends a request once and reads its reply.
- *
  * @throws NoReply where the reply did not come whole, in time and within 1 MiB.
  */
 export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<Reply> {

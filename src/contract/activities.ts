@@ -6,6 +6,10 @@ import type { UploadInput, UploadResult } from './references.js';
 /** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
 export type MediaKind = 'image' | 'video' | 'audio';
 
+export function isMediaKind(value: unknown): value is MediaKind {
+  return value === 'image' || value === 'video' || value === 'audio';
+}
+
 /** A task as the API last described it. Fields that a reply left out are null. */
 export interface TaskSnapshot {
   readonly taskId: string;

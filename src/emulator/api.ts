@@ -55,7 +55,7 @@ export class Api {
     return json(200, statusWord === null ? body : { ...body, status: statusWord, result: null, error: null });
   }
 
-  async upload(call: Call): Promise<Reply> {
+  upload(call: Call): Reply {
     return this.#files.upload(call, this.#authorize(call, 'files:create'));
   }
 

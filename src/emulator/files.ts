@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { MediaKind } from '../contract/index.js';
+import { isMediaKind, type MediaKind } from '../contract/index.js';
 import type { ApiSettings, Call, Holder } from './call.js';
 import { findModel, type Model } from './catalogue.js';
+import { parseMultipart } from './multipart.js';
 import { json, Refusal, type Reply } from './replies.js';
 import { sha256, type State, type UploadedFile } from './state.js';
 import { invalid } from './validate.js';
@@ -30,10 +31,6 @@ function signature(body: Buffer): { kind: MediaKind; mimeType: string } | null {
   return /^\xff[\xf1\xf9]/.test(start) ? { kind: 'audio', mimeType: 'audio/aac' } : null;
 }
 
-function isKind(value: string | undefined): value is MediaKind {
-  return value === 'image' || value === 'video' || value === 'audio';
-}
-
 /** The Files API: uploads, their metadata and bytes, and the references of a create to them. */
 export class Files {
   readonly #state: State;
@@ -45,16 +42,14 @@ export class Files {
     this.#settings = settings;
   }
 
-  async upload(call: Call, holder: Holder): Promise<Reply> {
-    const form = await formOf(call);
-    const field = (name: string): string | undefined => {
-      const value = form.get(name);
-      return typeof value === 'string' ? value : undefined;
-    };
-    const file = form.get('file');
+  upload(call: Call, holder: Holder): Reply {
+    const parts = parseMultipart(call.body, call.contentType);
+    if (parts === null) throw invalid('The body must be a whole multipart/form-data.');
+    const field = (name: string): string | undefined => parts.find((part) => part.name === name)?.body.toString();
+    const { fileName, body } = parts.find((part) => part.name === 'file') ?? {};
     const kind = field('kind');
-    if (!(file instanceof Blob)) throw invalid('The field "file" is missing.');
-    if (!isKind(kind)) throw invalid('The field "kind" must be image, video or audio.');
+    if (fileName === undefined || body === undefined) throw invalid('The field "file" is missing.');
+    if (!isMediaKind(kind)) throw invalid('The field "kind" must be image, video or audio.');
     if ((field('client_request_id') ?? '').length > CLIENT_REQUEST_ID_LENGTH) {
       throw invalid(`The field "client_request_id" is longer than ${CLIENT_REQUEST_ID_LENGTH} characters.`);
     }
@@ -62,12 +57,11 @@ export class Files {
     const model = id === undefined ? undefined : findModel(id);
     if (id !== undefined && model === undefined) throw invalid('The field "model" must be the ID of a public model.');
     if (model !== undefined) takesFiles(model);
-    const body = Buffer.from(await file.arrayBuffer());
     const seen = signature(body);
     if (seen?.kind !== kind) throw invalid(`The file is not of a type that is allowed for "${kind}".`);
     const limit = model?.maxFile?.[kind] ?? MAX_BYTES[kind];
     if (body.length > limit) throw invalid(`The file is larger than the ${limit} bytes that are allowed.`);
-    return this.#answer(this.#keep(body, file.name, { ...seen, call, holder }), call);
+    return this.#answer(this.#keep(body, fileName, { ...seen, call, holder }), call);
   }
 
   #keep(
@@ -75,13 +69,12 @@ export class Files {
     name: string,
     { kind, mimeType, call, holder }: { kind: MediaKind; mimeType: string; call: Call; holder: Holder },
   ): UploadedFile {
-    const { account } = holder;
     const digest = sha256(body);
     const known = this.#state.files().find((file) => file.sha256 === digest && this.#isOf(holder, file, kind, call));
     if (known !== undefined && this.#settings.switches.fileAgain === 'same') return known;
     const file: UploadedFile = {
       id: `file_${randomBytes(10).toString('hex')}`,
-      account,
+      account: holder.account,
       kind,
       mimeType,
       name,
@@ -90,7 +83,7 @@ export class Files {
       durationToken: kind === 'image' ? null : `dur_${randomBytes(8).toString('hex')}`,
       createdAt: call.now,
     };
-    this.#bytes.set(file.id, body);
+    this.#bytes.set(file.id, Buffer.from(body));
     this.#state.addFile(file);
     return file;
   }
@@ -131,10 +124,7 @@ export class Files {
     return file.account === account && file.kind === kind && this.#lives(file, call);
   }
 
-  /**
-   * Checks `params.referenceMediaItems`. Addresses of other hosts are taken as they are.
-   * @throws Refusal `validation_failed`
-   */
+  /** Refuses wrong `params.referenceMediaItems`. Addresses of other hosts are taken as they are. */
   checkReferences(call: Call, holder: Holder, model: Model, params: Readonly<Record<string, unknown>>): void {
     const items = params['referenceMediaItems'];
     if (items === undefined) return;
@@ -147,7 +137,7 @@ export class Files {
     const place = `params.referenceMediaItems[${index}]`;
     const { url, kind, durationToken } = (item ?? {}) as Record<string, unknown>;
     if (typeof url !== 'string' || !URL.canParse(url)) throw invalid(`The field "${place}.url" must be a URL.`);
-    if (typeof kind !== 'string' || !isKind(kind)) throw invalid(`The field "${place}.kind" must be a kind of media.`);
+    if (!isMediaKind(kind)) throw invalid(`The field "${place}.kind" must be a kind of media.`);
     const fileId = new URL(url).origin === call.baseUrl ? /^\/files\/([^/]+)$/.exec(new URL(url).pathname)?.[1] : null;
     const file = fileId == null ? undefined : this.#state.file(fileId);
     const there = file !== undefined && this.#isOf(holder, file, kind, call);
@@ -157,14 +147,6 @@ export class Files {
     if ((needed || given) && file !== undefined && durationToken !== file.durationToken) {
       throw invalid(`The field "${place}.durationToken" must be that of the upload.`);
     }
-  }
-}
-
-async function formOf({ body, contentType }: Call): Promise<FormData> {
-  try {
-    return await new Response(body, { headers: { 'content-type': contentType ?? '' } }).formData();
-  } catch {
-    throw invalid('The body must be a whole multipart/form-data.');
   }
 }
 

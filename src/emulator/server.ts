@@ -188,7 +188,7 @@ export class HttpServer {
       await call.before();
       if (route.on === 'models') return api.models();
       if (route.on === 'credits') return api.credits(call);
-      if (route.on === 'upload') return await api.upload(call);
+      if (route.on === 'upload') return api.upload(call);
       const { on, fileId = '', taskId } = route;
       if (on === 'file') return api.file(call, fileId);
       if (on === 'status') return api.status(call, taskId ?? '', statusWord);

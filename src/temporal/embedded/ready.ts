@@ -5,10 +5,7 @@ import { Connection } from '@temporalio/client';
 /** How often a server that starts is asked: it takes about 0.7 s, so this adds little to it. */
 const RETRY_MS = 50;
 
-/**
- * A port of 127.0.0.1 that was free a moment ago.
- * @param port - This one, or it rejects; 0 for any.
- */
+/** A port of 127.0.0.1 that was free a moment ago: any, or this one, and then it rejects where that is taken. */
 export function freePort(port = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -55,9 +55,7 @@ const PORT_TAKEN = /address already in use|only one usage of each socket address
 
 /**
  * Starts the dev server of the Temporal CLI on 127.0.0.1, with fairness on, and waits until it answers.
- *
- * @throws ServerNotFound if there is no binary
- * @throws ServerStartFailed if it ends or does not answer in time, or if another server uses the database file
+ * @throws ServerNotFound, or ServerStartFailed if it ends or does not answer in time, or another one uses the database file
  */
 export async function startDevServer(options: DevServerOptions): Promise<EmbeddedServer> {
   const { log, env = process.env, ui = true, dbFilename } = options;
