@@ -97,7 +97,7 @@ export function fakeActivities(
   const answers = new Map<string, PaidCallResult<unknown>>();
   const held = new Set<string>();
   /** Models of the submits, by Workflow ID. */
-  const asked = new Map<string, string>();
+  const modelOf = new Map<string, string>();
 
   /** Notes a call. Returns what an outcome for it may be called, the most special name first. */
   const called = (
@@ -146,7 +146,7 @@ export function fakeActivities(
     // A task that somebody names, for example one of an earlier day.
     const outcome = outcomeOf(names, 1);
     if (!makesTask(outcome)) throw failure('not_found', `No task ${taskId}.`);
-    const task = { taskId, model: asked.get(execution()?.workflowId ?? '') ?? null, outcome, checks: 0 };
+    const task = { taskId, model: modelOf.get(execution()?.workflowId ?? '') ?? null, outcome, checks: 0 };
     tasks.set(taskId, task);
     return task;
   };
@@ -154,7 +154,7 @@ export function fakeActivities(
   const activities: RivyaActivities = {
     rivyaSubmit: async (input) => {
       const names = called('rivyaSubmit');
-      asked.set(execution()?.workflowId ?? '', input.model);
+      modelOf.set(execution()?.workflowId ?? '', input.model);
       return pay(input, 'task', names, (outcome) => {
         if (!makesTask(outcome)) throw wrong(`${names.join(' or ')}: a generation needs { urls }, this answers a chat`);
         const task = { taskId: `fake_${input.idempotencyKey}`, model: input.model, outcome, checks: 0 };
