@@ -2,9 +2,9 @@ import { activityInfo, log, sleep } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { FAILURE, type CheckInput, type CheckResult } from '../src/contract/index.js';
-import { earlyBy, judgeCheck, MIN_WAIT_MS, retryDelay } from '../src/policy/index.js';
+import { earlyBy, judgeCheck, MIN_WAIT_MS } from '../src/policy/index.js';
 import { noted, step, withKind, type ActivityDependencies } from './context.js';
-import { callFailure } from './failure.js';
+import { callFailure, retryIn } from './failure.js';
 import { Lease } from './lease.js';
 import { refuseUnfit } from './named.js';
 
@@ -38,16 +38,6 @@ export async function rivyaCheck(
     // An ID that cannot stand in a path will never work.
     if (error instanceof InvalidRequest) throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput);
     if (!(error instanceof RivyaApiError)) throw error;
-    throw callFailure(error, judgeCheck(error), {
-      taskId,
-      attempt,
-      retryInMs: retryDelay({
-        attempt,
-        code: error.code,
-        retryAfterMs: error.retryAfterMs,
-        random: Math.random(),
-        minMs: MIN_WAIT_MS,
-      }),
-    });
+    throw callFailure(error, judgeCheck(error), { taskId, attempt, retryInMs: retryIn(error, MIN_WAIT_MS) });
   }
 }

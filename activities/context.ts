@@ -1,22 +1,11 @@
 import { log } from '@temporalio/activity';
-import type { MediaKind, TaskSnapshot } from '../src/contract/index.js';
+import type { MediaKind, RivyaActivities, TaskSnapshot } from '../src/contract/index.js';
 import type { KeySource, RivyaClient } from '../src/api/index.js';
 import type { Receipts, ReferenceSources, Results, Uploads } from '../src/storage/index.js';
 import type { Spending } from './policy.js';
 
 /** The side effects of the Activities, by name; the Activities themselves count as what they report to the Service. */
-export type SideEffect =
-  | 'fence'
-  | 'receipt'
-  | 'POST'
-  | 'GET'
-  | 'file'
-  | 'upload'
-  | 'rivyaSubmit'
-  | 'rivyaCheck'
-  | 'rivyaStore'
-  | 'rivyaUpload'
-  | 'rivyaChat';
+export type SideEffect = 'fence' | 'receipt' | 'POST' | 'GET' | 'file' | 'upload' | keyof RivyaActivities;
 
 /** What the Activities that call the API need from the process that runs them. */
 export interface ActivityDependencies {

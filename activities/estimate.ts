@@ -1,9 +1,9 @@
 import { activityInfo } from '@temporalio/activity';
 import { RivyaApiError } from '../src/api/index.js';
 import type { EstimateInput, EstimateResult } from '../src/contract/index.js';
-import { judgeRead, retryDelay } from '../src/policy/index.js';
+import { judgeRead } from '../src/policy/index.js';
 import type { ActivityDependencies } from './context.js';
-import { callFailure } from './failure.js';
+import { callFailure, retryIn } from './failure.js';
 import { priceOf } from './price.js';
 
 /** Looks up starting prices and the balance. It only reads: what can pass is repeated for as long as it takes. */
@@ -19,8 +19,6 @@ export async function rivyaEstimate(
   } catch (error) {
     if (!(error instanceof RivyaApiError)) throw error;
     const { attempt } = activityInfo();
-    const { code, retryAfterMs } = error;
-    const retryInMs = retryDelay({ attempt, code, retryAfterMs, random: Math.random() });
-    throw callFailure(error, judgeRead(error), { attempt, retryInMs });
+    throw callFailure(error, judgeRead(error), { attempt, retryInMs: retryIn(error) });
   }
 }

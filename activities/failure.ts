@@ -1,10 +1,10 @@
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { NOTHING_KNOWN, NOT_RETRIED, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
-import type { CallFailure, Paid, Verdict } from '../src/policy/index.js';
+import { retryDelay, type CallFailure, type Paid, type Verdict } from '../src/policy/index.js';
 
 /** What the failure of a call carries into the Workflow and into the Pending Activities of the UI. */
-export interface CallFacts {
+interface CallFacts {
   readonly taskId?: string;
   readonly idempotencyKey?: string;
   /** A POST under the key without an answer. */
@@ -21,6 +21,25 @@ export interface CallFacts {
 export function nothingKnown(): Omit<FailureDetails, 'code' | 'action'> {
   const { workflowExecution } = activityInfo();
   return { ...NOTHING_KNOWN, ...(workflowExecution && { runId: workflowExecution.runId }) };
+}
+
+/** A failure that is not repeated. */
+export function finalFailure(
+  code: string,
+  message: string,
+  more: Partial<FailureDetails> & Pick<FailureDetails, 'action'>,
+): ApplicationFailure {
+  const details: FailureDetails = { ...nothingKnown(), code, ...more };
+  return ApplicationFailure.nonRetryable(message, code, details);
+}
+
+/** Milliseconds until this attempt, which has failed, is repeated. */
+export function retryIn(
+  { code, retryAfterMs }: Pick<CallFailure, 'code' | 'retryAfterMs'> = { code: null, retryAfterMs: null },
+  minMs?: number,
+): number {
+  const { attempt } = activityInfo();
+  return retryDelay({ attempt, code, retryAfterMs, random: Math.random(), ...(minMs !== undefined && { minMs }) });
 }
 
 // What the table says for the refusal would read as if nothing was paid, or ask for a new generation.

@@ -1,7 +1,7 @@
-import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type TaskSnapshot, type UnansweredPost } from '../src/contract/index.js';
+import type { ApplicationFailure } from '@temporalio/common';
+import { FAILURE, type TaskSnapshot, type UnansweredPost } from '../src/contract/index.js';
 import type { Receipts } from '../src/storage/index.js';
-import { nothingKnown } from './failure.js';
+import { finalFailure } from './failure.js';
 
 // Clocks of Workers and of the API differ; a person names a task by the minute.
 const TOLERANCE_MS = 2 * 60_000;
@@ -34,6 +34,8 @@ export async function refuseUnfit(
 
 function unfit(taskId: string, problem: string): ApplicationFailure {
   const action = 'Look for the right task in the Rivya Studio and name that.';
-  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.InvalidInput, field: 'taskId', action };
-  return ApplicationFailure.nonRetryable(`taskId: task ${taskId} ${problem}. ${action}`, FAILURE.InvalidInput, details);
+  return finalFailure(FAILURE.InvalidInput, `taskId: task ${taskId} ${problem}. ${action}`, {
+    field: 'taskId',
+    action,
+  });
 }

@@ -1,8 +1,8 @@
 import { log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type FailureDetails, type TaskSnapshot } from '../src/contract/index.js';
+import { FAILURE, type TaskSnapshot } from '../src/contract/index.js';
 import { deniedBy, type Asked, type SpendingPolicy } from '../src/policy/index.js';
-import { nothingKnown } from './failure.js';
+import { finalFailure } from './failure.js';
 import { priceOf, type Prices } from './price.js';
 
 /** What a Worker may spend, and where prices come from. */
@@ -14,7 +14,6 @@ export interface Spending extends Prices {
 /**
  * Refuses what the spending policy of this Worker forbids. Call it right before something new is paid for, uploaded or
  * read, and never for what may be paid already: a submit without an answer, a task, a result.
- *
  * @throws ApplicationFailure `PolicyDenied`, which is not repeated; or one that is repeated while no price can be had.
  */
 export async function checkPolicy(spending: Spending | undefined, asked: Omit<Asked, 'basePrice'>): Promise<void> {
@@ -28,13 +27,9 @@ export async function checkPolicy(spending: Spending | undefined, asked: Omit<As
     denial = deniedBy(policy, { ...asked, basePrice });
   }
   if (denial === null) return;
-  const details: FailureDetails = {
-    ...nothingKnown(),
-    code: FAILURE.PolicyDenied,
-    action: `Ask for something that it allows, or have whoever runs the Workers change "${denial.rule}" in ${policy.source} and restart them.`,
-  };
+  const action = `Ask for something that it allows, or have whoever runs the Workers change "${denial.rule}" in ${policy.source} and restart them.`;
   const message = `The spending policy of this Worker (${policy.source}) ${denial.why}. Nothing was sent and nothing was paid by this call.`;
-  throw ApplicationFailure.nonRetryable(message, FAILURE.PolicyDenied, details);
+  throw finalFailure(FAILURE.PolicyDenied, message, { action });
 }
 
 export function isDenial(error: unknown): error is ApplicationFailure {

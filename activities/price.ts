@@ -1,11 +1,9 @@
-import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { RivyaApiError } from '../src/api/index.js';
 import { FAILURE, type FailureDetails } from '../src/contract/index.js';
-import { overBudget, retryDelay } from '../src/policy/index.js';
-import { nothingKnown } from './failure.js';
+import { overBudget } from '../src/policy/index.js';
+import { finalFailure, nothingKnown, retryIn } from './failure.js';
 
-/** Where prices come from. */
 export interface Prices {
   /** Starting price of a model in credits, null where the list of models does not tell; rejects when there is no list. */
   readonly basePrice: (model: string) => Promise<number | null>;
@@ -22,8 +20,7 @@ export async function checkBudget(
   const problem = overBudget({ maxCredits, model, attempt, basePrice });
   if (problem === null) return;
   const action = 'Give a larger options.maxCredits or leave it out, or choose another model, and start again.';
-  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.BudgetReached, action };
-  throw ApplicationFailure.nonRetryable(`${problem} ${action}`, FAILURE.BudgetReached, details);
+  throw finalFailure(FAILURE.BudgetReached, `${problem} ${action}`, { action });
 }
 
 /**
@@ -35,15 +32,14 @@ export async function priceOf(model: string, prices: Prices | undefined, needed:
     return (await prices?.basePrice(model)) ?? null;
   } catch (error) {
     if (!(error instanceof RivyaApiError)) throw error;
-    const { code, httpStatus, requestId, retryAfterMs } = error;
-    const { attempt } = activityInfo();
+    const { code, httpStatus, requestId } = error;
     const action = 'Nothing was sent. Nothing to do: the list of models is asked for again.';
     const details: FailureDetails = { ...nothingKnown(), code: code ?? 'network_error', httpStatus, requestId, action };
     throw ApplicationFailure.create({
       type: details.code,
       message: `${needed} needs the price of "${model}", and the list of models cannot be had: ${error.message} ${action}`,
       details: [details],
-      nextRetryDelay: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
+      nextRetryDelay: retryIn(error),
     });
   }
 }

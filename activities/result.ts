@@ -1,18 +1,16 @@
 import { Context } from '@temporalio/activity';
-import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { ApplicationFailure, ApplicationFailureCategory, WorkflowNotFoundError } from '@temporalio/common';
 import {
   CHAT_WORKFLOW_TYPE,
   FAILURE,
   isOpen,
-  type FailureDetails,
   type InputIdentity,
   type ResultInput,
   type ResultOfChild,
 } from '../src/contract/index.js';
 import { identityOf, InvalidInput, isSameInput, readChat, readInput, UNRESOLVED } from '../src/policy/index.js';
 import { startOf } from './runs.js';
-import { nothingKnown } from './failure.js';
+import { finalFailure } from './failure.js';
 
 /**
  * The result of a child that an earlier run has started. Each attempt looks once; Temporal repeats it for as long as the
@@ -22,7 +20,9 @@ import { nothingKnown } from './failure.js';
 export async function rivyaResult({ workflowId, workflowType, identity }: ResultInput): Promise<ResultOfChild> {
   const { client } = Context.current();
   const handle = client.workflow.getHandle(workflowId);
-  const { type, status } = await description(client, workflowId);
+  const { type, status } = await handle.describe().catch((error: unknown) => {
+    throw error instanceof WorkflowNotFoundError ? gone(workflowId) : error;
+  });
   if (type !== workflowType) throw inputChanged(workflowId, `a Workflow of type ${type}`);
   const { input } = await startOf(client, workflowId);
   const existing = identityIn(input, workflowType);
@@ -37,20 +37,11 @@ export async function rivyaResult({ workflowId, workflowType, identity }: Result
   });
 }
 
-async function description(client: Client, workflowId: string): Promise<WorkflowExecutionDescription> {
-  try {
-    return await client.workflow.getHandle(workflowId).describe();
-  } catch (error) {
-    throw error instanceof WorkflowNotFoundError ? gone(workflowId) : error;
-  }
-}
-
 /** A new run would post under a key that the API may have forgotten since, so a person decides. */
 function gone(workflowId: string): ApplicationFailure {
   const action = UNRESOLVED.task.ended;
   const message = `Workflow "${workflowId}", which an earlier run had started, is no longer known to Temporal: it was deleted, or ended longer ago than the retention of the namespace. ${action}`;
-  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.SubmitUnresolved, action };
-  return ApplicationFailure.nonRetryable(message, FAILURE.SubmitUnresolved, details);
+  return finalFailure(FAILURE.SubmitUnresolved, message, { action });
 }
 
 /** Null where it was refused, or made by a version with other fields. */
@@ -67,6 +58,5 @@ function identityIn(input: unknown, workflowType: string): InputIdentity | null 
 function inputChanged(workflowId: string, what: string): ApplicationFailure {
   const action = 'Name this step otherwise; in a loop, put the round into the name.';
   const message = `Workflow ID "${workflowId}" belongs to ${what}. Nothing was started and nothing was paid. ${action}`;
-  const details: FailureDetails = { ...nothingKnown(), code: FAILURE.InputChanged, action };
-  return ApplicationFailure.nonRetryable(message, FAILURE.InputChanged, details);
+  return finalFailure(FAILURE.InputChanged, message, { action });
 }

@@ -39,19 +39,15 @@ export async function rivyaStore(input: StoreInput, { results, onStep }: ResultD
     }
   } catch (error) {
     if (!(error instanceof ResultError || error instanceof StoreUnavailable)) throw error;
+    const code = FAILURE.ResultUnavailable;
+    const httpStatus = error instanceof ResultError ? error.httpStatus : null;
+    const action = 'The task is paid and its result is at Rivya: nothing is lost.';
+    const details: FailureDetails = { ...NOTHING_KNOWN, code, httpStatus, taskId: input.taskId, action };
     throw ApplicationFailure.create({
       type: FAILURE.ResultUnavailable,
       message: error.message,
       nonRetryable: !error.retryable,
-      details: [
-        {
-          code: FAILURE.ResultUnavailable,
-          ...NOTHING_KNOWN,
-          httpStatus: error instanceof ResultError ? error.httpStatus : null,
-          taskId: input.taskId,
-          action: 'The task is paid and its result is at Rivya: nothing is lost.',
-        } satisfies FailureDetails,
-      ],
+      details: [details],
     });
   } finally {
     clearInterval(timer);

@@ -13,15 +13,14 @@ import {
 import {
   formatDuration,
   InvalidInput,
-  judgeUpload,
+  judgeFree,
   referenceLimit,
   referenceType,
-  retryDelay,
   TIMEOUTS,
 } from '../src/policy/index.js';
-import { SourceError, type SourceFile } from '../src/storage/index.js';
+import { SourceError, withoutQuery, type SourceFile } from '../src/storage/index.js';
 import { noted, step, type ActivityDependencies } from './context.js';
-import { callFailure, nothingKnown } from './failure.js';
+import { callFailure, finalFailure, nothingKnown, retryIn } from './failure.js';
 import { whileMoving } from './moving.js';
 import { checkPolicy } from './policy.js';
 
@@ -189,43 +188,31 @@ function uploadFailure({ field: place, source }: UploadInput, error: unknown): u
       message: `${field}: ${nameOf(source)} ${error.message}. ${action}`,
       nonRetryable: attempt >= SOURCE_ATTEMPTS,
       details: [details],
-      nextRetryDelay: retryDelay({ attempt, code: null, retryAfterMs: null, random: Math.random() }),
+      nextRetryDelay: retryIn(),
     });
   }
   if (error instanceof SourceError) return refused(field, `${nameOf(source)} ${error.message}`);
   if (error instanceof InvalidInput) return refused(error.field, error.problem.slice(error.field.length + 2, -1));
   if (error instanceof InvalidRequest) return refused(field, error.message.replace(/\.$/, ''));
   if (!(error instanceof RivyaApiError)) return error;
-  const verdict = judgeUpload(error);
+  const verdict = judgeFree(error);
   if (!verdict.retry && verdict.row.actor === 'caller') {
     return refused(field, `${nameOf(source)} is refused: ${error.message.replace(/\.$/, '')}`, error);
   }
-  const { code, retryAfterMs } = error;
-  return callFailure(error, verdict, {
-    attempt,
-    retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
-  });
+  return callFailure(error, verdict, { attempt, retryInMs: retryIn(error) });
 }
 
 /** A reference that only another input mends. */
 function refused(field: string, problem: string, said?: RivyaApiError): ApplicationFailure {
   const { httpStatus = null, requestId = null } = said ?? {};
   const action = 'Correct the reference and start again.';
-  const details: FailureDetails = {
-    ...nothingKnown(),
-    code: FAILURE.InvalidInput,
-    field,
-    httpStatus,
-    requestId,
-    action,
-  };
-  return ApplicationFailure.nonRetryable(`${field}: ${problem}. Nothing was paid.`, FAILURE.InvalidInput, details);
+  const message = `${field}: ${problem}. Nothing was paid.`;
+  return finalFailure(FAILURE.InvalidInput, message, { field, httpStatus, requestId, action });
 }
 
 /** Where a source lies, for the spending policy: without links on the way, and without a query. */
 async function addressOf(source: ReferenceSource): Promise<string> {
   if ('uri' in source) return source.uri;
   if ('path' in source) return realpath(source.path).catch(() => path.resolve(source.path));
-  const { origin, pathname } = new URL(source.link);
-  return origin + pathname;
+  return withoutQuery(source.link);
 }

@@ -8,7 +8,6 @@ export function isLoopback(hostname: string): boolean {
 /**
  * Checks the base URL of the API: HTTPS, or HTTP to this machine; no credentials, query or fragment. A path is kept as
  * a prefix.
- *
  * @throws InvalidAddress, without repeating what may be a password.
  */
 export function parseBaseUrl(value: string): URL {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ChatAnswer } from '../contract/index.js';
-import type { Answer } from './reply.js';
+import { ageOf, type Answer } from './reply.js';
 import { credits, isTaskId, text, timestamp } from './schemas.js';
 
 /**
@@ -17,10 +17,14 @@ export interface PostedChat {
   readonly requestId: string | null;
 }
 
-const id = z.string().refine(isTaskId);
-
 const tokens = z.number().nonnegative().nullable().catch(null);
-const opaque = id.nullable().catch(null);
+const opaque = z.string().refine(isTaskId).nullable().catch(null);
+
+// A text can hold half a character, which no history carries.
+const content = z
+  .string()
+  .catch('')
+  .transform((said) => said.toWellFormed());
 
 /**
  * An answer. One without text is an answer as well: it was paid for, and asking again would pay again. But a 2xx that is
@@ -33,32 +37,16 @@ export const chatSchema = z
     session_id: opaque,
     model: text,
     created_at: timestamp,
-    message: z
-      // A text can hold half a character, which no history carries.
-      .object({
-        id: opaque,
-        content: z
-          .string()
-          .catch('')
-          .transform((content) => content.toWellFormed()),
-      })
-      .nullable()
-      .catch(null),
+    message: z.object({ id: opaque, content }).nullable().catch(null),
     usage: z.object({ input_tokens: tokens, output_tokens: tokens, total_tokens: tokens }).nullable().catch(null),
     credits: z.object({ reserved: credits, final: credits }).nullable().catch(null),
   })
   .refine(({ object, message }) => message !== null || object === 'chat.completion');
 
-export function toPostedChat({
-  value: chat,
-  serverTime,
-  simulated,
-  requestId,
-}: Answer<z.output<typeof chatSchema>>): PostedChat {
-  const age = serverTime === null || chat.created_at === null ? null : serverTime - Date.parse(chat.created_at);
+export function toPostedChat(answer: Answer<z.output<typeof chatSchema>>): PostedChat {
+  const { value: chat, simulated, requestId } = answer;
   return {
-    // The header counts whole seconds, so a young answer can look as if it were made in the future.
-    ageMs: age === null ? null : Math.max(0, age),
+    ageMs: ageOf(answer, chat.created_at),
     requestId,
     answer: {
       id: chat.id,

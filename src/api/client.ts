@@ -11,17 +11,7 @@ import { openPools } from './pools.js';
 import { creditsSchema, fileSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
 import type { Secret } from './secret.js';
 import { toTaskAnswer, type TaskAnswer } from './task-answer.js';
-import { exchange, HTTP_TIMEOUTS, NoReply, type HttpTimeouts } from './transport.js';
-
-/** One finished exchange, for a log line. */
-export interface ResponseEvent {
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  /** Null where no reply arrived. */
-  readonly httpStatus: number | null;
-  readonly requestId: string | null;
-  readonly durationMs: number;
-}
+import { exchange, HTTP_TIMEOUTS, NoReply, type HttpRequest, type HttpTimeouts } from './transport.js';
 
 export interface RivyaClientOptions {
   /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
@@ -33,8 +23,6 @@ export interface RivyaClientOptions {
   readonly dispatcher?: Dispatcher;
   /** Where HTTPS_PROXY and NO_PROXY are read from. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Called after every exchange, also a failed one. What it throws is ignored. */
-  readonly onResponse?: (event: ResponseEvent) => void;
 }
 
 export interface CreateGenerationInput {
@@ -49,7 +37,7 @@ export interface CreateGenerationInput {
   readonly maySend?: () => boolean;
 }
 
-export interface UploadFileInput extends FilePart {
+export interface UploadFileInput extends FilePart, Pick<CreateGenerationInput, 'signal'> {
   readonly kind: MediaKind;
   /** Has the API check the file against this model. */
   readonly model?: string;
@@ -57,7 +45,6 @@ export interface UploadFileInput extends FilePart {
   readonly clientRequestId?: string;
   /** Default: the current key. */
   readonly key?: Secret;
-  readonly signal?: AbortSignal;
 }
 
 /** An upload as the API describes it. What it left out is null. */
@@ -106,8 +93,9 @@ export interface RivyaClient {
   close(): Promise<void>;
 }
 
-function paidHeaders(idempotencyKey: string): Record<string, string> {
-  return { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
+function segment(field: string, id: string): string {
+  if (isTaskId(id)) return encodeURIComponent(id);
+  throw new InvalidRequest(field, 'must be 1 to 256 characters that can stand in a path');
 }
 
 function toFileAnswer({ value, simulated }: Answer<z.output<typeof fileSchema>>): FileAnswer {
@@ -124,16 +112,13 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   let closing: Promise<void> | null = null;
   const prefix = `${baseUrl.pathname.replace(/\/+$/, '')}/api/v1`;
 
-  interface Outgoing {
+  interface Outgoing extends Partial<Pick<HttpRequest, 'maxBytes' | 'signal' | 'maySend'>> {
     readonly key: Secret | null;
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: string | AsyncIterable<Uint8Array>;
     /** True for a POST that costs nothing. */
     readonly free?: boolean;
     readonly makes?: 'task' | 'answer';
-    readonly maxBytes?: number;
-    readonly signal?: AbortSignal | undefined;
-    readonly maySend?: (() => boolean) | undefined;
   }
 
   async function call<T>(
@@ -145,7 +130,6 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     const path = `${prefix}${resource}`;
     const { free = false, makes = 'task' } = out;
     const streams = typeof out.body === 'object';
-    const startedAt = performance.now();
     let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
     try {
       const reply = await exchange(own?.[method === 'POST' ? 'post' : 'get'] ?? (options.dispatcher as Dispatcher), {
@@ -179,19 +163,8 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
         requestId: head === null ? null : requestIdOf(head, out.key),
       });
     } finally {
-      const requestId = head === null ? null : requestIdOf(head, out.key);
-      const durationMs = Math.round(performance.now() - startedAt);
-      tell({ method, path, httpStatus: head?.httpStatus ?? null, requestId, durationMs });
       // The next call should find a rotated key; this one is not repeated.
       if (head?.httpStatus === 401 && out.key !== null) await options.keys.refresh().catch(() => null);
-    }
-  }
-
-  function tell(event: ResponseEvent): void {
-    try {
-      options.onResponse?.(event);
-    } catch {
-      // A log line is never worth the answer to a paid call.
     }
   }
 
@@ -204,40 +177,33 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     });
   }
 
+  /** A call that costs money. */
+  async function post<T>(
+    resource: string,
+    schema: z.ZodType<T>,
+    { idempotencyKey, key, ...sent }: CreateGenerationInput,
+    about: Pick<Outgoing, 'makes' | 'maxBytes'> = {},
+  ): Promise<Answer<T>> {
+    const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
+    return call('POST', resource, schema, { ...sent, ...about, headers, key: key ?? (await currentKey('POST')) });
+  }
+
   return {
     baseUrl: baseUrl.href.replace(/\/+$/, ''),
 
-    async createGeneration({ idempotencyKey, body, key, signal, maySend }) {
-      return toTaskAnswer(
-        await call('POST', '/generations', taskSchema, {
-          key: key ?? (await currentKey('POST')),
-          headers: paidHeaders(idempotencyKey),
-          body,
-          signal,
-          maySend,
-        }),
-      );
+    async createGeneration(input) {
+      return toTaskAnswer(await post('/generations', taskSchema, input));
     },
 
-    async createChat({ idempotencyKey, body, key, signal, maySend }) {
-      return toPostedChat(
-        await call('POST', '/chat/completions', chatSchema, {
-          key: key ?? (await currentKey('POST')),
-          headers: paidHeaders(idempotencyKey),
-          body,
-          makes: 'answer',
-          maxBytes: MAX_CHAT_BYTES,
-          signal,
-          maySend,
-        }),
-      );
+    async createChat(input) {
+      const about = { makes: 'answer', maxBytes: MAX_CHAT_BYTES } as const;
+      return toPostedChat(await post('/chat/completions', chatSchema, input, about));
     },
 
     async retrieveGeneration(taskId, maySend) {
-      if (!isTaskId(taskId)) throw new InvalidRequest('taskId', 'must be 1 to 256 characters that can stand in a path');
       // A reply about another task, from a cache on the way, must not end the wait for this one.
       const sameTask = taskSchema.refine((task) => task.id === taskId);
-      const resource = `/generations/${encodeURIComponent(taskId)}`;
+      const resource = `/generations/${segment('taskId', taskId)}`;
       return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET'), maySend }));
     },
 
@@ -249,8 +215,7 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     },
 
     async retrieveFile(fileId, key) {
-      if (!isTaskId(fileId)) throw new InvalidRequest('fileId', 'must be 1 to 256 characters that can stand in a path');
-      const resource = `/files/${encodeURIComponent(fileId)}`;
+      const resource = `/files/${segment('fileId', fileId)}`;
       return toFileAnswer(await call('GET', resource, fileSchema, { key: key ?? (await currentKey('GET')) }));
     },
 
@@ -260,12 +225,9 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
     },
 
     async getCredits() {
-      const answer = await call('GET', '/credits', creditsSchema, { key: await currentKey('GET') });
-      return {
-        currentCredits: answer.value.current_credits,
-        serverTime: answer.serverTime,
-        simulated: answer.simulated,
-      };
+      const key = await currentKey('GET');
+      const { value, serverTime, simulated } = await call('GET', '/credits', creditsSchema, { key });
+      return { currentCredits: value.current_credits, serverTime, simulated };
     },
 
     close() {

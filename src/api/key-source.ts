@@ -15,7 +15,6 @@ const REREAD_AFTER_MS = 60_000;
 
 /**
  * A key that never changes. Surrounding white space is dropped; an empty value means no key.
- *
  * @throws InvalidApiKey where a header cannot carry the key.
  */
 export function staticKey(value: string): KeySource {

@@ -15,7 +15,6 @@ export interface Pools {
 /**
  * Opens the pools for one base URL. HTTPS_PROXY and NO_PROXY are read from `env`; this machine is never proxied.
  * `tls` is for tests, which trust a certificate of their own.
- *
  * @throws InvalidAddress where HTTPS_PROXY is not an HTTP(S) URL.
  */
 export function openPools(baseUrl: URL, connectMs: number, env: NodeJS.ProcessEnv, tls: TlsTrust = {}): Pools {

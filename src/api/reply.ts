@@ -33,6 +33,12 @@ export interface Answer<T> {
   readonly requestId: string | null;
 }
 
+/** Age in milliseconds of what an answer tells of, both times from the API's own clock; null where it did not tell. */
+export function ageOf({ serverTime }: Pick<Answer<unknown>, 'serverTime'>, createdAt: string | null): number | null {
+  // The header counts whole seconds, so what is young can look as if it were made in the future.
+  return serverTime === null || createdAt === null ? null : Math.max(0, serverTime - Date.parse(createdAt));
+}
+
 /** The documentation names no such header; these are the usual ones. */
 const REQUEST_ID_HEADERS = ['x-request-id', 'request-id', 'x-rivya-request-id'];
 
@@ -59,7 +65,6 @@ export function requestIdOf(reply: Pick<Reply, 'headers'>, key: Secret | null): 
 
 /**
  * Reads a reply with a schema.
- *
  * @throws RivyaApiError for everything that is not a 2xx with a body that the schema takes.
  */
 export function readReply<T>(reply: Reply, call: Call, schema: z.ZodType<T>): Answer<T> {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { MediaKind } from '../contract/index.js';
+import { isMediaKind, type MediaKind } from '../contract/index.js';
 
 /** Longest task ID that is used. The format is not published; the examples have about 20 characters. */
 const MAX_TASK_ID_LENGTH = 256;
@@ -136,7 +136,7 @@ const modelSchema = z
     id: model.id,
     displayName: model.display_name,
     category: model.category,
-    kind: mediaKind(model.category),
+    kind: isMediaKind(model.category) ? model.category : null,
     baseCredits: model.base_credits,
     billingType: model.billing_type,
     maxPromptLength: model.max_prompt_length,
@@ -145,10 +145,6 @@ const modelSchema = z
     apiInputStatus: model.api_input_status,
     supportedApiInputs: model.supported_api_inputs,
   }));
-
-function mediaKind(category: string | null): MediaKind | null {
-  return category === 'image' || category === 'video' || category === 'audio' ? category : null;
-}
 
 /** The list of models; an entry that cannot be read is skipped, so that one of them does not hide the others. */
 export const modelListSchema = z

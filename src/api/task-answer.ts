@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { TaskSnapshot } from '../contract/index.js';
-import type { Answer } from './reply.js';
+import { ageOf, type Answer } from './reply.js';
 import type { taskSchema } from './schemas.js';
 
 export interface TaskAnswer {
@@ -10,13 +10,8 @@ export interface TaskAnswer {
 }
 
 /** A task reply as the rest of the package sees it. The kind of medium is not in the reply. */
-export function toTaskAnswer({
-  value: task,
-  serverTime,
-  simulated,
-  requestId,
-}: Answer<z.output<typeof taskSchema>>): TaskAnswer {
-  const ageMs = serverTime === null || task.created_at === null ? null : serverTime - Date.parse(task.created_at);
+export function toTaskAnswer(answer: Answer<z.output<typeof taskSchema>>): TaskAnswer {
+  const { value: task, serverTime, simulated, requestId } = answer;
   return {
     serverTime,
     task: {
@@ -28,8 +23,7 @@ export function toTaskAnswer({
       finalCredits: task.final_credits,
       createdAt: task.created_at,
       updatedAt: task.updated_at,
-      // The header counts whole seconds, so a young task can look as if it were made in the future.
-      ageMs: ageMs === null ? null : Math.max(0, ageMs),
+      ageMs: ageOf(answer, task.created_at),
       urls: task.urls,
       error: task.error,
       simulated,

@@ -3,31 +3,26 @@ import type { Dispatcher } from 'undici';
 import type { Reply } from './reply.js';
 
 /** Time limits in milliseconds. */
-export interface HttpTimeouts {
-  /** A connection with its TLS handshake; through a proxy, each of its steps. */
-  readonly connect: number;
-  /** A whole POST, from the call to the last byte of the reply. */
-  readonly post: number;
-  /** A whole GET. */
-  readonly get: number;
-  /** Silence inside the body of a reply. */
-  readonly body: number;
-  /** Silence of an upload: no byte goes out, or no reply comes after the last one. */
-  readonly upload: number;
-}
-
-export const HTTP_TIMEOUTS: HttpTimeouts = {
-  // Three lost SYN packets are made up for after 7 s. A host that needs longer is not there.
+export const HTTP_TIMEOUTS = {
+  /**
+   * A connection with its TLS handshake; through a proxy, each of its steps. Three lost SYN packets are made up for after
+   * 7 s. A host that needs longer is not there.
+   */
   connect: 10_000,
-  // A create may wait for the provider; below the 75 s that its Activity attempt has.
+  /** A whole POST, from the call to the last byte of the reply. A create may wait for the provider; its Activity has 75 s. */
   post: 60_000,
-  // Only reads, so it may give up early; below the 30 s that its Activity attempt has.
+  /** A whole GET. It only reads, so it may give up early; its Activity has 30 s. */
   get: 20_000,
-  // Bodies are about 1 kB. One that stands still for so long does not come.
+  /** Silence inside the body of a reply. Bodies are about 1 kB: one that stands still for so long does not come. */
   body: 10_000,
-  // The API looks at the whole file before it answers. How long the file takes to get there is nobody's fault.
+  /**
+   * Silence of an upload: no byte goes out, or no reply comes after the last one, for which the API looks at the whole
+   * file. How long the file takes to get there is nobody's fault.
+   */
   upload: 60_000,
 };
+
+export type HttpTimeouts = Readonly<typeof HTTP_TIMEOUTS>;
 
 /** Largest JSON body that is read. A task is about 1 kB, the list of all models about 100 kB. */
 export const MAX_BODY_BYTES = 1024 * 1024;
@@ -64,7 +59,6 @@ export class NoReply extends Error {
 
 /**
  * Sends a request once and reads its reply.
- *
  * @throws NoReply where the reply did not come whole, in time and within 1 MiB.
  */
 export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<Reply> {

@@ -1,7 +1,14 @@
 /** What the Activities take and return. The Workflow sees these types only, never the code. */
 
+import type { ChatAnswer } from './chat.js';
+import type { UploadInput, UploadResult } from './references.js';
+
 /** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
 export type MediaKind = 'image' | 'video' | 'audio';
+
+export function isMediaKind(value: unknown): value is MediaKind {
+  return value === 'image' || value === 'video' || value === 'audio';
+}
 
 /** A task as the API last described it. Fields that a reply left out are null. */
 export interface TaskSnapshot {
@@ -171,4 +178,15 @@ export interface EstimateResult {
   /** Starting price by model ID; null where the list of models does not tell. */
   readonly prices: Readonly<Record<string, number | null>>;
   readonly currentCredits: number | null;
+}
+
+/** The Activities by their registered names. */
+export interface RivyaActivities {
+  rivyaSubmit(input: PaidCallInput): Promise<PaidCallResult<TaskSnapshot>>;
+  rivyaCheck(input: CheckInput): Promise<CheckResult>;
+  rivyaStore(input: StoreInput): Promise<StoreResult>;
+  rivyaResult(input: ResultInput): Promise<ResultOfChild>;
+  rivyaUpload(input: UploadInput): Promise<UploadResult>;
+  rivyaChat(input: PaidCallInput): Promise<PaidCallResult<ChatAnswer>>;
+  rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
 }

@@ -120,21 +120,9 @@ export interface GenerationState {
 }
 
 /** What a Workflow keeps in its memo; readable when no Worker runs, and by later runs of the same Workflow ID. */
-export interface GenerationMemo extends Pick<
+export interface GenerationMemo extends Omit<
   GenerationState,
-  | 'phase'
-  | 'status'
-  | 'taskId'
-  | 'model'
-  | 'idempotencyKey'
-  | 'keyNumber'
-  | 'attempt'
-  | 'reservedCredits'
-  | 'finalCredits'
-  | 'hold'
-  | 'lookedBy'
-  | 'riskReason'
-  | 'earlier'
+  'statusChecks' | 'nextCheckAt' | 'unanswered' | 'submittingSince' | 'simulated'
 > {
   /**
    * A POST under `keyNumber` whose answer this run does not know, or has not read yet. Written in the Workflow Task that

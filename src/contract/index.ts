@@ -5,4 +5,3 @@ export * from './failures.js';
 export * from './generation.js';
 export * from './names.js';
 export * from './references.js';
-export * from './registered.js';

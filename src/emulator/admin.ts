@@ -1,6 +1,6 @@
 import { json, text, type Reply } from './replies.js';
 import type { EmulatorKey, EmulatorSwitches, Fault, Ledger, RecordedRequest } from './types.js';
-import { parseJson } from './validate.js';
+import { isObject, parseJson } from './validate.js';
 
 /** What can be asked of a running emulator: by the admin paths, and by the object that `startEmulator` returns. */
 export interface AdminCalls {
@@ -74,8 +74,6 @@ function array(value: unknown): unknown[] {
 }
 
 function object(value: unknown): object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new TypeError('The body must be a JSON object.');
-  }
+  if (!isObject(value)) throw new TypeError('The body must be a JSON object.');
   return value;
 }

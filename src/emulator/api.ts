@@ -1,14 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { MediaKind } from '../contract/index.js';
-import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
+import { holderOf, type ApiSettings, type Call, type Holder } from './call.js';
 import { modelList } from './catalogue.js';
 import { Chats } from './chats.js';
 import { Files } from './files.js';
 import { Idempotency } from './idempotency.js';
-import { json, Refusal, refusalReply, type Reply } from './replies.js';
+import { json, Refusal, type Reply } from './replies.js';
 import type { State } from './state.js';
 import { shortBody, statusAt, taskBody, type Task } from './tasks.js';
-import type { EmulatorKey, Scope } from './types.js';
+import type { Scope } from './types.js';
 import { findKey, validateCreate } from './validate.js';
 
 /** The window of the rate limit: the documentation names the limit per minute. */
@@ -42,13 +42,13 @@ export class Api {
   }
 
   credits(call: Call): Reply {
-    const { account = DEFAULT_ACCOUNT } = this.#authorize(call, 'credits:read');
+    const { account } = this.#authorize(call, 'credits:read');
     return json(200, { current_credits: this.#state.credits(account, call.now) });
   }
 
   /** The task as it is; `statusWord`, if given, is shown instead of its own status. */
   status(call: Call, taskId: string, statusWord: string | null): Reply {
-    const { account = DEFAULT_ACCOUNT } = this.#authorize(call, 'generations:read');
+    const { account } = this.#authorize(call, 'generations:read');
     const task = this.#state.task(taskId);
     if (task === undefined || task.account !== account) throw new Refusal('not_found');
     const body = taskBody(task, call.now, this.#settings.switches, call.baseUrl);
@@ -63,7 +63,6 @@ export class Api {
     return this.#files.retrieve(call, this.#authorize(call, 'files:read'), fileId);
   }
 
-  /** The bytes of an upload, which its address serves to anybody. */
   fileContent(call: Call, fileId: string): Reply {
     return this.#files.content(call, fileId);
   }
@@ -74,31 +73,24 @@ export class Api {
 
   async create(call: Call): Promise<Reply> {
     const holder = this.#authorize(call, 'generations:create');
-    const stored = await this.idempotency.begin(call, holder);
-    if (stored !== undefined) {
-      const task = stored.taskId === null ? undefined : this.#state.task(stored.taskId);
-      const asItIs = this.#settings.switches.replay === 'current' && task !== undefined;
-      return json(stored.status, asItIs ? this.#createBody(task, call) : JSON.parse(stored.body));
-    }
-    await call.before();
-    try {
+    const { createStatus, replay } = this.#settings.switches;
+    const make = async (): Promise<{ reply: Reply; taskId: string }> => {
+      await call.before();
       const task = this.#makeTask(call, holder);
-      const reply = json(this.#settings.switches.createStatus, this.#createBody(task, call));
-      this.idempotency.store(call, holder, reply, task.id);
-      return reply;
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      const reply = refusalReply(error);
-      this.idempotency.storeRefusal(call, reply);
-      return reply;
-    }
+      return { reply: json(createStatus, this.#createBody(task, call)), taskId: task.id };
+    };
+    return this.idempotency.once(call, holder, make, ({ status, body, taskId }) => {
+      const task = taskId === null ? undefined : this.#state.task(taskId);
+      const asItIs = replay === 'current' && task !== undefined;
+      return json(status, asItIs ? this.#createBody(task, call) : JSON.parse(body));
+    });
   }
 
   /** Checks, then charges: everything that can be refused comes before the first change. */
-  #makeTask(call: Call, holder: EmulatorKey): Task {
+  #makeTask(call: Call, holder: Holder): Task {
     const { model, prompt, params } = validateCreate(call.body.toString(), call.contentType);
     this.#files.checkReferences(call, holder, model, params);
-    const { account = DEFAULT_ACCOUNT } = holder;
+    const { account } = holder;
     const credits = this.#state.credits(account, call.now);
     if (credits < model.credits) throw new Refusal('insufficient_credits');
     const { speed, durations } = this.#settings;
@@ -135,7 +127,7 @@ export class Api {
   }
 
   /** Key, then rate, then scope. A call that is refused for its rate is not counted. */
-  #authorize(call: Call, scope: Scope): EmulatorKey {
+  #authorize(call: Call, scope: Scope): Holder {
     const key = findKey(call.authorization, this.#settings.keys);
     const window = Math.floor(call.now / WINDOW_MS);
     const known = this.#windows.get(key.key);
@@ -147,7 +139,7 @@ export class Api {
     if (key.scopes !== undefined && !key.scopes.includes(scope)) {
       throw new Refusal('api_scope_denied', `The API key does not have the scope ${scope}.`);
     }
-    return key;
+    return holderOf(key);
   }
 
   /** Value of `Retry-After` in the form that the switch asks for. */

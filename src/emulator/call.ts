@@ -24,6 +24,16 @@ export interface Call {
   created?: boolean;
 }
 
+/** The key of a call, and whose tasks and credits it is for. */
+export interface Holder {
+  readonly key: string;
+  readonly account: string;
+}
+
+export function holderOf({ key, account = DEFAULT_ACCOUNT }: EmulatorKey): Holder {
+  return { key, account };
+}
+
 export interface ApiSettings {
   keys: readonly EmulatorKey[];
   switches: EmulatorSwitches;

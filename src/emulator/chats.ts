@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
-import { findModel, type Model } from './catalogue.js';
+import { REASONING_EFFORTS } from '../contract/index.js';
+import type { ApiSettings, Call, Holder } from './call.js';
+import type { Model } from './catalogue.js';
 import type { Idempotency } from './idempotency.js';
-import { json, Refusal, refusalReply, type Reply } from './replies.js';
+import { json, Refusal, type Reply } from './replies.js';
 import type { ChatRecord, State } from './state.js';
-import type { EmulatorKey } from './types.js';
-import { invalid, isObject, jsonBody } from './validate.js';
+import { bodyOf, invalid, isObject, promptFor } from './validate.js';
 
 const FIELDS = new Set([
   'model',
@@ -16,7 +16,7 @@ const FIELDS = new Set([
   'reasoning_effort',
   'client_request_id',
 ]);
-const EFFORTS = new Set<unknown>(['default', 'minimal', 'low', 'medium', 'high', 'xhigh']);
+const EFFORTS = new Set<unknown>(REASONING_EFFORTS);
 /** So much of a message stands in its answer, so that the next step of a pipeline has something to go on with. */
 const ECHO_LENGTH = 200;
 
@@ -41,31 +41,23 @@ export class Chats {
     this.#idempotency = idempotency;
   }
 
-  async complete(call: Call, holder: EmulatorKey): Promise<Reply> {
-    const stored = await this.#idempotency.begin(call, holder);
-    if (stored !== undefined) return json(stored.status, JSON.parse(stored.body));
-    let session: string | null = null;
-    try {
+  async complete(call: Call, holder: Holder): Promise<Reply> {
+    return this.#idempotency.once(call, holder, async () => {
       const body = validateChat(call.body.toString(), call.contentType);
       this.#checkSession(body, holder);
       this.#checkAttachments(body, holder);
-      session = body.sessionId;
-      if (session !== null) this.#busy.add(session);
-      await call.before();
-      const reply = json(200, this.#answer(body, call, holder));
-      this.#idempotency.store(call, holder, reply, null);
-      return reply;
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      const reply = refusalReply(error);
-      this.#idempotency.storeRefusal(call, reply);
-      return reply;
-    } finally {
-      if (session !== null) this.#busy.delete(session);
-    }
+      const { sessionId } = body;
+      if (sessionId !== null) this.#busy.add(sessionId);
+      try {
+        await call.before();
+        return { reply: json(200, this.#answer(body, call, holder)), taskId: null };
+      } finally {
+        if (sessionId !== null) this.#busy.delete(sessionId);
+      }
+    });
   }
 
-  #checkSession({ model, sessionId }: ChatBody, { account = DEFAULT_ACCOUNT }: EmulatorKey): void {
+  #checkSession({ model, sessionId }: ChatBody, { account }: Holder): void {
     if (sessionId === null) return;
     const { unknownSession, otherModelInSession, busySession } = this.#settings.switches;
     const first = this.#state.chats().find((chat) => chat.sessionId === sessionId && chat.account === account);
@@ -80,7 +72,7 @@ export class Chats {
     }
   }
 
-  #checkAttachments({ model, attachments }: ChatBody, { account = DEFAULT_ACCOUNT }: EmulatorKey): void {
+  #checkAttachments({ model, attachments }: ChatBody, { account }: Holder): void {
     const unsupported = (message: string): Refusal => new Refusal('chat_attachment_not_supported', message);
     if (attachments.length > 0 && !model.inputs.includes('file')) {
       throw unsupported(`The model "${model.id}" takes no attachments.`);
@@ -102,7 +94,7 @@ export class Chats {
   }
 
   /** Reserves, answers, settles. The same message to the same model has the same answer. */
-  #answer({ model, message, sessionId }: ChatBody, call: Call, { account = DEFAULT_ACCOUNT }: EmulatorKey): object {
+  #answer({ model, message, sessionId }: ChatBody, call: Call, { account }: Holder): object {
     const credits = this.#state.credits(account, call.now);
     if (credits < model.credits) throw new Refusal('insufficient_credits');
     const random = (prefix: string): string => `${prefix}_${randomBytes(10).toString('hex')}`;
@@ -140,25 +132,15 @@ export class Chats {
 
 /** @throws Refusal with the field that is wrong. */
 function validateChat(text: string, contentType: string | undefined): ChatBody {
-  const body = jsonBody(text, contentType);
-  const unknown = Object.keys(body).find((name) => !FIELDS.has(name));
-  if (unknown !== undefined) throw invalid(`Unknown field "${unknown}".`);
-  const { model: id, message, session_id: sessionId, attachments = [], client_request_id: trace } = body;
-  const model = typeof id === 'string' ? findModel(id) : undefined;
+  const { model, ...body } = bodyOf(text, contentType, FIELDS);
   if (model?.category !== 'chat') throw new Refusal('chat_model_not_supported');
-  if (typeof message !== 'string' || message.trim() === '') throw invalid('The field "message" must be a text.');
-  if (model.maxPrompt !== null && [...message].length > model.maxPrompt) {
-    throw invalid(`The field "message" is longer than the ${model.maxPrompt} characters of "${model.id}".`);
-  }
-  if (sessionId !== undefined && typeof sessionId !== 'string')
-    throw invalid('The field "session_id" must be a string.');
+  const { session_id: sessionId = null, attachments = [], reasoning_effort: effort } = body;
+  const message = promptFor(model, body['message'], 'message');
+  if (sessionId !== null && typeof sessionId !== 'string') throw invalid('The field "session_id" must be a string.');
   if (!Array.isArray(attachments)) throw invalid('The field "attachments" must be an array.');
   if (!['boolean', 'undefined'].includes(typeof body['enable_web_search'])) {
     throw invalid('The field "enable_web_search" must be true or false.');
   }
-  const effort = body['reasoning_effort'];
   if (effort !== undefined && !EFFORTS.has(effort)) throw invalid('The field "reasoning_effort" has no such value.');
-  if (trace !== undefined && typeof trace !== 'string')
-    throw invalid('The field "client_request_id" must be a string.');
-  return { model, message, sessionId: sessionId ?? null, attachments };
+  return { model, message, sessionId, attachments };
 }

@@ -1,5 +1,5 @@
 import { ERROR_CODES, type ErrorCode } from '../contract/index.js';
-import type { Fault, FaultAction, FaultTarget } from './types.js';
+import { FAULT_TARGETS, type Fault, type FaultAction, type FaultTarget } from './types.js';
 
 /** What faults make of a new task. */
 export interface TaskShape {
@@ -95,7 +95,7 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as co
  * `[[duration:90s]]`, `[[code:insufficient_credits]]` (always, or `[[code:rate_limited:2]]` for the first two POSTs),
  * `[[drop-reply:2]]` (first two POSTs), `[[status-error:3]]` (first three checks). Other double brackets are text.
  */
-export function promptFaults(prompt: string, submit: 'create' | 'chat' = 'create'): Fault[] {
+function promptFaults(prompt: string, submit: 'create' | 'chat'): Fault[] {
   const faults: Fault[] = [];
   for (const match of prompt.matchAll(/\[\[([a-z-]+)(?::([^:\]]+))?(?::(\d+))?\]\]/g)) {
     const fault = directive(match[1] ?? '', match[2] ?? '', match[3]);
@@ -134,16 +134,7 @@ function refuse(message: string): Fault {
   return { on: 'create', do: { kind: 'error', code: 'validation_failed', message } };
 }
 
-const TARGETS = new Set<unknown>([
-  'create',
-  'status',
-  'models',
-  'credits',
-  'media',
-  'chat',
-  'upload',
-  'file',
-] satisfies FaultTarget[]);
+const TARGETS = new Set<unknown>(FAULT_TARGETS);
 const FIELDS = new Set(['on', 'prompt', 'key', 'skip', 'times', 'do']);
 /** The fields that each action needs, and where it makes sense. */
 const ACTIONS: { readonly [Kind in FaultAction['kind']]: readonly string[] } = {

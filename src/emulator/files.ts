@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import type { MediaKind } from '../contract/index.js';
-import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
+import { isMediaKind, type MediaKind } from '../contract/index.js';
+import type { ApiSettings, Call, Holder } from './call.js';
 import { findModel, type Model } from './catalogue.js';
 import { parseMultipart } from './multipart.js';
 import { json, Refusal, type Reply } from './replies.js';
 import { sha256, type State, type UploadedFile } from './state.js';
-import type { EmulatorKey } from './types.js';
+import { invalid } from './validate.js';
 
 const MB = 1024 * 1024;
 const MAX_BYTES: Readonly<Record<MediaKind, number>> = { image: 10 * MB, video: 50 * MB, audio: 10 * MB };
@@ -31,14 +31,6 @@ function signature(body: Buffer): { kind: MediaKind; mimeType: string } | null {
   return /^\xff[\xf1\xf9]/.test(start) ? { kind: 'audio', mimeType: 'audio/aac' } : null;
 }
 
-function invalid(message: string): Refusal {
-  return new Refusal('validation_failed', message);
-}
-
-function isKind(value: string | undefined): value is MediaKind {
-  return value === 'image' || value === 'video' || value === 'audio';
-}
-
 /** The Files API: uploads, their metadata and bytes, and the references of a create to them. */
 export class Files {
   readonly #state: State;
@@ -50,14 +42,14 @@ export class Files {
     this.#settings = settings;
   }
 
-  upload(call: Call, holder: EmulatorKey): Reply {
+  upload(call: Call, holder: Holder): Reply {
     const parts = parseMultipart(call.body, call.contentType);
     if (parts === null) throw invalid('The body must be a whole multipart/form-data.');
     const field = (name: string): string | undefined => parts.find((part) => part.name === name)?.body.toString();
-    const file = parts.find((part) => part.name === 'file' && part.fileName !== undefined);
+    const { fileName, body } = parts.find((part) => part.name === 'file') ?? {};
     const kind = field('kind');
-    if (file === undefined) throw invalid('The field "file" is missing.');
-    if (!isKind(kind)) throw invalid('The field "kind" must be image, video or audio.');
+    if (fileName === undefined || body === undefined) throw invalid('The field "file" is missing.');
+    if (!isMediaKind(kind)) throw invalid('The field "kind" must be image, video or audio.');
     if ((field('client_request_id') ?? '').length > CLIENT_REQUEST_ID_LENGTH) {
       throw invalid(`The field "client_request_id" is longer than ${CLIENT_REQUEST_ID_LENGTH} characters.`);
     }
@@ -65,29 +57,24 @@ export class Files {
     const model = id === undefined ? undefined : findModel(id);
     if (id !== undefined && model === undefined) throw invalid('The field "model" must be the ID of a public model.');
     if (model !== undefined) takesFiles(model);
-    const seen = signature(file.body);
+    const seen = signature(body);
     if (seen?.kind !== kind) throw invalid(`The file is not of a type that is allowed for "${kind}".`);
     const limit = model?.maxFile?.[kind] ?? MAX_BYTES[kind];
-    if (file.body.length > limit) throw invalid(`The file is larger than the ${limit} bytes that are allowed.`);
-    return this.#answer(this.#keep(file.body, file.fileName ?? '', { ...seen, call, holder }), call);
+    if (body.length > limit) throw invalid(`The file is larger than the ${limit} bytes that are allowed.`);
+    return this.#answer(this.#keep(body, fileName, { ...seen, call, holder }), call);
   }
 
   #keep(
     body: Buffer,
     name: string,
-    { kind, mimeType, call, holder }: { kind: MediaKind; mimeType: string; call: Call; holder: EmulatorKey },
+    { kind, mimeType, call, holder }: { kind: MediaKind; mimeType: string; call: Call; holder: Holder },
   ): UploadedFile {
-    const account = holder.account ?? DEFAULT_ACCOUNT;
     const digest = sha256(body);
-    const known = this.#state
-      .files()
-      .find(
-        (file) => file.sha256 === digest && file.account === account && file.kind === kind && this.#lives(file, call),
-      );
+    const known = this.#state.files().find((file) => file.sha256 === digest && this.#isOf(holder, file, kind, call));
     if (known !== undefined && this.#settings.switches.fileAgain === 'same') return known;
     const file: UploadedFile = {
       id: `file_${randomBytes(10).toString('hex')}`,
-      account,
+      account: holder.account,
       kind,
       mimeType,
       name,
@@ -101,14 +88,13 @@ export class Files {
     return file;
   }
 
-  retrieve(call: Call, holder: EmulatorKey, fileId: string): Reply {
+  retrieve(call: Call, { account }: Holder, fileId: string): Reply {
     const file = this.#state.file(fileId);
-    const account = holder.account ?? DEFAULT_ACCOUNT;
     if (file === undefined || file.account !== account || !this.#lives(file, call)) throw new Refusal('not_found');
     return this.#answer(file, call, 200);
   }
 
-  /** What its address serves. */
+  /** What its address serves, to anybody. */
   content(call: Call, fileId: string): Reply {
     const file = this.#state.file(fileId);
     const body = this.#bytes.get(fileId);
@@ -134,11 +120,12 @@ export class Files {
     return now - createdAt < this.#settings.switches.fileLifetimeMs;
   }
 
-  /**
-   * Checks `params.referenceMediaItems`. Addresses of other hosts are taken as they are.
-   * @throws Refusal `validation_failed`
-   */
-  checkReferences(call: Call, holder: EmulatorKey, model: Model, params: Readonly<Record<string, unknown>>): void {
+  #isOf({ account }: Holder, file: UploadedFile, kind: MediaKind, call: Call): boolean {
+    return file.account === account && file.kind === kind && this.#lives(file, call);
+  }
+
+  /** Refuses wrong `params.referenceMediaItems`. Addresses of other hosts are taken as they are. */
+  checkReferences(call: Call, holder: Holder, model: Model, params: Readonly<Record<string, unknown>>): void {
     const items = params['referenceMediaItems'];
     if (items === undefined) return;
     if (!Array.isArray(items)) throw invalid('The field "params.referenceMediaItems" must be an array.');
@@ -146,15 +133,14 @@ export class Files {
     for (const [index, item] of (items as unknown[]).entries()) this.#checkReference(call, holder, index, item);
   }
 
-  #checkReference(call: Call, holder: EmulatorKey, index: number, item: unknown): void {
+  #checkReference(call: Call, holder: Holder, index: number, item: unknown): void {
     const place = `params.referenceMediaItems[${index}]`;
     const { url, kind, durationToken } = (item ?? {}) as Record<string, unknown>;
     if (typeof url !== 'string' || !URL.canParse(url)) throw invalid(`The field "${place}.url" must be a URL.`);
-    if (typeof kind !== 'string' || !isKind(kind)) throw invalid(`The field "${place}.kind" must be a kind of media.`);
+    if (!isMediaKind(kind)) throw invalid(`The field "${place}.kind" must be a kind of media.`);
     const fileId = new URL(url).origin === call.baseUrl ? /^\/files\/([^/]+)$/.exec(new URL(url).pathname)?.[1] : null;
     const file = fileId == null ? undefined : this.#state.file(fileId);
-    const account = holder.account ?? DEFAULT_ACCOUNT;
-    const there = file !== undefined && file.account === account && file.kind === kind && this.#lives(file, call);
+    const there = file !== undefined && this.#isOf(holder, file, kind, call);
     if (fileId !== null && !there) throw invalid(`The field "${place}.url" is no ${kind} of this account.`);
     const needed = this.#settings.switches.durationToken === 'required' && kind !== 'image';
     const given = durationToken !== undefined;

@@ -1,7 +1,6 @@
-import { DEFAULT_ACCOUNT, type ApiSettings, type Call } from './call.js';
-import { Refusal, type Reply } from './replies.js';
+import { holderOf, type ApiSettings, type Call, type Holder } from './call.js';
+import { json, Refusal, refusalReply, type Reply } from './replies.js';
 import { sha256, type State, type StoredReply } from './state.js';
-import type { EmulatorKey } from './types.js';
 
 /** What `storeRefusals` stores: refusals that body and account earn. Keys, scopes and rates are judged anew each time. */
 const STORED_REFUSALS = new Set([400, 402]);
@@ -19,13 +18,35 @@ export class Idempotency {
   }
 
   /**
-   * The stored answer for this call, or undefined where it is the first with its key and shall do the work.
+   * Answers a call that pays. `make` does the work and names its task, if it makes one; a call that was answered before gets
+   * what `again` makes of the stored answer.
    * @throws Refusal `idempotency_conflict` for other bytes, or while the first POST runs and the switch says so.
    */
-  async begin(call: Call, holder: EmulatorKey): Promise<StoredReply | undefined> {
+  async once(
+    call: Call,
+    holder: Holder,
+    make: () => Promise<{ readonly reply: Reply; readonly taskId: string | null }>,
+    again: (stored: StoredReply) => Reply = ({ status, body }) => json(status, JSON.parse(body)),
+  ): Promise<Reply> {
+    const stored = await this.#begin(call, holder);
+    if (stored !== undefined) return again(stored);
+    try {
+      const { reply, taskId } = await make();
+      this.#store(call, holder, reply, taskId);
+      return reply;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const reply = refusalReply(error);
+      this.storeRefusal(call, reply);
+      return reply;
+    }
+  }
+
+  /** The stored answer for this call, or undefined where it is the first with its key and shall do the work. */
+  async #begin(call: Call, holder: Holder): Promise<StoredReply | undefined> {
     if (call.idempotencyKey === null) return undefined;
     const { concurrentPost, keyScope } = this.#settings.switches;
-    const owner = keyScope === 'apiKey' ? holder.key : (holder.account ?? DEFAULT_ACCOUNT);
+    const owner = keyScope === 'apiKey' ? holder.key : holder.account;
     const slot = `${owner}\n${call.idempotencyKey}`;
     for (let first; (first = this.#running.get(slot)) !== undefined; await call.refreshNow()) {
       if (concurrentPost === 'conflict') {
@@ -51,13 +72,13 @@ export class Idempotency {
     return undefined;
   }
 
-  store(call: Call, holder: EmulatorKey, reply: Reply, taskId: string | null): void {
+  #store(call: Call, holder: Holder, reply: Reply, taskId: string | null): void {
     const key = call.idempotencyKey;
     if (key === null) return;
     const stored: StoredReply = {
       digest: sha256(call.body),
       apiKey: sha256(holder.key),
-      account: holder.account ?? DEFAULT_ACCOUNT,
+      account: holder.account,
       status: reply.status,
       body: reply.body.toString(),
       taskId,
@@ -71,21 +92,19 @@ export class Idempotency {
   storeRefusal(call: Call, reply: Reply): void {
     const { storeRefusals, storeServerErrors } = this.#settings.switches;
     if (!(reply.status === 500 ? storeServerErrors : storeRefusals && STORED_REFUSALS.has(reply.status))) return;
-    const holder = this.#settings.keys.find((candidate) => call.authorization === `Bearer ${candidate.key}`);
-    if (holder === undefined) return;
+    const found = this.#settings.keys.find((candidate) => call.authorization === `Bearer ${candidate.key}`);
+    if (found === undefined) return;
+    const holder = holderOf(found);
     if (call.created !== true && this.#recall(call, holder) !== undefined) return;
-    this.store(call, holder, reply, null);
+    this.#store(call, holder, reply, null);
   }
 
-  #recall(call: Call, holder: EmulatorKey): StoredReply | undefined {
+  #recall(call: Call, { key, account }: Holder): StoredReply | undefined {
     const { keyScope, keyLifetimeMs } = this.#settings.switches;
-    const [apiKey, account] = [sha256(holder.key), holder.account ?? DEFAULT_ACCOUNT];
-    return this.#state
+    const apiKey = sha256(key);
+    const own = this.#state
       .replies(call.idempotencyKey ?? '')
-      .find(
-        (one) =>
-          call.now - one.at < keyLifetimeMs &&
-          (keyScope === 'apiKey' ? one.apiKey === apiKey : one.account === account),
-      );
+      .filter((one) => (keyScope === 'apiKey' ? one.apiKey === apiKey : one.account === account));
+    return own.find(({ at }) => call.now - at < keyLifetimeMs);
   }
 }

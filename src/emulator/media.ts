@@ -3,12 +3,8 @@ import type { Reply } from './replies.js';
 import { drawPicture } from './picture.js';
 import { mediaExtension, type Task } from './tasks.js';
 
-const FILES = new Map<string, Buffer>();
-
 function asset(name: string): Buffer {
-  const known = FILES.get(name) ?? readFileSync(new URL(`./assets/${name}`, import.meta.url));
-  FILES.set(name, known);
-  return known;
+  return readFileSync(new URL(`./assets/${name}`, import.meta.url));
 }
 
 /** The media of a succeeded task: a picture of its prompt, or the same short film or tune for all. */

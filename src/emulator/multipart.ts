@@ -1,12 +1,9 @@
-/** One part of a `multipart/form-data` body. */
-export interface Part {
+interface Part {
   readonly name: string;
   /** Undefined where the part is a plain field. */
   readonly fileName: string | undefined;
   readonly body: Buffer;
 }
-
-const BREAK = '\r\n';
 
 /** The parts of a body, or null where it is no whole `multipart/form-data` (RFC 7578). */
 export function parseMultipart(body: Buffer, contentType: string | undefined): Part[] | null {
@@ -19,14 +16,14 @@ export function parseMultipart(body: Buffer, contentType: string | undefined): P
   if (!body.subarray(0, opening.length).equals(Buffer.from(opening))) return null;
   for (let at = opening.length; ;) {
     if (body.subarray(at, at + 2).toString() === '--') return parts;
-    const headEnd = body.indexOf(BREAK + BREAK, at);
-    const next = headEnd === -1 ? -1 : body.indexOf(BREAK + opening, headEnd + 4);
+    const headEnd = body.indexOf('\r\n\r\n', at);
+    const next = headEnd === -1 ? -1 : body.indexOf(`\r\n${opening}`, headEnd + 4);
     if (next === -1) return null;
     const head = body.subarray(at, headEnd).toString();
     const [, name] = /^content-disposition:.*?[;\s]name="([^"]*)"/im.exec(head) ?? [];
     if (name === undefined) return null;
     const [, fileName] = /^content-disposition:.*?[;\s]filename="([^"]*)"/im.exec(head) ?? [];
     parts.push({ name, fileName, body: body.subarray(headEnd + 4, next) });
-    at = next + BREAK.length + opening.length;
+    at = next + 2 + opening.length;
   }
 }

@@ -5,8 +5,6 @@ export interface Route {
   readonly on: FaultTarget;
   readonly taskId?: string;
   readonly fileId?: string;
-  /** True for the bytes of an upload, as its address serves them. */
-  readonly content?: boolean;
 }
 
 export function routeOf(method: string, path: string): Route | null {
@@ -18,8 +16,7 @@ export function routeOf(method: string, path: string): Route | null {
   if (path === '/api/v1/credits') return { on: 'credits' };
   const [, checked, fetched] = /^(?:\/api\/v1\/generations\/([^/]+)|\/media\/([^/]+)\/\d+\.\w+)$/.exec(path) ?? [];
   const [, api, fileId] = /^(\/api\/v1)?\/files\/([^/]+)$/.exec(path) ?? [];
-  if (fileId !== undefined)
-    return { on: api === undefined ? 'media' : 'file', fileId: decode(fileId), content: api === undefined };
+  if (fileId !== undefined) return { on: api === undefined ? 'media' : 'file', fileId: decode(fileId) };
   if (checked !== undefined) return { on: 'status', taskId: decode(checked) };
   return fetched === undefined ? null : { on: 'media', taskId: decode(fetched) };
 }

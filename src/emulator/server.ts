@@ -12,7 +12,7 @@ import type { State } from './state.js';
 import type { EmulatorSwitches, RecordedRequest } from './types.js';
 import { promptOf } from './validate.js';
 
-export interface ServerParts {
+interface ServerParts {
   readonly api: Api;
   readonly state: State;
   readonly faults: Faults;
@@ -80,7 +80,7 @@ export class HttpServer {
       this.#send(response, reply, now);
       return;
     }
-    const idempotencyKey = header(request, 'idempotency-key') ?? null;
+    const idempotencyKey = request.headers['idempotency-key']?.toString() ?? null;
     // The bytes of a file are no text, and there are many of them.
     const bodyText = uploaded ? fileNameOf(body) : body.toString();
     const record: Recorded = { method, path, idempotencyKey, body: bodyText, at: now, status: null };
@@ -114,12 +114,12 @@ export class HttpServer {
       call.now = await this.#parts.clock();
     };
     const call: Call = {
-      authorization: header(request, 'authorization'),
-      contentType: header(request, 'content-type'),
+      authorization: request.headers.authorization,
+      contentType: request.headers['content-type'],
       idempotencyKey,
       body,
       shape: fault.shape,
-      baseUrl: `http://${header(request, 'host') ?? 'localhost'}`,
+      baseUrl: `http://${request.headers.host ?? 'localhost'}`,
       now,
       refreshNow,
       before: async () => {
@@ -189,13 +189,10 @@ export class HttpServer {
       if (route.on === 'models') return api.models();
       if (route.on === 'credits') return api.credits(call);
       if (route.on === 'upload') return api.upload(call);
-      if (route.fileId !== undefined) {
-        return route.content === true ? api.fileContent(call, route.fileId) : api.file(call, route.fileId);
-      }
-      const taskId = route.taskId ?? '';
-      return route.on === 'media'
-        ? mediaReply(api.finishedTask(taskId, call.now))
-        : api.status(call, taskId, statusWord);
+      const { on, fileId = '', taskId } = route;
+      if (on === 'file') return api.file(call, fileId);
+      if (on === 'status') return api.status(call, taskId ?? '', statusWord);
+      return taskId === undefined ? api.fileContent(call, fileId) : mediaReply(api.finishedTask(taskId, call.now));
     } catch (error) {
       if (error instanceof Refusal) return refusalReply(error);
       if (this.#closing.signal.aborted) throw error;
@@ -242,9 +239,4 @@ function fileNameOf(body: Buffer): string {
 
 function pays(route: Route | null): boolean {
   return route?.on === 'create' || route?.on === 'chat';
-}
-
-function header(request: IncomingMessage, name: string): string | undefined {
-  const value = request.headers[name];
-  return Array.isArray(value) ? value[0] : value;
 }

@@ -1,33 +1,19 @@
 import { createHash } from 'node:crypto';
-import type { MediaKind } from '../contract/index.js';
 import { Journal, type Put } from './journal.js';
 import { finalCredits, statusAt, type Task } from './tasks.js';
 import type { Ledger, LedgerChat, LedgerFile, LedgerKey, LedgerTask } from './types.js';
 
 /** A message that was answered, and paid for. */
-export interface ChatRecord {
+export interface ChatRecord extends LedgerChat {
   readonly id: string;
-  readonly account: string;
-  readonly model: string;
-  readonly sessionId: string;
-  readonly message: string;
-  /** Idempotency key of the call. */
-  readonly key: string | null;
-  readonly reserved: number;
-  readonly final: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
 }
 
 /** A file that was uploaded. Its bytes are kept in memory alone. */
-export interface UploadedFile {
+export interface UploadedFile extends LedgerFile {
   readonly id: string;
-  readonly account: string;
-  readonly kind: MediaKind;
   readonly mimeType: string;
-  readonly name: string;
-  readonly bytes: number;
-  readonly sha256: string;
   /** For video and audio. */
   readonly durationToken: string | null;
   /** Milliseconds since the epoch. */

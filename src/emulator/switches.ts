@@ -1,33 +1,8 @@
 import type { EmulatorSwitches } from './types.js';
 
-export const DEFAULT_SWITCHES: EmulatorSwitches = {
-  createStatus: 201,
-  createBody: 'full',
-  replay: 'stored',
-  storeRefusals: false,
-  storeServerErrors: false,
-  concurrentPost: 'conflict',
-  keyScope: 'apiKey',
-  keyLifetimeMs: Infinity,
-  urls: 'present',
-  errorOnFailed: 'present',
-  resultLagMs: 0,
-  clockOffsetMs: 0,
-  retryAfter: 'none',
-  fileStatus: 201,
-  fileBody: 'full',
-  fileAgain: 'new',
-  fileLifetimeMs: Infinity,
-  durationToken: 'optional',
-  unknownSession: 'notFound',
-  otherModelInSession: 'conflict',
-  busySession: 'conflict',
-  chatFiles: 'any',
-};
-
-/** Every setting of the switches that have a few. */
+/** Every setting of the switches that have a few; the first is the default. */
 export const SWITCH_VALUES = {
-  createStatus: [200, 201, 202],
+  createStatus: [201, 200, 202],
   createBody: ['full', 'short'],
   replay: ['stored', 'current'],
   storeRefusals: [false, true],
@@ -46,6 +21,16 @@ export const SWITCH_VALUES = {
   busySession: ['conflict', 'allow'],
   chatFiles: ['any', 'known'],
 } as const satisfies { readonly [Name in keyof EmulatorSwitches]?: readonly EmulatorSwitches[Name][] };
+
+type Chosen = Pick<EmulatorSwitches, keyof typeof SWITCH_VALUES>;
+
+export const DEFAULT_SWITCHES: EmulatorSwitches = {
+  ...(Object.fromEntries(Object.entries(SWITCH_VALUES).map(([name, [first]]) => [name, first])) as unknown as Chosen),
+  keyLifetimeMs: Infinity,
+  resultLagMs: 0,
+  clockOffsetMs: 0,
+  fileLifetimeMs: Infinity,
+};
 
 /** @throws TypeError naming the switch that does not exist or has no such setting. */
 export function withSwitches(current: EmulatorSwitches, changes: Partial<EmulatorSwitches>): EmulatorSwitches {

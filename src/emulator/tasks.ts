@@ -1,16 +1,10 @@
 import { findModel } from './catalogue.js';
-import type { EmulatorSwitches } from './types.js';
+import type { EmulatorSwitches, LedgerTask } from './types.js';
 
 /** A task as it is kept. What it looks like at a time follows from its times alone. All times in milliseconds since the epoch. */
-export interface Task {
+export interface Task extends Pick<LedgerTask, 'account' | 'model' | 'prompt' | 'key' | 'reserved'> {
   readonly id: string;
-  readonly account: string;
-  readonly model: string;
-  readonly prompt: string | null;
   readonly params: Readonly<Record<string, unknown>>;
-  /** Idempotency key of the create. */
-  readonly key: string | null;
-  readonly reserved: number;
   readonly createdAt: number;
   /** When `queued` becomes `processing`. */
   readonly startsAt: number;
@@ -26,9 +20,7 @@ export interface Task {
   refunded: boolean;
 }
 
-export type TaskStatus = 'queued' | 'processing' | 'succeeded' | 'failed';
-
-export function statusAt(task: Task, now: number): TaskStatus {
+export function statusAt(task: Task, now: number): 'queued' | 'processing' | 'succeeded' | 'failed' {
   if (task.endsAt !== null && now >= task.endsAt) return task.outcome;
   return now >= task.startsAt ? 'processing' : 'queued';
 }

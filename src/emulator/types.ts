@@ -73,7 +73,9 @@ export interface EmulatorSwitches {
   readonly durationToken: 'optional' | 'required';
 }
 
-export type FaultTarget = 'create' | 'chat' | 'status' | 'models' | 'credits' | 'media' | 'upload' | 'file';
+export const FAULT_TARGETS = ['create', 'chat', 'status', 'models', 'credits', 'media', 'upload', 'file'] as const;
+
+export type FaultTarget = (typeof FAULT_TARGETS)[number];
 
 export interface RawReply {
   readonly status: number;

@@ -2,7 +2,7 @@ import type { EmulatorKey } from './types.js';
 import { findModel, type Model } from './catalogue.js';
 import { Refusal } from './replies.js';
 
-export interface CreateBody {
+interface CreateBody {
   readonly model: Model;
   readonly prompt: string | null;
   readonly params: Readonly<Record<string, unknown>>;
@@ -33,33 +33,41 @@ export function promptOf(body: string): string {
   return [value['prompt'], value['message']].find((text) => typeof text === 'string') ?? '';
 }
 
-/** @throws Refusal `validation_failed` for what is no JSON object. */
-export function jsonBody(text: string, contentType: string | undefined): Record<string, unknown> {
+/** The fields of a body, and its model where it names one. @throws Refusal for what is no JSON object of these fields. */
+export function bodyOf(
+  text: string,
+  contentType: string | undefined,
+  fields: ReadonlySet<string>,
+): Record<string, unknown> & { readonly model: Model | undefined } {
   if (!/^application\/json\b/i.test(contentType ?? '')) throw invalid('Content-Type must be application/json.');
   const body = parseJson(text);
   if (!isObject(body)) throw invalid('The body must be a JSON object.');
-  return body;
+  const unknown = Object.keys(body).find((name) => !fields.has(name));
+  if (unknown !== undefined) throw invalid(`Unknown field "${unknown}".`);
+  if (!['string', 'undefined'].includes(typeof body['client_request_id'])) {
+    throw invalid('The field "client_request_id" must be a string.');
+  }
+  return { ...body, model: typeof body['model'] === 'string' ? findModel(body['model']) : undefined };
+}
+
+/** @throws Refusal `validation_failed` for what is no text, or longer than the model takes. */
+export function promptFor({ id, maxPrompt }: Model, prompt: unknown, field: string): string {
+  if (typeof prompt !== 'string' || prompt.trim() === '') throw invalid(`The field "${field}" must be a text.`);
+  if (maxPrompt !== null && [...prompt].length > maxPrompt) {
+    throw invalid(`The field "${field}" is longer than the ${maxPrompt} characters of "${id}".`);
+  }
+  return prompt;
 }
 
 /** @throws Refusal `validation_failed` with the field that is wrong. */
 export function validateCreate(text: string, contentType: string | undefined): CreateBody {
-  const body = jsonBody(text, contentType);
-  const unknown = Object.keys(body).find((name) => !FIELDS.has(name));
-  if (unknown !== undefined) throw invalid(`Unknown field "${unknown}".`);
-  const { model: id, prompt, params, client_request_id: trace } = body;
-  const model = typeof id === 'string' ? findModel(id) : undefined;
+  const { model, prompt, params } = bodyOf(text, contentType, FIELDS);
   if (model === undefined) throw invalid('The field "model" must be the ID of a public model.');
   if (model.category === 'chat') throw invalid(`The model "${model.id}" belongs to the Chat API.`);
   if (params !== undefined && !isObject(params)) throw invalid('The field "params" must be an object.');
   if (params === undefined && model.needsParams === true) throw invalid(`The model "${model.id}" needs "params".`);
-  if (trace !== undefined && typeof trace !== 'string')
-    throw invalid('The field "client_request_id" must be a string.');
   if (prompt === undefined && params !== undefined) return { model, prompt: null, params };
-  if (typeof prompt !== 'string' || prompt.trim() === '') throw invalid('The field "prompt" must be a text.');
-  if (model.maxPrompt !== null && [...prompt].length > model.maxPrompt) {
-    throw invalid(`The field "prompt" is longer than the ${model.maxPrompt} characters of "${model.id}".`);
-  }
-  return { model, prompt, params: params ?? {} };
+  return { model, prompt: promptFor(model, prompt, 'prompt'), params: params ?? {} };
 }
 
 /** @throws Refusal for a key that is missing, unknown, revoked or expired. */

@@ -1,21 +1,16 @@
-import type { EstimateResult } from '../contract/index.js';
+import type { EstimateResult, PaidCallInput } from '../contract/index.js';
+
+/** An attempt that is to be made. */
+interface Budgeted extends Pick<PaidCallInput, 'model' | 'attempt'> {
+  readonly maxCredits: number;
+  readonly basePrice: number | null;
+}
 
 /**
  * Why an attempt costs more than is allowed, by the starting price of its model, or null. All attempts count, because
  * whether a failed one is given back is not published. A price that is not known is no price of 0.
  */
-export function overBudget({
-  maxCredits,
-  model,
-  attempt,
-  basePrice,
-}: {
-  readonly maxCredits: number;
-  readonly model: string;
-  /** Number of the attempt that is to be made. */
-  readonly attempt: number;
-  readonly basePrice: number | null;
-}): string | null {
+export function overBudget({ maxCredits, model, attempt, basePrice }: Budgeted): string | null {
   const ends = 'Nothing was sent and nothing was paid by this attempt.';
   if (basePrice === null) {
     return `options.maxCredits allows ${maxCredits} credits, and the list of models names no price for "${model}". ${ends}`;

@@ -73,16 +73,13 @@ export function readChat(input: unknown): Chat {
   return { ...chat, body };
 }
 
-/** It has line breaks, so it is no text of one line. */
 function readMessage(value: unknown): string {
-  if (value === undefined) throw new InvalidInput('message', 'is missing');
-  if (typeof value !== 'string') throw new InvalidInput('message', 'must be a string');
-  if (value.trim() === '') throw new InvalidInput('message', 'is empty');
-  if ([...value].length > MESSAGE_LENGTH) {
+  const message = text(value, 'message');
+  if (message === null) throw new InvalidInput('message', 'is missing');
+  if ([...message].length > MESSAGE_LENGTH) {
     throw new InvalidInput('message', `is longer than ${MESSAGE_LENGTH} characters, which is what chat models take`);
   }
-  if (!value.isWellFormed()) throw new InvalidInput('message', 'holds half of a surrogate pair, which is no text');
-  return value;
+  return message;
 }
 
 function readSession(sessionId: unknown, session: unknown): string | null {

@@ -36,12 +36,15 @@ export function onlyKnown(
   }
 }
 
+// What has line breaks.
+const LINES = new Set(['prompt', 'message']);
+
 export function text(value: unknown, field: string, maxLength = Number.POSITIVE_INFINITY): string | null {
   if (value === undefined) return null;
   if (typeof value !== 'string') throw new InvalidInput(field, 'must be a string');
   if (value.trim() === '') throw new InvalidInput(field, 'is empty');
   if (value.length > maxLength) throw new InvalidInput(field, `is longer than ${maxLength} characters`);
-  if (field !== 'prompt' && /\p{Cc}/u.test(value)) throw new InvalidInput(field, 'holds a control character');
+  if (!LINES.has(field) && /\p{Cc}/u.test(value)) throw new InvalidInput(field, 'holds a control character');
   if (!value.isWellFormed()) throw new InvalidInput(field, 'holds half of a surrogate pair, which is no text');
   return value;
 }

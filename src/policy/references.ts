@@ -1,3 +1,4 @@
+import { isMediaKind } from '../contract/index.js';
 import type { MediaKind, ReferenceInput, ReferenceSource, UploadResult } from '../contract/index.js';
 import { InvalidInput, integer, onlyKnown, record, text } from './fields.js';
 
@@ -129,7 +130,7 @@ function readOrigin(value: unknown, n: number, field: string): ReferenceSource {
 }
 
 function readKind(value: unknown, field: string): MediaKind {
-  if (value === 'image' || value === 'video' || value === 'audio') return value;
+  if (isMediaKind(value)) return value;
   throw new InvalidInput(field, 'must be "image", "video" or "audio"');
 }
 

@@ -21,7 +21,7 @@ export interface CallFailure {
   readonly message: string;
 }
 
-export interface DelayInput {
+interface DelayInput {
   /** Number of the attempt that failed, from 1. */
   readonly attempt: number;
   readonly code: string | null;
@@ -69,17 +69,21 @@ export interface Verdict {
 const CHECK_REFUSED =
   'The task is not affected and nothing more is paid. Look for it in the Rivya Studio, update rivya-temporal or ask Rivya support with the requestId, then resume.';
 
-/** What a failed read means, of which nothing depends: all but a refusal in the API's own words is repeated. */
+/** What a failed upload means. It costs nothing, so all but a refusal in the API's own words is repeated. */
+export function judgeFree(failure: CallFailure): Verdict {
+  return judge(failure, failure.outcome === 'unknown');
+}
+
+/** The same of a read on which nothing depends: whoever asks for an estimate holds nothing. */
 export function judgeRead(failure: CallFailure): Verdict {
-  const verdict = judge(failure, failure.outcome === 'unknown');
-  // Whoever asks for an estimate holds nothing.
+  const verdict = judgeFree(failure);
   const action = verdict.row.action.replace('then resume', 'then ask again');
   return { ...verdict, row: { ...verdict.row, action } };
 }
 
-/** What a failed status check means. A check changes nothing, so all but a refusal in the API's own words is repeated. */
+/** The same of a status check. */
 export function judgeCheck(failure: CallFailure): Verdict {
-  const verdict = judge(failure, failure.outcome === 'unknown');
+  const verdict = judgeFree(failure);
   const { row, code } = verdict;
   // The table speaks to somebody who submits. Whoever asks for a task must not be sent to submit it again.
   const refused = row.actor === 'caller' && code !== ('not_found' satisfies ErrorCode);
@@ -97,13 +101,8 @@ export function judgeSubmit(failure: CallFailure, unanswered: boolean): Verdict 
   return judge(failure, unanswered && CONFLICTS.has(failure.code));
 }
 
-/** What a failed upload means. It costs nothing, so all but a refusal in the API's own words is repeated. */
-export function judgeUpload(failure: CallFailure): Verdict {
-  return judge(failure, failure.outcome === 'unknown');
-}
-
 /** What a Workflow does when Temporal has stopped repeating a submit. */
-export type AfterSubmit = 'fail' | 'hold' | 'unresolved' | 'neverAccepted';
+type AfterSubmit = 'fail' | 'hold' | 'unresolved' | 'neverAccepted';
 
 /**
  * After an unanswered POST no refusal is the end: a task may exist, and only its ID or a person can tell. Otherwise the

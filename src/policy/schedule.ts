@@ -11,21 +11,19 @@ export const MIN_WAIT_MS = 5 * SECOND;
 const FIRST_WAIT_MS = 2 * SECOND;
 const FIRST_SPREAD_MS = 1 * SECOND;
 
+// "Slow down for long video and audio jobs."
+const SLOW = [
+  { untilMs: 60 * SECOND, everyMs: 10 * SECOND },
+  { untilMs: 5 * MINUTE, everyMs: 15 * SECOND },
+];
 /** Fixed while nothing is known of the job: growing from the start costs more calls and more lag than a fixed pace. */
 const BANDS: Readonly<Record<MediaKind, readonly { readonly untilMs: number; readonly everyMs: number }[]>> = {
   image: [
     { untilMs: 30 * SECOND, everyMs: 5 * SECOND },
     { untilMs: 5 * MINUTE, everyMs: 10 * SECOND },
   ],
-  // "Slow down for long video and audio jobs."
-  video: [
-    { untilMs: 60 * SECOND, everyMs: 10 * SECOND },
-    { untilMs: 5 * MINUTE, everyMs: 15 * SECOND },
-  ],
-  audio: [
-    { untilMs: 60 * SECOND, everyMs: 10 * SECOND },
-    { untilMs: 5 * MINUTE, everyMs: 15 * SECOND },
-  ],
+  video: SLOW,
+  audio: SLOW,
 };
 // From 5 minutes on, a check comes at most 5 % of the job's length too late.
 const SHARE_OF_AGE = 0.05;
@@ -37,7 +35,7 @@ const TRAILING_MS = TIMEOUTS.resultGrace / 5;
 // Jobs submitted together drift apart instead of asking together for hours.
 const JITTER = 0.1;
 
-export interface WaitInput {
+interface WaitInput {
   /** Age of the task in milliseconds. */
   readonly ageMs: number;
   readonly kind: MediaKind | null;

@@ -24,7 +24,7 @@ export interface Asked {
   readonly references?: readonly string[];
 }
 
-export interface Denial {
+interface Denial {
   readonly rule: keyof Omit<SpendingPolicy, 'source'>;
   /** What the rule forbids, as a clause. */
   readonly why: string;

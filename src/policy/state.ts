@@ -87,16 +87,7 @@ export function resultOf(
   const { idempotencyKey, reservedCredits, finalCredits, statusChecks, attempt: attempts } = state;
   const money = { idempotencyKey, reservedCredits, finalCredits };
   const links = { urls, primaryUrl: urls[0] ?? null, files };
+  const counted = { attempts, statusChecks, reused };
   const told = { simulated, createdAt, updatedAt };
-  return {
-    status: 'succeeded',
-    taskId,
-    model: model ?? state.model,
-    ...money,
-    ...links,
-    attempts,
-    statusChecks,
-    reused,
-    ...told,
-  };
+  return { status: 'succeeded', taskId, model: model ?? state.model, ...money, ...links, ...counted, ...told };
 }

@@ -1,5 +1,6 @@
 import type { GenerationState } from '../contract/index.js';
 import { formatDuration } from './duration.js';
+import type { Generation } from './input.js';
 
 /** What is known about the money, from the API's own numbers. Final credits are 0 until the task has ended. */
 export function money({
@@ -12,11 +13,7 @@ export function money({
   return `credits reserved: ${say(reservedCredits)}, final: ${ended ? say(finalCredits) : 'not settled yet'}`;
 }
 
-/** What a person does about a submit whose outcome nobody knows. */
-export const UNRESOLVED_ACTION =
-  'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.';
-
-/** The same, where the Workflow has ended. */
+/** What a person does about a submit whose outcome nobody knows, where the Workflow has ended. */
 export const UNRESOLVED_ENDED =
   'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, start again with its taskId; if not, start again under the same Workflow ID, which asks under the same key or holds.';
 
@@ -30,7 +27,11 @@ export function mayExist(paid: Paid): string {
 
 /** What a person does about an unresolved submit, while the Workflow holds and after it has ended. */
 export const UNRESOLVED: Readonly<Record<Paid, { readonly action: string; readonly ended: string }>> = {
-  task: { action: UNRESOLVED_ACTION, ended: UNRESOLVED_ENDED },
+  task: {
+    action:
+      'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, resume with {"taskId": "…"}; if not, resume with {"reason": "…"} to post again.',
+    ended: UNRESOLVED_ENDED,
+  },
   answer: {
     action:
       'The chat may have been answered and paid for. Look at the credits of the account and at GET /api/v1/chat/sessions. Resume with {"reason": "…"} to post it again and accept that it may be paid twice.',
@@ -43,15 +44,7 @@ export const UNRESOLVED: Readonly<Record<Paid, { readonly action: string; readon
 const TITLE_LENGTH = 80;
 
 /** What is generated, in one line: the static summary of the Workflow. */
-export function titleOf({
-  model,
-  prompt,
-  taskId,
-}: {
-  model: string;
-  prompt: string | null;
-  taskId: string | null;
-}): string {
+export function titleOf({ model, prompt, taskId }: Pick<Generation, 'model' | 'prompt' | 'taskId'>): string {
   if (taskId !== null) return `${model}: wait for ${taskId}`;
   const line = [...(prompt ?? 'by params').replace(/\s+/g, ' ').trim()];
   return `${model}: ${line.slice(0, TITLE_LENGTH).join('')}${line.length > TITLE_LENGTH ? '…' : ''}`;
@@ -65,14 +58,8 @@ export function describeState(state: GenerationState, title: string): string {
   const lines = [`**${headline(state)}**`, '', title, ''];
   if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
   if (state.hold !== null) {
-    lines.push(
-      state.hold.message,
-      '',
-      `**What to do:** ${state.hold.action}`,
-      '',
-      `Held since ${state.hold.since}.`,
-      '',
-    );
+    const { message, action, since } = state.hold;
+    lines.push(message, '', `**What to do:** ${action}`, '', `Held since ${since}.`, '');
   }
   lines.push(`- Attempt: ${state.attempt}`);
   if (state.unanswered !== null) {

@@ -1,18 +1,12 @@
-/** Every time limit of this package, in milliseconds, each with its reason. */
+/** Time limits of Activities and Workers, in milliseconds, each with its reason. Those of HTTP are `HTTP_TIMEOUTS`. */
 
 const SECOND = 1_000;
 
 export const TIMEOUTS = {
-  /** HTTP limit of a submit. An answer later than this is not known to come at all. */
-  httpSubmit: 60 * SECOND,
-  /** One submit attempt: the HTTP limit, plus the fence before and after it. */
+  /** One submit attempt: the 60 s of its POST, plus the fence before and after it. */
   submitStartToClose: 75 * SECOND,
-  /** HTTP limit of a status check; it only reads, so it may give up early. */
-  httpCheck: 20 * SECOND,
-  /** One check attempt: the HTTP limit and room for a slow Worker. */
+  /** One check attempt: the 20 s of its GET and room for a slow Worker. */
   checkStartToClose: 30 * SECOND,
-  /** Silence of an upload: no byte goes out, or no answer comes after the last one. How long it takes in all is open. */
-  httpUpload: 60 * SECOND,
   /** A store or a disk that gives no byte of a reference for so long hangs; a link is given up earlier by itself. */
   sourceSilence: 60 * SECOND,
   /** Backstop only: three hours carry the 95 MB of the largest reference at 9 kB/s. */

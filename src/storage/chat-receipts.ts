@@ -1,14 +1,6 @@
 import { z } from 'zod';
 import type { ChatAnswer } from '../contract/index.js';
-import {
-  Head,
-  headOf,
-  KeyFolders,
-  type AnswerReceipt,
-  type KeyFolder,
-  type ReceiptHead,
-  type SubmitReceipt,
-} from './key-folders.js';
+import { Head, KeyFolders, type AnswerReceipt, type ReceiptHead } from './key-folders.js';
 import type { Texts } from './timely.js';
 
 const ROOT = '.rivya/chats';
@@ -36,35 +28,16 @@ const Chat = Head.extend({
   }),
 });
 
-/**
- * The receipts of chats at one API: what was sent (as a digest) and what was answered (in full, because an API that has
- * forgotten the key cannot be asked again without paying).
- */
-export class ChatReceipts {
-  readonly #folders: KeyFolders<ChatReceipt>;
-
+/** The receipts of chats at one API. Answers are there in full: an API that has forgotten the key would be paid again. */
+export class ChatReceipts extends KeyFolders<ChatReceipt> {
   /** @param api - The API as a name of a folder. */
   constructor(store: Texts, api: string) {
-    this.#folders = new KeyFolders(store, `${ROOT}/${api}`, 'answer-', Chat);
-  }
-
-  /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
-  async find(baseKey: string): Promise<KeyFolder<ChatReceipt>> {
-    return this.#folders.find(baseKey);
-  }
-
-  all(): AsyncGenerator<KeyFolder<ChatReceipt>> {
-    return this.#folders.all();
-  }
-
-  /** Notes where the submit of a key stands. */
-  async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
-    await this.#folders.noteSubmit(head, standing);
+    super(store, `${ROOT}/${api}`, 'answer-', Chat);
   }
 
   /** Notes an answer; the same one again is the same receipt. */
   async noteAnswer(head: ReceiptHead, answer: ChatAnswer): Promise<void> {
-    await this.#folders.noteAnswer(idOf(answer), { ...headOf(head), answer, at: new Date().toISOString() });
+    await this.note(idOf(answer), { ...head, answer, at: new Date().toISOString() });
   }
 }
 

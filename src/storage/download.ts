@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { request, type Dispatcher } from 'undici';
 import { refusedByAddress, type MediaHosts } from './media-hosts.js';
-import { reason } from './reason.js';
-import { ResultError } from './store.js';
+import { withoutQuery } from './sidecar.js';
+import { reason, ResultError } from './store.js';
 
 // A link that has expired, or was never ours: only a fresh one from the status endpoint can work.
 const GONE = new Set([401, 403, 404, 410]);
@@ -64,9 +64,7 @@ export async function* download(
     if (validator === null || bytes === 0 || resumes === MAX_RESUMES) {
       throw new ResultError(
         `A result broke off after ${bytes} of ${total ?? 'an unknown number of'} bytes (${broken}).`,
-        {
-          retryable: true,
-        },
+        { retryable: true },
       );
     }
     await sleep(RESUME_AFTER_MS, undefined, { ...(signal && { signal }) });
@@ -85,7 +83,7 @@ async function openLink(
 ): Promise<Dispatcher.ResponseData> {
   let url = new URL(link);
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    await judge?.(url.origin + url.pathname);
+    await judge?.(withoutQuery(url.href));
     const response = await send(url, hosts, rest, signal);
     const { statusCode, headers } = response;
     if (statusCode === (rest === null ? 200 : 206) && continues(headers, rest)) return response;

@@ -5,8 +5,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { checkName } from './names.js';
-import { reason } from './reason.js';
-import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
+import { reason, StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
 
 // Codes by which a file system says that a person has to act; everything else is tried again.
 const FOR_A_PERSON: Readonly<Record<string, string>> = {

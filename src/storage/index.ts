@@ -1,20 +1,25 @@
 import { FileStore } from './file-store.js';
-import type { S3Settings } from './s3-settings.js';
 import { S3Store } from './s3-store.js';
-import { StoreSettingError, type Store } from './store.js';
+import { StoreSettingError, type S3Settings, type Store } from './store.js';
 
 export { FileStore } from './file-store.js';
 export { resultName } from './names.js';
 export type { ChatReceipt, ChatReceipts } from './chat-receipts.js';
 export type { KeyFolder, ReceiptHead, SubmitReceipt } from './key-folders.js';
 export { Receipts, type KeyReceipts, type TaskReceipt } from './receipts.js';
-export { MAX_RESULT_BYTES, Results, type KeepOptions, type Result, type ResultsOptions } from './results.js';
-export type { SidecarPrompts } from './sidecar.js';
-export type { S3Settings } from './s3-settings.js';
+export { MAX_RESULT_BYTES, Results, type KeepOptions, type ResultsOptions } from './results.js';
+export { withoutQuery, type Result, type SidecarPrompts } from './sidecar.js';
 export { S3Store } from './s3-store.js';
 export { ReferenceSources, SourceError, type SourceFile } from './sources.js';
 export { Uploads, type UploadFacts } from './uploads.js';
-export { ResultError, StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
+export {
+  ResultError,
+  StoreSettingError,
+  StoreUnavailable,
+  type S3Settings,
+  type Store,
+  type StoredObject,
+} from './store.js';
 
 /**
  * The store for an address: `file:<directory>`, absolute or relative to the working directory, or `s3://bucket/prefix`.

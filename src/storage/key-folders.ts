@@ -1,46 +1,10 @@
 import { z } from 'zod';
-import type { PaidCallInput, UnansweredPost } from '../contract/index.js';
 import { safeName } from './names.js';
 import { StoreUnavailable } from './store.js';
 import type { Texts } from './timely.js';
 
 const SUBMIT = 'submit.json';
 export const VERSION = 1;
-
-/** What every receipt says about the paid call that it belongs to. */
-export interface ReceiptHead extends Pick<
-  PaidCallInput,
-  'idempotencyKey' | 'keyNumber' | 'attempt' | 'baseKey' | 'model' | 'labels'
-> {
-  readonly namespace: string;
-  readonly workflowId: string;
-  /** Digest of the request body. */
-  readonly bodyDigest: string;
-}
-
-/** Where the submit of a generation stands: written before each POST, and after a refusal. */
-export interface SubmitReceipt extends ReceiptHead {
-  /** A POST whose answer is not known, or null. */
-  readonly unanswered: UnansweredPost | null;
-  /** Why a person had it posted again although it might have been paid, or null. */
-  readonly riskReason: string | null;
-  /** ISO 8601, on the Worker's clock. */
-  readonly at: string;
-}
-
-/** What was paid for under a key. */
-export interface AnswerReceipt extends ReceiptHead {
-  /** ISO 8601, on the Worker's clock: when the API first answered with it. */
-  readonly at: string;
-}
-
-/** All receipts of one generation. */
-export interface KeyFolder<Receipt> {
-  /** The last submit. */
-  readonly submit: SubmitReceipt | null;
-  /** Oldest first. More than one under a key: paid more than once. */
-  readonly answers: readonly Receipt[];
-}
 
 export const Head = z.object({
   version: z.literal(VERSION),
@@ -52,10 +16,13 @@ export const Head = z.object({
   workflowId: z.string(),
   model: z.string(),
   labels: z.record(z.string(), z.string()),
+  /** Digest of the request body. */
   bodyDigest: z.string(),
+  /** ISO 8601, on the Worker's clock: of the submit, or when the API first answered. */
   at: z.string(),
 });
 const Submit = Head.extend({
+  /** A POST whose answer is not known, or null. */
   unanswered: z
     .object({
       firstPostedAt: z.number(),
@@ -64,8 +31,26 @@ const Submit = Head.extend({
       errorRequestId: z.string().exactOptional(),
     })
     .nullable(),
+  /** Why a person had it posted again although it might have been paid, or null. */
   riskReason: z.string().nullable(),
 });
+
+/** What was paid for under a key. */
+export type AnswerReceipt = Readonly<Omit<z.infer<typeof Head>, 'version'>>;
+
+/** What every receipt says about the paid call that it belongs to. */
+export type ReceiptHead = Omit<AnswerReceipt, 'at'>;
+
+/** Where the submit of a generation stands: written before each POST, and after a refusal. */
+export type SubmitReceipt = Readonly<Omit<z.infer<typeof Submit>, 'version'>>;
+
+/** All receipts of one generation. */
+export interface KeyFolder<Receipt> {
+  /** The last submit. */
+  readonly submit: SubmitReceipt | null;
+  /** Oldest first. More than one under a key: paid more than once. */
+  readonly answers: readonly Receipt[];
+}
 
 /** The receipts of one kind of paid call, a folder for each generation by its base key: what was sent and what came of it. */
 export class KeyFolders<Receipt extends AnswerReceipt> {
@@ -96,22 +81,22 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
 
   /** Notes where the submit of a key stands. */
   async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
-    const receipt: SubmitReceipt = { ...headOf(head), ...standing, at: new Date().toISOString() };
-    await this.#write(head.baseKey, SUBMIT, receipt);
+    await this.#write(Submit, SUBMIT, { ...head, ...standing, at: new Date().toISOString() });
   }
 
   /** @param id - Tells the answers under one key apart. */
-  async noteAnswer(id: string, receipt: Receipt): Promise<void> {
-    await this.#write(receipt.baseKey, `${this.#prefix}${safeName(id)}.json`, receipt);
+  async note(id: string, receipt: Receipt): Promise<void> {
+    await this.#write(this.#schema, `${this.#prefix}${safeName(id)}.json`, receipt);
   }
 
   #folder(baseKey: string): string {
     return `${this.#root}/${safeName(baseKey)}`;
   }
 
-  async #write(baseKey: string, name: string, receipt: SubmitReceipt | Receipt): Promise<void> {
-    const text = JSON.stringify({ version: VERSION, ...receipt }, null, 2);
-    await this.#store.write(`${this.#folder(baseKey)}/${name}`, `${text}\n`);
+  /** Only what the schema names is written: a head may be a larger object. */
+  async #write(schema: z.ZodType, name: string, receipt: SubmitReceipt | AnswerReceipt): Promise<void> {
+    const text = JSON.stringify(schema.parse({ version: VERSION, ...receipt }), null, 2);
+    await this.#store.write(`${this.#folder(receipt.baseKey)}/${name}`, `${text}\n`);
   }
 
   async #read(folder: string): Promise<KeyFolder<Receipt>> {
@@ -137,17 +122,19 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
 export async function readReceipt<T>(store: Texts, file: string, schema: z.ZodType<T>): Promise<T | null> {
   const text = await store.read(file);
   if (text === null) return null;
+  const receipt = parsed(schema, text);
+  if (receipt !== null) return receipt;
+  // Passing it over could pay for what it knows.
+  throw new StoreUnavailable(
+    `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
+  );
+}
+
+/** What a text says, or null where it is no JSON that the schema takes. */
+export function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
   try {
     return schema.parse(JSON.parse(text));
   } catch {
-    // Passing it over could pay for what it knows.
-    throw new StoreUnavailable(
-      `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
-    );
+    return null;
   }
-}
-
-export function headOf(head: ReceiptHead): ReceiptHead {
-  const { idempotencyKey, keyNumber, attempt, baseKey, namespace, workflowId, model, labels, bodyDigest } = head;
-  return { idempotencyKey, keyNumber, attempt, baseKey, namespace, workflowId, model, labels, bodyDigest };
 }

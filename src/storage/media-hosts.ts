@@ -42,10 +42,7 @@ export class MediaHosts {
     this.#others = proxy === null ? new Agent({ connect: guarded }) : openProxied(proxy, guarded, { pipelining: 1 });
   }
 
-  /**
-   * The connections for a link.
-   * @throws ResultError for a host that results are not fetched from.
-   */
+  /** The connections for a link. @throws ResultError for a host that results are not fetched from. */
   async for({ protocol, host, hostname, port }: URL): Promise<Dispatcher> {
     // A URL leaves out the port of its scheme; who lists the host may have written it.
     const spelled = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;

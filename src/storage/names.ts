@@ -30,10 +30,7 @@ export function shortDigest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
-/**
- * Refuses a name that could leave the store, or that some file system does not take.
- * @throws TypeError
- */
+/** @throws TypeError for a name that could leave the store, or that some file system does not take. */
 export function checkName(name: string): string {
   const wrong = name.split('/').some((part) => /^\.{0,2}$|[\\\0]/.test(part) || Buffer.byteLength(part) > LONGEST_PART);
   if (wrong) throw new TypeError(`Not a name in a store: ${JSON.stringify(name)}`);

@@ -3,11 +3,9 @@ import type { TaskSnapshot } from '../contract/index.js';
 import { ChatReceipts } from './chat-receipts.js';
 import {
   Head,
-  headOf,
   KeyFolders,
   readReceipt,
   VERSION,
-  type AnswerReceipt,
   type KeyFolder,
   type ReceiptHead,
   type SubmitReceipt,
@@ -20,16 +18,6 @@ import { timely, type Texts } from './timely.js';
 const ROOT = '.rivya/receipts';
 // Which key a task belongs to, by its ID.
 const OWNERS = '.rivya/tasks';
-
-/** A task that was created under a key. */
-export interface TaskReceipt extends AnswerReceipt {
-  readonly taskId: string;
-  readonly status: string;
-  readonly reservedCredits: number | null;
-  readonly finalCredits: number | null;
-  readonly createdAt: string | null;
-  readonly simulated: boolean;
-}
 
 /** All that the store knows of one generation. */
 export interface KeyReceipts {
@@ -47,6 +35,9 @@ const Task = Head.extend({
   createdAt: z.string().nullable(),
   simulated: z.boolean(),
 });
+
+/** A task that was created under a key. */
+export type TaskReceipt = Readonly<Omit<z.infer<typeof Task>, 'version'>>;
 
 /**
  * The receipts of one API in a store: what was submitted and which tasks came of it. They outlive the histories of
@@ -83,9 +74,25 @@ export class Receipts {
     await this.#folders.noteSubmit(head, standing);
   }
 
-  /** Notes a task that was created under this head. Without a look at what is there: the first answer is all that is known. */
-  async noteTask(head: ReceiptHead, task: TaskSnapshot): Promise<void> {
-    await this.#noteTask(head, task);
+  /**
+   * Notes a task that was created under this head.
+   * @param known - Its receipt so far. Without one, what is there is not looked at: the first answer is all that is known.
+   */
+  async noteTask(head: ReceiptHead, task: TaskSnapshot, known?: TaskReceipt): Promise<void> {
+    const { taskId, status, simulated } = task;
+    await this.#folders.note(taskId, {
+      ...head,
+      taskId,
+      status,
+      reservedCredits: task.reservedCredits ?? known?.reservedCredits ?? null,
+      finalCredits: task.finalCredits ?? known?.finalCredits ?? null,
+      createdAt: task.createdAt ?? known?.createdAt ?? null,
+      simulated,
+      at: known?.at ?? new Date().toISOString(),
+    });
+    if (known !== undefined) return;
+    const owner = Owner.parse({ version: VERSION, ...head });
+    await this.#store.write(this.#ownerFile(taskId), `${JSON.stringify(owner)}\n`);
   }
 
   /** Notes what became of a task, where the submit of its generation is known. */
@@ -93,25 +100,7 @@ export class Receipts {
     const { submit, tasks } = await this.find(baseKey);
     const known = tasks.find(({ taskId }) => taskId === task.taskId);
     const head = known ?? submit;
-    if (head !== null) await this.#noteTask(head, task, known);
-  }
-
-  async #noteTask(head: ReceiptHead, task: TaskSnapshot, known?: TaskReceipt): Promise<void> {
-    const { taskId, status, createdAt, simulated } = task;
-    await this.#folders.noteAnswer(taskId, {
-      ...headOf(head),
-      taskId,
-      status,
-      reservedCredits: task.reservedCredits ?? known?.reservedCredits ?? null,
-      finalCredits: task.finalCredits ?? known?.finalCredits ?? null,
-      createdAt: createdAt ?? known?.createdAt ?? null,
-      simulated,
-      at: known?.at ?? new Date().toISOString(),
-    });
-    if (known !== undefined) return;
-    const { baseKey, namespace, workflowId } = head;
-    const owner = { version: VERSION, baseKey, namespace, workflowId };
-    await this.#store.write(this.#ownerFile(taskId), `${JSON.stringify(owner)}\n`);
+    if (head !== null) await this.noteTask(head, task, known);
   }
 
   /** The generation that a task belongs to, or null. */

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { fileTypeFromBuffer } from 'file-type';
-import type { StoredFile, StoreInput } from '../contract/index.js';
+import { z } from 'zod';
+import type { StoredFile } from '../contract/index.js';
 import { download } from './download.js';
+import { parsed } from './key-folders.js';
 import { MediaHosts, type MediaHostsOptions } from './media-hosts.js';
 import { resultName, shortDigest } from './names.js';
-import { parseSidecar, sidecarText, withoutQuery, type Sidecar, type SidecarPrompts } from './sidecar.js';
+import { Sidecar, sidecarText, withoutQuery, type Result, type SidecarPrompts } from './sidecar.js';
 import { ResultError, StoreSettingError, type Store } from './store.js';
 
 // What file-type wants to see of a file to tell its type.
@@ -17,13 +19,6 @@ export interface ResultsOptions extends MediaHostsOptions {
   readonly maxBytes?: number;
   /** What sidecars say of the prompt. Default `full`. */
   readonly prompts?: SidecarPrompts;
-}
-
-/** The n-th result (from 1) of a task, and the namespace of its Workflow. */
-export interface Result {
-  readonly input: StoreInput;
-  readonly n: number;
-  readonly namespace: string;
 }
 
 export interface KeepOptions {
@@ -54,8 +49,8 @@ export class Results {
   async keep(result: Result, options: KeepOptions = {}): Promise<StoredFile> {
     const { name, sidecar, claimed } = await this.#place(result);
     if (sidecar !== null && (await this.#has(sidecar))) {
-      const { uri, bytes, sha256, contentType, sourceUrl } = sidecar;
-      return { uri, bytes, sha256, contentType, sourceUrl };
+      const { version: _, taskId: __, ...file } = sidecar;
+      return file;
     }
     const url = result.input.urls[result.n - 1];
     if (url === undefined) throw new RangeError(`There is no result ${result.n}.`);
@@ -68,7 +63,7 @@ export class Results {
     };
     const file = await this.#fetch(url, name, options, stillOurs);
     // After its file, so that a sidecar always tells of a whole one.
-    const text = sidecarText(file, { ...result, prompts: this.#prompts, storedAt: new Date() });
+    const text = sidecarText(file, result, { prompts: this.#prompts, storedAt: new Date() });
     await this.#store.write(`${name}.json`, text);
     await stillOurs();
     return file;
@@ -84,10 +79,10 @@ export class Results {
     for (const name of [plain, `${plain}-${shortDigest(input.taskId)}`]) {
       const claim = await this.#store.read(claimOf(name));
       const claimed = claim !== null;
-      if (claimed && taskIn(claim) !== input.taskId) continue;
+      if (claimed && parsed(Claim, claim)?.taskId !== input.taskId) continue;
       const text = await this.#store.read(`${name}.json`);
       if (text === null) return { name, sidecar: null, claimed };
-      const sidecar = parseSidecar(text);
+      const sidecar = parsed(Sidecar, text);
       if (sidecar?.taskId === input.taskId) return { name, sidecar, claimed };
     }
     throw new ResultError(
@@ -136,17 +131,11 @@ export class Results {
   }
 }
 
+const Claim = z.object({ taskId: z.string() });
+
 /** Where it is noted whose a name is, before anything lies under it. */
 function claimOf(name: string): string {
   return `.rivya/names/${name}.json`;
-}
-
-function taskIn(claim: string): unknown {
-  try {
-    return (JSON.parse(claim) as { taskId?: unknown } | null)?.taskId;
-  } catch {
-    return null;
-  }
 }
 
 /** The type by the signature of the file: neither its name nor what a host says of it can be relied on. */

@@ -1,7 +1,6 @@
 import type * as S3 from '@aws-sdk/client-s3';
 import type { Upload } from '@aws-sdk/lib-storage';
-import type { S3Settings } from './s3-settings.js';
-import { StoreSettingError } from './store.js';
+import { StoreSettingError, type S3Settings } from './store.js';
 
 export interface S3Sdk {
   readonly s3: typeof S3;
@@ -16,11 +15,7 @@ const SILENCE_MS = 60_000;
 // Lost packets and throttling pass at once or not: what lasts longer is retried by Temporal, where a person sees it.
 const ATTEMPTS = 3;
 
-/**
- * The AWS SDK, which only those who keep results in S3 install, and a client with the SDK's own settings: credentials,
- * region, endpoint, proxy.
- * @throws StoreSettingError
- */
+/** The AWS SDK, which only those who keep results in S3 install, and a client. @throws StoreSettingError */
 export async function loadS3({ endpoint, pathStyle = false }: S3Settings): Promise<S3Sdk> {
   let sdk: Omit<S3Sdk, 'client'>;
   try {

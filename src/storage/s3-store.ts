@@ -3,8 +3,7 @@ import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutpu
 import { checkName } from './names.js';
 import { s3Problem } from './s3-errors.js';
 import { loadS3, type S3Sdk } from './s3-sdk.js';
-import type { S3Settings } from './s3-settings.js';
-import { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
+import { StoreSettingError, StoreUnavailable, type S3Settings, type Store, type StoredObject } from './store.js';
 import { TEXT_MS } from './timely.js';
 
 // An upload holds about four parts in memory: two on their way, one that fills, one that is joined. S3 takes 10,000

@@ -5,11 +5,18 @@ import type { StoredFile, StoreInput } from '../contract/index.js';
 
 const VERSION = 1;
 
+/** The n-th result (from 1) of a task, and the namespace of its Workflow. */
+export interface Result {
+  readonly input: StoreInput;
+  readonly n: number;
+  readonly namespace: string;
+}
+
 /** Whether sidecars hold the prompt and params themselves, or only their digests. */
 export type SidecarPrompts = 'full' | 'digest';
 
 /** What is read of a sidecar again; the rest is for people and other programs. */
-const Sidecar = z.object({
+export const Sidecar = z.object({
   version: z.literal(VERSION),
   taskId: z.string(),
   uri: z.string(),
@@ -20,56 +27,15 @@ const Sidecar = z.object({
 });
 export type Sidecar = z.infer<typeof Sidecar>;
 
-/** Null where the text is no sidecar of ours. */
-export function parseSidecar(text: string): Sidecar | null {
-  try {
-    return Sidecar.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
-}
-
 export function sidecarText(
   file: StoredFile,
-  {
-    input,
-    n,
-    namespace,
-    prompts,
-    storedAt,
-  }: {
-    readonly input: StoreInput;
-    readonly n: number;
-    readonly namespace: string;
-    readonly prompts: SidecarPrompts;
-    readonly storedAt: Date;
-  },
+  { input, n, namespace }: Result,
+  { prompts, storedAt }: { readonly prompts: SidecarPrompts; readonly storedAt: Date },
 ): string {
   const { taskId, workflowId, about } = input;
-  const { model, idempotencyKey, labels, createdAt, reservedCredits, finalCredits, simulated } = about;
-  const { uri, bytes, sha256, contentType, sourceUrl } = file;
-  const asked = askedFor(about.body, prompts);
-  const facts = {
-    version: VERSION,
-    model,
-    ...asked,
-    taskId,
-    n,
-    uri,
-    bytes,
-    sha256,
-    contentType,
-    sourceUrl,
-    namespace,
-    workflowId,
-    idempotencyKey,
-    labels,
-    createdAt,
-    storedAt: storedAt.toISOString(),
-    reservedCredits,
-    finalCredits,
-    simulated,
-  };
+  const { body, model, ...paid } = about;
+  const place = { namespace, workflowId, storedAt: storedAt.toISOString() };
+  const facts = { version: VERSION, model, ...askedFor(body, prompts), taskId, n, ...file, ...place, ...paid };
   return `${JSON.stringify(facts, null, 2)}\n`;
 }
 

@@ -8,8 +8,7 @@ import { fileTypeFromBuffer } from 'file-type';
 import type { ReferenceSource } from '../contract/index.js';
 import { download } from './download.js';
 import { MediaHosts, type MediaHostsOptions } from './media-hosts.js';
-import { reason } from './reason.js';
-import { ResultError, StoreSettingError, StoreUnavailable, type Store } from './store.js';
+import { reason, ResultError, StoreSettingError, StoreUnavailable, type Store } from './store.js';
 
 // What `file-type` looks at.
 const SIGNATURE_BYTES = 4_100;
@@ -35,10 +34,7 @@ export interface ReadOptions {
   readonly maxBytes: number;
   /** Asked once, with the type that the signature shows; returns why the file cannot be used, or null. */
   readonly refuse: (mimeType: string | null) => string | null;
-  /**
-   * Called with each address before it is asked, redirects included, without its query, and with the path of a file, without
-   * links, before it is read.
-   */
+  /** Called before something is read, with each address without its query, and with the path of a file without links. */
   readonly judge?: (address: string) => Promise<void>;
   /** Called for each piece that arrives. */
   readonly onProgress?: () => void;

@@ -36,6 +36,14 @@ export interface StoredObject {
   readonly bytes: number;
 }
 
+/** Settings that the AWS SDK has no variable for, or that are meant for this store only. */
+export interface S3Settings {
+  /** URL of the service. Default: `AWS_ENDPOINT_URL_S3` and the other settings of the SDK, then AWS itself. */
+  readonly endpoint?: string | undefined;
+  /** `https://host/bucket` instead of `https://bucket.host`. Default false. */
+  readonly pathStyle?: boolean | undefined;
+}
+
 /** A result could not be fetched or written. The task is paid and its result is still at Rivya. */
 export class ResultError extends Error {
   override readonly name = 'ResultError';
@@ -63,4 +71,10 @@ export class StoreUnavailable extends Error {
 /** The address of a store is wrong, or it cannot be written. */
 export class StoreSettingError extends Error {
   override readonly name = 'StoreSettingError';
+}
+
+/** What an error of Node or a library is about, in a word where it has one: messages can quote what was sent. */
+export function reason(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : error instanceof Error ? error.message : String(error);
 }

@@ -6,10 +6,7 @@ export const TEXT_MS = 10_000;
 /** The texts of a store: receipts and notes, which are small. */
 export type Texts = Pick<Store, 'address' | 'read' | 'write' | 'list'>;
 
-/**
- * The texts of a store that may hang, as a file system on a dead network does. Each call is given up after `TEXT_MS`, so
- * that it does not hold a slot of the Worker for ever.
- */
+/** The texts of a store that may hang: each call is given up after `TEXT_MS`, so that no slot of the Worker is held for ever. */
 export function timely(store: Store): Texts {
   return {
     address: store.address,

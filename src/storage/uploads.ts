@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { UploadInput, UploadResult } from '../contract/index.js';
+import { parsed } from './key-folders.js';
 import { safeName } from './names.js';
 import type { Store } from './store.js';
 import { timely, type Texts } from './timely.js';
@@ -45,19 +46,13 @@ export class Uploads {
     { kind, model }: Pick<UploadInput, 'kind' | 'model'>,
   ): Promise<UploadFacts | null> {
     const text = await this.#store.read(this.#name(fingerprint, sha256, kind, model));
-    try {
-      return text === null ? null : Upload.parse(JSON.parse(text));
-    } catch {
-      return null;
-    }
+    return text === null ? null : parsed(Upload, text);
   }
 
   async note(upload: UploadFacts, { kind, model }: Pick<UploadInput, 'kind' | 'model'>): Promise<void> {
-    const { sha256, url, durationToken, durationSeconds, fileId, bytes, mimeType, fingerprint, api, simulated } =
-      upload;
-    const facts = { sha256, url, durationToken, durationSeconds, fileId, bytes, mimeType, fingerprint, api, simulated };
-    const text = JSON.stringify({ version: VERSION, ...facts, at: new Date().toISOString() }, null, 2);
-    await this.#store.write(this.#name(fingerprint, sha256, kind, model), `${text}\n`);
+    const facts = Upload.parse({ version: VERSION, ...upload });
+    const text = JSON.stringify({ ...facts, at: new Date().toISOString() }, null, 2);
+    await this.#store.write(this.#name(upload.fingerprint, upload.sha256, kind, model), `${text}\n`);
   }
 
   // The API checks a file against a model, so an upload for one model says nothing about another.

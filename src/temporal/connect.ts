@@ -7,7 +7,7 @@ import { SettingsError } from '../config.js';
 const CONNECT_TIMEOUT_MS = 5_000;
 const DEFAULT_ADDRESS = 'localhost:7233';
 // gRPC status.
-const NOT_FOUND = new Set([5]);
+const NOT_FOUND = 5;
 
 export interface TemporalTarget {
   readonly address: string;
@@ -61,33 +61,30 @@ function load(local?: string): ReturnType<typeof loadClientConnectConfig> & Temp
  * @throws TemporalUnreachable, or SettingsError where Temporal's settings cannot be read.
  */
 export async function connectClient(local?: string): Promise<{ client: Client } & TemporalTarget> {
-  const target = load(local);
-  try {
-    const connection = await Connection.connect({
-      ...target.connectionOptions,
-      connectTimeout: CONNECT_TIMEOUT_MS,
-    });
-    await requireNamespace(connection.workflowService, target);
-    return { client: new Client({ connection, namespace: target.namespace }), ...target };
-  } catch (error) {
-    throw error instanceof SettingsError ? error : new TemporalUnreachable(target.address, error);
-  }
+  const { connection, ...target } = await reach(local, (options) =>
+    Connection.connect({ ...options, connectTimeout: CONNECT_TIMEOUT_MS }),
+  );
+  return { client: new Client({ connection, namespace: target.namespace }), ...target };
 }
 
-/**
- * A connection for Workers by the same settings.
- * @throws TemporalUnreachable, or SettingsError where Temporal's settings cannot be read.
- */
+/** A connection for Workers by the same settings, with the same errors. */
 export async function connectWorker(local?: string): Promise<{ connection: NativeConnection } & TemporalTarget> {
-  const target = load(local);
   // Loaded here, because it is native and large: a command that only asks starts without it.
   const { NativeConnection } = await import('@temporalio/worker');
+  return reach(local, (options) => NativeConnection.connect(options));
+}
+
+async function reach<T extends Connection | NativeConnection>(
+  local: string | undefined,
+  connect: (options: ReturnType<typeof load>['connectionOptions']) => Promise<T>,
+): Promise<{ connection: T } & TemporalTarget> {
+  const { connectionOptions, address, namespace } = load(local);
   try {
-    const connection = await NativeConnection.connect(target.connectionOptions);
-    await requireNamespace(connection.workflowService, target);
-    return { connection, ...target };
+    const connection = await connect(connectionOptions);
+    await requireNamespace(connection.workflowService, { address, namespace });
+    return { connection, address, namespace };
   } catch (error) {
-    throw error instanceof SettingsError ? error : new TemporalUnreachable(target.address, error);
+    throw error instanceof SettingsError ? error : new TemporalUnreachable(address, error);
   }
 }
 
@@ -100,7 +97,7 @@ async function requireNamespace(
     await service.describeNamespace({ namespace });
   } catch (error) {
     // Only this answer is certain: a key may lack the right to ask.
-    if (!isGrpcServiceError(error) || !NOT_FOUND.has(error.code)) return;
+    if (!isGrpcServiceError(error) || (error.code as number) !== NOT_FOUND) return;
     throw new SettingsError(
       `TEMPORAL_NAMESPACE: there is no namespace "${namespace}" at ${address}. Nothing was started.`,
     );

@@ -18,15 +18,20 @@ export interface ServedQueue {
 }
 
 /** The queues of the three roles, and who polls them. */
-export function servedQueues(client: Client, taskQueue: string): Promise<ServedQueue[]> {
+export function servedQueues(
+  client: Client,
+  taskQueue: string,
+  namespace = client.options.namespace,
+): Promise<ServedQueue[]> {
   const queues = [
     ['workflows', taskQueue, WORKFLOW_QUEUE],
     ['results', taskQueue, ACTIVITY_QUEUE],
     ['api', apiTaskQueue(taskQueue), ACTIVITY_QUEUE],
   ] as const;
-  return Promise.all(
-    queues.map(async ([role, queue, type]) => ({ role, queue, pollers: await pollersOf(client, queue, type) })),
-  );
+  const served = queues.map(async ([role, queue, type]) => {
+    return { role, queue, pollers: await pollersOf(client, namespace, queue, type) };
+  });
+  return Promise.all(served);
 }
 
 /** A sentence for each role that no Worker has. */
@@ -39,8 +44,7 @@ export function noWorkerOn({ role, queue }: Pick<ServedQueue, 'role' | 'queue'>)
   return `No Worker with the role "${role}" polls task queue "${queue}", so nothing goes on there. Start one with: rivya-temporal worker`;
 }
 
-async function pollersOf(client: Client, name: string, taskQueueType: number): Promise<string[]> {
-  const { namespace } = client.options;
+async function pollersOf(client: Client, namespace: string, name: string, taskQueueType: number): Promise<string[]> {
   const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
   const oldest = Date.now() - FRESH_POLL_MS;
   return (answer.pollers ?? [])

@@ -3,18 +3,19 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client, isGrpcServiceError, type Connection } from '@temporalio/client';
-import type { NativeConnection, WorkerOptions } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
 import { GenerationClient } from '../client.js';
 import { readSettings, SettingsError } from '../config.js';
 import { apiTaskQueue, DEFAULT_TASK_QUEUE } from '../contract/index.js';
 import { startEmulator, type Emulator, type EmulatorOptions } from '../emulator/index.js';
+import { TIMEOUTS } from '../policy/index.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
 import { until } from '../temporal/embedded/ready.js';
 import { startDevServer } from '../temporal/embedded/server.js';
+import { servedQueues } from '../temporal/pollers.js';
 import { workflowCode } from '../worker/bundle.js';
 import { startWorkers, type RunningWorkers } from '../worker/workers.js';
 import type { FakeActivities } from './fake-activities.js';
-import { startFakeWorkers } from './fake-workers.js';
 
 // Jobs end within a second, so a generation is done at its first check.
 const DURATIONS = { image: 800, audio: 800, video: 800 };
@@ -24,10 +25,8 @@ const RATE_LIMIT_PER_MINUTE = 60_000;
 const RETENTION = { seconds: 86_400 as never };
 // The hosts of a Service look for new namespaces every 10 s or so.
 const NAMESPACE_READY_MS = 60_000;
-// How the Workers of test environments are called: a Worker is listed for 5 min after it has stopped.
+// How the Workers of test environments are called: a Worker is listed for a while after it has stopped.
 const WORKER_IDENTITY = 'rivya-temporal test';
-// Workflows and Activities, as the Service counts them.
-const POLLED_TYPES = [1, 2] as const;
 // gRPC statuses.
 const NOT_FOUND = 5;
 const UNIMPLEMENTED = 12;
@@ -44,7 +43,9 @@ export interface ExistingEnvironment {
   currentTimeMs?(): Promise<number>;
 }
 
-interface CommonOptions extends Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle' | 'activities'> {
+type WorkflowCode = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>;
+
+interface CommonOptions extends WorkflowCode, Pick<WorkerOptions, 'activities'> {
   /**
    * A Temporal server that runs, and a namespace of it that no other Worker uses, for example a `TestWorkflowEnvironment`;
    * it stays yours to end. Default: a namespace of its own (`rivya-test-…`) on the server that `TEMPORAL_ADDRESS` names, or
@@ -101,9 +102,7 @@ export interface EmulatorEnvironment extends TestEnvironment {
    */
   readonly env: NodeJS.ProcessEnv;
   /** Starts Workers, by default as at the start. `env`: settings that differ, such as `RIVYA_WORKER_ROLES`. */
-  startWorkers(
-    change?: { readonly env?: NodeJS.ProcessEnv } & Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>,
-  ): Promise<RunningWorkers>;
+  startWorkers(change?: { readonly env?: NodeJS.ProcessEnv } & WorkflowCode): Promise<RunningWorkers>;
   /** Stops all of them; their Workflows wait. */
   stopWorkers(): Promise<void>;
 }
@@ -112,7 +111,6 @@ export interface EmulatorEnvironment extends TestEnvironment {
  * A Temporal server, Workers and the emulator of the Rivya API in one call, for tests of your own Workflows. With `fake`
  * the Workers take the outcome of each step from you, and there is no API. Nothing is paid either way: no Worker of anybody
  * else sees what a test starts.
- *
  * @throws ServerNotFound naming what to install, when there is no Temporal server and none can be found or fetched.
  * @throws SettingsError for a wrong `env`, where the server lets nobody register a namespace, and where somebody else polls
  * the task queues in the namespace of `environment`.
@@ -143,8 +141,7 @@ export async function createTestEnvironment(
     const identity = `${WORKER_IDENTITY} ${process.pid}@${hostname()}`;
     const target = { connection: nativeConnection, namespace, activities, identity };
     if (options.fake !== undefined) {
-      const workers = await startFakeWorkers(options.fake, { ...target, taskQueue, workflows: workflowsOf(options) });
-      ends.push(() => workers.stop());
+      ends.push(await startFakeWorkers(options.fake, { ...target, taskQueue, ...workflowsOf(options) }));
       return base;
     }
 
@@ -152,7 +149,8 @@ export async function createTestEnvironment(
     ends.push(() => rm(output, { recursive: true }));
     const clock = (): number | Promise<number> => server.currentTimeMs?.() ?? Date.now();
     const emulator = await startEmulator({ durations: DURATIONS, clock, ...options.emulator });
-    const address = addressOf(server);
+    // Not every kind of connection tells: a NativeConnection, which a client takes too, does not.
+    const address = server.address ?? (client.connection as Partial<Connection>).options?.address;
     const env = {
       // A process without an address takes whatever is at the default one, which may be real.
       ...(address !== undefined && { TEMPORAL_ADDRESS: address }),
@@ -205,13 +203,13 @@ async function connect(
 }
 
 /** Registers the namespace of a client, and waits until Workers can poll it. */
-async function register({ workflowService, options: { namespace } }: Client, address: string): Promise<void> {
+async function register(client: Client, address: string): Promise<void> {
+  const { workflowService } = client;
+  const { namespace } = client.options;
   const description = 'A test of rivya-temporal. It can be deleted when the test has ended.';
   const known = async (): Promise<boolean> => {
     await workflowService.listWorkflowExecutions({ namespace });
-    for (const taskQueueType of POLLED_TYPES) {
-      await workflowService.describeTaskQueue({ namespace, taskQueue: { name: DEFAULT_TASK_QUEUE }, taskQueueType });
-    }
+    await servedQueues(client, DEFAULT_TASK_QUEUE);
     return true;
   };
   try {
@@ -231,36 +229,42 @@ async function register({ workflowService, options: { namespace } }: Client, add
  * Refuses a namespace in which somebody else does the work of a test. A step without `options.taskQueue` runs on the
  * default queue, so that one counts too.
  */
-async function refuseShared({ workflowService }: Client, namespace: string, taskQueue: string): Promise<void> {
-  const queues = new Set([taskQueue, DEFAULT_TASK_QUEUE].flatMap((queue) => [queue, apiTaskQueue(queue)]));
-  for (const name of queues) {
-    for (const taskQueueType of POLLED_TYPES) {
-      const { pollers } = await workflowService
-        .describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType })
-        .catch((error: unknown) => {
-          // A test server that skips time cannot tell, and in a namespace that is not there nobody polls.
-          if (isGrpcServiceError(error) && [NOT_FOUND, UNIMPLEMENTED].includes(error.code)) return { pollers: [] };
-          throw error;
-        });
-      const other = pollers?.find(({ identity }) => identity?.startsWith(WORKER_IDENTITY) !== true);
+async function refuseShared(client: Client, namespace: string, taskQueue: string): Promise<void> {
+  for (const served of new Set([taskQueue, DEFAULT_TASK_QUEUE])) {
+    const queues = await servedQueues(client, served, namespace).catch((error: unknown) => {
+      // A test server that skips time cannot tell, and in a namespace that is not there nobody polls.
+      if (isGrpcServiceError(error) && [NOT_FOUND, UNIMPLEMENTED].includes(error.code)) return [];
+      throw error;
+    });
+    for (const { queue, pollers } of queues) {
+      const other = pollers.find((identity) => !identity.startsWith(WORKER_IDENTITY));
       if (other === undefined) continue;
       throw new SettingsError(
-        `Worker ${other.identity} polls the task queue ${name} in the namespace ${namespace}, or did so in the last 5 min: it could pay for what is meant for a test. Leave \`environment\` out, or give one with a namespace that no other Worker uses. Nothing was started.`,
+        `Worker ${other} polls the task queue ${queue} in the namespace ${namespace}, or did so in the last 90 s: it could pay for what is meant for a test. Leave \`environment\` out, or give one with a namespace that no other Worker uses. Nothing was started.`,
       );
     }
   }
 }
 
-function addressOf({ address, client }: ExistingEnvironment): string | undefined {
-  // Not every kind of connection tells: a NativeConnection, which a client takes too, does not.
-  const { options } = client.connection as Partial<Connection>;
-  return address ?? options?.address;
+/** Workers on both task queues whose Rivya Activities are fakes. */
+async function startFakeWorkers(
+  { activities: fakes }: FakeActivities,
+  options: WorkerOptions & Required<Pick<WorkerOptions, 'taskQueue' | 'activities'>>,
+): Promise<() => Promise<void>> {
+  const { taskQueue, activities, workflowsPath: _, workflowBundle: __, ...common } = options;
+  const { stickyQueue: stickyQueueScheduleToStartTimeout } = TIMEOUTS;
+  const workers = [
+    await Worker.create({ ...options, stickyQueueScheduleToStartTimeout, activities: { ...activities, ...fakes } }),
+    await Worker.create({ ...common, taskQueue: apiTaskQueue(taskQueue), activities: { ...fakes } }),
+  ];
+  const runs = workers.map((worker) => worker.run());
+  return async () => {
+    for (const worker of workers) worker.shutdown();
+    await Promise.all(runs);
+  };
 }
 
-function workflowsOf({
-  workflowsPath,
-  workflowBundle,
-}: Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>): Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'> {
+function workflowsOf({ workflowsPath, workflowBundle }: WorkflowCode): WorkflowCode {
   if (workflowBundle !== undefined) return { workflowBundle };
   return workflowsPath === undefined ? workflowCode() : { workflowsPath };
 }

@@ -86,7 +86,6 @@ interface Made {
  * Activities that come to the outcome you name, for tests of your own Workflows without the API. A key names a step (the
  * last part of the Workflow ID `<parent>/<step>`), a whole Workflow ID, or the `taskId` that a generation takes up; `'*'` is
  * for all others. Several outcomes are those of its paid attempts, the last one also of those after it.
- *
  * @throws TypeError for an outcome that no Workflow would ever see.
  */
 export function fakeActivities(
@@ -97,6 +96,8 @@ export function fakeActivities(
   const tasks = new Map<string, Made>();
   const answers = new Map<string, PaidCallResult<unknown>>();
   const held = new Set<string>();
+  /** Models of the submits, by Workflow ID. */
+  const modelOf = new Map<string, string>();
 
   /** Notes a call. Returns what an outcome for it may be called, the most special name first. */
   const called = (
@@ -145,7 +146,7 @@ export function fakeActivities(
     // A task that somebody names, for example one of an earlier day.
     const outcome = outcomeOf(names, 1);
     if (!makesTask(outcome)) throw failure('not_found', `No task ${taskId}.`);
-    const task = { taskId, model: null, outcome, checks: 0 };
+    const task = { taskId, model: modelOf.get(execution()?.workflowId ?? '') ?? null, outcome, checks: 0 };
     tasks.set(taskId, task);
     return task;
   };
@@ -153,6 +154,7 @@ export function fakeActivities(
   const activities: RivyaActivities = {
     rivyaSubmit: async (input) => {
       const names = called('rivyaSubmit');
+      modelOf.set(execution()?.workflowId ?? '', input.model);
       return pay(input, 'task', names, (outcome) => {
         if (!makesTask(outcome)) throw wrong(`${names.join(' or ')}: a generation needs { urls }, this answers a chat`);
         const task = { taskId: `fake_${input.idempotencyKey}`, model: input.model, outcome, checks: 0 };

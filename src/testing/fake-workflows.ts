@@ -13,6 +13,8 @@ import {
   mayAttemptAgain,
   readChat,
   readInput,
+  resultOf,
+  seen,
   stateAtStart,
   type Chat,
   type Generation,
@@ -94,9 +96,9 @@ async function generation(
         : { answer: await check(input.taskId), idempotencyKey: null };
     let task = accepted;
     while (task.status !== 'succeeded' && task.status !== 'failed') task = await check(task.taskId);
-    const { taskId, status, reservedCredits, finalCredits, urls, simulated, createdAt, updatedAt } = task;
-    const known = { taskId, status, idempotencyKey, reservedCredits, finalCredits };
-    const state: GenerationState = { ...stateAtStart({ model: input.model, baseKey }), ...known, attempt };
+    const { status, urls } = task;
+    const start = { ...stateAtStart({ model: input.model, baseKey }), idempotencyKey, attempt, statusChecks };
+    const state: GenerationState = { ...start, ...seen(task, start) };
     if (status === 'failed') {
       if (attempt < input.maxAttempts && mayAttemptAgain(task.error?.code ?? null)) continue;
       throw failures.generationFailed(task, state, input);
@@ -105,25 +107,11 @@ async function generation(
     // A Workflow waits for a link for 5 min.
     if (urls.length === 0) throw failures.resultMissing(task, state, input);
     const { body, labels, model } = input;
+    const { createdAt, simulated } = task;
+    const { reservedCredits, finalCredits } = state;
     const about = { model, body, labels, idempotencyKey, createdAt, reservedCredits, finalCredits, simulated };
-    const { files } = await activities.rivyaStore({ taskId, urls, workflowId, about });
-    return {
-      status,
-      taskId,
-      model,
-      idempotencyKey,
-      reservedCredits,
-      finalCredits,
-      urls,
-      primaryUrl: urls[0] ?? null,
-      files,
-      attempts: attempt,
-      statusChecks,
-      reused: input.taskId !== null,
-      simulated,
-      createdAt,
-      updatedAt,
-    };
+    const { files } = await activities.rivyaStore({ taskId: task.taskId, urls, workflowId, about });
+    return resultOf(task, files, input.taskId !== null, state);
   }
 }
 
@@ -143,15 +131,8 @@ async function pay<Answer>(
   paid: Paid,
 ): Promise<PaidCallResult<Answer> & { readonly answer: Answer }> {
   const idempotencyKey = ownKey ?? `${baseKey}-${attempt}`;
-  const at = {
-    baseKey,
-    idempotencyKey,
-    keyNumber: attempt,
-    attempt,
-    unanswered: null,
-    lookedBy: null,
-    riskReason: null,
-  };
+  const nothing = { unanswered: null, lookedBy: null, riskReason: null };
+  const at = { baseKey, idempotencyKey, keyNumber: attempt, attempt, ...nothing };
   for (let resumed = false; ; resumed = true) {
     try {
       const result = await call({ model, body, labels, idempotencyWindowMs, ...at });

@@ -43,7 +43,6 @@ const WRONG_NAMES = ['', '/', '/absolute', '.', '..', '../up', 'a/../../up', 'a/
  *
  * @example
  * for (const { name, run } of storeContract(() => openMyStore())) test(name, run);
- *
  * @param open - Opens your store. It may give the same one each time: each case keeps to a folder of its own.
  */
 export function storeContract(

@@ -4,10 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SettingsError, type Settings } from '../config.js';
 import { deniedBy, TIMEOUTS } from '../policy/index.js';
 
-/**
- * Refuses settings with which a Worker could only fail later.
- * @throws SettingsError that names the setting.
- */
+/** @throws SettingsError that names a setting with which a Worker could only fail later. */
 export async function checkWorkerSettings(settings: Settings): Promise<void> {
   checkKey(settings);
   const { roles, store, policy } = settings;

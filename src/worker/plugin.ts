@@ -31,7 +31,6 @@ const NAME = 'rivya-temporal.RivyaPlugin';
  * A Worker takes one, wherever it is given: among its own plugins or those of its connection. Two with the same options
  * count as one, and two with different ones are refused at start. A second account or task queue runs with
  * `createRivyaWorkers`, or with a plugin on another Worker.
- *
  * @throws SettingsError naming each option or variable that is wrong.
  */
 export class RivyaPlugin extends SimplePlugin {

@@ -38,7 +38,6 @@ export interface RivyaWorkers {
  * Makes the Workers that run Rivya generations in your own process: Workflows and results on `<taskQueue>`, calls to the
  * API on `<taskQueue>-api`, with the rate limit. Your own Workflows come with `workflowsPath` or `workflowBundle`; their
  * module also holds `export * from 'rivya-temporal/workflows'`. Your own `activities` run on `<taskQueue>`.
- *
  * @throws SettingsError naming each option or variable that is wrong, before anything is polled.
  */
 export async function createRivyaWorkers(options: RivyaOptions & HostOptions): Promise<RivyaWorkers> {
@@ -124,8 +123,7 @@ export function openResults({ store, trustedResultHosts, maxResultBytes, sidecar
 async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
   const { keys, store, policy, baseUrl, taskQueue, trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
   if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
-  const timeouts = { post: TIMEOUTS.httpSubmit, get: TIMEOUTS.httpCheck, upload: TIMEOUTS.httpUpload };
-  const api = createRivyaClient({ baseUrl, keys, timeouts });
+  const api = createRivyaClient({ baseUrl, keys });
   const sources = new ReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();

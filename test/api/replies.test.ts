@@ -296,11 +296,8 @@ describe('the key stays out of everything (P6)', () => {
     ['page', reply(502, `<pre>authorization: Bearer ${API_KEY}</pre>`)],
     ['redirect', reply(302, '', { Location: `https://x.example/?key=${encodeURIComponent(API_KEY)}` })],
   ])('%s that echoes it', async (_, bytes) => {
-    const events: unknown[] = [];
-    const [client] = await answering(bytes, { onResponse: (event) => events.push(event) });
-    await failure(create(client)); // throws by itself when the key shows
-    expect(events).toHaveLength(1);
-    expect(JSON.stringify(events)).not.toContain(API_KEY);
+    const [client] = await answering(bytes);
+    expect(String(await failure(create(client)))).not.toContain(API_KEY);
   });
 
   it('a failed task that echoes it', async () => {
@@ -341,27 +338,5 @@ describe('after a 401', () => {
     expect((await failure(create(client))).code).toBe('api_key_revoked');
     expect(wire.requests).toHaveLength(2);
     expect((await create(client)).task.taskId).toBe('task_1');
-  });
-});
-
-describe('onResponse', () => {
-  it('is told of every exchange, and what it throws changes nothing', async () => {
-    const events: unknown[] = [];
-    const [client] = await answering(json(200, TASK, { 'X-Request-Id': 'req_3' }), {
-      onResponse: (event) => {
-        events.push(event);
-        throw new Error('log is full');
-      },
-    });
-    expect((await create(client)).task.taskId).toBe('task_1');
-    expect(events).toEqual([
-      {
-        method: 'POST',
-        path: '/api/v1/generations',
-        httpStatus: 200,
-        requestId: 'req_3',
-        durationMs: expect.any(Number),
-      },
-    ]);
   });
 });

@@ -1,6 +1,6 @@
 /** Answers that come after our own time limits, when nobody listens any more. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { TIMEOUTS } from '../../src/policy/index.js';
+import { HTTP_TIMEOUTS } from '../../src/api/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 
 const TOO_LATE_MS = 5_000;
@@ -14,19 +14,19 @@ beforeAll(async () => {
           on: 'create',
           prompt: 'late reply',
           times: 1,
-          do: { kind: 'delayAfter', ms: TIMEOUTS.httpSubmit + TOO_LATE_MS },
+          do: { kind: 'delayAfter', ms: HTTP_TIMEOUTS.post + TOO_LATE_MS },
         },
         {
           on: 'create',
           prompt: 'late work',
           times: 1,
-          do: { kind: 'delayBefore', ms: TIMEOUTS.httpSubmit + TOO_LATE_MS },
+          do: { kind: 'delayBefore', ms: HTTP_TIMEOUTS.post + TOO_LATE_MS },
         },
         {
           on: 'status',
           prompt: 'late check',
           times: 1,
-          do: { kind: 'delayAfter', ms: TIMEOUTS.httpCheck + TOO_LATE_MS },
+          do: { kind: 'delayAfter', ms: HTTP_TIMEOUTS.get + TOO_LATE_MS },
         },
       ],
     },

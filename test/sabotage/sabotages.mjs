@@ -692,7 +692,7 @@ export const SABOTAGES = [
     name: 'name-not-claimed',
     breaks: 'Two results that arrive under one name at the same time do not replace each other.',
     file: 'src/storage/results.ts',
-    replace: ['if (claimed && taskIn(claim) !== input.taskId) continue;', ''],
+    replace: ['if (claimed && parsed(Claim, claim)?.taskId !== input.taskId) continue;', ''],
     test: {
       file: 'test/storage/results.test.ts',
       name: 'a stored result > of two tasks that begin at the same moment under the same name: each is there, whole, at once or when tried again',

@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findServerBinary } from '../../src/temporal/embedded/find.js';
-import { startDevServer, startTimeSkippingServer, type EmbeddedServer } from '../../src/temporal/embedded/server.js';
+import { startDevServer, type EmbeddedServer } from '../../src/temporal/embedded/server.js';
 import { run } from '../../src/temporal/embedded/run.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -144,15 +144,6 @@ test('the server does not get our settings, least of all the API key', async () 
     expect(environment).not.toContain('rvya_sk_secret');
   });
 });
-
-test('the time-skipping server comes up and answers', async () => {
-  const server = await startTimeSkippingServer({ log: console.error });
-  await withServer(server, async (connection) => {
-    const { serverVersion } = await connection.workflowService.getSystemInfo({});
-    expect(serverVersion).toBeDefined();
-  });
-  expect(isAlive(server.pid)).toBe(false);
-}, 120_000);
 
 describe.skipIf(process.platform === 'win32')('the server and the program that started it', () => {
   const parents: ChildProcess[] = [];

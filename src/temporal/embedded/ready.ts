@@ -1,23 +1,12 @@
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
 
 /** How often a server that starts is asked: it takes about 0.7 s, so this adds little to it. */
 const RETRY_MS = 50;
 
-/** True if nothing listens on this port of 127.0.0.1. */
-export function isFree(port: number): Promise<boolean> {
-  return listenOnce(port).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** A port of 127.0.0.1 that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return listenOnce(0);
-}
-
-function listenOnce(port: number): Promise<number> {
+/** A port of 127.0.0.1 that was free a moment ago: any, or this one, and then it rejects where that is taken. */
+export function freePort(port = 0): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -28,12 +17,8 @@ function listenOnce(port: number): Promise<number> {
   });
 }
 
-/** Waits until something accepts connections on this port. Ends with the signal's reason. */
-export async function untilAccepts(port: number, signal: AbortSignal): Promise<void> {
-  while (!(await accepts(port))) await pause(signal);
-}
-
-function accepts(port: number): Promise<boolean> {
+/** Whether something accepts connections on this port. */
+export function accepts(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1' });
     socket.once('error', () => resolve(false));
@@ -45,19 +30,12 @@ function accepts(port: number): Promise<boolean> {
 }
 
 /** Waits until a check says yes; a check that fails has said no. Ends with the signal's reason. */
-export async function until(check: () => boolean | Promise<boolean>, signal: AbortSignal): Promise<void> {
-  while (
-    !(await Promise.resolve()
-      .then(check)
-      .catch(() => false))
-  )
-    await pause(signal);
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-  signal.throwIfAborted();
+export async function until(check: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  while (!(await check().catch(() => false))) {
+    signal.throwIfAborted();
+    await sleep(RETRY_MS);
+    signal.throwIfAborted();
+  }
 }
 
 /** Connects to a server whose port accepts connections already (gRPC's own back-off would cost a second otherwise). */

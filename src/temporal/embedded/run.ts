@@ -1,17 +1,15 @@
 import { execFile } from 'node:child_process';
 
-export interface RunOptions {
-  readonly env: NodeJS.ProcessEnv;
-  /** Milliseconds after which the program is killed for good (SIGKILL). */
-  readonly timeoutMs: number;
-}
-
 /**
  * Runs a program to its end and returns what it printed on stdout.
- *
+ * @param options - `timeoutMs`: milliseconds after which it is killed for good (SIGKILL).
  * @throws Error with the last line that it printed, when it cannot be started, fails, or takes too long.
  */
-export function run(command: string, args: readonly string[], { env, timeoutMs }: RunOptions): Promise<string> {
+export function run(
+  command: string,
+  args: readonly string[],
+  { env, timeoutMs }: { readonly env: NodeJS.ProcessEnv; readonly timeoutMs: number },
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { env, timeout: timeoutMs, killSignal: 'SIGKILL', windowsHide: true } as const;
     execFile(command, args, options, (error, stdout, stderr) => {

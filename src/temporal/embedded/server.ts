@@ -1,9 +1,8 @@
 import { resolve } from 'node:path';
-import type { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { DatabaseInUse, databaseLock, launch, type ServerChild } from './child.js';
 import { findServerBinary } from './find.js';
-import { connectTo, freePort, isFree, until, untilAccepts } from './ready.js';
+import { accepts, connectTo, freePort, until } from './ready.js';
 import { elapsed, reason } from './run.js';
 
 /** A Temporal server that this process started. It ends with this process, however that ends. */
@@ -18,7 +17,7 @@ export interface EmbeddedServer {
   stop(): Promise<void>;
 }
 
-export interface ServerOptions {
+export interface DevServerOptions {
   /** Receives progress for people; print it on stderr. */
   readonly log: (line: string) => void;
   /** Default `process.env`. */
@@ -30,9 +29,6 @@ export interface ServerOptions {
    * idle, and the SDK's own launcher, which gives up after 5 s, fails on busy ones.
    */
   readonly readyTimeoutMs?: number | undefined;
-}
-
-export interface DevServerOptions extends ServerOptions {
   /** Serve the Temporal UI. Default true. */
   readonly ui?: boolean | undefined;
   /** File that keeps the state; its directory must exist. Default: in memory, and gone with the server. */
@@ -59,12 +55,10 @@ const PORT_TAKEN = /address already in use|only one usage of each socket address
 
 /**
  * Starts the dev server of the Temporal CLI on 127.0.0.1, with fairness on, and waits until it answers.
- *
- * @throws ServerNotFound if there is no binary
- * @throws ServerStartFailed if it ends or does not answer in time, or if another server uses the database file
+ * @throws ServerNotFound, or ServerStartFailed if it ends or does not answer in time, or another one uses the database file
  */
 export async function startDevServer(options: DevServerOptions): Promise<EmbeddedServer> {
-  const { log, env = process.env, ui = true, dbFilename, retentionDays } = options;
+  const { log, env = process.env, ui = true, dbFilename } = options;
   const binary = await findServerBinary({ kind: 'dev', log, env, cacheDir: options.cacheDir });
   const lock = dbFilename === undefined ? null : await databaseLock(dbFilename);
   for (let attempt = 1; ; attempt++) {
@@ -79,12 +73,7 @@ export async function startDevServer(options: DevServerOptions): Promise<Embedde
     );
     if (dbFilename !== undefined) args.push('--db-filename', resolve(dbFilename));
     try {
-      return await start({ ...options, env, binary, args, port, uiPort, lock }, async (connection, child, signal) => {
-        await untilOurs(child, port, signal);
-        await until(() => namespaceAnswers(connection), signal);
-        if (uiPort !== null) await untilAccepts(uiPort, signal);
-        if (retentionDays !== undefined) await setRetention(connection, retentionDays);
-      });
+      return await start({ ...options, env, binary, args, port, uiPort, lock });
     } catch (error) {
       if (attempt === PORT_ATTEMPTS || !PORT_TAKEN.test(reason(error))) throw error;
       log('Another process took a port of the server just now; trying other ports.');
@@ -92,21 +81,7 @@ export async function startDevServer(options: DevServerOptions): Promise<Embedde
   }
 }
 
-/**
- * Starts the time-skipping test server on a free port and waits until it answers. It serves one Workflow at a time
- * (with five in flight it locks up), and it listens on all interfaces: for tests only.
- *
- * @throws ServerNotFound if there is no binary
- * @throws ServerStartFailed if it ends or does not answer in time
- */
-export async function startTimeSkippingServer(options: ServerOptions): Promise<EmbeddedServer> {
-  const { log, env = process.env } = options;
-  const binary = await findServerBinary({ kind: 'time-skipping', log, env, cacheDir: options.cacheDir });
-  const port = await freePort();
-  return start({ ...options, env, binary, args: [String(port)], port, uiPort: null, lock: null });
-}
-
-interface StartOptions extends ServerOptions {
+interface StartOptions extends Omit<DevServerOptions, 'uiPort'> {
   readonly env: NodeJS.ProcessEnv;
   readonly binary: string;
   readonly args: readonly string[];
@@ -115,11 +90,8 @@ interface StartOptions extends ServerOptions {
   readonly lock: string | null;
 }
 
-/** Launches a server, waits for its health and for `prepare`, and stops it if any of this fails. */
-async function start(
-  options: StartOptions,
-  prepare?: (connection: Connection, child: ServerChild, signal: AbortSignal) => Promise<void>,
-): Promise<EmbeddedServer> {
+/** Launches a server, waits until it is ready, and stops it if any of this fails. */
+async function start(options: StartOptions): Promise<EmbeddedServer> {
   const { log, binary, port, uiPort, readyTimeoutMs = 30_000 } = options;
   const address = `127.0.0.1:${port}`;
   const uiUrl = uiPort === null ? null : `http://127.0.0.1:${uiPort}`;
@@ -138,10 +110,7 @@ async function start(
     signal.addEventListener('abort', () => reject(new Error(String(signal.reason)))),
   );
   try {
-    await Promise.race([
-      whenReady(port, readyTimeoutMs, signal, (connection) => prepare?.(connection, child, signal)),
-      aborted,
-    ]);
+    await Promise.race([whenReady(options, child, readyTimeoutMs, signal), aborted]);
   } catch (error) {
     await child.stop();
     const why = signal.aborted ? String(signal.reason) : reason(error);
@@ -158,15 +127,22 @@ async function start(
 }
 
 async function whenReady(
-  port: number,
+  { port, uiPort, retentionDays }: StartOptions,
+  child: ServerChild,
   timeoutMs: number,
   signal: AbortSignal,
-  prepare: (connection: Connection) => Promise<void> | undefined,
 ): Promise<void> {
-  await untilAccepts(port, signal);
+  const namespace = 'default';
+  await until(() => accepts(port), signal);
   const connection = await connectTo(`127.0.0.1:${port}`, timeoutMs);
+  const { workflowService } = connection;
   try {
-    await prepare(connection);
+    await untilOurs(child, port, signal);
+    await until(() => workflowService.describeNamespace({ namespace }).then(() => true), signal);
+    if (uiPort !== null) await until(() => accepts(uiPort), signal);
+    if (retentionDays === undefined) return;
+    const config = { workflowExecutionRetentionTtl: msToTs(retentionDays * 24 * 3_600_000) };
+    await workflowService.updateNamespace({ namespace, config });
   } finally {
     await connection.close();
   }
@@ -183,7 +159,10 @@ function launchFailure(error: unknown): string {
 }
 
 async function choosePort(what: string, preferred: number, attempt: number, log: (line: string) => void) {
-  if (preferred !== 0 && attempt === 1 && (await isFree(preferred))) return preferred;
+  if (preferred !== 0 && attempt === 1) {
+    const free = await freePort(preferred).catch(() => null);
+    if (free !== null) return free;
+  }
   const port = await freePort();
   if (preferred !== 0) log(`Port ${preferred} is taken; ${what} uses ${port}.`);
   return port;
@@ -195,17 +174,5 @@ async function choosePort(what: string, preferred: number, attempt: number, log:
  */
 async function untilOurs(child: ServerChild, port: number, signal: AbortSignal): Promise<void> {
   const lived = performance.now() + 10_000; // one that finds its port taken ends within 1 s, later on a busy machine
-  await until(() => child.hasPrinted(new RegExp(`:${port}\\s`)) || performance.now() > lived, signal);
-}
-
-async function namespaceAnswers(connection: Connection): Promise<boolean> {
-  await connection.workflowService.describeNamespace({ namespace: 'default' });
-  return true;
-}
-
-async function setRetention(connection: Connection, days: number): Promise<void> {
-  await connection.workflowService.updateNamespace({
-    namespace: 'default',
-    config: { workflowExecutionRetentionTtl: msToTs(days * 24 * 3_600_000) },
-  });
+  await until(async () => child.hasPrinted(new RegExp(`:${port}\\s`)) || performance.now() > lived, signal);
 }
