@@ -146,7 +146,7 @@ export function fakeActivities(
     // A task that somebody names, for example one of an earlier day.
     const outcome = outcomeOf(names, 1);
     if (!makesTask(outcome)) throw failure('not_found', `No task ${taskId}.`);
-    const task = { taskId, model: modelOf.get(execution()?.workflowId ?? '') ?? null, outcome, checks: 0 };
+    const task = { taskId, model: null, outcome, checks: 0 };
     tasks.set(taskId, task);
     return task;
   };
@@ -186,7 +186,9 @@ export function fakeActivities(
     rivyaCheck: async ({ taskId }) => {
       const task = taskOf(taskId, called('rivyaCheck', { taskId }));
       task.checks++;
-      return { task: snapshot(task), checks: 1 };
+      // What a person names after an unanswered submit is what that submit has made.
+      const model = task.model ?? modelOf.get(execution()?.workflowId ?? '') ?? null;
+      return { task: snapshot({ ...task, model }), checks: 1 };
     },
     rivyaStore: async ({ taskId }) => {
       const { outcome } = taskOf(taskId, called('rivyaStore', { taskId }));
