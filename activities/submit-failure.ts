@@ -3,8 +3,8 @@ import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { FAILURE, UNKNOWN_FINGERPRINT, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
 import { RivyaApiError } from '../src/api/index.js';
-import { judgeSubmit, mayExist, retryDelay, UNRESOLVED, type Paid } from '../src/policy/index.js';
-import { callFailure, nothingKnown } from './failure.js';
+import { judgeSubmit, mayExist, UNRESOLVED, type Paid } from '../src/policy/index.js';
+import { callFailure, finalFailure, nothingKnown, retryIn } from './failure.js';
 
 type Keyed = { readonly idempotencyKey: string };
 
@@ -32,14 +32,12 @@ function failureOf(error: unknown, input: Keyed, unanswered: UnansweredPost | nu
   if (!(error instanceof RivyaApiError)) return unexpected(input, error, unanswered, paid);
   const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
   if (conflict && unanswered === null) return inputChanged(input, paid, error);
-  const { attempt } = activityInfo();
-  const { code, retryAfterMs } = error;
   return callFailure(error, judgeSubmit(error, unanswered !== null), {
     idempotencyKey: input.idempotencyKey,
     unanswered,
     paid,
-    attempt,
-    retryInMs: retryDelay({ attempt, code, retryAfterMs, random: Math.random() }),
+    attempt: activityInfo().attempt,
+    retryInMs: retryIn(error),
   });
 }
 
@@ -57,12 +55,12 @@ export function unresolved(
   const sent = fingerprint === UNKNOWN_FINGERPRINT ? 'may have been' : 'was';
   const message = `A submit ${sent} sent at ${new Date(firstPostedAt).toISOString()} and ${why}.`;
   const { action } = UNRESOLVED[paid];
-  return fail(FAILURE.SubmitUnresolved, message, { idempotencyKey, action, ...(stored && { stored }) });
+  return finalFailure(FAILURE.SubmitUnresolved, message, { idempotencyKey, action, ...(stored && { stored }) });
 }
 
 export function inputChanged(input: Keyed, paid: Paid, error?: RivyaApiError): ApplicationFailure {
   const { httpStatus = null, requestId = null } = error ?? {};
-  return fail(
+  return finalFailure(
     FAILURE.InputChanged,
     `This idempotency key belongs to a ${paid === 'task' ? 'generation' : 'chat'} with another input. Nothing was paid by this call.`,
     {
@@ -88,9 +86,4 @@ function unexpected(input: Keyed, error: unknown, unanswered: UnansweredPost | n
   const message = `${said} ${action}`;
   const details: FailureDetails = { ...nothingKnown(), code: type, idempotencyKey, action };
   return ApplicationFailure.create({ type, message, details: [details] });
-}
-
-function fail(code: string, message: string, more: Partial<FailureDetails> & { action: string }): ApplicationFailure {
-  const details: FailureDetails = { ...nothingKnown(), code, ...more };
-  return ApplicationFailure.nonRetryable(message, code, details);
 }
