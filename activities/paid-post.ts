@@ -54,7 +54,8 @@ export async function paidPost<Known, Answer>(
   };
   try {
     let proven = told?.posted === true && told.unanswered !== null;
-    if (!beat.looked) {
+    // Also where a POST has no answer yet: an attempt whose Worker was killed may have noted its task in a receipt.
+    if (!beat.looked || beat.unanswered !== null) {
       const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
       // It has not looked then: what it found stands in no memo of its own, and must not be hidden from the next run.
       if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {

@@ -146,7 +146,7 @@ export async function createTestEnvironment(
     }
 
     const output = await mkdtemp(path.join(tmpdir(), 'rivya-output-'));
-    ends.push(() => rm(output, { recursive: true }));
+    ends.push(() => rm(output, { recursive: true, maxRetries: 3 }));
     const clock = (): number | Promise<number> => server.currentTimeMs?.() ?? Date.now();
     const emulator = await startEmulator({ durations: DURATIONS, clock, ...options.emulator });
     // Not every kind of connection tells: a NativeConnection, which a client takes too, does not.

@@ -264,6 +264,14 @@ describe('an attempt posts nothing', () => {
     expect(posts()).toBe(1);
   });
 
+  test('after an attempt whose Worker was killed once it had noted its task, although the API forgets keys', async () => {
+    const { answer, lookedBy: runId } = await attempt();
+    emulator.setSwitches({ keyLifetimeMs: 1 });
+    const fence = { unanswered: await unansweredSince(1_000), posted: true, looked: true, runId };
+    expect(await attempt({ info: retry(1_000, fence) })).toMatchObject({ answer: { taskId: answer!.taskId } });
+    expect(posts()).toBe(1);
+  });
+
   test('where the policy forbids the model of the body, whatever the input says beside it', async () => {
     const spending = { policy: parsePolicy({ models: ['z-image'] }, 'the policy'), basePrice: async () => 1 };
     dependencies = { ...dependencies, spending };

@@ -338,7 +338,7 @@ export const SABOTAGES = [
     name: 'looks-at-nothing',
     breaks: 'A run looks at receipts and earlier runs before its first POST.',
     file: 'activities/paid-post.ts',
-    replace: ['if (!beat.looked) {', 'if (beat.looked && beat.posted) {'],
+    replace: ['if (!beat.looked || beat.unanswered !== null) {', 'if (beat.looked && beat.posted) {'],
     test: {
       file: SUBMIT,
       name: 'before its first POST a run looks at the others of its Workflow ID > and takes the task that one of them has got',
@@ -406,6 +406,17 @@ export const SABOTAGES = [
     test: {
       file: 'test/workflow/chat.test.ts',
       name: 'a chat that was answered is not paid again > after a reset, without a store: the API repeats its answer within the window; after it a person decides',
+    },
+  },
+
+  {
+    name: 'task-of-a-killed-attempt-forgotten',
+    breaks: 'An attempt looks at the receipts again where the one before it may have noted its task.',
+    file: 'activities/paid-post.ts',
+    replace: [' || beat.unanswered !== null) {', ') {'],
+    test: {
+      file: SUBMIT,
+      name: 'an attempt posts nothing > after an attempt whose Worker was killed once it had noted its task, although the API forgets keys',
     },
   },
 
@@ -562,10 +573,7 @@ export const SABOTAGES = [
     name: 'retry-after-ignored',
     breaks: 'A call is repeated no earlier than the API asked.',
     file: 'activities/submit-failure.ts',
-    replace: [
-      'const { code, retryAfterMs } = error;',
-      'const { code, retryAfterMs } = { ...error, retryAfterMs: null };',
-    ],
+    replace: ['retryInMs: retryIn(error),', 'retryInMs: retryIn({ code: error.code, retryAfterMs: null }),'],
     test: { file: GENERATE_MEDIA, name: 'paid once > when the API is busy: repeated no earlier than it asked' },
   },
   {
