@@ -12,7 +12,7 @@ const ENDED = new Set(['succeeded', 'failed']);
 
 /** Asks for the status of a task. Each attempt is one GET; what can pass is repeated for as long as it takes. */
 export async function rivyaCheck(
-  { taskId, baseKey, named }: CheckInput,
+  { taskId, baseKey, keyNumber, named }: CheckInput,
   dependencies: ActivityDependencies,
 ): Promise<CheckResult> {
   const { api, receipts, onStep } = dependencies;
@@ -26,9 +26,9 @@ export async function rivyaCheck(
       const answer = await step(onStep, 'GET', () => api.retrieveGeneration(taskId, () => lease.held()));
       if (named !== undefined) await refuseUnfit(answer.task, named, baseKey, receipts);
       const tells = named !== undefined || ENDED.has(answer.task.status);
-      if (tells && baseKey !== undefined && receipts !== null) {
+      if (tells && baseKey !== undefined && keyNumber !== undefined && receipts !== null) {
         // It stands in the history as well, so a store that fails now is no reason to ask again.
-        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(baseKey, answer.task)));
+        await noted(() => step(onStep, 'receipt', () => receipts.noteEnd(baseKey, keyNumber, answer.task)));
       }
       return answer;
     });

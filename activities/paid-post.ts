@@ -54,15 +54,18 @@ export async function paidPost<Known, Answer>(
   };
   try {
     let proven = told?.posted === true && told.unanswered !== null;
-    // Also where a POST has no answer yet: an attempt whose Worker was killed may have noted its task in a receipt.
-    if (!beat.looked || beat.unanswered !== null) {
+    // Once more where a POST has no answer yet: an attempt whose Worker was killed may have noted its task in a receipt. Then
+    // only an answer counts: what else earlier runs say was judged before, and a person may have accepted it since.
+    const again = beat.looked;
+    if (!again || beat.unanswered !== null) {
       const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
       // It has not looked then: what it found stands in no memo of its own, and must not be hidden from the next run.
-      if (known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {
+      if (!again && known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {
         throw inputChanged(input, paid);
       }
       beat = { ...beat, looked: true };
-      if (known !== null && known.keyNumber >= keyNumber) {
+      proven ||= known?.proven === true && known.keyNumber === keyNumber;
+      if (known !== null && known.keyNumber >= keyNumber && (!again || known.answer !== null)) {
         const { answer, earlier, unanswered, ...at } = known;
         const position = { keyNumber: at.keyNumber, attempt: at.attempt, unanswered, earlier };
         if (answer !== null) {
@@ -72,7 +75,6 @@ export async function paidPost<Known, Answer>(
         }
         if (at.keyNumber > keyNumber) return resultOf(null, { position, idempotencyKey: at.idempotencyKey });
         beat = { ...beat, unanswered: oldest(beat.unanswered, unanswered) };
-        proven ||= known.proven;
       }
     }
 

@@ -59,9 +59,9 @@ export function combined<Answer>(facts: readonly Fact<Answer>[]): Fact<Answer> |
   if (any === undefined) return null;
   const { idempotencyKey, answer } = last.find((fact) => fact.answer !== null) ?? any;
   const unanswered = last.map((fact) => fact.unanswered).reduce(oldest, null);
-  // What was paid for binds before what may have been.
+  // What was paid for binds first, then what was certainly posted, then what may have been posted first.
   const binds = facts.filter((fact) => fact.bodyDigest !== null);
-  const binding = binds.find((fact) => fact.answer !== null) ?? binds[0];
+  const binding = binds.find((fact) => fact.answer !== null) ?? binds.find((fact) => fact.proven) ?? binds.at(-1);
   return {
     keyNumber,
     idempotencyKey,

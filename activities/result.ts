@@ -57,6 +57,6 @@ function identityIn(input: unknown, workflowType: string): InputIdentity | null 
 
 function inputChanged(workflowId: string, what: string): ApplicationFailure {
   const action = 'Name this step otherwise; in a loop, put the round into the name.';
-  const message = `Workflow ID "${workflowId}" belongs to ${what}. Nothing was started and nothing was paid. ${action}`;
+  const message = `Workflow ID "${workflowId}" belongs to ${what}. Nothing was started and nothing was paid for this step. ${action}`;
   return finalFailure(FAILURE.InputChanged, message, { action });
 }

@@ -46,9 +46,11 @@ export const activities = {
       summary,
     }),
 
-  check: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaCheck'> =>
+  /** @param withinMs - After which it ends without an answer. Default: it is repeated until there is one. */
+  check: (taskQueue: string, summary: string, withinMs?: number): Pick<RivyaActivities, 'rivyaCheck'> =>
     proxyActivities<RivyaActivities>({
       taskQueue: apiTaskQueue(taskQueue),
+      ...(withinMs !== undefined && { scheduleToCloseTimeout: withinMs }),
       startToCloseTimeout: TIMEOUTS.checkStartToClose,
       heartbeatTimeout: TIMEOUTS.heartbeat,
       cancellationType: 'TRY_CANCEL',

@@ -19,7 +19,7 @@ import {
 } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE, NOTHING_KNOWN } from '../src/contract/index.js';
 import type { FailureDetails, InputIdentity } from '../src/contract/index.js';
-import { InvalidInput, jsonBytes } from '../src/policy/index.js';
+import { InvalidInput, jsonBytes, TIMEOUTS } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import { callEnd } from './failure.js';
 import { invalidInput, orFailure, refuseRandomChild } from './input.js';
@@ -172,12 +172,13 @@ async function storedResult<Result extends object>(paid: PaidStep): Promise<Resu
   }
 }
 
-/** Links expire; where no file was stored, new ones are asked for. The old ones stay where that is refused. */
+/** Links expire; where no file was stored, new ones are asked for. The old ones stay where there is no answer. */
 async function freshLinks(result: unknown, taskQueue: string): Promise<object> {
   const { taskId, files } = result as { taskId?: string; files?: readonly unknown[] };
   if (taskId === undefined || files === undefined || files.length > 0) return {};
   try {
-    const { task } = await activities.check(taskQueue, `fresh links of ${taskId}`).rivyaCheck({ taskId });
+    const { rivyaCheck } = activities.check(taskQueue, `fresh links of ${taskId}`, TIMEOUTS.freshLinks);
+    const { task } = await rivyaCheck({ taskId });
     return task.urls.length === 0 ? {} : { urls: task.urls, primaryUrl: task.urls[0] };
   } catch (error) {
     callEnd(error);

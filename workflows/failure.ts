@@ -17,6 +17,7 @@ import {
 } from '../src/contract/index.js';
 import {
   formatDuration,
+  mayAttemptAgain,
   mayPostSince,
   money,
   TIMEOUTS,
@@ -160,8 +161,9 @@ export function generationFailed(task: TaskSnapshot, state: GenerationState, inp
     {
       code: code ?? 'generation_failed',
       requestId: task.requestId,
-      action:
-        input.ownKey === null
+      action: !mayAttemptAgain(code)
+        ? 'Correct the input and start it under another Workflow ID (or step name).'
+        : input.ownKey === null
           ? `To pay for another try, start again under the same Workflow ID with options.maxAttempts: ${state.attempt + 1}.`
           : 'To pay for another try, start again with another idempotencyKey.',
     },

@@ -146,12 +146,11 @@ export class GenerationRun {
 
   /** Moves on to the next attempt, or fails where no other one is allowed. */
   #nextAttempt(task: TaskSnapshot): void {
-    const { attempt, keyNumber } = this.progress.state;
+    const { attempt } = this.progress.state;
     if (attempt >= this.#input.maxAttempts || !mayAttemptAgain(task.error?.code ?? null)) {
       throw failures.generationFailed(task, this.progress.state, this.#input);
     }
-    const next = nextAttempt(this.progress.state, task.taskId);
-    this.progress.update({ ...next, idempotencyKey: this.#key(keyNumber + 1) });
+    this.progress.update(nextAttempt(this.progress.state, task.taskId));
   }
 
   /** Waits until the task has ended: `failed`, or `succeeded` with at least one link. */
@@ -191,7 +190,8 @@ export class GenerationRun {
 
   /** One status check of our own task, or (null) of one that somebody names. */
   async #check(taskId: string, wait: Wait | null, by?: UnansweredPost): Promise<TaskSnapshot> {
-    const ours = this.#input.taskId === null ? { baseKey: this.#key(1) } : {};
+    const { keyNumber } = this.progress.state;
+    const ours = this.#input.taskId === null ? { baseKey: this.#key(1), keyNumber } : {};
     for (let tries = 0; ; tries++) {
       await this.progress.keepDistance();
       let end: CallEnd;

@@ -5,7 +5,7 @@
  * may. `generateMedia` and `rivyaChat` call it. It never posts by itself. Deterministic.
  */
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
-import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
+import { FAILURE, type PaidCallInput, type PaidCallResult, type UnansweredPost } from '../src/contract/index.js';
 import { afterSubmit, type Paid, type Resume } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
@@ -39,11 +39,11 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
   const { paid, onActionNeeded } = progress.about;
   for (let tries = 0; ; tries++) {
     // In the memo before anything can be posted: a later run must know that it may have been.
-    progress.update({ phase: 'submitting', submittingSince: Date.now() }, true);
+    const idempotencyKey = call.keyOf(progress.state.keyNumber);
+    progress.update({ phase: 'submitting', idempotencyKey, submittingSince: Date.now() }, true);
     let end: CallEnd;
     try {
       const { keyNumber, attempt, unanswered, lookedBy, riskReason } = progress.state;
-      const idempotencyKey = call.keyOf(keyNumber);
       const result = await call.post({ idempotencyKey, keyNumber, attempt, unanswered, lookedBy, riskReason });
       const { answer, position, sinceFirstPostMs, reused } = result;
       progress.submitted({ unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy });
@@ -60,8 +60,13 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
     const unanswered = progress.state.unanswered !== null;
     const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
     if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, call, paid);
+    // A conflict is no refusal of this request: the key belongs to another one.
+    const onlyRefused = end.posted && !unanswered && end.code !== FAILURE.InputChanged;
+    // Where it fails, the next start goes on as if a hold had ended: the API may have stored the refusal under this key.
+    if (onlyRefused && !call.ownKey && (next === 'fail' || onActionNeeded === 'fail')) {
+      progress.update({ keyNumber: progress.state.keyNumber + 1 });
+    }
     if (next === 'fail') throw failures.callFailed(end, progress.state, paid);
-    const onlyRefused = end.posted && !unanswered;
     const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
     if (unresolved) end = failures.unresolved(end, paid);
     else if (unanswered) end = { ...end, message: `${end.message} ${MAY_EXIST[paid]}` };
@@ -69,10 +74,6 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
     // A reset brings back the hold of another run, and perhaps the answer that it got there.
     const ofThisRun = end.runId === workflowInfo().runId;
     if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
-    // It fails instead of holding: the next start goes on as if the hold had ended.
-    if (onlyRefused && !call.ownKey && onActionNeeded === 'fail') {
-      progress.update({ keyNumber: progress.state.keyNumber + 1 });
-    }
     const { answer, resumed } = await decisionOf(progress, call, end, tries);
     if (answer !== null) return { answer, sinceFirstPostMs: 0, reused: true };
     if (unresolved && ofThisRun) {
@@ -80,10 +81,7 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
       progress.update({ riskReason: resumed?.reason ?? null });
     }
     const spent = onlyRefused || (unresolved && ofThisRun && end.details.stored === true);
-    if (spent && !call.ownKey) {
-      const keyNumber = progress.state.keyNumber + 1;
-      progress.update({ keyNumber, idempotencyKey: call.keyOf(keyNumber) });
-    }
+    if (spent && !call.ownKey) progress.update({ keyNumber: progress.state.keyNumber + 1 });
     if (resumed === null) await call.checkpoint();
   }
 }

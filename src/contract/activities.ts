@@ -100,6 +100,8 @@ export interface CheckInput {
   readonly taskId: string;
   /** Names the receipts in which the end of the task is noted; left out for a task that the input names. */
   readonly baseKey?: string;
+  /** The key number under which the task was made, beside `baseKey`. */
+  readonly keyNumber?: number;
   /** Set where a person says that this POST has made the task: it must fit, and belong to no other generation. */
   readonly named?: UnansweredPost;
 }

@@ -73,7 +73,7 @@ export function nextAttempt(
   { attempt, keyNumber, earlier }: GenerationState,
   taskId: string,
 ): Partial<GenerationState> {
-  const fresh = { taskId: null, status: null, reservedCredits: null, finalCredits: null };
+  const fresh = { taskId: null, status: null, reservedCredits: null, finalCredits: null, riskReason: null };
   return { ...fresh, attempt: attempt + 1, keyNumber: keyNumber + 1, earlier: [...earlier, taskId] };
 }
 

@@ -15,7 +15,7 @@ export function money({
 
 /** What a person does about a submit whose outcome nobody knows, where the Workflow has ended. */
 export const UNRESOLVED_ENDED =
-  'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, start again with its taskId; if not, start again under the same Workflow ID, which asks under the same key or holds.';
+  'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, start again with its taskId; if not, start again under the same Workflow ID (with onActionNeeded: "hold"), which asks under the same key or holds.';
 
 /** What a paid call makes: the task of a generation, or the answer to a chat. */
 export type Paid = 'task' | 'answer';
@@ -36,7 +36,7 @@ export const UNRESOLVED: Readonly<Record<Paid, { readonly action: string; readon
     action:
       'The chat may have been answered and paid for. Look at the credits of the account and at GET /api/v1/chat/sessions. Resume with {"reason": "…"} to post it again and accept that it may be paid twice.',
     ended:
-      'The chat may have been answered and paid for. Start again under the same Workflow ID, which asks under the same key or holds.',
+      'The chat may have been answered and paid for. Start again under the same Workflow ID (with onActionNeeded: "hold"), which asks under the same key or holds.',
   },
 };
 

@@ -95,11 +95,11 @@ export class Receipts {
     await this.#store.write(this.#ownerFile(taskId), `${JSON.stringify(owner)}\n`);
   }
 
-  /** Notes what became of a task, where the submit of its generation is known. */
-  async noteEnd(baseKey: string, task: TaskSnapshot): Promise<void> {
+  /** Notes what became of a task, where its own receipt or the submit under this key number is known. */
+  async noteEnd(baseKey: string, keyNumber: number, task: TaskSnapshot): Promise<void> {
     const { submit, tasks } = await this.find(baseKey);
     const known = tasks.find(({ taskId }) => taskId === task.taskId);
-    const head = known ?? submit;
+    const head = known ?? (submit?.keyNumber === keyNumber ? submit : null);
     if (head !== null) await this.noteTask(head, task, known);
   }
 

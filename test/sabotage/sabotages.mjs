@@ -303,7 +303,10 @@ export const SABOTAGES = [
     name: 'key-number-moves-after-unanswered',
     breaks: 'The key number stays as long as a task may exist under it.',
     file: 'workflows/submission.ts',
-    replace: ['const onlyRefused = end.posted && !unanswered;', 'const onlyRefused = end.posted;'],
+    replace: [
+      'const onlyRefused = end.posted && !unanswered && end.code',
+      'const onlyRefused = end.posted && end.code',
+    ],
     test: {
       file: 'test/workflow/key-number.test.ts',
       name: 'with an API that stores no refusal > it stays where an earlier POST of the key has no answer: the task is found under it',
@@ -338,7 +341,7 @@ export const SABOTAGES = [
     name: 'looks-at-nothing',
     breaks: 'A run looks at receipts and earlier runs before its first POST.',
     file: 'activities/paid-post.ts',
-    replace: ['if (!beat.looked || beat.unanswered !== null) {', 'if (beat.looked && beat.posted) {'],
+    replace: ['if (!again || beat.unanswered !== null) {', 'if (again && beat.posted) {'],
     test: {
       file: SUBMIT,
       name: 'before its first POST a run looks at the others of its Workflow ID > and takes the task that one of them has got',
@@ -413,7 +416,7 @@ export const SABOTAGES = [
     name: 'task-of-a-killed-attempt-forgotten',
     breaks: 'An attempt looks at the receipts again where the one before it may have noted its task.',
     file: 'activities/paid-post.ts',
-    replace: [' || beat.unanswered !== null) {', ') {'],
+    replace: ['if (!again || beat.unanswered !== null) {', 'if (!again) {'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > after an attempt whose Worker was killed once it had noted its task, although the API forgets keys',
@@ -429,19 +432,6 @@ export const SABOTAGES = [
     test: {
       file: GENERATE_MEDIA,
       name: 'never lost > an unanswered submit outside the window holds, and goes on with the task that was found',
-    },
-  },
-  {
-    name: 'old-answer-counts-after-reset',
-    breaks: 'What a person accepted before a reset is not accepted again by it.',
-    file: 'workflows/submission.ts',
-    replace: [
-      'const ofThisRun = end.runId === workflowInfo().runId;',
-      "const ofThisRun = workflowInfo().runId !== '';",
-    ],
-    test: {
-      file: 'test/workflow/reset-hold.test.ts',
-      name: 'an old answer to a hold > given by Update, does not pay again after a reset',
     },
   },
   {
@@ -773,7 +763,7 @@ export const SABOTAGES = [
     breaks: 'The memo says that a POST may go out before it can.',
     file: 'workflows/submission.ts',
     replace: [
-      "progress.update({ phase: 'submitting', submittingSince: Date.now() }, true);",
+      "progress.update({ phase: 'submitting', idempotencyKey, submittingSince: Date.now() }, true);",
       "progress.update({ phase: 'submitting' }, true);",
     ],
     test: { file: 'test/workflow/unknown.test.ts', name: 'the window > is not passed by terminate and a second start' },
@@ -805,10 +795,7 @@ export const SABOTAGES = [
     name: 'stored-refusal-forgotten',
     breaks: 'A Workflow that failed on a refusal which the API has stored can be started again.',
     file: 'workflows/submission.ts',
-    replace: [
-      "if (onlyRefused && !call.ownKey && onActionNeeded === 'fail') {",
-      "if (onlyRefused && call.ownKey && onActionNeeded === 'fail') {",
-    ],
+    replace: ["(next === 'fail' || onActionNeeded === 'fail')", "(next === 'fail' && onActionNeeded === 'fail')"],
     test: {
       file: 'test/workflow/stored.test.ts',
       name: 'paid once by a Workflow that fails instead of holding (without a store) > and was refused in a step',

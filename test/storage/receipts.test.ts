@@ -102,15 +102,25 @@ describe('a receipt', () => {
   test('of a task learns how it ended, and a short answer takes nothing away', async () => {
     await receipts.noteTask(head, task());
     const [{ at } = { at: '' }] = (await receipts.find(head.idempotencyKey)).tasks;
-    await receipts.noteEnd(head.idempotencyKey, task({ status: 'succeeded', reservedCredits: null, finalCredits: 1 }));
+    await receipts.noteEnd(
+      head.idempotencyKey,
+      1,
+      task({ status: 'succeeded', reservedCredits: null, finalCredits: 1 }),
+    );
     expect((await receipts.find(head.idempotencyKey)).tasks).toMatchObject([
       { status: 'succeeded', reservedCredits: 1, finalCredits: 1, createdAt: '2026-11-01T00:00:00.000Z', at },
     ]);
   });
 
   test('of an end is not made up where nothing is known of the key', async () => {
-    await receipts.noteEnd('another-key', task({ status: 'succeeded' }));
+    await receipts.noteEnd('another-key', 1, task({ status: 'succeeded' }));
     expect(await files()).toEqual([]);
+  });
+
+  test('of an end is not taken for that of another key number', async () => {
+    await receipts.noteSubmit({ ...head, keyNumber: 2 }, { unanswered: null, riskReason: null });
+    await receipts.noteEnd(head.baseKey, 1, task({ status: 'failed' }));
+    expect((await receipts.find(head.baseKey)).tasks).toEqual([]);
   });
 
   test('shows a second task under one key, whatever the API calls it', async () => {
