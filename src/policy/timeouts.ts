@@ -32,7 +32,7 @@ export const TIMEOUTS = {
   /** A killed Worker costs each waiting Workflow this long; the default is 10 s. */
   stickyQueue: 2 * SECOND,
   /** A step that has its result waits so long for links that have not expired, then takes those that it has. */
-  freshLinks: 60 * SECOND,
+  freshLinks: 30 * SECOND,
   /** A status check so soon after the create may not find the task yet. */
   notFoundGrace: 60 * SECOND,
   /** `succeeded` without a link: the result may trail the status for so long. */
