@@ -23,8 +23,8 @@ const DIGEST_HEX = 40;
  * key. The same parts give the same key in every release (`test/golden`).
  *
  * The key number moves on where no task can exist under the key, or a person has accepted that one may: when the task of
- * the key has failed and another attempt is allowed, and when a hold ends in which the key was posted and only refused, or
- * was answered with an error that the API has stored.
+ * the key has failed and another attempt is allowed, and when a hold or a failed run ends in which the key was posted and
+ * only refused, or a hold in which it was answered with an error that the API has stored.
  */
 export function idempotencyKey({ use, namespace, workflowId, number }: KeyParts): string {
   const fields = ['rivya-temporal', use, namespace, workflowId, String(number)];
