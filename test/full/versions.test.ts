@@ -1,11 +1,13 @@
 /** A Worker is replaced by one with newer Workflow code, and then by the old one again, in the middle of generations. */
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { memoOf } from '../../src/client.js';
-import type { GenerationState } from '../../src/contract/index.js';
+import type { GenerationResult, GenerationState } from '../../src/contract/index.js';
+import { startWorkers } from '../../src/worker/workers.js';
 import { bundleWith, type Change } from '../support/bundle.js';
 import { startHarness } from '../support/harness.js';
+import { resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
 
 const LIMIT_MS = 120_000;
@@ -104,3 +106,29 @@ describe.concurrent('N, N+1 and N again', () => {
     });
   });
 });
+
+test.concurrent(
+  'a pipeline whose children run on two builds pays each of them once, also after its reset',
+  async () => {
+    await using harness = await startHarness({ emulator: { durations: { image: 6_000 } } });
+    const { taskQueue, temporal, emulator, connection, namespace } = harness;
+    const children = `${taskQueue}-children`;
+    const run = (codePath: string) =>
+      startWorkers(
+        { ...harness.settings, taskQueue: children },
+        { connection, namespace, workflows: { workflowBundle: { codePath } } },
+      );
+    const old = await run(inject('bundle'));
+    const args = ['one', 'two'].map((prompt) => ({ model: 'z-image', prompt, options: { taskQueue: children } }));
+    const parent = await temporal.workflow.start('inOrder', { workflowId: 'two builds', taskQueue, args });
+    await until(async () => (await emulator.ledger()).paidTasks === 1, LIMIT_MS);
+    await old.stop();
+    const newer = await run(bundles.same);
+    const results = (await parent.result()) as GenerationResult[];
+    await resetToStart(temporal, 'two builds');
+    const again = await temporal.workflow.getHandle('two builds').result();
+    expect(again).toEqual(results.map((result) => ({ ...result, reused: true })));
+    expect((await emulator.ledger()).paidTasks).toBe(2);
+    await newer.stop();
+  },
+);
