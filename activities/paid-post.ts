@@ -50,7 +50,8 @@ export async function paidPost<Known, Answer>(
   let beat = beatBefore(input, info, lookedBy);
   let noting = false;
   const resultOf = (answer: Answer | null, at: Partial<PaidCallResult<Answer>>): PaidCallResult<Answer> => {
-    return { answer, position: null, idempotencyKey, sinceFirstPostMs: 0, reused: false, lookedBy, ...at };
+    const nothingPosted = { firstPostedAt: null, sinceFirstPostMs: 0 };
+    return { answer, position: null, idempotencyKey, ...nothingPosted, reused: false, lookedBy, ...at };
   };
   try {
     let proven = told?.posted === true && told.unanswered !== null;
@@ -114,7 +115,7 @@ export async function paidPost<Known, Answer>(
         return step(onStep, 'POST', () => call.post(request));
       });
       await call.answered(answer, head);
-      return resultOf(answer, { sinceFirstPostMs: sinceFirstPost(open, info) });
+      return resultOf(answer, { firstPostedAt: open.firstPostedAt, sinceFirstPostMs: sinceFirstPost(open, info) });
     } catch (error) {
       // A refusal leaves what was unanswered before this attempt; an unknown outcome keeps the fence.
       if (error instanceof RivyaApiError && error.outcome === 'refused') {

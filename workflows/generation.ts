@@ -26,7 +26,7 @@ import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import { Progress, type Standing } from './progress.js';
 import { uploadReferences } from './references.js';
-import { submit, type Paying } from './submission.js';
+import { NOT_POSTED, submit, type Paying } from './submission.js';
 
 /** What a run hands to the next one when it continues as new. */
 export interface Carried {
@@ -98,7 +98,7 @@ export class GenerationRun {
     const { taskId } = this.#input;
     const named = async (id: string): Promise<Paying<TaskSnapshot>> => {
       this.progress.update({ phase: 'submitting', taskId: id });
-      return { answer: this.#ofModel(await this.#check(id, null)), sinceFirstPostMs: 0, reused: true };
+      return { ...NOT_POSTED, answer: this.#ofModel(await this.#check(id, null)) };
     };
     const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : named(taskId));
     this.progress.answered();

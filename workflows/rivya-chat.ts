@@ -31,7 +31,7 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
   const common = { body, ...budget, baseKey, model, labels, idempotencyWindowMs };
   const { rivyaChat: ask } = activities.submit(chat.taskQueue ?? taskQueue, submitDeadlineMs, `chat with ${model}`);
   const result = await progress.end(async () => {
-    const { answer, reused, sinceFirstPostMs } = await submit(progress, {
+    const { answer, reused, firstPostedAt } = await submit(progress, {
       submitDeadlineMs,
       keyOf,
       ownKey: false,
@@ -46,7 +46,7 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
     progress.answered();
     const { reservedCredits, finalCredits, simulated } = answer;
     // No memo holds the answer, so it goes on saying that a POST went out: a later run asks under the same key, or holds.
-    const submittingSince = Date.now() - sinceFirstPostMs;
+    const submittingSince = firstPostedAt ?? Date.now();
     progress.update({ phase: 'succeeded', submittingSince, reservedCredits, finalCredits, simulated }, true);
     const { id: _, ...told } = answer;
     return { ...told, model: answer.model ?? model, idempotencyKey: progress.state.idempotencyKey ?? baseKey, reused };

@@ -30,9 +30,12 @@ export type PaidCallAt = Pick<
   'idempotencyKey' | 'keyNumber' | 'attempt' | 'unanswered' | 'lookedBy' | 'riskReason'
 >;
 
-export interface Paying<Answer> extends Pick<PaidCallResult<Answer>, 'sinceFirstPostMs' | 'reused'> {
+export interface Paying<Answer> extends Pick<PaidCallResult<Answer>, 'firstPostedAt' | 'sinceFirstPostMs' | 'reused'> {
   readonly answer: Answer;
 }
+
+/** About an answer that somebody has named. */
+export const NOT_POSTED = { firstPostedAt: null, sinceFirstPostMs: 0, reused: true } as const;
 
 /** Makes a paid call once, however often it has to be tried. */
 export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>): Promise<Paying<Answer>> {
@@ -45,10 +48,10 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
     try {
       const { keyNumber, attempt, unanswered, lookedBy, riskReason } = progress.state;
       const result = await call.post({ idempotencyKey, keyNumber, attempt, unanswered, lookedBy, riskReason });
-      const { answer, position, sinceFirstPostMs, reused } = result;
+      const { answer, position, firstPostedAt, sinceFirstPostMs, reused } = result;
       progress.submitted({ unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy });
       progress.update({ ...position, idempotencyKey: result.idempotencyKey });
-      if (answer !== null) return { answer, sinceFirstPostMs, reused };
+      if (answer !== null) return { answer, firstPostedAt, sinceFirstPostMs, reused };
       // An earlier run had come further; go on there.
       continue;
     } catch (error) {
@@ -75,7 +78,7 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
     const ofThisRun = end.runId === workflowInfo().runId;
     if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
     const { answer, resumed } = await decisionOf(progress, call, end, tries);
-    if (answer !== null) return { answer, sinceFirstPostMs: 0, reused: true };
+    if (answer !== null) return { ...NOT_POSTED, answer };
     if (unresolved && ofThisRun) {
       progress.answered();
       progress.update({ riskReason: resumed?.reason ?? null });

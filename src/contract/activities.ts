@@ -88,6 +88,8 @@ export interface PaidCallResult<Answer> {
   readonly position: Position | null;
   /** The key under which the answer was made. */
   readonly idempotencyKey: string;
+  /** Of the first POST under the key, as in `UnansweredPost`; null where nothing was posted. */
+  readonly firstPostedAt: number | null;
   /** Milliseconds from the first POST of this Activity to its answer. A length of time, because each Worker has its own clock. */
   readonly sinceFirstPostMs: number;
   /** True when a receipt or an earlier run knew the answer, so that nothing was posted. */

@@ -136,7 +136,15 @@ export function fakeActivities(
       throw refused(outcome.holds, paid);
     }
     const answer = answerOf(outcome);
-    const result = { answer, position: null, idempotencyKey, sinceFirstPostMs: 0, reused: false, lookedBy };
+    const result = {
+      answer,
+      position: null,
+      idempotencyKey,
+      firstPostedAt: null,
+      sinceFirstPostMs: 0,
+      reused: false,
+      lookedBy,
+    };
     answers.set(id, result);
     return result;
   };
