@@ -1,6 +1,6 @@
 /** What later runs read in the memo of this one. A fact that is missing there may be paid for again. */
 import { describe, expect, test } from 'vitest';
-import { mayPostSince, memoOf, resumeProblem, stateAtStart } from '../../src/policy/index.js';
+import { mayPostSince, memoOf, nextAttempt, resumeProblem, stateAtStart } from '../../src/policy/index.js';
 
 const start = stateAtStart({ model: 'z-image', baseKey: 'fox-1' });
 const unanswered = { firstPostedAt: 5, fingerprint: 'f00' };
@@ -52,5 +52,16 @@ describe('resume', () => {
 
   test('of a chat takes no task: there is none', () => {
     expect(resumeProblem({ taskId: 't' }, unresolved, 'answer')).toMatch(/A chat makes no task/);
+  });
+});
+
+test('the next attempt has a key number of its own, and no risk of the last one sticks to it', () => {
+  const state = { ...stateAtStart({ model: 'z-image', baseKey: 'fox-1' }), riskReason: 'the Studio shows nothing' };
+  expect(nextAttempt(state, 'task_1')).toMatchObject({
+    attempt: 2,
+    keyNumber: 2,
+    taskId: null,
+    riskReason: null,
+    earlier: ['task_1'],
   });
 });
