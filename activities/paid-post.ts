@@ -60,7 +60,7 @@ export async function paidPost<Known, Answer>(
     const again = beat.looked;
     if (!again || beat.unanswered !== null) {
       const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
-      // It has not looked then: what it found stands in no memo of its own, and must not be hidden from the next run.
+      // A run that is refused here has not looked: its memo does not hold what it found, so the next run must look again.
       if (!again && known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {
         throw inputChanged(input, paid);
       }
@@ -71,8 +71,7 @@ export async function paidPost<Known, Answer>(
         const position = { keyNumber: at.keyNumber, attempt: at.attempt, unanswered, earlier };
         if (answer !== null) {
           log.info('recalled', { idempotencyKey: at.idempotencyKey });
-          const { idempotencyKey: madeUnder } = at;
-          return resultOf(call.recalled(answer), { position, idempotencyKey: madeUnder, reused: true });
+          return resultOf(call.recalled(answer), { position, idempotencyKey: at.idempotencyKey, reused: true });
         }
         if (at.keyNumber > keyNumber) return resultOf(null, { position, idempotencyKey: at.idempotencyKey });
         beat = { ...beat, unanswered: oldest(beat.unanswered, unanswered) };

@@ -3,8 +3,8 @@
  * memos of the other runs of its Workflow ID.
  *
  * It guarantees that a task, or a POST without an answer, is found as long as the store or Temporal remembers it. The
- * Activities that pay call it once in each run. It never writes and never asks the API. Where it cannot read all, it fails
- * and the submit waits.
+ * Activities that pay call it once in each run, and before each attempt while a POST has no answer. It never writes and
+ * never asks the API. Where it cannot read all, it fails and the submit waits.
  */
 import { Context, log } from '@temporalio/activity';
 import {

@@ -1,5 +1,5 @@
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure, ApplicationFailureCategory, WorkflowNotFoundError } from '@temporalio/common';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
 import {
   CHAT_WORKFLOW_TYPE,
   FAILURE,
@@ -9,7 +9,7 @@ import {
   type ResultOfChild,
 } from '../src/contract/index.js';
 import { identityOf, InvalidInput, isSameInput, readChat, readInput, UNRESOLVED } from '../src/policy/index.js';
-import { startOf } from './runs.js';
+import { describeRun, startOf } from './runs.js';
 import { finalFailure } from './failure.js';
 
 /**
@@ -19,15 +19,15 @@ import { finalFailure } from './failure.js';
  */
 export async function rivyaResult({ workflowId, workflowType, identity }: ResultInput): Promise<ResultOfChild> {
   const { client } = Context.current();
-  const handle = client.workflow.getHandle(workflowId);
-  const { type, status } = await handle.describe().catch((error: unknown) => {
-    throw error instanceof WorkflowNotFoundError ? gone(workflowId) : error;
-  });
+  const run = await describeRun(client, workflowId);
+  if (run === null) throw gone(workflowId);
+  const { type, status } = run;
   if (type !== workflowType) throw inputChanged(workflowId, `a Workflow of type ${type}`);
   const { input } = await startOf(client, workflowId);
   const existing = identityIn(input, workflowType);
   if (existing !== null && !isSameInput(identity, existing)) throw inputChanged(workflowId, 'another input');
-  if (status.name === 'COMPLETED') return { status: status.name, result: await handle.result() };
+  if (status.name === 'COMPLETED')
+    return { status: status.name, result: await client.workflow.getHandle(workflowId).result() };
   if (!isOpen(status.name)) return { status: status.name };
   throw ApplicationFailure.create({
     type: 'StillRunning',
