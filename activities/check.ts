@@ -15,7 +15,7 @@ export async function rivyaCheck(
   { taskId, baseKey, keyNumber, named }: CheckInput,
   dependencies: ActivityDependencies,
 ): Promise<CheckResult> {
-  const { api, receipts, onStep } = dependencies;
+  const { api, receipts, linksOnly = false, onStep } = dependencies;
   const { attempt, currentAttemptScheduledTimestampMs: dueAt } = activityInfo();
   if (attempt > 1) await sleep(earlyBy({ dueAt, now: Date.now(), minMs: MIN_WAIT_MS }));
   const lease = new Lease(dueAt);
@@ -33,7 +33,11 @@ export async function rivyaCheck(
       return answer;
     });
     log.info('checked', { taskId, status: task.status, requestId: task.requestId });
-    return { task: { ...withKind(task, dependencies), askedAt: dueAt }, checks: attempt };
+    return {
+      task: { ...withKind(task, dependencies), askedAt: dueAt },
+      checks: attempt,
+      ...(linksOnly && { linksOnly }),
+    };
   } catch (error) {
     // An ID that cannot stand in a path will never work.
     if (error instanceof InvalidRequest) throw ApplicationFailure.nonRetryable(error.message, FAILURE.InvalidInput);

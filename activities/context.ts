@@ -13,6 +13,8 @@ export interface ActivityDependencies {
   readonly keys: KeySource;
   /** Null: what was paid is remembered by Temporal and the API alone. */
   readonly receipts: Receipts | null;
+  /** True where this process stores results too, and has no store. */
+  readonly linksOnly?: boolean;
   /** Where references are read from. */
   readonly sources: ReferenceSources;
   /** Null: what was uploaded is remembered by Temporal alone. */

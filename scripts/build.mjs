@@ -42,6 +42,9 @@ chmodSync('dist/src/cli/main.js', 0o755);
 const { bundleWorkflowCode } = await import('@temporalio/worker');
 const { bundlePath, workflowsPath } = await import('../dist/src/worker/bundle.js');
 const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
-const { code } = await bundleWorkflowCode({ workflowsPath, logger: quiet });
+// The SDK bundles for development: all of every module, unminified. A tenth of that is needed.
+const optimization = { concatenateModules: true, usedExports: true, sideEffects: true, minimize: true };
+const webpackConfigHook = (config) => ({ ...config, optimization });
+const { code } = await bundleWorkflowCode({ workflowsPath, webpackConfigHook, logger: quiet });
 writeFileSync(bundlePath(), code);
 writeFileSync(STAMP, '');

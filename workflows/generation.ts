@@ -53,6 +53,8 @@ export class GenerationRun {
   readonly #input: Generation;
   readonly #taskQueue: string;
   readonly #carried: Carried | undefined;
+  /** Whether the last check said that nothing is stored here. */
+  #linksOnly = false;
   readonly #checkpoint: (carried: Carried) => Promise<void>;
 
   /** @param checkpoint - Called between two calls to the API; may continue as new. */
@@ -198,8 +200,10 @@ export class GenerationRun {
       try {
         const summary = `check ${this.progress.state.statusChecks + 1} of ${taskId}`;
         const { rivyaCheck } = activities.check(this.#taskQueue, summary);
-        const { task, checks } = await rivyaCheck({ taskId, ...ours, ...(by !== undefined && { named: by }) });
+        const input = { taskId, ...ours, ...(by !== undefined && { named: by }) };
+        const { task, checks, linksOnly = false } = await rivyaCheck(input);
         this.progress.checked(checks);
+        this.#linksOnly = linksOnly;
         return task;
       } catch (error) {
         end = callEnd(error);
@@ -221,6 +225,7 @@ export class GenerationRun {
   }
 
   async #store({ taskId, urls, createdAt, simulated }: TaskSnapshot): Promise<readonly StoredFile[]> {
+    if (this.#linksOnly) return [];
     this.progress.update({ phase: 'storing' });
     const { model, body, labels } = this.#input;
     const { idempotencyKey: key, reservedCredits, finalCredits } = this.progress.state;

@@ -112,6 +112,8 @@ export interface CheckResult {
   readonly task: TaskSnapshot;
   /** GETs that this Activity made, retries included. */
   readonly checks: number;
+  /** True where the process that checked stores results too and has no store: there is nothing to ask it for. */
+  readonly linksOnly?: boolean;
 }
 
 export interface StoreInput {

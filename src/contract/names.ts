@@ -17,6 +17,19 @@ export const RESUME = 'resume';
 /** Memo field in which a Workflow keeps what must be readable when no Worker runs. */
 export const MEMO_FIELD = 'rivya';
 
+/**
+ * Search attributes of generations and chats, each with its type. `rivya-temporal setup` registers them in a namespace. Where
+ * they are missing, nothing but the list loses them. Credits can be fractions: one in an Int would stop a Workflow for ever.
+ */
+export const SEARCH_ATTRIBUTES = {
+  /** `submitting`, `queued`, `processing`, `succeeded`, `failed`, `cancelled` or `held:<code>`. */
+  RivyaStatus: 'KEYWORD',
+  RivyaModel: 'KEYWORD',
+  RivyaTaskId: 'KEYWORD',
+  RivyaBatchId: 'KEYWORD',
+  RivyaCredits: 'DOUBLE',
+} as const;
+
 /** Fingerprint of a POST whose API key is not known; it matches every key. */
 export const UNKNOWN_FINGERPRINT = 'unknown';
 

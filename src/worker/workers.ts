@@ -121,7 +121,8 @@ export function openResults({ store, trustedResultHosts, maxResultBytes, sidecar
 }
 
 async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
-  const { keys, store, policy, baseUrl, taskQueue, trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
+  const { keys, store, policy, baseUrl, taskQueue, roles } = settings;
+  const { trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
   if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
   const api = createRivyaClient({ baseUrl, keys });
   const sources = new ReferenceSources({ roots, store, trustedHosts });
@@ -132,6 +133,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     keys,
     receipts: store === null ? null : new Receipts(store, baseUrl),
     uploads: store === null ? null : new Uploads(store, baseUrl),
+    linksOnly: store === null && roles.has('results'),
     sources,
     kindOf: (model) => models.kindOf(model),
     spending: { policy, basePrice: (model) => models.basePrice(model) },

@@ -38,6 +38,15 @@ test('an image with a store and one check: 31 events, one list and no descriptio
   expect(events).toHaveLength(31);
 });
 
+test('without a store no Activity is started to store: 25 events, one billed action less', async () => {
+  await using links = await startHarness({ emulator: { durations: { image: 800 } }, env: { RIVYA_STORE: '' } });
+  const handle = await links.client.start({ model: 'z-image', prompt: 'links only' });
+  expect(await handle.result()).toMatchObject({ statusChecks: 1, urls: [expect.anything()], files: [] });
+  const started = links.temporal.workflow.getHandle(handle.workflowId);
+  expect(Object.keys(await activitiesOf(started))).toEqual(['rivyaSubmit', 'rivyaCheck']);
+  expect((await started.fetchHistory()).events).toHaveLength(25);
+});
+
 test('the history of a submit, a check and a chat shows which error codes end their repetition', async () => {
   const refusals = Object.entries(ERROR_CODES).flatMap(([code, { retried }]) => (retried ? [] : [code]));
   expect(NOT_RETRIED).toEqual(expect.arrayContaining([...refusals, 'SubmitUnresolved', 'InputChanged']));
