@@ -1,4 +1,5 @@
 import type { RivyaActivities } from '../src/contract/index.js';
+import { telling } from './attributes.js';
 import { rivyaChat } from './chat.js';
 import { rivyaCheck } from './check.js';
 import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
@@ -17,10 +18,10 @@ export function createApiActivities(
 ): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat' | 'rivyaEstimate'> {
   const { onStep } = dependencies;
   return {
-    rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => rivyaSubmit(input, dependencies)),
-    rivyaChat: (input) => step(onStep, 'rivyaChat', () => rivyaChat(input, dependencies)),
-    rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => rivyaCheck(input, dependencies)),
-    rivyaUpload: (input) => step(onStep, 'rivyaUpload', () => rivyaUpload(input, dependencies)),
+    rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => telling(() => rivyaSubmit(input, dependencies))),
+    rivyaChat: (input) => step(onStep, 'rivyaChat', () => telling(() => rivyaChat(input, dependencies))),
+    rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => telling(() => rivyaCheck(input, dependencies))),
+    rivyaUpload: (input) => step(onStep, 'rivyaUpload', () => telling(() => rivyaUpload(input, dependencies))),
     rivyaEstimate: (input) => rivyaEstimate(input, dependencies),
   };
 }

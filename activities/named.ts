@@ -1,14 +1,18 @@
+import { Context } from '@temporalio/activity';
 import type { ApplicationFailure } from '@temporalio/common';
-import { FAILURE, type TaskSnapshot, type UnansweredPost } from '../src/contract/index.js';
+import { FAILURE, MEMO_FIELD, type TaskSnapshot, type UnansweredPost } from '../src/contract/index.js';
+import { readMemo } from '../src/policy/index.js';
 import type { Receipts } from '../src/storage/index.js';
+import { hasAttributes } from '../src/temporal/search-attributes.js';
 import { finalFailure } from './failure.js';
+import { describeRun, listedRuns } from './runs.js';
 
 // Clocks of Workers and of the API differ; a person names a task by the minute.
 const TOLERANCE_MS = 2 * 60_000;
 
 /**
- * Refuses a task that a person has named and that this POST cannot have made: it is another generation's, as far as the
- * receipts tell, or was created at another time, as far as the API tells.
+ * Refuses a task that a person has named and that this POST cannot have made: it is another generation's, as far as
+ * receipts and search attributes tell, or was created at another time, as far as the API tells.
  * @throws ApplicationFailure `InvalidInput`, which is not repeated.
  */
 export async function refuseUnfit(
@@ -22,6 +26,8 @@ export async function refuseUnfit(
     const { workflowId, namespace } = owner;
     throw unfit(taskId, `belongs to Workflow "${workflowId}" (namespace ${namespace}), so it is not taken up`);
   }
+  const other = await listedOwner(taskId);
+  if (other !== null) throw unfit(taskId, `belongs to Workflow "${other}", so it is not taken up`);
   if (ageMs === null) return;
   const createdAt = Date.now() - ageMs;
   if (createdAt >= firstPostedAt - TOLERANCE_MS && createdAt <= lastPostedAt + TOLERANCE_MS) return;
@@ -30,6 +36,20 @@ export async function refuseUnfit(
     taskId,
     `was created at ${created}, not when this submit was sent (first at ${from}), so it is not taken up`,
   );
+}
+
+/** Another Workflow ID that is listed with the task, where the namespace has the search attributes; else null. */
+async function listedOwner(taskId: string): Promise<string | null> {
+  const { client, info } = Context.current();
+  if (!(await hasAttributes(client))) return null;
+  for await (const { execution } of listedRuns(client, `RivyaTaskId = '${taskId.replaceAll("'", "''")}'`)) {
+    const { workflowId, runId } = execution ?? {};
+    if (workflowId == null || runId == null || workflowId === info.workflowExecution?.workflowId) continue;
+    // One that was only told the task has no key.
+    const memo = readMemo((await describeRun(client, workflowId, runId))?.memo?.[MEMO_FIELD]);
+    if (memo?.baseKey != null) return workflowId;
+  }
+  return null;
 }
 
 function unfit(taskId: string, problem: string): ApplicationFailure {

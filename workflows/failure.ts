@@ -10,6 +10,7 @@ import {
   errorCodeRow,
   FAILURE,
   NOTHING_KNOWN,
+  type Attributes,
   type FailureDetails,
   type GenerationState,
   type TaskSnapshot,
@@ -40,6 +41,7 @@ export interface CallEnd {
   readonly looked: boolean;
   /** The run that the Activity belonged to; null where it did not tell. */
   readonly runId: string | null;
+  readonly attributes: Attributes | undefined;
   /** True when Temporal stopped because the schedule-to-close time was over. */
   readonly outOfTime: boolean;
 }
@@ -69,10 +71,12 @@ export function callEnd(error: unknown): CallEnd {
   throw error;
 }
 
+export type Left = Pick<CallEnd, 'unanswered' | 'posted' | 'looked' | 'runId' | 'attributes'>;
+
 /** What the Activity says it has left, in failure details or in a heartbeat. */
-function leftBy(said: Partial<FailureDetails>): Pick<CallEnd, 'unanswered' | 'posted' | 'looked' | 'runId'> {
-  const { unanswered = null, posted = false, looked = false, runId = null } = said;
-  return { unanswered, posted, looked, runId };
+function leftBy(said: Partial<FailureDetails>): Left {
+  const { unanswered = null, posted = false, looked = false, runId = null, attributes } = said;
+  return { unanswered, posted, looked, runId, attributes };
 }
 
 /** True where a call failed by itself, and was not repeated because the Workflow was cancelled meanwhile. */
@@ -81,7 +85,7 @@ function wasCancelled(error: unknown): boolean {
 }
 
 /** What a cancelled submit has left; null for any other end, and where the Service ended it so that nobody can tell. */
-export function leftByCancelled(error: unknown): ReturnType<typeof leftBy> | null {
+export function leftByCancelled(error: unknown): Left | null {
   if (!isCancellation(error) && !wasCancelled(error)) return null;
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
   if (!(cause instanceof ApplicationFailure) && !(cause instanceof CancelledFailure)) return null;

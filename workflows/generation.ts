@@ -201,8 +201,8 @@ export class GenerationRun {
         const summary = `check ${this.progress.state.statusChecks + 1} of ${taskId}`;
         const { rivyaCheck } = activities.check(this.#taskQueue, summary);
         const input = { taskId, ...ours, ...(by !== undefined && { named: by }) };
-        const { task, checks, linksOnly = false } = await rivyaCheck(input);
-        this.progress.checked(checks);
+        const { task, checks, linksOnly = false, ...said } = await rivyaCheck(input);
+        this.progress.checked(checks, said);
         this.#linksOnly = linksOnly;
         return task;
       } catch (error) {

@@ -5,7 +5,7 @@
  * apart. `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
  */
 import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure, upsertMemo } from '@temporalio/workflow';
-import { MEMO_FIELD, type GenerationState } from '../src/contract/index.js';
+import { MEMO_FIELD, type Attributes, type GenerationState } from '../src/contract/index.js';
 import {
   describeState,
   formatDuration,
@@ -20,7 +20,8 @@ import {
   type Resume,
   type SubmitRequest,
 } from '../src/policy/index.js';
-import { actionFor, callFailed, cancelled, type CallEnd } from './failure.js';
+import { actionFor, callFailed, cancelled, type CallEnd, type Left } from './failure.js';
+import { list } from './listing.js';
 
 /** What a run hands on when it continues as new. */
 export interface Standing {
@@ -32,6 +33,8 @@ export interface Standing {
   readonly request: SubmitRequest | null;
   /** The last hold, until a person answers it or its cause has gone. */
   readonly heldSince: { readonly code: string; readonly since: string } | null;
+  /** Whether the namespace has the search attributes. */
+  readonly attributes: Attributes;
 }
 
 /** What does not change about a paid call. */
@@ -48,7 +51,7 @@ export interface About {
   readonly bodyDigest: string;
 }
 
-const FRESH = { heldMs: 0, lastCheckAt: 0, request: null, heldSince: null };
+const FRESH = { heldMs: 0, lastCheckAt: 0, request: null, heldSince: null, attributes: false };
 
 export class Progress {
   readonly about: About;
@@ -75,7 +78,14 @@ export class Progress {
     const { title, baseKey, labels } = this.about;
     setCurrentDetails(describeState(this.state, title));
     const bodyDigest = this.#standing.request?.digest ?? this.about.bodyDigest;
-    if (milestone) upsertMemo({ [MEMO_FIELD]: memoOf(this.state, { baseKey, labels, bodyDigest }) });
+    if (!milestone) return;
+    upsertMemo({ [MEMO_FIELD]: memoOf(this.state, { baseKey, labels, bodyDigest }) });
+    if (this.#standing.attributes) list(this.state);
+  }
+
+  /** Takes the word of an Activity on the search attributes: until one says that they exist, none is written. */
+  told({ attributes }: { readonly attributes?: Attributes | undefined }): void {
+    if (attributes !== undefined) this.#keep({ attributes });
   }
 
   /** Fixes the request before its first POST. */
@@ -84,7 +94,8 @@ export class Progress {
   }
 
   /** A submit has ended. What is unanswered stays until a task or a person ends it. */
-  submitted({ unanswered, looked, runId }: Pick<CallEnd, 'unanswered' | 'looked' | 'runId'>): void {
+  submitted({ unanswered, looked, runId, attributes }: Omit<Left, 'posted'>): void {
+    this.told({ attributes });
     const lookedBy = looked ? runId : this.state.lookedBy;
     this.update({ submittingSince: null, unanswered: unanswered ?? this.state.unanswered, lookedBy });
   }
@@ -96,7 +107,8 @@ export class Progress {
   }
 
   /** Counts status calls that were made just now. */
-  checked(count: number): void {
+  checked(count: number, said: Parameters<Progress['told']>[0] = {}): void {
+    this.told(said);
     this.#keep({ lastCheckAt: Date.now() });
     this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
   }
@@ -118,6 +130,7 @@ export class Progress {
   /** Holds until a person resumes, or until it is worth trying again by itself (null). Fails where the caller wants that. */
   async hold(end: CallEnd, tries: number): Promise<Resume | null> {
     const { code, message } = end;
+    this.told(end);
     if (this.about.onActionNeeded === 'fail') throw callFailed(end, this.state, this.about.paid);
     const startedAt = Date.now();
     const { phase } = this.state;

@@ -49,7 +49,8 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
       const { keyNumber, attempt, unanswered, lookedBy, riskReason } = progress.state;
       const result = await call.post({ idempotencyKey, keyNumber, attempt, unanswered, lookedBy, riskReason });
       const { answer, position, firstPostedAt, sinceFirstPostMs, reused } = result;
-      progress.submitted({ unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy });
+      const { lookedBy: runId, attributes } = result;
+      progress.submitted({ unanswered: position?.unanswered ?? null, looked: true, runId, attributes });
       progress.update({ ...position, idempotencyKey: result.idempotencyKey });
       if (answer !== null) return { answer, firstPostedAt, sinceFirstPostMs, reused };
       // An earlier run had come further; go on there.

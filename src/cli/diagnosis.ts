@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { readSettings, type Settings } from '../config.js';
 import { formatDuration } from '../policy/index.js';
 import { noWorkerOn, servedQueues } from '../temporal/pollers.js';
+import { hasAttributes } from '../temporal/search-attributes.js';
 import { findStore, localSession, openApi, openTemporal, retentionDays, type Temporal } from './context.js';
 import { judge, STATUS, withAction } from './errors.js';
 
@@ -75,10 +76,11 @@ async function* namespaceAndWorkers(temporal: Temporal, settings: Settings): Asy
     const queues = await servedQueues(client, taskQueue);
     const days = await retentionDays(temporal);
     yield ok('namespace', `${namespace}, keeps closed Workflows for ${days ?? 'an unknown number of'} days`);
-    if (days !== null && days < ENOUGH_DAYS && (await findStore(settings)) === null) {
-      const says = `there is no store here, and the namespace keeps closed Workflows for ${days} day(s) only: a step is remembered only that long, and may be paid again when it is run again later. Set RIVYA_STORE, or keep them for ${ENOUGH_DAYS} days or more`;
-      yield warn('memory', says);
-    }
+    const memory = await forgetsEarly(temporal, settings);
+    if (memory !== null) yield warn('memory', memory);
+    const listed = await hasAttributes(client);
+    const none = 'missing or of another type: the list of the UI and --query cannot filter. Run: rivya-temporal setup';
+    if (listed !== undefined) yield listed ? ok('search attributes', 'registered') : warn('search attributes', none);
     for (const served of queues) {
       const { role, queue, pollers } = served;
       const name = `Workers for ${WORK[role]}`;
@@ -93,6 +95,13 @@ async function* namespaceAndWorkers(temporal: Temporal, settings: Settings): Asy
   const silent =
     'the Service does not tell; fairness keys need matching.enableFairness=true in its dynamic config and are ignored without it';
   yield ok('fairness', (await localSession()) === null ? silent : 'on');
+}
+
+/** Without a store, what Temporal has forgotten may be paid again; null where that is far away. */
+export async function forgetsEarly(temporal: Temporal, settings: Settings): Promise<string | null> {
+  const days = await retentionDays(temporal);
+  if (days === null || days >= ENOUGH_DAYS || (await findStore(settings)) !== null) return null;
+  return `there is no store here, and the namespace keeps closed Workflows for ${days} day(s) only: a step is remembered only that long, and may be paid again when it is run again later. Set RIVYA_STORE, or keep them for ${ENOUGH_DAYS} days or more`;
 }
 
 async function* theApi(settings: Settings): AsyncGenerator<Finding> {

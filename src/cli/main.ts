@@ -12,6 +12,7 @@ import { registerGenerate } from './commands/generate.js';
 import { registerList } from './commands/list.js';
 import { registerOne } from './commands/one.js';
 import { registerRecover } from './commands/recover.js';
+import { registerSetup } from './commands/setup.js';
 import { registerWorker } from './commands/worker.js';
 import { judge, STATUS, toJson, withAction } from './errors.js';
 import { examples } from './options.js';
@@ -48,6 +49,7 @@ for (const register of [
   registerApi,
   registerEmulator,
   registerDoctor,
+  registerSetup,
 ]) {
   register(program, async (work) => {
     status = await work();

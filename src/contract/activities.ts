@@ -96,7 +96,11 @@ export interface PaidCallResult<Answer> {
   readonly reused: boolean;
   /** The run that has looked. */
   readonly lookedBy: string;
+  readonly attributes?: Attributes;
 }
+
+/** Whether the namespace has the search attributes; left out where the Worker cannot tell. */
+export type Attributes = boolean;
 
 export interface CheckInput {
   readonly taskId: string;
@@ -114,6 +118,7 @@ export interface CheckResult {
   readonly checks: number;
   /** True where the process that checked stores results too and has no store: there is nothing to ask it for. */
   readonly linksOnly?: boolean;
+  readonly attributes?: Attributes;
 }
 
 export interface StoreInput {

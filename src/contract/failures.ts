@@ -1,4 +1,4 @@
-import type { UnansweredPost } from './activities.js';
+import type { Attributes, UnansweredPost } from './activities.js';
 
 /** Failure types of this package. Refused calls carry Rivya's own error code as their type. */
 export const FAILURE = {
@@ -46,6 +46,7 @@ export interface FailureDetails {
   readonly unanswered?: UnansweredPost;
   /** True where the API has stored an error under the key and repeats it (submits only). */
   readonly stored?: boolean;
+  readonly attributes?: Attributes;
 }
 
 /** `FailureDetails` of which no fact is known yet; spread it and add what is. */

@@ -6,6 +6,7 @@ export * from './fields.js';
 export * from './hold.js';
 export * from './input.js';
 export * from './key.js';
+export * from './listing.js';
 export * from './media.js';
 export * from './references.js';
 export * from './resume.js';

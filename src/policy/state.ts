@@ -91,3 +91,8 @@ export function resultOf(
   const told = { simulated, createdAt, updatedAt };
   return { status: 'succeeded', taskId, model: model ?? state.model, ...money, ...links, ...counted, ...told };
 }
+
+/** True where a task has ended, so that its final credits are final. */
+export function isSettled({ status }: { readonly status: string | null }): boolean {
+  return status === 'succeeded' || status === 'failed';
+}

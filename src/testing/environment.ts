@@ -12,6 +12,7 @@ import { TIMEOUTS } from '../policy/index.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
 import { until } from '../temporal/embedded/ready.js';
 import { startDevServer } from '../temporal/embedded/server.js';
+import { registerAttributes } from '../temporal/search-attributes.js';
 import { servedQueues } from '../temporal/pollers.js';
 import { workflowCode } from '../worker/bundle.js';
 import { startWorkers, type RunningWorkers } from '../worker/workers.js';
@@ -216,6 +217,8 @@ async function register(client: Client, address: string): Promise<void> {
     const workflowExecutionRetentionPeriod = RETENTION;
     await workflowService.registerNamespace({ namespace, description, workflowExecutionRetentionPeriod });
     await until(known, AbortSignal.timeout(NAMESPACE_READY_MS));
+    // Without the right to register them, only lists lose something.
+    await registerAttributes(client.connection as Connection, namespace).catch(() => undefined);
   } catch (error) {
     const why = isGrpcServiceError(error) ? error.details : String(error);
     throw new SettingsError(

@@ -59,6 +59,7 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
       '../src/api/index.js',
       '../src/storage/index.js',
       '../src/contract/index.js',
+      '../src/temporal/search-attributes.js',
       '@temporalio/activity',
       '@temporalio/client',
       '@temporalio/common',
@@ -73,6 +74,7 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
       '../src/cli/main.js',
       '../src/emulator/index.js',
       '../src/config.js',
+      '../src/temporal/connect.js',
     ],
   },
   'src/api': {

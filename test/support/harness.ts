@@ -8,6 +8,7 @@ import type { GenerationClient } from '../../src/client.js';
 import { readSettings, type Settings } from '../../src/config.js';
 import type { Emulator, EmulatorOptions } from '../../src/emulator/index.js';
 import { startDevServer } from '../../src/temporal/embedded/server.js';
+import { registerAttributes } from '../../src/temporal/search-attributes.js';
 import { createTestEnvironment } from '../../src/testing/environment.js';
 import type { RunningWorkers } from '../../src/worker/workers.js';
 
@@ -46,18 +47,20 @@ interface WorkersChange {
 
 /**
  * An emulator, a namespace and running Workers on the shared Temporal server, or on one of its own where `dynamicConfig`
- * is given.
+ * is given. The namespace has the search attributes unless `attributes` is false.
  */
 export async function startHarness({
   emulator,
   env = {},
   dynamicConfig,
   workers = true,
+  attributes = true,
 }: {
   emulator?: EmulatorOptions;
   env?: NodeJS.ProcessEnv;
   dynamicConfig?: Readonly<Record<string, string>>;
   workers?: boolean;
+  attributes?: boolean;
 } = {}): Promise<Harness> {
   quietRuntime();
   const server =
@@ -67,6 +70,7 @@ export async function startHarness({
   const address = server?.address ?? inject('temporalAddress');
   const connection = await NativeConnection.connect({ address });
   const namespace = await ownNamespace(connection);
+  if (attributes) await registerAttributes(connection, namespace);
   const temporal = new Client({ connection: await Connection.connect({ address }), namespace });
   const environment = await createTestEnvironment({
     environment: { client: temporal, nativeConnection: connection },

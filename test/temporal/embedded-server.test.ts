@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -147,27 +147,11 @@ test('the server does not get our settings, least of all the API key', async () 
 
 describe.skipIf(process.platform === 'win32')('the server and the program that started it', () => {
   const parents: ChildProcess[] = [];
-  let serverModule: string;
-  let built: string;
+  // Node 20 runs no TypeScript: the compiled module.
+  const serverModule = pathToFileURL(join(root, 'dist', 'src', 'temporal', 'embedded', 'server.js')).href;
 
-  // Node 20 runs no TypeScript, so a program of its own needs the compiled files; they must lie where imports resolve.
-  beforeAll(async () => {
-    built = join(root, 'node_modules', '.cache', `rivya-embedded-${process.pid}`);
-    await mkdir(built, { recursive: true });
-    const source = join(root, 'src', 'temporal', 'embedded');
-    const flags = ['--ignoreConfig', '--target', 'es2023', '--module', 'nodenext', '--types', 'node', '--skipLibCheck'];
-    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-    const args = [tsc, ...flags, '--rootDir', source, '--outDir', built, join(source, 'server.ts')];
-    await run(process.execPath, args, { env: process.env, timeoutMs: 60_000 });
-    await writeFile(join(built, 'package.json'), '{ "type": "module" }');
-    for (const script of ['lifeline.mjs', 'sdk-download.mjs'])
-      await copyFile(join(source, script), join(built, script));
-    serverModule = pathToFileURL(join(built, 'server.js')).href;
-  }, 90_000);
-
-  afterAll(async () => {
+  afterAll(() => {
     for (const parent of parents) parent.kill('SIGKILL');
-    await rm(built, { recursive: true, force: true });
   });
 
   /** Starts the program in a process group of its own, as a terminal does. */

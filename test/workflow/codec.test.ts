@@ -75,6 +75,7 @@ beforeAll(async () => {
         { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
       ]),
     },
+    attributes: false,
     workers: false,
   });
   temporal = new Client({ connection: harness.temporal.connection, namespace: harness.namespace, dataConverter });
@@ -137,7 +138,7 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
       const kept = await everything(temporal.workflow.getHandle(handle.workflowId));
       expect(kept).toContain('binary/encrypted');
       expect(kept).not.toContain('secret fox');
-      // Neither history nor memo: who has no codec reads nothing.
+      // No attributes in this namespace: who has no codec reads nothing.
       expect(kept).not.toContain(taskId);
     });
 

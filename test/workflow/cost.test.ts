@@ -8,7 +8,7 @@ import { startHarness, type Harness } from '../support/harness.js';
 
 let harness: Harness;
 beforeAll(async () => {
-  harness = await startHarness({ emulator: { durations: { image: 800 } } });
+  harness = await startHarness({ emulator: { durations: { image: 800 } }, attributes: false });
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
@@ -39,7 +39,11 @@ test('an image with a store and one check: 31 events, one list and no descriptio
 });
 
 test('without a store no Activity is started to store: 25 events, one billed action less', async () => {
-  await using links = await startHarness({ emulator: { durations: { image: 800 } }, env: { RIVYA_STORE: '' } });
+  await using links = await startHarness({
+    emulator: { durations: { image: 800 } },
+    env: { RIVYA_STORE: '' },
+    attributes: false,
+  });
   const handle = await links.client.start({ model: 'z-image', prompt: 'links only' });
   expect(await handle.result()).toMatchObject({ statusChecks: 1, urls: [expect.anything()], files: [] });
   const started = links.temporal.workflow.getHandle(handle.workflowId);

@@ -1,6 +1,6 @@
 /**
  * A person who looks for a lost task in the Rivya Studio may find that of another generation. What is taken must fit by
- * model and time of creation, and be nobody else's as far as the receipts tell.
+ * model and time of creation, and be nobody else's as far as receipts and search attributes tell.
  */
 import { describe, expect, test } from 'vitest';
 import type { GenerationHandle } from '../../src/client.js';
@@ -80,6 +80,21 @@ describe.concurrent('a task that a person names', () => {
     await refused(b, ofA, 'belongs to Workflow "a"');
     await b.resume({ taskId: ofB });
     expect(await b.result()).toMatchObject({ taskId: ofB });
+    expect((await harness.emulator.ledger()).paidTasks).toBe(2);
+  });
+
+  test('is refused without a store too where it is listed for another generation, but not for one that only waited for it', async () => {
+    await using harness = await startHarness({ emulator: { faults: lost('lost') }, env: NO_STORE });
+    const other = await harness.client.start({ model: 'z-image', prompt: 'of another' });
+    const { taskId } = await other.result();
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'lost' });
+    await held(handle);
+    await refused(handle, taskId, `"${other.workflowId}"`);
+    const own = await taskOf(harness, 'lost');
+    // It has no key of its own for the task.
+    await (await harness.client.start({ model: 'z-image', taskId: own })).result();
+    await handle.resume({ taskId: own });
+    expect(await handle.result()).toMatchObject({ taskId: own, reused: true });
     expect((await harness.emulator.ledger()).paidTasks).toBe(2);
   });
 

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { msToTs } from '@temporalio/common/lib/time.js';
+import { registerAttributes } from '../search-attributes.js';
 import { DatabaseInUse, databaseLock, launch, type ServerChild } from './child.js';
 import { findServerBinary } from './find.js';
 import { accepts, connectTo, freePort, until } from './ready.js';
@@ -140,6 +141,8 @@ async function whenReady(
     await untilOurs(child, port, signal);
     await until(() => workflowService.describeNamespace({ namespace }).then(() => true), signal);
     if (uiPort !== null) await until(() => accepts(uiPort), signal);
+    // Not by the server's flag, which does nothing for a database file that exists.
+    await registerAttributes(connection, namespace);
     if (retentionDays === undefined) return;
     const config = { workflowExecutionRetentionTtl: msToTs(retentionDays * 24 * 3_600_000) };
     await workflowService.updateNamespace({ namespace, config });

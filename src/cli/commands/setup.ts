@@ -1,0 +1,105 @@
+import { readSettings } from '../../config.js';
+import { SEARCH_ATTRIBUTES } from '../../contract/index.js';
+import { attributeStates, NoRight, registerAttributes, type AttributeState } from '../../temporal/search-attributes.js';
+import { openTemporal, type Temporal } from '../context.js';
+import { forgetsEarly } from '../diagnosis.js';
+import { STATUS, UsageError } from '../errors.js';
+import { examples, type Register } from '../options.js';
+import { print, printJson, printTable, say } from '../output.js';
+
+interface Options {
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** Saved views for the list of the Temporal UI. Closed Workflows keep their last values, so some ask for running ones. */
+const VIEWS = {
+  'rivya held': "RivyaStatus STARTS_WITH 'held:' AND ExecutionStatus = 'Running'",
+  'rivya held by credits': "RivyaStatus = 'held:insufficient_credits' AND ExecutionStatus = 'Running'",
+  'rivya held by the key': "RivyaStatus STARTS_WITH 'held:api_' AND ExecutionStatus = 'Running'",
+  'rivya held by an unanswered submit': "RivyaStatus = 'held:SubmitUnresolved' AND ExecutionStatus = 'Running'",
+  'rivya held by a result': "RivyaStatus = 'held:ResultUnavailable' AND ExecutionStatus = 'Running'",
+  'rivya failed with a paid task': "RivyaStatus = 'failed' AND RivyaTaskId IS NOT NULL",
+  'rivya failing Workflow Tasks': "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'",
+  'rivya batch': "RivyaBatchId = 'NAME OF THE BATCH'",
+} as const;
+
+export const registerSetup: Register = (program, run) => {
+  program
+    .command('setup')
+    .description('Register the search attributes in the namespace, once, and show links that save views in the UI.')
+    .option('--dry-run', 'only say what is missing')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', examples('setup --dry-run', 'setup'))
+    .action((options: Options) => run(() => setup(options)));
+};
+
+async function setup({ dryRun = false, json = false }: Options): Promise<number> {
+  const settings = readSettings();
+  const temporal = await openTemporal(settings);
+  const { namespace } = temporal;
+  const views = viewsOf(temporal);
+  try {
+    const states = await register(temporal, dryRun);
+    const named = (registeredAs: string | null): string[] =>
+      states.filter((state) => (state.registeredAs === null) === (registeredAs === null)).map(({ name }) => name);
+    const [missing, existed] = [named(null), named('')];
+    if (json) {
+      printJson({ namespace, registered: dryRun ? [] : missing, missing: dryRun ? missing : [], existed, views });
+      return STATUS.done;
+    }
+    const done = dryRun ? 'missing: this is a dry run' : 'registered';
+    printTable(states.map(({ name, type, registeredAs }) => [name, type, registeredAs === null ? done : 'was there']));
+  } catch (error) {
+    if (!(error instanceof NoRight)) throw error;
+    const why = `This connection may not register search attributes in "${namespace}" (${error.message}). Nothing was registered: on Temporal Cloud, an owner of the namespace does it with one of these.`;
+    if (json) printJson({ namespace, registered: [], why, ...cloudLines(namespace), views });
+    else print([why, ...Object.values(cloudLines(namespace)).flat()].join('\n'));
+    return STATUS.usage;
+  }
+  const memory = await forgetsEarly(temporal, settings);
+  if (memory !== null) say(`warning: ${memory}`);
+  print('\nViews for the list of the Temporal UI. A link opens its view, and the UI keeps it in that browser.');
+  printTable(Object.entries(views), '  ');
+  return STATUS.done;
+}
+
+/** How the attributes stood before; those that were missing are registered unless it is a dry run. */
+async function register({ client, namespace }: Temporal, dryRun: boolean): Promise<AttributeState[]> {
+  const states = await attributeStates(client.connection, namespace);
+  const wrong = states.filter(({ type, registeredAs }) => registeredAs !== null && registeredAs !== type);
+  if (wrong.length > 0) {
+    const problems = wrong.map(({ name, type, registeredAs }) => `${name} is of type ${registeredAs}, not ${type}`);
+    const names = wrong.map(({ name }) => `--name ${name}`).join(' ');
+    throw new UsageError(
+      `Search attributes of namespace "${namespace}": ${problems.join('; ')}. The Service never changes a type. Where nobody else uses them: temporal operator search-attribute remove --namespace ${namespace} ${names}. Nothing was registered.`,
+    );
+  }
+  const missing = states.filter(({ registeredAs }) => registeredAs === null).map(({ name }) => name);
+  if (!dryRun && missing.length > 0) await registerAttributes(client.connection, namespace, missing);
+  return states;
+}
+
+/** For whoever owns a namespace of Temporal Cloud, where connections of programs may not register any. */
+function cloudLines(namespace: string): { readonly tcld: string; readonly terraform: readonly string[] } {
+  const all = Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [
+    name,
+    `${type[0]}${type.slice(1).toLowerCase()}`,
+  ]);
+  const pairs = all.map(([name, type]) => `--search-attribute "${name}=${type}"`).join(' ');
+  return {
+    tcld: `tcld namespace search-attributes add --namespace ${namespace} ${pairs}`,
+    terraform: all.map(
+      ([name, type]) =>
+        `resource "temporalcloud_namespace_search_attribute" "${name}" { namespace_id = "${namespace}", name = "${name}", type = "${type}" }`,
+    ),
+  };
+}
+
+/** The views, each as a link into the UI, or as its query where no UI is known. */
+function viewsOf({ uiUrl, namespace }: Temporal): Record<string, string> {
+  const linkOf = (name: string, query: string): string =>
+    `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows?${new URLSearchParams({ query, savedQuery: name }).toString()}`;
+  const entries = Object.entries(VIEWS).map(([name, query]) => [name, uiUrl === null ? query : linkOf(name, query)]);
+  return Object.fromEntries(entries) as Record<string, string>;
+}
