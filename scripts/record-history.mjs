@@ -130,6 +130,15 @@ const SCENARIOS = {
   // On a server that asks for a new run after a few checks: the first run, and the last one.
   'continues-as-new': { continues: true, args: [{ model: 'z-image', prompt: 'slow' }], keepFirst: true },
   continued: { continues: true, args: [{ model: 'z-image', prompt: 'slow' }] },
+  // With search attributes, which the servers of the scenarios above did not have.
+  listed: {},
+  'listed-held': {
+    faults: [{ on: 'create', times: 1, do: error('insufficient_credits') }],
+    story: (run) => run.phase('held').then(() => run.resume({})),
+  },
+  'listed-failed': { faults: [{ on: 'create', do: { kind: 'fail' } }] },
+  'listed-continued': { continues: true, args: [{ model: 'z-image', prompt: 'slow' }] },
+  'links-only': { store: false },
   estimated: { type: 'estimate', args: [[{ ...image, step: 'one' }], 'rivya'] },
 };
 
@@ -170,13 +179,14 @@ async function serverFor(continues) {
 /** Runs one scenario with an emulator and Workers of its own, and keeps the history of its last run. */
 async function record(name, scenario) {
   const { type = 'generateMedia', args = [image], faults = [], story, again, continues = false, keepFirst } = scenario;
+  const { store = type !== 'allOf' } = scenario;
   const { client, connection } = await serverFor(continues);
   const emulator = await startEmulator({ durations: { image: continues ? 14_000 : 800, video: 8_000 }, faults });
   const settings = readSettings({
     RIVYA_API_KEY: emulator.apiKey,
     RIVYA_BASE_URL: emulator.url,
     RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
-    RIVYA_STORE: type === 'allOf' ? '' : `file:${path.join(place, name)}`,
+    RIVYA_STORE: store ? `file:${path.join(place, name)}` : '',
     RIVYA_REFERENCE_ROOTS: place,
     RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
   });

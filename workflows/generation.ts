@@ -7,6 +7,7 @@
 import { workflowInfo } from '@temporalio/workflow';
 import type { GenerationResult, StoredFile, TaskSnapshot, UnansweredPost } from '../src/contract/index.js';
 import {
+  bornAt,
   digestOf,
   idempotencyKey,
   mayAttemptAgain,
@@ -19,7 +20,6 @@ import {
   TIMEOUTS,
   titleOf,
   type Generation,
-  type Resume,
 } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import * as failures from './failure.js';
@@ -53,7 +53,6 @@ export class GenerationRun {
   readonly #input: Generation;
   readonly #taskQueue: string;
   readonly #carried: Carried | undefined;
-  /** Whether the last check said that nothing is stored here. */
   #linksOnly = false;
   readonly #checkpoint: (carried: Carried) => Promise<void>;
 
@@ -119,7 +118,7 @@ export class GenerationRun {
   async #submit(): Promise<Paying<TaskSnapshot>> {
     const { idempotencyWindowMs, submitDeadlineMs, maxCredits, model, labels, ownKey } = this.#input;
     if (this.#input.references.length > 0 && this.progress.standing.request === null) {
-      const hold = (end: CallEnd, tries: number): Promise<Resume | null> => this.#hold(end, tries, null);
+      const hold = (end: CallEnd, tries: number): Promise<void> => this.#hold(end, tries, null);
       const host = { taskQueue: this.#taskQueue, progress: this.progress, hold };
       this.progress.prepared(await uploadReferences(this.#input, host));
     }
@@ -135,7 +134,6 @@ export class GenerationRun {
         return activities.submit(this.#taskQueue, submitDeadlineMs, summary).rivyaSubmit({ ...common, ...at });
       },
       named: async (taskId, by) => this.#ofModel(await this.#check(taskId, null, by), by),
-      hold: (end, tries) => this.progress.hold(end, tries),
       checkpoint: () => this.#checkpoint({ standing: this.progress.standing, wait: null }),
     });
   }
@@ -186,25 +184,23 @@ export class GenerationRun {
     this.progress.update(seen(task, this.progress.state));
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
     // A task grows no younger, even where the clocks behind a reply disagree: its checks would never slow down.
-    const born = Math.min(wait.bornAt, bornAt(task, wait.bornAt));
+    const born = Math.min(wait.bornAt, bornAt(task, Date.now()));
     return { ...wait, task, bornAt: born, succeededAt, checked: true };
   }
 
   /** One status check of our own task, or (null) of one that somebody names. */
   async #check(taskId: string, wait: Wait | null, by?: UnansweredPost): Promise<TaskSnapshot> {
-    const { keyNumber } = this.progress.state;
-    const ours = this.#input.taskId === null ? { baseKey: this.#key(1), keyNumber } : {};
+    const ours = this.#input.taskId === null && { baseKey: this.#key(1), keyNumber: this.progress.state.keyNumber };
     for (let tries = 0; ; tries++) {
       await this.progress.keepDistance();
       let end: CallEnd;
       try {
         const summary = `check ${this.progress.state.statusChecks + 1} of ${taskId}`;
-        const { rivyaCheck } = activities.check(this.#taskQueue, summary);
         const input = { taskId, ...ours, ...(by !== undefined && { named: by }) };
-        const { task, checks, linksOnly = false, ...said } = await rivyaCheck(input);
-        this.progress.checked(checks, said);
-        this.#linksOnly = linksOnly;
-        return task;
+        const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
+        this.progress.checked(result.checks, result.attributes);
+        this.#linksOnly = result.linksOnly === true;
+        return result.task;
       } catch (error) {
         end = callEnd(error);
       }
@@ -218,10 +214,9 @@ export class GenerationRun {
   }
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */
-  async #hold(end: CallEnd, tries: number, wait: Wait | null): Promise<Resume | null> {
-    const resumed = await this.progress.hold(end, tries);
-    if (resumed === null) await this.#checkpoint({ standing: this.progress.standing, wait });
-    return resumed;
+  async #hold(end: CallEnd, tries: number, wait: Wait | null): Promise<void> {
+    if ((await this.progress.hold(end, tries)) !== null) return;
+    await this.#checkpoint({ standing: this.progress.standing, wait });
   }
 
   async #store({ taskId, urls, createdAt, simulated }: TaskSnapshot): Promise<readonly StoredFile[]> {
@@ -239,9 +234,4 @@ export class GenerationRun {
     const { namespace, workflowId } = workflowInfo();
     return this.#input.ownKey ?? idempotencyKey({ use: 'generation', namespace, workflowId, number });
   }
-}
-
-/** When the task was created, on the Workflow's clock, from the age that the API's own clock gives. */
-function bornAt(task: TaskSnapshot, otherwise: number): number {
-  return task.ageMs === null ? otherwise : Date.now() - task.ageMs;
 }

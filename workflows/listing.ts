@@ -1,11 +1,25 @@
-/** The search attributes of this Workflow: written where they have changed. */
+/** What the Service shows of this Workflow without a Worker: its memo and its search attributes. */
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { SEARCH_ATTRIBUTES, type GenerationState } from '../src/contract/index.js';
-import { listingOf } from '../src/policy/index.js';
+import { upsertMemo, upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import { MEMO_FIELD, SEARCH_ATTRIBUTES, type Attributes, type GenerationState } from '../src/contract/index.js';
+import { listingOf, memoOf } from '../src/policy/index.js';
 
-/** Only where an Activity has said that the namespace has them: the Service refuses a Workflow Task with an unknown one, for ever. */
-export function list(state: GenerationState): void {
+/** Writes the memo, which is one event. */
+export function writeMemo(state: GenerationState, about: Parameters<typeof memoOf>[1]): void {
+  const { baseKey, labels, bodyDigest } = about;
+  upsertMemo({ [MEMO_FIELD]: memoOf(state, { baseKey, labels, bodyDigest }) });
+}
+
+/** What an Activity says of the search attributes, as a change of the state. Without a word nothing changes. */
+export function listable(attributes: Attributes | undefined): Partial<GenerationState> {
+  return attributes === undefined ? {} : { listable: attributes };
+}
+
+/**
+ * Writes the search attributes that have changed, which is one event and one billed action. Only for a namespace that has
+ * them: the Service refuses a Workflow Task with an unknown one, for ever.
+ */
+export function writeAttributes(state: GenerationState): void {
   const written = workflowInfo().typedSearchAttributes;
   const { RivyaStatus, RivyaModel, RivyaTaskId, RivyaCredits } = listingOf(state);
   const changes = [

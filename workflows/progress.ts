@@ -4,13 +4,12 @@
  * It guarantees that what later runs must know is in the memo before it is needed, and that two checks of a task are 5 s
  * apart. `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
  */
-import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure, upsertMemo } from '@temporalio/workflow';
-import { MEMO_FIELD, type Attributes, type GenerationState } from '../src/contract/index.js';
+import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure } from '@temporalio/workflow';
+import type { Attributes, GenerationState } from '../src/contract/index.js';
 import {
   describeState,
   formatDuration,
   holdRecheckDelay,
-  memoOf,
   MIN_WAIT_MS,
   readResume,
   resumeProblem,
@@ -21,7 +20,7 @@ import {
   type SubmitRequest,
 } from '../src/policy/index.js';
 import { actionFor, callFailed, cancelled, type CallEnd, type Left } from './failure.js';
-import { list } from './listing.js';
+import { listable, writeAttributes, writeMemo } from './listing.js';
 
 /** What a run hands on when it continues as new. */
 export interface Standing {
@@ -33,8 +32,6 @@ export interface Standing {
   readonly request: SubmitRequest | null;
   /** The last hold, until a person answers it or its cause has gone. */
   readonly heldSince: { readonly code: string; readonly since: string } | null;
-  /** Whether the namespace has the search attributes. */
-  readonly attributes: Attributes;
 }
 
 /** What does not change about a paid call. */
@@ -51,7 +48,7 @@ export interface About {
   readonly bodyDigest: string;
 }
 
-const FRESH = { heldMs: 0, lastCheckAt: 0, request: null, heldSince: null, attributes: false };
+const FRESH = { heldMs: 0, lastCheckAt: 0, request: null, heldSince: null };
 
 export class Progress {
   readonly about: About;
@@ -75,17 +72,11 @@ export class Progress {
   /** `milestone` writes the memo, which is one event; current details cost no history. */
   update(change: Partial<GenerationState>, milestone = false): void {
     this.#keep({ state: { ...this.state, ...change } });
-    const { title, baseKey, labels } = this.about;
-    setCurrentDetails(describeState(this.state, title));
-    const bodyDigest = this.#standing.request?.digest ?? this.about.bodyDigest;
+    setCurrentDetails(describeState(this.state, this.about.title));
     if (!milestone) return;
-    upsertMemo({ [MEMO_FIELD]: memoOf(this.state, { baseKey, labels, bodyDigest }) });
-    if (this.#standing.attributes) list(this.state);
-  }
-
-  /** Takes the word of an Activity on the search attributes: until one says that they exist, none is written. */
-  told({ attributes }: { readonly attributes?: Attributes | undefined }): void {
-    if (attributes !== undefined) this.#keep({ attributes });
+    const { request } = this.#standing;
+    writeMemo(this.state, { ...this.about, ...(request && { bodyDigest: request.digest }) });
+    if (this.state.listable) writeAttributes(this.state);
   }
 
   /** Fixes the request before its first POST. */
@@ -95,9 +86,13 @@ export class Progress {
 
   /** A submit has ended. What is unanswered stays until a task or a person ends it. */
   submitted({ unanswered, looked, runId, attributes }: Omit<Left, 'posted'>): void {
-    this.told({ attributes });
     const lookedBy = looked ? runId : this.state.lookedBy;
-    this.update({ submittingSince: null, unanswered: unanswered ?? this.state.unanswered, lookedBy });
+    this.update({
+      submittingSince: null,
+      unanswered: unanswered ?? this.state.unanswered,
+      lookedBy,
+      ...listable(attributes),
+    });
   }
 
   /** Nothing is unanswered any more. */
@@ -107,10 +102,9 @@ export class Progress {
   }
 
   /** Counts status calls that were made just now. */
-  checked(count: number, said: Parameters<Progress['told']>[0] = {}): void {
-    this.told(said);
+  checked(count: number, attributes?: Attributes): void {
     this.#keep({ lastCheckAt: Date.now() });
-    this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null });
+    this.update({ statusChecks: this.state.statusChecks + count, nextCheckAt: null, ...listable(attributes) });
   }
 
   /** Sleeps until the next check, or until `checkNow`. */
@@ -130,7 +124,6 @@ export class Progress {
   /** Holds until a person resumes, or until it is worth trying again by itself (null). Fails where the caller wants that. */
   async hold(end: CallEnd, tries: number): Promise<Resume | null> {
     const { code, message } = end;
-    this.told(end);
     if (this.about.onActionNeeded === 'fail') throw callFailed(end, this.state, this.about.paid);
     const startedAt = Date.now();
     const { phase } = this.state;
@@ -140,7 +133,7 @@ export class Progress {
     this.#resume = null;
     const { httpStatus = null, requestId = null } = end.details;
     const hold = { code, message, action: actionFor(end), httpStatus, requestId, since };
-    this.update({ phase: 'held', hold, nextCheckAt: null }, true);
+    this.update({ phase: 'held', hold, nextCheckAt: null, ...listable(end.attributes) }, true);
     const resumed = (): boolean => this.#resume !== null;
     try {
       const delay = holdRecheckDelay(code, tries, Math.random());

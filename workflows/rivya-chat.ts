@@ -36,7 +36,6 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
       keyOf,
       ownKey: false,
       post: (at) => ask({ ...common, ...at }),
-      hold: (end, tries) => progress.hold(end, tries),
       checkpoint: async () => {
         if (!workflowInfo().continueAsNewSuggested) return;
         await condition(allHandlersFinished);

@@ -20,7 +20,6 @@ export interface PaidCall<Answer> {
   readonly post: (at: PaidCallAt) => Promise<PaidCallResult<Answer>>;
   /** Takes the task that a person says an unanswered POST has made. */
   readonly named?: (taskId: string, by: UnansweredPost) => Promise<Answer>;
-  readonly hold: Progress['hold'];
   /** Called after a hold that nobody has ended, once its key number has moved; may continue as new. */
   readonly checkpoint: () => Promise<void>;
 }
@@ -98,7 +97,7 @@ async function decisionOf<Answer>(
   tries: number,
 ): Promise<{ readonly answer: Answer | null; readonly resumed: Resume | null }> {
   for (let asked = end; ;) {
-    const resumed = await call.hold(asked, tries);
+    const resumed = await progress.hold(asked, tries);
     const { taskId = null } = resumed ?? {};
     const { unanswered } = progress.state;
     if (taskId === null || unanswered === null || call.named === undefined) return { answer: null, resumed };

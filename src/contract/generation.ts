@@ -117,12 +117,14 @@ export interface GenerationState {
   /** Tasks of the attempts before this one, which failed. */
   readonly earlier: readonly string[];
   readonly simulated: boolean;
+  /** Whether the namespace has the search attributes, as far as an Activity has said. */
+  readonly listable: boolean;
 }
 
 /** What a Workflow keeps in its memo; readable when no Worker runs, and by later runs of the same Workflow ID. */
 export interface GenerationMemo extends Omit<
   GenerationState,
-  'statusChecks' | 'nextCheckAt' | 'unanswered' | 'submittingSince' | 'simulated'
+  'statusChecks' | 'nextCheckAt' | 'unanswered' | 'submittingSince' | 'simulated' | 'listable'
 > {
   /**
    * A POST under `keyNumber` whose answer this run does not know, or has not read yet. Written in the Workflow Task that

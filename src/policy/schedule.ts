@@ -60,3 +60,8 @@ export function nextWait({ ageMs, kind, first, trailingMs = null, random }: Wait
   const trailing = trailingMs === null ? Infinity : Math.min(TRAILING_MS, TIMEOUTS.resultGrace - trailingMs);
   return Math.max(MIN_WAIT_MS, Math.round(Math.min(every * (1 - JITTER * random), trailing)));
 }
+
+/** When a task was created, on the clock of the Workflow, from its age on the API's own clock; now, where that did not tell. */
+export function bornAt({ ageMs }: { readonly ageMs: number | null }, now: number): number {
+  return now - (ageMs ?? 0);
+}

@@ -29,6 +29,7 @@ export function stateAtStart({ model, baseKey }: { model: string; baseKey: strin
     riskReason: null,
     earlier: [],
     simulated: false,
+    listable: false,
   };
 }
 

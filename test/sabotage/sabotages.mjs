@@ -37,6 +37,16 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'attributes-without-asking',
+    breaks: 'No search attribute is written that the namespace lacks: the Workflow would stand still for ever.',
+    file: 'workflows/progress.ts',
+    replace: ['if (this.state.listable) writeAttributes', 'writeAttributes'],
+    test: {
+      file: 'test/workflow/search-attributes.test.ts',
+      name: 'where the namespace lacks them, nothing is written and everything works > a plain image, a refusal, and a hold before anything was accepted',
+    },
+  },
+  {
     name: 'run-id-in-key',
     breaks: 'Every run of a Workflow ID comes to the same key.',
     file: 'workflows/generation.ts',
