@@ -30,6 +30,10 @@ test.concurrent('a wait that continues as new keeps task, counts, deadline and m
   const description = await handle.describe();
   expect(description.runId).not.toBe(runId);
   expect(memoOf(description)).toMatchObject({ phase: 'succeeded', taskId: result.taskId });
+  const { indexedFields = {} } = description.raw.workflowExecutionInfo?.searchAttributes ?? {};
+  expect(Object.keys(indexedFields ?? {})).toEqual(
+    expect.arrayContaining(['RivyaStatus', 'RivyaTaskId', 'RivyaCredits']),
+  );
   const metadata = await harness.temporal.workflow
     .getHandle('continued')
     .query<{ currentDetails: string }>('__temporal_workflow_metadata');

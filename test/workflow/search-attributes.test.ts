@@ -118,6 +118,20 @@ describe('where the namespace lacks them, nothing is written and everything work
     expect(await eventsOf(harness, plain.workflowId)).toBe(31);
   });
 
+  test('a wait that continues as new', async () => {
+    const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
+    await using harness = await startHarness({
+      dynamicConfig,
+      emulator: { durations: { image: 14_000 } },
+      attributes: false,
+    });
+    const handle = await harness.client.start({ model: 'z-image', prompt: 'long' });
+    const { runId } = await handle.describe();
+    await handle.result();
+    expect((await handle.describe()).runId).not.toBe(runId);
+    expect(await upsertsOf(harness, handle.workflowId)).toEqual([]);
+  });
+
   test.each([
     ['one of another type', { RivyaCredits: 3 }, ['RivyaStatus', 'RivyaModel', 'RivyaTaskId', 'RivyaBatchId']],
     ['one of them missing', {}, ['RivyaStatus', 'RivyaModel', 'RivyaTaskId', 'RivyaCredits']],
