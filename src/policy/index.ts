@@ -7,6 +7,7 @@ export * from './hold.js';
 export * from './input.js';
 export * from './key.js';
 export * from './media.js';
+export * from './memo.js';
 export * from './references.js';
 export * from './resume.js';
 export * from './retry.js';
