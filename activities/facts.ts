@@ -22,11 +22,11 @@ import { decoded, describeRun, listedRuns, Unreadable } from './runs.js';
 /** Visibility query for all that is paid: generations and chats. */
 export const PAID_RUNS = `WorkflowType IN ('${WORKFLOW_TYPE}', '${CHAT_WORKFLOW_TYPE}')`;
 
-/** A run with what its memo says: null where it wrote none, or none that can be read. */
-export interface PaidRun extends Pick<
-  WorkflowExecutionInfo,
-  'workflowId' | 'runId' | 'type' | 'status' | 'startTime' | 'closeTime'
-> {
+type Run = Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'type' | 'status' | 'startTime' | 'closeTime'>;
+
+/** A run with what its memo says. */
+export interface PaidRun extends Run {
+  /** Null where it wrote none, or none that can be read. */
   readonly paid: GenerationMemo | null;
   /** Why its memo cannot be read. */
   readonly unread?: string;
@@ -36,9 +36,11 @@ export interface PaidRun extends Pick<
 export async function* paidRuns(client: Client, query: string): AsyncGenerator<PaidRun> {
   const { loadedDataConverter, namespace } = client.options;
   for await (const raw of listedRuns(client, query)) {
+    const ours = raw.memo?.fields?.[MEMO_FIELD];
     // What else stands in a memo may be under another codec, and says nothing here.
-    const info = await executionInfoFromRaw({ ...raw, memo: null }, loadedDataConverter, raw, namespace);
-    const memo = decoded(client, info.workflowId, 'memo', raw.memo?.fields?.[MEMO_FIELD]);
+    raw.memo = null;
+    const info = await executionInfoFromRaw(raw, loadedDataConverter, raw, namespace);
+    const memo = decoded(client, info.workflowId, 'memo', ours);
     const told = await memo.then(judged, ({ message }: Error) => ({ paid: null, unread: message }));
     yield { ...info, ...told };
   }
@@ -171,16 +173,8 @@ export function recordsOfRun(run: PaidRun, namespace: string): KeyRecord[] {
   const fact = factOfMemo<PaidTask>(paid, made && { ...known, ...made, reservedCredits, finalCredits });
   // A submit that waits for its turn is no alarm.
   const queued = isOpen(status.name) && fact.unanswered?.fingerprint === UNKNOWN_FINGERPRINT;
-  const last = {
-    ...fact,
-    namespace,
-    workflowId,
-    runId,
-    model,
-    labels,
-    riskReason,
-    ...(queued && { unanswered: null }),
-  };
+  const head = { namespace, workflowId, runId, model, labels, riskReason };
+  const last = { ...fact, ...head, ...(queued && { unanswered: null }) };
   // Of attempts that failed the memo keeps neither the credits nor the keys.
   const failed = fact.earlier.map((taskId, index) => {
     const answer = { ...known, taskId, status: 'failed', reservedCredits: null, finalCredits: null };

@@ -90,8 +90,7 @@ type Owners = ReadonlyMap<string | undefined, readonly KeyRecord[]>;
 
 function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners) {
   // Who knows most of a task comes first: its key, or at least its attempt.
-  const unknown = ({ idempotencyKey, attempt }: KeyRecord): number =>
-    Number(idempotencyKey === null) + Number(attempt === null);
+  const unknown = (one: KeyRecord): number => Number(one.idempotencyKey === null) + Number(one.attempt === null);
   const knownFirst = records.toSorted((a, b) => unknown(a) - unknown(b));
   const found = new Map<string, ChargedTask>();
   for (const { idempotencyKey, attempt, answer } of knownFirst) {
@@ -116,8 +115,7 @@ function flagsOf(
   tasks: readonly ChargedTask[],
   { owners, unansweredSince, reasons }: { owners: Owners; unansweredSince: string | null; reasons: readonly string[] },
 ): Flag[] {
-  const list = (made: readonly ChargedTask[]): string =>
-    made.map(({ taskId, status }) => `${taskId} (${status})`).join(', ');
+  const list = (made: readonly ChargedTask[]): string => made.map((one) => `${one.taskId} (${one.status})`).join(', ');
   const numbered = tasks.filter(({ attempt }) => attempt !== null);
   const attempts = groupBy(numbered, ({ attempt }) => attempt);
   const flags: Flag[] = [];

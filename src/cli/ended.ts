@@ -6,7 +6,7 @@ import {
   unansweredOf,
   type KeyRecord,
 } from '../../activities/facts.js';
-import { describeRun, listedRuns, runIdsOf, startOf } from '../../activities/runs.js';
+import { describeRun, listedRuns, runIdsOf } from '../../activities/runs.js';
 import { GenerationClient, GenerationError } from '../client.js';
 import { WORKFLOW_TYPE } from '../contract/index.js';
 import type { Receipts } from '../storage/index.js';
@@ -47,7 +47,6 @@ export async function leftOpen(client: Client, workflowId: string, receipts: Rec
   const { tasks } = baseKey === null || receipts === null ? { tasks: [] } : await receipts.find(baseKey);
   const open = openOf([...records, ...recordsOfReceipts({ submit: null, tasks: tasks.toReversed() })]);
   if (open === null) return null;
-  const { input } = await startOf(client, workflowId, open.runId ?? latest.runId);
   const handle = new GenerationClient(client).handle(workflowId);
   const failure: unknown =
     latest.status.name === 'FAILED' ? await handle.result().catch((error: unknown) => error) : null;
@@ -56,7 +55,7 @@ export async function leftOpen(client: Client, workflowId: string, receipts: Rec
   const { model, idempotencyKey } = open;
   const { taskId = null, status = null, reservedCredits = null } = open.answer ?? {};
   const row = { workflowId, ended, model, idempotencyKey, taskId, status, reservedCredits };
-  return { row, input, taskQueue: latest.taskQueue };
+  return { row, runId: open.runId ?? latest.runId, taskQueue: latest.taskQueue };
 }
 
 /** The last thing that a generation left open, by all that is known of it, newest first; null for nothing. */

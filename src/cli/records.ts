@@ -14,9 +14,10 @@ import type { Receipts } from '../storage/index.js';
 
 export { isSettled, PAID_RUNS, paidRuns };
 
-/** A record that cannot be read: its Workflow ID (null where not even that is known), and why. */
+/** A record that cannot be read: its Workflow ID (null where not even that is known), its task where one is, and why. */
 export interface Unread {
   readonly workflowId: string | null;
+  readonly taskId?: string | null;
   readonly why: string;
 }
 
@@ -24,9 +25,12 @@ const SHOWN = 10;
 
 /** How many records cannot be read, and the first of them. */
 export function notRead(unread: readonly Unread[], missing: string): string {
-  const shown = unread.slice(0, SHOWN).map(({ workflowId, why }) => `${workflowId ?? 'a generation'} (${why})`);
+  const shown = unread.slice(0, SHOWN).map(({ workflowId, taskId, why }) => {
+    const task = taskId == null ? '' : `its task is ${taskId}; `;
+    return `${workflowId ?? 'a generation'} (${task}${why})`;
+  });
   const more = unread.length > SHOWN ? ' and others; --json names all' : '';
-  return `Not read: ${unread.length}, ${shown.join(', ')}${more}. ${missing} The Temporal UI with your codec server may show them.`;
+  return `${unread.length} not read: ${shown.join(', ')}${more}. ${missing} The Temporal UI with your codec server may show them.`;
 }
 
 /** What the receipts of a store say. */

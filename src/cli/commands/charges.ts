@@ -124,10 +124,8 @@ async function fromStore(settings: Settings, found: NonNullable<Awaited<ReturnTy
       if (error instanceof TemporalUnreachable) return null;
       throw error;
     });
-    made = chargesOf(
-      records,
-      told?.charges.flatMap(({ tasks }) => tasks),
-    );
+    const tasks = told?.charges.flatMap((charge) => charge.tasks);
+    made = chargesOf(records, tasks);
   }
   const oldest = made.flatMap(timesOf).toSorted()[0] ?? null;
   const covers = `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`;
@@ -136,8 +134,8 @@ async function fromStore(settings: Settings, found: NonNullable<Awaited<ReturnTy
 
 async function fromTemporal(settings: Settings) {
   const temporal = await openTemporal(settings);
-  const [told, days] = await Promise.all([recordsOfTemporal(temporal.client), retentionDays(temporal)]);
-  const { records, oldest, unread } = told;
+  const { records, oldest, unread } = await recordsOfTemporal(temporal.client);
+  const days = await retentionDays(temporal);
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
   const covers = [
     `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
@@ -168,9 +166,8 @@ function labelName(text: string): string {
 /** What must be known to read the sums right. */
 function remarks(totals: Totals, all: readonly Charge[]): string[] {
   const { generations, tasks, reservedCredits, finalCredits, unsettledTasks, unknownCredits } = totals;
-  const notes = [
-    `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`,
-  ];
+  const sums = `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`;
+  const notes = [sums];
   if (unsettledTasks > 0)
     notes.push(`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`);
   if (unknownCredits > 0) notes.push(`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`);

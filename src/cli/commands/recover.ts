@@ -1,4 +1,5 @@
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
+import { startOf } from '../../../activities/runs.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
@@ -28,10 +29,7 @@ export const registerRecover: Register = (program, run) => {
   program
     .command('recover')
     .description('Find generations that ended and left a paid task behind, and wait for it again. Never pays.')
-    .option(
-      '--query <visibility query>',
-      'only Workflow IDs with such a run, for example: CloseTime > "2026-11-01T00:00:00Z"',
-    )
+    .option('--query <visibility query>', 'only IDs with such a run, as CloseTime > "2026-11-01T00:00:00Z"')
     // Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
     .option('--limit <n>', 'tasks at most', wholeNumber(1, 100_000), 1_000)
     .option('--yes', 'do it; without it only says what would be done')
@@ -63,7 +61,7 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
     } catch (error) {
       // One that cannot be read or started is no reason to leave the others.
       const { status, message } = judge(error);
-      if (status === STATUS.unread) unread.push({ workflowId, why: message });
+      if (status === STATUS.unread) unread.push({ workflowId, taskId, why: message });
       else errors.push({ workflowId, taskId, message });
     }
   }
@@ -72,9 +70,8 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   else show(generations);
 
   const done = new Set(generations.map(({ outcome }) => outcome));
-  if (generations.length + errors.length === 0) {
-    say(`Nothing to recover: no generation${unread.length === 0 ? '' : ' that could be read'} left a task behind.`);
-  }
+  const all = unread.length === 0 ? 'no generation' : 'none that could be read';
+  if (generations.length + errors.length === 0) say(`Nothing to recover: ${all} left a task behind.`);
   if (unread.length > 0) say(notRead(unread, 'They may have left paid tasks behind.'));
   if (done.has('wouldTakeUp')) say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
   if (done.has('takenUp'))
@@ -87,10 +84,11 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   return unread.length > 0 ? STATUS.unread : STATUS.done;
 }
 
-async function act(client: Client, { row, input: started, taskQueue }: Found, yes: boolean): Promise<Outcome> {
+async function act(client: Client, { row, runId, taskQueue }: Found, yes: boolean): Promise<Outcome> {
   const { workflowId, taskId } = row;
   if (taskId === null) return 'unanswered';
-  const input = withTask(started, taskId);
+  const started = await startOf(client, workflowId, runId);
+  const input = withTask(started.input, taskId);
   const generation = readInput(input);
   if (!yes) return 'wouldTakeUp';
   try {
