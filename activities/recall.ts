@@ -7,27 +7,10 @@
  * never asks the API. Where it cannot read all, it fails and the submit waits.
  */
 import { Context, log } from '@temporalio/activity';
-import {
-  MEMO_FIELD,
-  UNKNOWN_FINGERPRINT,
-  type GenerationMemo,
-  type Position,
-  type UnansweredPost,
-} from '../src/contract/index.js';
-import { readMemo } from '../src/policy/index.js';
+import { UNKNOWN_FINGERPRINT, type GenerationMemo, type UnansweredPost } from '../src/contract/index.js';
 import type { KeyFolder, ReceiptHead } from '../src/storage/index.js';
-import { describeRun, runIdsOf } from './runs.js';
-
-/** What one source says of a generation. */
-export interface Fact<Answer> extends Position {
-  readonly idempotencyKey: string;
-  /** What was paid for under the key number, or null. */
-  readonly answer: Answer | null;
-  /** Digest of the request; null where nothing was or may have been paid for it, so that another one may take its place. */
-  readonly bodyDigest: string | null;
-  /** True for receipts: nobody but a Worker writes them, while anybody who starts a Workflow can write a memo. */
-  readonly proven: boolean;
-}
+import { factOfMemo, factsOfReceipts, runsThatCount, type Fact } from './facts.js';
+import { runIdsOf } from './runs.js';
 
 type Receipts<Answer> = KeyFolder<ReceiptHead & { readonly answer: Answer }>;
 
@@ -41,7 +24,7 @@ export interface RecallSource<Answer> {
 
 /** The last position that anybody knows, with all that is known of it; null for a generation that is new. */
 export async function recall<Answer>(source: RecallSource<Answer>): Promise<Fact<Answer> | null> {
-  const receipts = source.receipts === null ? [] : ofReceipts(await source.receipts());
+  const receipts = source.receipts === null ? [] : factsOfReceipts(await source.receipts());
   const runs = await ofEarlierRuns(source).catch((error: unknown) => {
     const said =
       error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error);
@@ -89,34 +72,18 @@ export function oldest(a: UnansweredPost | null, b: UnansweredPost | null): Unan
   };
 }
 
-function ofReceipts<Answer>({ submit, answers }: Receipts<Answer>): Fact<Answer>[] {
-  const common = { unanswered: null, earlier: [], proven: true };
-  const facts: Fact<Answer>[] = answers.map((receipt) => ({ ...receipt, ...common }));
-  if (submit === null || facts.some(({ keyNumber }) => keyNumber === submit.keyNumber)) return facts;
-  const bodyDigest = submit.unanswered === null ? null : submit.bodyDigest;
-  return [...facts, { ...common, ...submit, bodyDigest, answer: null }];
-}
-
-/** Runs from the newest to the oldest, until one had looked itself: its memo holds all that was known before it. */
+/** Its own run apart, of which this one knows more than a memo. */
 async function ofEarlierRuns<Answer>({ baseKey, answerInMemo }: RecallSource<Answer>): Promise<Fact<Answer>[]> {
   const { client, info } = Context.current();
   if (info.workflowExecution === undefined) return [];
   const { workflowId, runId: own } = info.workflowExecution;
-  const facts: Fact<Answer>[] = [];
   const runIds = await runIdsOf(client, workflowId);
   if (runIds === null) log.warn('this Temporal server has no list of runs, so earlier ones are not looked at');
-  for (const runId of runIds ?? []) {
-    if (runId === own) continue;
-    // The memos of a list trail by seconds; the description of a run is what it wrote last.
-    const memo = readMemo((await describeRun(client, workflowId, runId))?.memo?.[MEMO_FIELD]);
-    if (memo === null || memo.baseKey !== baseKey) continue;
-    const { keyNumber, attempt, mayPostSince, earlier, lookedBy } = memo;
-    const answer = answerInMemo(memo);
-    const unanswered = answer === null ? mayPostSince : null;
-    const binds = answer !== null || unanswered !== null || earlier.length > 0;
-    const [idempotencyKey, bodyDigest] = [memo.idempotencyKey ?? baseKey, binds ? memo.bodyDigest : null];
-    facts.push({ keyNumber, attempt, idempotencyKey, answer, unanswered, earlier, bodyDigest, proven: false });
-    if (lookedBy === runId) break;
+  const others = (runIds ?? []).filter((runId) => runId !== own);
+  const facts: Fact<Answer>[] = [];
+  // A memo that somebody else has made up names no key of ours.
+  for await (const { paid } of runsThatCount(client, workflowId, others, (memo) => memo.baseKey === baseKey)) {
+    facts.push(factOfMemo(paid, answerInMemo(paid)));
   }
   return facts;
 }

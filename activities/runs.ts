@@ -1,11 +1,13 @@
 /** The runs of a Workflow ID, and what they have been started with, as the Service tells them. */
 import {
   isGrpcServiceError,
+  ServiceError,
   WorkflowNotFoundError,
   type Client,
   type WorkflowExecutionDescription,
 } from '@temporalio/client';
-import { decodeFromPayloadsAtIndex } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import type { Payload } from '@temporalio/common';
+import { decodeOptionalSinglePayload } from '@temporalio/common/lib/internal-non-workflow/index.js';
 
 // gRPC UNIMPLEMENTED: the test server that skips time has no list.
 const NO_LIST = 12;
@@ -51,7 +53,39 @@ export function queryFor(workflowId: string): string {
   return sure === workflowId ? `WorkflowId = ${literal}` : `WorkflowId STARTS_WITH ${literal}`;
 }
 
-/** A run as it stands, by default the latest of its ID; null where the Service knows none: its retention has passed. */
+/** A memo or an input that cannot be read: it is under a codec that is not here, no JSON (Python writes `NaN`), or none of ours. */
+export class Unreadable extends Error {
+  override readonly name = 'Unreadable';
+}
+
+function undecodable(what: 'memo' | 'input', cause: unknown): Unreadable {
+  return new Unreadable(
+    `the ${what} of the Workflow cannot be decoded: ${cause instanceof Error ? cause.message : String(cause)}`,
+  );
+}
+
+/**
+ * The value of a payload that a Workflow carries; undefined where there is none.
+ * @throws Unreadable
+ */
+export async function decoded(
+  { options: { namespace, loadedDataConverter } }: Client,
+  workflowId: string,
+  what: 'memo' | 'input',
+  payload: Payload | null | undefined,
+): Promise<unknown> {
+  const context = { type: 'workflow', namespace, workflowId } as const;
+  try {
+    return await decodeOptionalSinglePayload(loadedDataConverter, payload, context);
+  } catch (error) {
+    throw undecodable(what, error);
+  }
+}
+
+/**
+ * A run as it stands, by default the latest of its ID; null where the Service knows none: its retention has passed.
+ * @throws Unreadable where its memo cannot be decoded.
+ */
 export async function describeRun(
   client: Client,
   workflowId: string,
@@ -61,24 +95,26 @@ export async function describeRun(
     return await client.workflow.getHandle(workflowId, runId).describe();
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
-    throw error;
+    throw error instanceof ServiceError || isGrpcServiceError(error) ? error : undecodable('memo', error);
   }
 }
 
-/** What the latest run of a Workflow ID has been started with, also while it runs. One call to the Service. */
+/**
+ * What the latest run of a Workflow ID has been started with, also while it runs. One call to the Service.
+ * @throws Unreadable
+ */
 export async function startOf(
   client: Client,
   workflowId: string,
   runId?: string,
 ): Promise<{ readonly type: string; readonly input: unknown }> {
-  const { namespace, loadedDataConverter } = client.options;
+  const { namespace } = client.options;
   const { history } = await client.workflowService.getWorkflowExecutionHistory({
     namespace,
     execution: { workflowId, ...(runId !== undefined && { runId }) },
     maximumPageSize: 1,
   });
   const started = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
-  const context = { type: 'workflow', namespace, workflowId } as const;
-  const input = await decodeFromPayloadsAtIndex<unknown>(loadedDataConverter, 0, started?.input?.payloads, context);
+  const input = await decoded(client, workflowId, 'input', started?.input?.payloads?.[0]);
   return { type: started?.workflowType?.name ?? '', input };
 }

@@ -1,5 +1,7 @@
 /** What was paid, from what receipts or memos say of each key number. Pure. */
-import { groupBy, isSettled, unansweredOf, type KeyRecord, type PaidTask } from './records.js';
+import { unansweredOf, type KeyRecord, type PaidTask } from '../../activities/facts.js';
+import { isSettled } from '../policy/index.js';
+import { groupBy } from './records.js';
 
 /** What a person should look at. */
 export interface Flag {
@@ -21,9 +23,9 @@ export type Charge = ReturnType<typeof chargeOf>;
  * @param others - What another source says of their tasks.
  */
 export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTask[] = []): Charge[] {
-  const known = bestOf([...records.flatMap(({ task }) => task ?? []), ...others]);
+  const known = bestOf([...records.flatMap(({ answer }) => answer ?? []), ...others]);
   const keyed = records.filter(({ attempt }) => attempt !== null);
-  const owners = groupBy(keyed, ({ task }) => task?.taskId);
+  const owners = groupBy(keyed, ({ answer }) => answer?.taskId);
   return [...groupBy(records, nameOf).values()]
     .map((own) => chargeOf(own, known, owners))
     .filter(({ tasks, flags }) => tasks.length > 0 || flags.length > 0)
@@ -89,12 +91,11 @@ type Owners = ReadonlyMap<string | undefined, readonly KeyRecord[]>;
 
 function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners) {
   // Who knows most of a task comes first: its key, or at least its attempt.
-  const unknown = ({ idempotencyKey, attempt }: KeyRecord): number =>
-    Number(idempotencyKey === null) + Number(attempt === null);
+  const unknown = (one: KeyRecord): number => Number(one.idempotencyKey === null) + Number(one.attempt === null);
   const knownFirst = records.toSorted((a, b) => unknown(a) - unknown(b));
   const found = new Map<string, ChargedTask>();
-  for (const { idempotencyKey, attempt, task: told } of knownFirst) {
-    const task = known.get(told?.taskId ?? '');
+  for (const { idempotencyKey, attempt, answer } of knownFirst) {
+    const task = known.get(answer?.taskId ?? '');
     if (task === undefined || found.has(task.taskId)) continue;
     found.set(task.taskId, { ...task, idempotencyKey, attempt, settled: isSettled(task) });
   }
@@ -102,10 +103,8 @@ function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, Paid
   const tasks = [...found.values()].toSorted(
     (a, b) => a.createdAt.localeCompare(b.createdAt) || (a.attempt ?? 0) - (b.attempt ?? 0),
   );
-  const unansweredSince =
-    unansweredOf(records)
-      .flatMap((one) => one.unansweredSince ?? [])
-      .toSorted()[0] ?? null;
+  const posts = unansweredOf(records).flatMap(({ unanswered }) => unanswered?.firstPostedAt ?? []);
+  const unansweredSince = posts.length === 0 ? null : new Date(Math.min(...posts)).toISOString();
   const reasons = [...new Set(records.flatMap(({ riskReason }) => riskReason ?? []))];
   const flags = flagsOf(tasks, { owners, unansweredSince, reasons });
   const idempotencyKeys = [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))];
@@ -117,10 +116,9 @@ function flagsOf(
   tasks: readonly ChargedTask[],
   { owners, unansweredSince, reasons }: { owners: Owners; unansweredSince: string | null; reasons: readonly string[] },
 ): Flag[] {
-  const list = (made: readonly ChargedTask[]): string =>
-    made.map(({ taskId, status }) => `${taskId} (${status})`).join(', ');
-  const attempts = groupBy(tasks, ({ attempt }) => attempt);
-  attempts.delete(null);
+  const list = (made: readonly ChargedTask[]): string => made.map((one) => `${one.taskId} (${one.status})`).join(', ');
+  const numbered = tasks.filter(({ attempt }) => attempt !== null);
+  const attempts = groupBy(numbered, ({ attempt }) => attempt);
   const flags: Flag[] = [];
   const flag = (code: Flag['code'], message: string): void => void flags.push({ code, message });
   for (const [attempt, made] of attempts) {
@@ -139,9 +137,7 @@ function flagsOf(
   if (attempts.size > 1) flag('severalAttempts', `maxAttempts allowed ${attempts.size} paid attempts: ${each}.`);
   const open = `The submit of ${unansweredSince} has no answer: a task may exist and be paid for. Look for it in the Rivya Studio.`;
   if (unansweredSince !== null) flag('mayBePaid', open);
-  for (const reason of reasons) {
-    const what = 'It was posted again after a submit without an answer, which may have been paid too.';
-    flag('riskAccepted', `${what} The reason given: ${reason}`);
-  }
+  const again = 'It was posted again after a submit without an answer, which may have been paid too. The reason given:';
+  for (const reason of reasons) flag('riskAccepted', `${again} ${reason}`);
   return flags;
 }

@@ -1,10 +1,16 @@
-import { isGrpcServiceError, type Client, type WorkflowExecutionDescription } from '@temporalio/client';
-import { GenerationClient, GenerationError, memoOf } from '../client.js';
-import { WORKFLOW_TYPE, type GenerateMediaInput } from '../contract/index.js';
+import { isGrpcServiceError, type Client } from '@temporalio/client';
+import {
+  recordsOfReceipts,
+  recordsOfRun,
+  runsThatCount,
+  unansweredOf,
+  type KeyRecord,
+} from '../../activities/facts.js';
+import { describeRun, listedRuns, runIdsOf } from '../../activities/runs.js';
+import { GenerationClient, GenerationError } from '../client.js';
+import { WORKFLOW_TYPE } from '../contract/index.js';
 import type { Receipts } from '../storage/index.js';
-import { describeRun, listedRuns, runIdsOf, startOf } from '../../activities/runs.js';
 import { UsageError } from './errors.js';
-import { ofReceipts, ofRun, unansweredOf, type KeyRecord } from './records.js';
 
 // gRPC INVALID_ARGUMENT: the Service refuses a query.
 const REFUSED_QUERY = 3;
@@ -26,48 +32,37 @@ export async function endedIds(client: Client, query: string | undefined): Promi
 
 /**
  * What an ID left open; null for nothing, also where its latest run goes on or has its result.
- * @throws ValueError where a codec is missing.
+ * @throws Unreadable, BrokenReceipt
  */
 export async function leftOpen(client: Client, workflowId: string, receipts: Receipts | null) {
   const latest = await describeRun(client, workflowId);
   if (latest === null || !ENDED.has(latest.status.name) || latest.type !== WORKFLOW_TYPE) return null;
-  const open = openOf(await recordsOf(client, latest, receipts));
+  const records: KeyRecord[] = [];
+  let baseKey: string | null = null;
+  const runIds = new Set([latest.runId, ...((await runIdsOf(client, workflowId)) ?? [])]);
+  for await (const run of runsThatCount(client, workflowId, runIds, (_, type) => type === WORKFLOW_TYPE)) {
+    records.push(...recordsOfRun(run, client.options.namespace));
+    baseKey ??= run.paid.baseKey;
+  }
+  const { tasks } = baseKey === null || receipts === null ? { tasks: [] } : await receipts.find(baseKey);
+  const open = openOf([...records, ...recordsOfReceipts({ submit: null, tasks: tasks.toReversed() })]);
   if (open === null) return null;
-  const { input } = await startOf(client, workflowId, open.runId ?? latest.runId);
   const handle = new GenerationClient(client).handle(workflowId);
   const failure: unknown =
     latest.status.name === 'FAILED' ? await handle.result().catch((error: unknown) => error) : null;
   const code = failure instanceof GenerationError ? ` (${failure.code})` : '';
   const ended = `${latest.status.name.toLowerCase().replace('_', ' ')}${code}`;
   const { model, idempotencyKey } = open;
-  const { taskId = null, status = null, reservedCredits = null } = open.task ?? {};
-  const told = { workflowId, ended, model, idempotencyKey };
-  return { ...told, taskId, status, reservedCredits, input: input as GenerateMediaInput, taskQueue: latest.taskQueue };
-}
-
-/** What its runs say, from the latest to the one that had looked at those before it, and then the receipts of its tasks. */
-async function recordsOf(client: Client, latest: WorkflowExecutionDescription, receipts: Receipts | null) {
-  const { workflowId, runId: latestId } = latest;
-  const records: KeyRecord[] = [];
-  let baseKey: string | null = null;
-  for (const runId of new Set([latestId, ...((await runIdsOf(client, workflowId)) ?? [])])) {
-    const run = runId === latestId ? latest : await describeRun(client, workflowId, runId);
-    const memo = run === null ? null : memoOf(run);
-    if (run?.type !== WORKFLOW_TYPE || memo === null) continue;
-    records.push(...ofRun({ ...run, paid: memo }, client.options.namespace));
-    baseKey ??= memo.baseKey;
-    if (memo.lookedBy === runId) break;
-  }
-  if (baseKey === null || receipts === null) return records;
-  const { tasks } = await receipts.find(baseKey);
-  return [...records, ...ofReceipts({ submit: null, tasks: tasks.toReversed() })];
+  const { taskId = null, status = null, reservedCredits = null } = open.answer ?? {};
+  const row = { workflowId, ended, model, idempotencyKey, taskId, status, reservedCredits };
+  return { row, runId: open.runId ?? latest.runId, taskQueue: latest.taskQueue };
 }
 
 /** The last thing that a generation left open, by all that is known of it, newest first; null for nothing. */
 export function openOf(records: readonly KeyRecord[]): KeyRecord | null {
-  const made = records.flatMap(({ task }) => task ?? []);
+  const made = records.flatMap(({ answer }) => answer ?? []);
   const failed = new Set(made.filter(({ status }) => status === 'failed').map(({ taskId }) => taskId));
-  const paid = records.find(({ task }) => task !== null && !failed.has(task.taskId));
+  const paid = records.find(({ answer }) => answer !== null && !failed.has(answer.taskId));
   return paid ?? unansweredOf(records)[0] ?? null;
 }
 

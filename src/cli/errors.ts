@@ -1,15 +1,16 @@
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { CommanderError } from 'commander';
+import { Unreadable } from '../../activities/runs.js';
 import { InvalidAddress, InvalidRequest, RivyaApiError } from '../api/index.js';
 import { GenerationError } from '../client.js';
 import { SettingsError } from '../config.js';
 import { errorCodeRow, FAILURE } from '../contract/index.js';
 import { InvalidInput } from '../policy/index.js';
-import { StoreUnavailable } from '../storage/index.js';
+import { BrokenReceipt, StoreUnavailable } from '../storage/index.js';
 import { TemporalUnreachable } from '../temporal/connect.js';
 
 /** Exit statuses, as the documentation promises them. */
-export const STATUS = { done: 0, failed: 1, usage: 2, unreachable: 3, held: 4, interrupted: 130 } as const;
+export const STATUS = { done: 0, failed: 1, usage: 2, unreachable: 3, held: 4, unread: 5, interrupted: 130 } as const;
 
 /** A command was asked for something it cannot do; nothing was sent and nothing was paid. */
 export class UsageError extends Error {
@@ -67,6 +68,7 @@ export function judge(error: unknown): Verdict {
       error.code === FAILURE.InvalidInput || error.code === FAILURE.InputChanged ? STATUS.usage : STATUS.failed;
     return verdict(status, { code: error.code, httpStatus, requestId, action });
   }
+  if (error instanceof Unreadable || error instanceof BrokenReceipt) return verdict(STATUS.unread);
   if (error instanceof TemporalUnreachable || error instanceof StoreUnavailable) return verdict(STATUS.unreachable);
   if (SERVER_ERRORS.has(code)) {
     const inUse = (error as Error).cause instanceof Error && ((error as Error).cause as Error).name === 'DatabaseInUse';

@@ -35,7 +35,8 @@ const program = new Command('rivya-temporal')
     `${examples('demo', 'dev', 'generate --model z-image --prompt "a red fox in the snow"')}
 
 Exit status: 0 done; 1 a generation failed; 2 wrong usage, input or settings, nothing paid; 3 Temporal or the API
-cannot be reached; 4 held, a person must act; 130 interrupted, the work goes on.`,
+cannot be reached; 4 held, a person must act; 5 something could not be read, the rest is complete; 130 interrupted,
+the work goes on.`,
   );
 for (const register of [
   registerDemo,

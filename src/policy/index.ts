@@ -8,6 +8,7 @@ export * from './input.js';
 export * from './key.js';
 export * from './listing.js';
 export * from './media.js';
+export * from './memo.js';
 export * from './references.js';
 export * from './resume.js';
 export * from './retry.js';

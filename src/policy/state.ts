@@ -44,14 +44,6 @@ export function memoOf(
   return { ...place, hold, lookedBy, riskReason, earlier, mayPostSince: mayPostSince(state), ...about };
 }
 
-/** The memo of a run as it was read; null where it is none of ours. Anybody who starts a Workflow can write one. */
-export function readMemo(memo: unknown): GenerationMemo | null {
-  const { keyNumber, attempt, earlier } = (memo ?? {}) as Partial<GenerationMemo>;
-  return Number.isInteger(keyNumber) && Number.isInteger(attempt) && Array.isArray(earlier)
-    ? (memo as GenerationMemo)
-    : null;
-}
-
 /** A POST that has no answer, or one that may have gone out since its submit was scheduled. */
 export function mayPostSince({
   unanswered,

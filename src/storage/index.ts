@@ -5,7 +5,7 @@ import { StoreSettingError, type S3Settings, type Store } from './store.js';
 export { FileStore } from './file-store.js';
 export { resultName } from './names.js';
 export type { ChatReceipt, ChatReceipts } from './chat-receipts.js';
-export type { KeyFolder, ReceiptHead, SubmitReceipt } from './key-folders.js';
+export { BrokenReceipt, type KeyFolder, type ReceiptHead, type SubmitReceipt } from './key-folders.js';
 export { Receipts, type KeyReceipts, type TaskReceipt } from './receipts.js';
 export { MAX_RESULT_BYTES, Results, type KeepOptions, type ResultsOptions } from './results.js';
 export { withoutQuery, type Result, type SidecarPrompts } from './sidecar.js';

@@ -5,6 +5,8 @@ import type { Texts } from './timely.js';
 
 const SUBMIT = 'submit.json';
 export const VERSION = 1;
+// What a Date can hold.
+const time = z.number().max(8.64e15).nonnegative();
 
 export const Head = z.object({
   version: z.literal(VERSION),
@@ -25,8 +27,8 @@ const Submit = Head.extend({
   /** A POST whose answer is not known, or null. */
   unanswered: z
     .object({
-      firstPostedAt: z.number(),
-      lastPostedAt: z.number().exactOptional(),
+      firstPostedAt: time,
+      lastPostedAt: time.exactOptional(),
       fingerprint: z.string(),
       errorRequestId: z.string().exactOptional(),
     })
@@ -52,6 +54,9 @@ export interface KeyFolder<Receipt> {
   readonly answers: readonly Receipt[];
 }
 
+/** A file that stands for a receipt and is none. */
+export class BrokenReceipt extends StoreUnavailable {}
+
 /** The receipts of one kind of paid call, a folder for each generation by its base key: what was sent and what came of it. */
 export class KeyFolders<Receipt extends AnswerReceipt> {
   readonly #store: Texts;
@@ -67,16 +72,19 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
     this.#schema = schema;
   }
 
-  /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
+  /** @throws StoreUnavailable where the store cannot be read, BrokenReceipt where a receipt in it is none. */
   async find(baseKey: string): Promise<KeyFolder<Receipt>> {
     return this.#read(this.#folder(baseKey));
   }
 
-  /** Every generation at this API. */
-  async *all(): AsyncGenerator<KeyFolder<Receipt>> {
-    for (const folder of await this.#store.list(this.#root))
+  /** Every generation at this API, and what is broken in its folder. */
+  async *all(): AsyncGenerator<KeyFolder<Receipt> & { readonly broken: readonly BrokenReceipt[] }> {
+    for (const folder of await this.#store.list(this.#root)) {
       // What a file manager leaves behind.
-      if (!folder.startsWith('.')) yield await this.#read(`${this.#root}/${folder}`);
+      if (folder.startsWith('.')) continue;
+      const broken: BrokenReceipt[] = [];
+      yield { ...(await this.#read(`${this.#root}/${folder}`, broken)), broken };
+    }
   }
 
   /** Notes where the submit of a key stands. */
@@ -99,15 +107,21 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
     await this.#store.write(`${this.#folder(receipt.baseKey)}/${name}`, `${text}\n`);
   }
 
-  async #read(folder: string): Promise<KeyFolder<Receipt>> {
+  /** @param broken - Takes what is broken; without it, that is thrown. */
+  async #read(folder: string, broken?: BrokenReceipt[]): Promise<KeyFolder<Receipt>> {
     let submit: SubmitReceipt | null = null;
     const answers: Receipt[] = [];
     for (const name of await this.#store.list(folder)) {
       const file = `${folder}/${name}`;
-      if (name === SUBMIT) submit = await readReceipt(this.#store, file, Submit);
-      else if (name.startsWith(this.#prefix)) {
-        const answer = await readReceipt(this.#store, file, this.#schema);
-        if (answer !== null) answers.push(answer);
+      try {
+        if (name === SUBMIT) submit = await readReceipt(this.#store, file, Submit);
+        else if (name.startsWith(this.#prefix)) {
+          const answer = await readReceipt(this.#store, file, this.#schema);
+          if (answer !== null) answers.push(answer);
+        }
+      } catch (error) {
+        if (broken === undefined || !(error instanceof BrokenReceipt)) throw error;
+        broken.push(error);
       }
     }
     // What was paid for is the answer.
@@ -118,14 +132,14 @@ export class KeyFolders<Receipt extends AnswerReceipt> {
   }
 }
 
-/** @throws StoreUnavailable where the file is no such receipt. */
+/** @throws BrokenReceipt where the file is no such receipt. */
 export async function readReceipt<T>(store: Texts, file: string, schema: z.ZodType<T>): Promise<T | null> {
   const text = await store.read(file);
   if (text === null) return null;
   const receipt = parsed(schema, text);
   if (receipt !== null) return receipt;
   // Passing it over could pay for what it knows.
-  throw new StoreUnavailable(
+  throw new BrokenReceipt(
     `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
   );
 }

@@ -6,6 +6,7 @@ import {
   KeyFolders,
   readReceipt,
   VERSION,
+  type BrokenReceipt,
   type KeyFolder,
   type ReceiptHead,
   type SubmitReceipt,
@@ -59,14 +60,14 @@ export class Receipts {
     this.#owners = `${OWNERS}/${api}`;
   }
 
-  /** @throws StoreUnavailable where the store cannot be read, or a receipt in it is none. */
+  /** @throws StoreUnavailable where the store cannot be read, BrokenReceipt where a receipt in it is none. */
   async find(baseKey: string): Promise<KeyReceipts> {
     return ofTasks(await this.#folders.find(baseKey));
   }
 
-  /** Every generation at this API. */
-  async *all(): AsyncGenerator<KeyReceipts> {
-    for await (const folder of this.#folders.all()) yield ofTasks(folder);
+  /** Every generation at this API, and what is broken in its folder. */
+  async *all(): AsyncGenerator<KeyReceipts & { readonly broken: readonly BrokenReceipt[] }> {
+    for await (const { broken, ...folder } of this.#folders.all()) yield { ...ofTasks(folder), broken };
   }
 
   /** Notes where the submit of a key stands. */

@@ -69,7 +69,7 @@ const answers = new WeakMap<Client, { readonly askedAt: number; readonly answer:
 export async function hasAttributes(client: Client): Promise<boolean | undefined> {
   const known = answers.get(client);
   if (known !== undefined && Date.now() - known.askedAt < FRESH_MS) return known.answer;
-  const answer = client.withDeadline(Date.now() + ANSWER_MS, () => ask(client)).catch(() => undefined);
+  const answer = ask(client).catch(() => undefined);
   answers.set(client, { askedAt: Date.now(), answer });
   // What could not be told is asked again.
   if ((await answer) === undefined) answers.delete(client);
@@ -77,8 +77,10 @@ export async function hasAttributes(client: Client): Promise<boolean | undefined
 }
 
 async function ask(client: Client): Promise<boolean> {
-  const { connection, workflowService } = client;
-  const { namespace } = client.options;
+  return client.withDeadline(Date.now() + ANSWER_MS, () => inTime(client));
+}
+
+async function inTime({ connection, workflowService, options: { namespace } }: Client): Promise<boolean> {
   try {
     const states = await attributeStates(connection, namespace);
     return states.every(({ type, registeredAs }) => registeredAs === type);

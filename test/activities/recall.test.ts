@@ -1,6 +1,7 @@
 /** How what receipts and earlier runs say of a generation becomes one fact. */
 import { describe, expect, test } from 'vitest';
-import { combined, oldest, type Fact } from '../../activities/recall.js';
+import type { Fact } from '../../activities/facts.js';
+import { combined, oldest } from '../../activities/recall.js';
 
 const unknown = { firstPostedAt: 5, fingerprint: 'unknown' };
 const known = { firstPostedAt: 7, fingerprint: 'f00' };

@@ -10,7 +10,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ActivityDependencies, OnStep } from '../../activities/context.js';
 import { rivyaSubmit } from '../../activities/submit.js';
 import { createRivyaClient, staticKey } from '../../src/api/index.js';
-import type { PaidCallInput, PaidCallResult, TaskSnapshot, UnansweredPost } from '../../src/contract/index.js';
+import type {
+  GenerationMemo,
+  PaidCallInput,
+  PaidCallResult,
+  TaskSnapshot,
+  UnansweredPost,
+} from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
 import { digestOf, readInput, TIMEOUTS } from '../../src/policy/index.js';
 import { parsePolicy } from '../../src/spending-policy.js';
@@ -493,6 +499,21 @@ describe('before its first POST a run looks at the others of its Workflow ID', (
     await expect(attempt()).rejects.toMatchObject({ nonRetryable: false, details: [{ looked: false, posted: false }] });
     expect(posts()).toBe(0);
     service = fakeService({ runs: [{ runId: 'other', memo: 'gone' }] });
+    await expect(attempt()).resolves.toMatchObject(aTask);
+  });
+
+  test('and waits, where a memo of this generation cannot be read; one that is of something else is passed over', async () => {
+    const broken = { ...mayHavePosted, mayPostSince: 'soon' } as unknown as GenerationMemo;
+    service = fakeService({ runs: [{ runId: 'other', memo: broken }] });
+    await expect(attempt()).rejects.toMatchObject({
+      type: 'EarlierRunsUnreadable',
+      message: expect.stringContaining('"mayPostSince" is missing or of a wrong type'),
+      nonRetryable: false,
+      details: [{ looked: false, posted: false }],
+    });
+    expect(posts()).toBe(0);
+    const ofOthers = { mine: true } as unknown as GenerationMemo;
+    service = fakeService({ runs: [{ runId: 'other', memo: ofOthers }] });
     await expect(attempt()).resolves.toMatchObject(aTask);
   });
 

@@ -1,7 +1,8 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
 import { chargesOf, groupsOf, totalsOf, type Charge } from '../../src/cli/charges.js';
-import { ofRuns, recordsOfReceipts, type KeyRecord, type PaidRun, type PaidTask } from '../../src/cli/records.js';
+import { recordsOfRuns, type KeyRecord, type PaidRun, type PaidTask } from '../../activities/facts.js';
+import { recordsOfStore } from '../../src/cli/records.js';
 import { csv } from '../../src/cli/output.js';
 import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
 import { Receipts } from '../../src/storage/index.js';
@@ -29,8 +30,8 @@ function record(change: Partial<KeyRecord> = {}): KeyRecord {
     model: 'z-image',
     labels: {},
     idempotencyKey: 'key-1',
-    task: null,
-    unansweredSince: null,
+    answer: null,
+    unanswered: null,
     riskReason: null,
     ...change,
   };
@@ -40,55 +41,55 @@ const flagsOf = (...records: KeyRecord[]): string[] =>
   chargesOf(records).flatMap(({ flags }) => flags.map(({ code }) => code));
 
 test('attempts of which only the run is known stand in their order', () => {
-  const second = record({ attempt: 2, keyNumber: 2, task: task('b') });
-  const [charge] = chargesOf([second, record({ task: task('a', failed) })]);
+  const second = record({ attempt: 2, keyNumber: 2, answer: task('b') });
+  const [charge] = chargesOf([second, record({ answer: task('a', failed) })]);
   expect(charge?.tasks.map(({ taskId }) => taskId)).toEqual(['a', 'b']);
 });
 
 describe('flags', () => {
   test.each<[string, KeyRecord[], string[]]>([
-    ['nothing wrong with one task', [record({ task: task('a') })], []],
-    ['two tasks under one key', [record({ task: task('a') }), record({ task: task('b') })], ['paidTwice']],
+    ['nothing wrong with one task', [record({ answer: task('a') })], []],
+    ['two tasks under one key', [record({ answer: task('a') }), record({ answer: task('b') })], ['paidTwice']],
     [
       'two tasks of one attempt under two keys',
-      [record({ task: task('a') }), record({ keyNumber: 2, task: task('b') })],
+      [record({ answer: task('a') }), record({ keyNumber: 2, answer: task('b') })],
       ['paidTwice'],
     ],
     [
       'a second attempt is no double payment',
-      [record({ task: task('a', failed) }), record({ attempt: 2, keyNumber: 2, task: task('b') })],
+      [record({ answer: task('a', failed) }), record({ attempt: 2, keyNumber: 2, answer: task('b') })],
       ['severalAttempts'],
     ],
     [
       'one task that two generations have under keys of theirs',
-      [record({ task: task('a') }), record({ workflowId: 'other', idempotencyKey: 'key-9', task: task('a') })],
+      [record({ answer: task('a') }), record({ workflowId: 'other', idempotencyKey: 'key-9', answer: task('a') })],
       ['sharedTask', 'sharedTask'],
     ],
-    ['a failed task that cost credits', [record({ task: task('a', { status: 'failed' }) })], ['failedButCharged']],
-    ['the same task told twice is one', [record({ task: task('a') }), record({ task: task('a') })], []],
+    ['a failed task that cost credits', [record({ answer: task('a', { status: 'failed' }) })], ['failedButCharged']],
+    ['the same task told twice is one', [record({ answer: task('a') }), record({ answer: task('a') })], []],
     [
       'a task that was taken up under the ID that made it is one',
-      [record({ attempt: null, task: task('a') }), record({ task: task('a') })],
+      [record({ attempt: null, answer: task('a') }), record({ answer: task('a') })],
       [],
     ],
-    ['a submit without an answer', [record({ unansweredSince: '2026-11-01T00:00:00.000Z' })], ['mayBePaid']],
+    ['a submit without an answer', [record({ unanswered: UNANSWERED })], ['mayBePaid']],
     [
       'a submit that found its task in another run',
-      [record({ unansweredSince: '2026-11-01T00:00:00.000Z' }), record({ task: task('a') })],
+      [record({ unanswered: UNANSWERED }), record({ answer: task('a') })],
       [],
     ],
-    ['a risk that was accepted', [record({ task: task('a'), riskReason: 'not in the Studio' })], ['riskAccepted']],
+    ['a risk that was accepted', [record({ answer: task('a'), riskReason: 'not in the Studio' })], ['riskAccepted']],
     [
       'two steps are two generations',
-      ['a', 'b'].map((step) => record({ workflowId: `fox/${step}`, task: task(step) })),
+      ['a', 'b'].map((step) => record({ workflowId: `fox/${step}`, answer: task(step) })),
       [],
     ],
   ])('%s', (_, records, flags) => expect(flagsOf(...records)).toEqual(flags));
 
   test('name the tasks, and the reason that was given', () => {
     const charges = chargesOf([
-      record({ task: task('a') }),
-      record({ task: task('b'), riskReason: 'not in the Studio' }),
+      record({ answer: task('a') }),
+      record({ answer: task('b'), riskReason: 'not in the Studio' }),
     ]);
     const text = charges[0]!.flags.map(({ message }) => message).join(' ');
     for (const word of ['a (succeeded)', 'b (succeeded)', 'not in the Studio']) expect(text).toContain(word);
@@ -142,12 +143,12 @@ describe('what the memos of all runs of an ID say', () => {
       [run({ mayPostSince: UNANSWERED }), run({ ...ended, baseKey: null }, { age: 1 })],
       ['mayBePaid'],
     ],
-  ])('%s', (_, runs, flags) => expect(flagsOf(...ofRuns(runs, 'default'))).toEqual(flags));
+  ])('%s', (_, runs, flags) => expect(flagsOf(...recordsOfRuns(runs, 'default'))).toEqual(flags));
 
   test('a chat has an answer in place of a task once it has succeeded', () => {
     const chat = { type: 'rivyaChat' };
-    expect(chargesOf(ofRuns([run({ phase: 'held' }, chat)], 'default'))).toEqual([]);
-    const [charge] = chargesOf(ofRuns([run({ phase: 'succeeded', finalCredits: 2 }, chat)], 'default'));
+    expect(chargesOf(recordsOfRuns([run({ phase: 'held' }, chat)], 'default'))).toEqual([]);
+    const [charge] = chargesOf(recordsOfRuns([run({ phase: 'succeeded', finalCredits: 2 }, chat)], 'default'));
     expect(charge).toMatchObject({ tasks: [{ settled: true, finalCredits: 2 }], flags: [] });
   });
 });
@@ -166,7 +167,7 @@ describe('what the receipts of chats say', () => {
     const receipts = new Receipts(new MemoryStore(), 'https://rivya.ai');
     await receipts.chats.noteSubmit(head, { unanswered: UNANSWERED, riskReason: null });
     for (const id of answers) await receipts.chats.noteAnswer(head, answer(id));
-    return chargesOf(await recordsOfReceipts(receipts));
+    return chargesOf((await recordsOfStore(receipts)).records);
   };
 
   test.each<[string, (string | null)[], string[]]>([
@@ -186,7 +187,7 @@ describe('sums', () => {
   test('a key of which only refusals are known paid nothing', () => expect(chargesOf([record()])).toEqual([]));
 
   test('a task that two generations share counts once', () => {
-    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, task: task('a') }));
+    const shared = ['fox', 'cat'].map((workflowId) => record({ workflowId, answer: task('a') }));
     expect(totalsOf(chargesOf(shared))).toMatchObject({ generations: 2, tasks: 1, finalCredits: 2 });
   });
 
@@ -196,7 +197,7 @@ describe('sums', () => {
       task('running', { status: 'processing', finalCredits: 0 }),
       task('silent', { finalCredits: null }),
     ];
-    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, task: one })));
+    const charges = chargesOf(tasks.map((one) => record({ workflowId: one.taskId, answer: one })));
     const sums = { tasks: 3, reservedCredits: 6, finalCredits: 3, unsettledTasks: 1, unknownCredits: 1 };
     expect(totalsOf(charges)).toMatchObject(sums);
   });
@@ -204,18 +205,20 @@ describe('sums', () => {
   test.each([true, false])('the end of a task is taken from whoever knows it (first: %s)', (first) => {
     const running = task('a', { status: 'queued', finalCredits: 0, createdAt: '2026-11-01T00:00:00.000Z' });
     const ended = task('a', { reservedCredits: null, simulated: null });
-    const records = [running, ended].map((one) => record({ task: one }));
+    const records = [running, ended].map((one) => record({ answer: one }));
     const [charge] = chargesOf(first ? records : records.toReversed());
     expect(charge?.tasks).toMatchObject([
       { settled: true, reservedCredits: 2, finalCredits: 2, simulated: false, createdAt: running.createdAt },
     ]);
-    const [settled] = chargesOf([record({ task: running })], [ended]);
+    const [settled] = chargesOf([record({ answer: running })], [ended]);
     expect(settled?.tasks).toMatchObject([{ settled: true, finalCredits: 2 }]);
   });
 
   test('by label, also where it is missing or named like a property of every object', () => {
     const labels = [{ team: 'a' }, { team: 'a' }, { team: 'b' }, {}];
-    const charges = chargesOf(labels.map((own, n) => record({ workflowId: `${n}`, labels: own, task: task(`${n}`) })));
+    const charges = chargesOf(
+      labels.map((own, n) => record({ workflowId: `${n}`, labels: own, answer: task(`${n}`) })),
+    );
     const sums = groupsOf(charges, 'team').map(({ value, tasks, finalCredits }) => [value, tasks, finalCredits]);
     expect(sums).toEqual([
       [null, 1, 2],
@@ -227,7 +230,7 @@ describe('sums', () => {
 
   test('newest first', () => {
     const made = ['1', '3', '2'].map((day) =>
-      record({ workflowId: day, task: task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` }) }),
+      record({ workflowId: day, answer: task(day, { createdAt: `2026-11-0${day}T00:00:00.000Z` }) }),
     );
     expect(chargesOf(made).map(({ workflowId }) => workflowId)).toEqual(['3', '2', '1']);
   });

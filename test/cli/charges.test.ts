@@ -1,5 +1,5 @@
 /** `charges` against what the emulator's ledger says was really paid. */
-import { cpSync, mkdtempSync, renameSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -169,9 +169,13 @@ function postsOf(prompt: string): number {
 }
 
 function charges(...args: string[]): Promise<Finished> {
+  return chargesOf(harness.output, ...args);
+}
+
+function chargesOf(output: string, ...args: string[]): Promise<Finished> {
   const env = {
     ...harness.temporalEnv,
-    RIVYA_STORE: `file:${harness.output}`,
+    RIVYA_STORE: `file:${output}`,
     RIVYA_BASE_URL: harness.emulator.url,
     XDG_DATA_HOME: cwd,
   };
@@ -229,6 +233,42 @@ describe.concurrent.each(['store', 'temporal'])('charges --from %s', { timeout: 
     expect(notes.join(' ')).toMatch(source === 'store' ? /receipts in file:.*oldest is of/ : /kept for 1 days/);
     expect(Date.parse(period.from)).toBeLessThan(Date.parse(period.to));
   });
+});
+
+test.each(['store', 'temporal'])('charges --from %s --id-prefix shows a pipeline with its steps', async (source) => {
+  const { generations, totals, status } = await read('--from', source, '--id-prefix', 'poster');
+  expect(generations.map(({ workflowId }) => workflowId).toSorted()).toEqual(['poster/first', 'poster/second']);
+  expect(totals).toMatchObject({ generations: 2, tasks: 2, finalCredits: 2 });
+  expect(status).toBe(0);
+});
+
+test('a broken receipt is named with its Workflow ID and status 5, and the others are told', async () => {
+  const output = path.join(cwd, 'broken');
+  cpSync(harness.output, output, { recursive: true });
+  const folders = path.join(output, '.rivya', 'receipts', safeName(new URL(harness.emulator.url).host));
+  const plain = path.join(folders, safeName((await memo('plain'))?.idempotencyKey ?? ''));
+  writeFileSync(
+    path.join(
+      plain,
+      readdirSync(plain).find((name) => name.startsWith('task-'))!,
+    ),
+    '{"version": 1',
+  );
+  mkdirSync(path.join(folders, 'lost'));
+  writeFileSync(path.join(folders, 'lost', 'submit.json'), 'NaN');
+  const { stdout, status } = await chargesOf(output, '--json', '--id-prefix', 'plain');
+  const { generations, unread } = JSON.parse(stdout) as Document & { unread: { workflowId: string | null }[] };
+  // Its submit is still known, and now nothing answers it.
+  expect(generations.map((one) => [one.workflowId, flagsOf(one)])).toEqual(
+    expect.arrayContaining([
+      ['plain', ['mayBePaid']],
+      ['plain 2', []],
+    ]),
+  );
+  const why = expect.stringMatching(/receipt .* cannot be read/);
+  expect(unread).toHaveLength(2);
+  for (const workflowId of ['plain', null]) expect(unread).toContainEqual({ workflowId, why });
+  expect(status).toBe(5);
 });
 
 describe.concurrent('charges', { timeout: SETUP_MS }, () => {

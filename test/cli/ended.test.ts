@@ -1,7 +1,7 @@
 /** What a generation that ended has left at Rivya, by all that its runs and receipts know. */
 import { expect, test } from 'vitest';
+import { recordsOfReceipts, recordsOfRun } from '../../activities/facts.js';
 import { openOf } from '../../src/cli/ended.js';
-import { ofReceipts, ofRun } from '../../src/cli/records.js';
 import type { GenerationMemo } from '../../src/contract/index.js';
 import type { TaskReceipt } from '../../src/storage/index.js';
 import { memo, UNANSWERED } from './memo.js';
@@ -21,9 +21,9 @@ function receipt(taskId: string, status: string, keyNumber = 1): TaskReceipt {
 function opened(memos: readonly (GenerationMemo | null)[], receipts: readonly TaskReceipt[] = []) {
   const run = { workflowId: 'fox', type: 'generateMedia', status: { code: 5, name: 'TERMINATED' } } as const;
   const runs = memos.map((paid, index) => ({ ...run, runId: `run-${index}`, startTime: new Date(0), paid }));
-  const records = runs.flatMap((one) => ofRun(one, 'default'));
-  const open = openOf([...records, ...ofReceipts({ submit: null, tasks: receipts })]);
-  return open && { ...open, taskId: open.task?.taskId ?? null };
+  const records = runs.flatMap((one) => recordsOfRun(one, 'default'));
+  const open = openOf([...records, ...recordsOfReceipts({ submit: null, tasks: receipts })]);
+  return open && { ...open, taskId: open.answer?.taskId ?? null };
 }
 
 test.each<[string, (GenerationMemo | null)[], TaskReceipt[], object | null]>([

@@ -193,8 +193,20 @@ function run(env: NodeJS.ProcessEnv, ...args: string[]): Promise<Finished> {
   return runCommand(args, { cwd, env: { ...settings, ...env } });
 }
 
+function byId(a: Row, b: Row): number {
+  return a.workflowId.localeCompare(b.workflowId);
+}
+
+function withNaN(data: Uint8Array | null | undefined): Uint8Array {
+  return Buffer.from(
+    Buffer.from(data ?? [])
+      .toString()
+      .replace('"NaN"', 'NaN'),
+  );
+}
+
 function rowsOf({ stdout }: Finished): Row[] {
-  return (JSON.parse(stdout) as Report).generations.toSorted((a, b) => a.workflowId.localeCompare(b.workflowId));
+  return (JSON.parse(stdout) as Report).generations.toSorted(byId);
 }
 
 function expected(outcome: string): unknown[] {
@@ -319,34 +331,71 @@ describe('recover', { timeout: SETUP_MS }, () => {
     expect(mixed.stderr).toContain('of the future (task task_x) was left as it is');
   });
 
-  test('a memo under a codec that is missing here is counted and named, and the others are read', async () => {
+  test('what cannot be read is counted and named, with status 5, and the others are read', async () => {
     const { temporal, namespace } = harness;
     const foreign: PayloadCodec = {
       encode: (payloads) => Promise.resolve(payloads.map((one) => ({ ...one, metadata: { encoding: FOREIGN } }))),
       decode: (payloads) => Promise.resolve(payloads),
     };
-    const other = new Client({
-      connection: temporal.connection,
-      namespace,
-      dataConverter: { payloadCodecs: [foreign] },
-    });
-    const encrypted = { workflowId: 'encrypted', taskQueue: 'nobody', memo: { rivya: {} }, args: [{}] };
-    await other.workflow.start('generateMedia', encrypted);
-    await terminate('encrypted');
-    await until(async () => (await listed("WorkflowId = 'encrypted' AND ExecutionStatus = 'Terminated'")) === 1);
+    // Python writes a number that JSON does not have.
+    const python: PayloadCodec = {
+      encode: (payloads) => Promise.resolve(payloads.map((one) => ({ ...one, data: withNaN(one.data) }))),
+      decode: (payloads) => Promise.resolve(payloads),
+    };
+    const leave = async (workflowId: string, codec: PayloadCodec | null, rivya: unknown): Promise<void> => {
+      const dataConverter = { payloadCodecs: codec === null ? [] : [codec] };
+      const other = new Client({ connection: temporal.connection, namespace, dataConverter });
+      const args = [inputOf(workflowId, { params: { seed: 'NaN' } })];
+      await other.workflow.start('generateMedia', {
+        workflowId,
+        taskQueue: 'nobody',
+        memo: { rivya, theirs: 1 },
+        args,
+      });
+      await terminate(workflowId);
+    };
+    await Promise.all([
+      leave('unread encrypted', foreign, {}),
+      leave('unread python', python, memo({ taskId: 'task_p', status: 'queued' })),
+      leave('unread memo', python, 'NaN'),
+      leave('unread of others', null, { mine: true }),
+      leave('unread made up', null, { ...memo({ taskId: 'task_m' }), mayPostSince: { firstPostedAt: 1e300 } }),
+      leave('unread but good', null, memo({ taskId: 'task_g', status: 'queued' })),
+    ]);
+    const query = "WorkflowId STARTS_WITH 'unread'";
+    await until(async () => (await listed(`${query} AND ExecutionStatus = 'Terminated'`)) === 6);
     const [found, people, charges, list] = await Promise.all([
-      recover('--json'),
-      recover(),
+      recover('--json', '--query', query),
+      recover('--query', query),
       run({}, 'charges', '--from', 'temporal', '--json'),
       run({}, 'list', '--json'),
     ]);
-    expect(JSON.parse(found.stdout)).toMatchObject({ unreadGenerations: ['encrypted'] });
-    expect(people.stderr).toMatch(/^Not read, under a codec.*: encrypted\./m);
-    const notes = expect.arrayContaining([expect.stringMatching(/^Not read, under a codec.*: encrypted\./)]);
-    const generations = expect.arrayContaining([expect.objectContaining({ workflowId: 'done', flags: [] })]);
-    expect(JSON.parse(charges.stdout)).toMatchObject({ unread: ['encrypted'], notes, generations });
-    const seen = (JSON.parse(list.stdout) as { generations: Row[] }).generations.map(({ workflowId }) => workflowId);
-    expect(seen).toEqual(expect.arrayContaining(['encrypted', 'done', 'own/second']));
-    for (const { status } of [charges, list]) expect(status).toBe(0);
+    const why = {
+      'unread encrypted': /decoded: .*binary\/foreign/,
+      'unread made up': /none of ours: its "mayPostSince"/,
+      'unread memo': /decoded: .*JSON/,
+      'unread of others': /none of ours: its "phase"/,
+    };
+    const named = Object.entries(why).map(([workflowId, text]) =>
+      expect.objectContaining({ workflowId, why: expect.stringMatching(text) }),
+    );
+    const input = {
+      workflowId: 'unread python',
+      taskId: 'task_p',
+      why: expect.stringMatching(/input.*decoded: .*JSON/),
+    };
+    const { unread, generations } = JSON.parse(found.stdout) as Report & { unread: Row[] };
+    expect(unread.toSorted(byId)).toEqual([...named, input]);
+    expect(generations).toMatchObject([{ workflowId: 'unread but good', taskId: 'task_g', outcome: 'wouldTakeUp' }]);
+    expect(people.stderr).toMatch(/^5 not read: .*unread python \(its task is task_p; the input/m);
+    const told = JSON.parse(charges.stdout) as Report & { unread: Row[]; notes: string[] };
+    expect(told.unread.toSorted(byId)).toEqual(named);
+    expect(told.notes).toEqual(expect.arrayContaining([expect.stringMatching(/^4 not read: .*is missing here/)]));
+    for (const workflowId of ['done', 'unread python', 'unread but good']) {
+      expect(told.generations, workflowId).toContainEqual(expect.objectContaining({ workflowId }));
+    }
+    const seen = (JSON.parse(list.stdout) as Report).generations.map(({ workflowId }) => workflowId);
+    expect(seen).toEqual(expect.arrayContaining(['unread encrypted', 'done', 'own/second']));
+    for (const { status } of [found, people, charges]) expect(status).toBe(5);
   });
 });

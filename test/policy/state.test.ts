@@ -1,6 +1,14 @@
 /** What later runs read in the memo of this one. A fact that is missing there may be paid for again. */
 import { describe, expect, test } from 'vitest';
-import { mayPostSince, memoOf, nextAttempt, resumeProblem, stateAtStart } from '../../src/policy/index.js';
+import {
+  mayPostSince,
+  memoOf,
+  memoProblem,
+  nextAttempt,
+  readMemo,
+  resumeProblem,
+  stateAtStart,
+} from '../../src/policy/index.js';
 
 const start = stateAtStart({ model: 'z-image', baseKey: 'fox-1' });
 const unanswered = { firstPostedAt: 5, fingerprint: 'f00' };
@@ -16,6 +24,34 @@ describe('what may have been posted', () => {
     expect(mayPostSince({ ...start, ...change })).toEqual(since);
     expect(memoOf({ ...start, ...change }, about).mayPostSince).toEqual(since);
   });
+});
+
+describe('a memo that was read', () => {
+  const hold = { code: 'c', message: 'm', action: 'a', httpStatus: 402, requestId: null, since: '2026-11-01' };
+  const full = {
+    ...start,
+    taskId: 'task_1',
+    status: 'queued',
+    hold,
+    unanswered,
+    earlier: ['task_0'],
+    finalCredits: 0.5,
+  };
+
+  test.each([start, full])('is ours as a run has written it (%#)', (state) => {
+    const memo = memoOf(state, about);
+    expect(readMemo(JSON.parse(JSON.stringify(memo)))).toEqual(memo);
+  });
+
+  test.each(Object.keys(memoOf(start, about)))('is not, where its %s is missing or made up', (field) => {
+    const { [field]: _gone, ...rest } = memoOf(full, about) as unknown as Record<string, unknown>;
+    for (const memo of [rest, { ...rest, [field]: [1] }, { ...rest, [field]: { firstPostedAt: 1e300 } }]) {
+      expect(memoProblem(memo)).toContain(`"${field}"`);
+      expect(readMemo(memo)).toBeNull();
+    }
+  });
+
+  test.each([null, undefined, 'x', 1, []])('is not, where it is %j', (memo) => expect(readMemo(memo)).toBeNull());
 });
 
 test('the memo holds where the generation stands, and nothing that changes with each check', () => {

@@ -341,7 +341,7 @@ export const SABOTAGES = [
     name: 'no-recall-from-receipts',
     breaks: 'The receipts are asked for the task before anything is posted.',
     file: 'activities/recall.ts',
-    replace: ['ofReceipts(await source.receipts())', 'ofReceipts<Answer>({ submit: null, answers: [] })'],
+    replace: ['factsOfReceipts(await source.receipts())', 'factsOfReceipts<Answer>({ submit: null, answers: [] })'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > where a receipt knows the task, although neither Temporal nor the API remembers',
@@ -761,11 +761,21 @@ export const SABOTAGES = [
   {
     name: 'stops-at-a-run-that-never-looked',
     breaks: 'A start that is cancelled before it submits hides nothing of an earlier one.',
-    file: 'activities/recall.ts',
-    replace: ['if (lookedBy === runId) break;', 'break;'],
+    file: 'activities/facts.ts',
+    replace: ['if (paid.lookedBy === runId) return;', 'return;'],
     test: {
       file: SUBMIT,
       name: 'before its first POST a run looks at the others of its Workflow ID > also behind one that never looked, as one that was cancelled before its submit',
+    },
+  },
+  {
+    name: 'unreadable-memo-passed-over',
+    breaks: 'A memo of this generation that cannot be read keeps the submit waiting.',
+    file: 'activities/facts.ts',
+    replace: ['if (paid === null) throw new Unreadable(unread);', 'if (paid === null) continue;'],
+    test: {
+      file: SUBMIT,
+      name: 'before its first POST a run looks at the others of its Workflow ID > and waits, where a memo of this generation cannot be read; one that is of something else is passed over',
     },
   },
   {
@@ -898,8 +908,8 @@ export const SABOTAGES = [
     breaks: 'A task that failed does not end the look at what else its Workflow ID has left behind.',
     file: 'src/cli/ended.ts',
     replace: [
-      'records.find(({ task }) => task !== null && !failed.has(task.taskId))',
-      'records.slice(0, 1).find(({ task }) => task !== null && !failed.has(task.taskId))',
+      'records.find(({ answer }) => answer !== null && !failed.has(answer.taskId))',
+      'records.slice(0, 1).find(({ answer }) => answer !== null && !failed.has(answer.taskId))',
     ],
     test: {
       file: 'test/cli/ended.test.ts',
@@ -909,7 +919,7 @@ export const SABOTAGES = [
   {
     name: 'unanswered-hidden-by-a-newer-run',
     breaks: 'A run that had not looked at those before it does not answer what they left without an answer.',
-    file: 'src/cli/records.ts',
+    file: 'activities/facts.ts',
     replace: ['looked ||= lookedBy === run.runId ||', 'looked ||= lookedBy !== run.runId ||'],
     test: {
       file: 'test/cli/charges-of.test.ts',

@@ -2,7 +2,7 @@
 import { temporal } from '@temporalio/proto';
 import { Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { recordsOfReceipts } from '../../src/cli/records.js';
+import { recordsOfStore } from '../../src/cli/records.js';
 import { chargesOf } from '../../src/cli/charges.js';
 import { memoOf, type GenerationHandle } from '../../src/client.js';
 import type { GenerationResult, TaskSnapshot } from '../../src/contract/index.js';
@@ -202,7 +202,7 @@ describe.concurrent('a receipt', () => {
     await until(() => harness.emulator.requests().some(({ method }) => method === 'POST'));
     await handle.cancel();
     await messageOf(handle);
-    const records = await recordsOfReceipts(new Receipts(harness.settings.store!, harness.emulator.url));
+    const { records } = await recordsOfStore(new Receipts(harness.settings.store!, harness.emulator.url));
     expect(chargesOf(records).flatMap(({ flags }) => flags)).toEqual([]);
   });
 });

@@ -7,13 +7,14 @@ import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Register } from '../options.js';
 import { csv, print, printJson, printTable, say, type Cell } from '../output.js';
-import { notRead, recordsOfReceipts, recordsOfTemporal, type PaidTask } from '../records.js';
+import { notRead, recordsOfStore, recordsOfTemporal } from '../records.js';
 
 const SOURCES = ['store', 'temporal'] as const;
 
 interface Options {
   readonly since?: string;
   readonly from?: (typeof SOURCES)[number];
+  readonly idPrefix?: string;
   readonly groupBy?: string;
   readonly json?: boolean;
   readonly csv?: boolean;
@@ -64,6 +65,7 @@ export const registerCharges: Register = (program, run) => {
     .command('charges')
     .description('Show what was paid, for each generation: keys, attempts, tasks, credits, and what looks wrong.')
     .option('--since <date|duration>', 'only generations that were paid since, for example 2026-11-01 or 7d', since)
+    .option('--id-prefix <text>', 'only Workflow IDs that begin so: a pipeline of yours with its steps')
     .addOption(new Option('--from <source>', 'what to read (default: the store, if there is one)').choices(SOURCES))
     .option('--group-by <label.name>', 'sums by the value of a label', labelName)
     .option('--json', 'print one JSON document')
@@ -72,24 +74,28 @@ export const registerCharges: Register = (program, run) => {
       'after',
       `${examples('charges --since 7d', 'charges --since 2026-11-01 --csv > november.csv', 'charges --group-by label.team')}
 
-Exit status: 1 when something was paid twice, so that a scheduled job can raise an alarm.`,
+Exit status: 1 when something was paid twice, so that a scheduled job can raise an alarm; 5 when only something could not be read.`,
     )
     .action((options: Options) => run(() => charges(options)));
 };
 
-async function charges({ since: from, from: asked, groupBy: label = '', json, csv: asCsv }: Options): Promise<number> {
+async function charges(options: Options): Promise<number> {
+  const { since: from, from: asked, idPrefix = '', groupBy: label = '', json, csv: asCsv } = options;
   const settings = readSettings();
   const store = await openReceipts(settings);
   if (asked === 'store' && store === null)
     throw new UsageError('--from store: there is no store here. Set RIVYA_STORE.');
-  const audit =
-    asked !== 'temporal' && store !== null ? await fromStore(settings, store) : await fromTemporal(settings);
-  const { source, oldest, unread } = audit;
+  const audit = await (asked === 'temporal' || store === null ? fromTemporal(settings) : fromStore(settings, store));
+  const { source, oldest } = audit;
+  const asks = ({ workflowId }: { workflowId: string | null }): boolean => workflowId?.startsWith(idPrefix) ?? true;
+  const unread = audit.unread.filter(asks);
   // One whose time nobody knows is better seen once more than missed.
-  const shown = audit.charges.filter((charge) => from === undefined || (timesOf(charge).at(-1) ?? from) >= from);
+  const recent = (charge: Charge): boolean => from === undefined || (timesOf(charge).at(-1) ?? from) >= from;
+  const shown = audit.charges.filter((charge) => asks(charge) && recent(charge));
   const totals = totalsOf(shown);
   const groups = label === '' ? null : groupsOf(shown, label);
   const notes = [...audit.covers, ...remarks(totals, shown)];
+  if (unread.length > 0) notes.push(notRead(unread, 'What was paid in them is missing here.'));
   if (json) {
     const start = from !== undefined && from > (oldest ?? '') ? from : oldest;
     const period = { from: start, to: new Date().toISOString() };
@@ -103,42 +109,37 @@ async function charges({ since: from, from: asked, groupBy: label = '', json, cs
     for (const { workflowId, flags } of shown) for (const { message } of flags) print(`! ${workflowId}: ${message}`);
     for (const note of notes) print(note);
   }
-  return shown.some(({ flags }) => flags.some(({ code }) => code === 'paidTwice')) ? STATUS.failed : STATUS.done;
+  if (shown.some(({ flags }) => flags.some(({ code }) => code === 'paidTwice'))) return STATUS.failed;
+  return unread.length > 0 ? STATUS.unread : STATUS.done;
 }
 
 async function fromStore(settings: Settings, found: NonNullable<Awaited<ReturnType<typeof openReceipts>>>) {
   const { receipts, store, baseUrl } = found;
-  const records = await recordsOfReceipts(receipts);
+  const { records, unread } = await recordsOfStore(receipts);
   let made = chargesOf(records);
   // Whoever took up a task by its ID did not know its key, so its receipt does not tell how it ended.
-  if (totalsOf(made).unsettledTasks > 0) made = chargesOf(records, await tasksOfTemporal(settings));
+  if (totalsOf(made).unsettledTasks > 0) {
+    const told = await fromTemporal(settings).catch((error: unknown) => {
+      // The receipts stand without it, and the totals say what is not settled.
+      if (error instanceof TemporalUnreachable) return null;
+      throw error;
+    });
+    const tasks = told?.charges.flatMap((charge) => charge.tasks);
+    made = chargesOf(records, tasks);
+  }
   const oldest = made.flatMap(timesOf).toSorted()[0] ?? null;
   const covers = `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`;
-  return { source: 'store', charges: made, oldest, unread: [], covers: [covers] };
-}
-
-async function tasksOfTemporal(settings: Settings): Promise<PaidTask[]> {
-  try {
-    const { records } = await recordsOfTemporal((await openTemporal(settings)).client);
-    return records.flatMap(({ task }) => task ?? []);
-  } catch (error) {
-    // The receipts stand without it, and the totals say what is not settled.
-    if (error instanceof TemporalUnreachable) return [];
-    throw error;
-  }
+  return { source: 'store', charges: made, oldest, unread, covers: [covers] };
 }
 
 async function fromTemporal(settings: Settings) {
   const temporal = await openTemporal(settings);
-  const [{ records, oldest, unread }, days] = await Promise.all([
-    recordsOfTemporal(temporal.client),
-    retentionDays(temporal),
-  ]);
+  const { records, oldest, unread } = await recordsOfTemporal(temporal.client);
+  const days = await retentionDays(temporal);
   const kept = days === null ? 'only as long as the namespace keeps them' : `for ${days} days`;
   const covers = [
     `From Temporal, namespace ${temporal.namespace}: ${oldest === null ? 'there are no runs' : `the oldest run began at ${oldest}`}. Closed runs are kept ${kept}; older ones are gone.`,
     'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
-    ...(unread.length === 0 ? [] : [`${notRead(unread)} What was paid in them is missing here.`]),
   ];
   return { source: 'temporal', charges: chargesOf(records), oldest, unread, covers };
 }
@@ -165,9 +166,8 @@ function labelName(text: string): string {
 /** What must be known to read the sums right. */
 function remarks(totals: Totals, all: readonly Charge[]): string[] {
   const { generations, tasks, reservedCredits, finalCredits, unsettledTasks, unknownCredits } = totals;
-  const notes = [
-    `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`,
-  ];
+  const sums = `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`;
+  const notes = [sums];
   if (unsettledTasks > 0)
     notes.push(`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`);
   if (unknownCredits > 0) notes.push(`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`);
