@@ -3,9 +3,10 @@ import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
 import type { GenerationResult, GenerationMemo, GenerationState } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
+import { delayOf, type Delay } from '../temporal/pending.js';
 import { unpolled } from '../temporal/pollers.js';
 import { withAction } from './errors.js';
-import type { Progress } from './output.js';
+import { quoted, type Progress } from './output.js';
 import { whenAborted } from './signals.js';
 
 /** The state by query, or by memo, which knows less. */
@@ -33,7 +34,7 @@ export interface FollowOptions {
 const LOOK_EVERY_MS = 1_000;
 const LOOK_SELDOM_MS = 5_000;
 const SELDOM_AFTER_MS = 120_000;
-// A Worker that runs takes up what is due within a second; after this it is asked whether there is one.
+// A Worker that runs does what is due within a second; after this the Service is asked why it is not done.
 const QUIET_MS = 5_000;
 
 /** Waits for a generation and shows on stderr how it goes. */
@@ -44,8 +45,14 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
   let ended = false;
   let state: AnyState | null = null;
   let movedAt = begun;
-  let warned = false;
+  let said = '';
   let heldBy: string | null = null;
+
+  /** Why a Worker's next step does not come. */
+  async function whyQuiet(): Promise<Delay | null> {
+    const missing = (await unpolled(client, taskQueue)).join('\n');
+    return missing === '' ? delayOf(client, await handle.describe()) : { reason: missing, text: missing };
+  }
 
   async function watch(): Promise<Ending> {
     for (;;) {
@@ -62,10 +69,10 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
         );
       }
       heldBy = hold?.code ?? null;
-      if (!warned && Date.now() - movedAt > QUIET_MS) {
-        const missing = await unpolled(client, taskQueue).catch(() => []);
-        if (missing.length > 0) progress.note(missing.join('\n'));
-        warned = missing.length > 0;
+      if (Date.now() - movedAt > QUIET_MS) {
+        const why = await whyQuiet().catch(() => null);
+        if (why !== null && why.reason !== said) progress.note(`${workflowId}: ${why.text}`);
+        said = why?.reason ?? said;
         movedAt = Date.now();
       }
       progress.set(workflowId, describe(workflowId, state, Date.now() - startedAt), changeKey(state));
@@ -129,5 +136,5 @@ function headline({ phase, status, hold }: AnyState): string {
 
 /** How a person lets a held generation go on. */
 export function resumeHint(workflowId: string): string {
-  return `Go on with: rivya-temporal resume '${workflowId}' (or the Update "resume" in the Temporal UI)`;
+  return `Go on with: rivya-temporal resume ${quoted(workflowId)} (or the Update "resume" in the Temporal UI)`;
 }

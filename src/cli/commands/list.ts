@@ -1,58 +1,130 @@
+import type { Client } from '@temporalio/client';
+import { InvalidArgumentError } from 'commander';
 import { readSettings } from '../../config.js';
 import { OPEN_QUERY } from '../../contract/index.js';
-import { formatDuration } from '../../policy/index.js';
+import { startsWith } from '../../../activities/runs.js';
 import { openTemporal } from '../context.js';
-import { STATUS } from '../errors.js';
-import { examples, wholeNumber, type Register } from '../options.js';
-import { printJson, printTable, say } from '../output.js';
-import { isSettled, PAID_RUNS, paidRuns } from '../records.js';
+import { checkQuery } from '../ended.js';
+import { STATUS, UsageError } from '../errors.js';
+import { collect, examples, since, wholeNumber, type Register } from '../options.js';
+import { printJson, say } from '../output.js';
+import { readLabels } from '../params.js';
+import { notRead, PAID_RUNS, paidRuns, type PaidRun } from '../records.js';
+import { isUnread, printRows, rowsOf } from '../rows.js';
 
 interface Options {
+  readonly status?: Status;
+  readonly model?: string;
+  readonly label?: readonly string[];
+  readonly since?: string;
+  readonly idPrefix?: string;
+  readonly query?: string;
   readonly limit: number;
-  readonly running?: boolean;
   readonly json?: boolean;
 }
+
+type Status = ReturnType<typeof statusOf>;
+
+const CLOSED_QUERY = `NOT ${OPEN_QUERY}`;
+const STATUSES: Readonly<Record<string, string>> = {
+  running: OPEN_QUERY,
+  held: OPEN_QUERY,
+  completed: "ExecutionStatus = 'Completed'",
+  failed: "ExecutionStatus IN ('Failed', 'TimedOut')",
+  cancelled: "ExecutionStatus = 'Canceled'",
+  terminated: "ExecutionStatus = 'Terminated'",
+};
 
 export const registerList: Register = (program, run) => {
   program
     .command('list')
-    .description('List recent generations and chats, newest first.')
+    .description('List generations and chats, those that started last first. Steps of your Workflows are among them.')
+    .option(
+      '--status <status>',
+      `only ${Object.keys(STATUSES).join(', ')} or held:<code>; running are all open`,
+      statusOf,
+    )
+    .option('--model <id>', 'only of this model')
+    .option('--label <name=value>', 'only with this label; repeatable', collect)
+    .option('--since <date|duration>', 'only those that started since, for example 2026-11-01 or 7d', since)
+    .option('--id-prefix <start>', 'only Workflow IDs that begin so, for example those of the steps of film-1: film-1/')
+    .option('--query <visibility query>', 'only what this finds in Temporal')
     // One page of a terminal; above 1,000 the Temporal UI is the better list.
     .option('--limit <n>', 'how many', wholeNumber(1, 1_000), 20)
-    .option('--running', 'only those that have not ended')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('list --running', 'list --limit 100 --json'))
+    .addHelpText('after', examples('list --status held', 'list --since 7d --model sora-2 --limit 100 --json'))
     .action((options: Options) => run(() => list(options)));
 };
 
-async function list({ limit, running, json }: Options): Promise<number> {
+async function list(options: Options): Promise<number> {
+  const { status, since: from, idPrefix, query, json } = options;
+  if (query?.trim() === '') throw new UsageError('--query: is empty.');
+  const matches = matcherOf(options);
   const { client } = await openTemporal(readSettings());
-  const query = running ? `${PAID_RUNS} AND ${OPEN_QUERY}` : PAID_RUNS;
-  const found = [];
-  for await (const run of paidRuns(client, query)) {
-    const { workflowId, type, startTime, closeTime, paid } = run;
-    const { phase = null, taskId = null, model = null, status = null } = paid ?? {};
-    const { reservedCredits = null, finalCredits = null } = paid ?? {};
-    const task = { phase, taskId, model, status, reservedCredits, finalCredits };
-    const durationMs = (closeTime ?? new Date()).getTime() - startTime.getTime();
-    const times = { startedAt: startTime.toISOString(), durationMs };
-    found.push({ workflowId, type, workflowStatus: run.status.name, ...task, ...times });
-    if (found.length >= limit) break;
-  }
-  if (json) {
-    printJson({ generations: found });
-    return STATUS.done;
-  }
-  const rows = found.map((one) => [
-    one.workflowId,
-    one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
-    one.taskId,
-    // `final_credits` may stay 0 until the task has ended, and a Workflow can end before its task.
-    (isSettled(one) ? one.finalCredits : null) ?? one.reservedCredits,
-    one.startedAt.slice(0, 19).replace('T', ' '),
-    formatDuration(one.durationMs),
-  ]);
-  if (rows.length === 0) say('No generations. Start one with: rivya-temporal generate --model z-image --prompt "…"');
-  else printTable([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]);
+  if (query !== undefined) await checkQuery(client, query);
+  const conditions = [
+    PAID_RUNS,
+    ...(from === undefined ? [] : [`StartTime >= '${from}'`]),
+    ...(idPrefix === undefined ? [] : [startsWith(idPrefix)]),
+    ...(query === undefined ? [] : [`(${query})`]),
+  ].join(' AND ');
+  const states = status === undefined ? [OPEN_QUERY, CLOSED_QUERY] : [status.query];
+  const queries = states.map((state) => `${conditions} AND ${state}`);
+  const { found, unread } = await newest(client, queries, matches, options.limit);
+  const rows = await rowsOf(client, found);
+  if (json) printJson({ generations: rows, unread });
+  else if (rows.length > 0) printRows(rows, 'WORKFLOW ID');
+  else say('Nothing found. Start a generation with: rivya-temporal generate --model z-image --prompt "…"');
+  if (unread.length > 0) say(notRead(unread));
   return STATUS.done;
+}
+
+/** True for what the memo of a run must say. Attributes for it may not be registered, and memos are always there. */
+function matcherOf({ status, model, label = [], idPrefix = '' }: Options): (run: PaidRun) => boolean {
+  const labels = Object.entries(readLabels(label) ?? {});
+  const byMemo = status?.held === true || model !== undefined || labels.length > 0;
+  return (run) => {
+    if (!run.workflowId.startsWith(idPrefix)) return false;
+    if (isUnread(run) || run.paid == null) return !byMemo;
+    const { paid } = run;
+    if (status?.held === true && (paid.hold === null || paid.hold.code !== (status.code ?? paid.hold.code)))
+      return false;
+    return (model ?? paid.model) === paid.model && labels.every(([name, value]) => paid.labels[name] === value);
+  };
+}
+
+/**
+ * The runs that started last. The Service lists open ones by their start, but closed ones by their end: what follows in a
+ * list has started before the run that it shows.
+ */
+async function newest(
+  client: Client,
+  queries: readonly string[],
+  matches: (run: PaidRun) => boolean,
+  limit: number,
+): Promise<{ readonly found: readonly PaidRun[]; readonly unread: string[] }> {
+  const unread = new Set<string>();
+  let found: PaidRun[] = [];
+  for (const query of queries) {
+    for await (const run of paidRuns(client, query)) {
+      const last = found[limit - 1];
+      if (last !== undefined && (run.closeTime ?? run.startTime) <= last.startTime) break;
+      if (isUnread(run)) unread.add(run.workflowId);
+      if (!matches(run)) continue;
+      // One that has just ended is in both lists.
+      const others = found.filter(({ runId }) => runId !== run.runId);
+      found = [...others, run].toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime()).slice(0, limit);
+    }
+  }
+  return { found, unread: [...unread] };
+}
+
+/** Parses `--status`. */
+function statusOf(text: string) {
+  const [, word = text, code] = /^(held):(.+)$/s.exec(text) ?? [];
+  const query = STATUSES[word];
+  if (query === undefined) {
+    throw new InvalidArgumentError(`It must be one of ${Object.keys(STATUSES).join(', ')}, or held:<code>.`);
+  }
+  return { query, held: word === 'held', code };
 }
