@@ -3,8 +3,7 @@ import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
 import type { GenerationResult, GenerationMemo, GenerationState } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
-import { delayOf, type Delay } from '../temporal/pending.js';
-import { unpolled } from '../temporal/pollers.js';
+import { delayOf } from '../temporal/pending.js';
 import { withAction } from './errors.js';
 import { quoted, type Progress } from './output.js';
 import { whenAborted } from './signals.js';
@@ -24,8 +23,6 @@ export interface FollowOptions {
   /** Go on waiting when a person must act, and say so; otherwise that is the end. */
   readonly waitWhileHeld: boolean;
   readonly client: Client;
-  /** Of the Workers that it needs. */
-  readonly taskQueue: string;
   /** Milliseconds since the epoch at which the Workflow started. */
   readonly startedAt?: number;
 }
@@ -39,7 +36,7 @@ const QUIET_MS = 5_000;
 
 /** Waits for a generation and shows on stderr how it goes. */
 export async function follow(handle: GenerationHandle, options: FollowOptions): Promise<Ending> {
-  const { client, taskQueue, progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
+  const { client, progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
   const { workflowId } = handle;
   const begun = Date.now();
   let ended = false;
@@ -48,11 +45,7 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
   let said = '';
   let heldBy: string | null = null;
 
-  /** Why a Worker's next step does not come. */
-  async function whyQuiet(): Promise<Delay | null> {
-    const missing = (await unpolled(client, taskQueue)).join('\n');
-    return missing === '' ? delayOf(client, await handle.describe()) : { reason: missing, text: missing };
-  }
+  const delayNow = async () => delayOf(client, await handle.describe());
 
   async function watch(): Promise<Ending> {
     for (;;) {
@@ -70,9 +63,9 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
       }
       heldBy = hold?.code ?? null;
       if (Date.now() - movedAt > QUIET_MS) {
-        const why = await whyQuiet().catch(() => null);
-        if (why !== null && why.reason !== said) progress.note(`${workflowId}: ${why.text}`);
-        said = why?.reason ?? said;
+        const { reason = said, text = '' } = (await delayNow().catch(() => null)) ?? {};
+        if (reason !== said) progress.note(`${workflowId}: ${text}`);
+        said = reason;
         movedAt = Date.now();
       }
       progress.set(workflowId, describe(workflowId, state, Date.now() - startedAt), changeKey(state));
@@ -81,13 +74,7 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
     }
   }
 
-  const result = handle.result().then(
-    (value): Ending => ({ kind: 'result', result: value }),
-    (error: unknown): Ending => {
-      if (error instanceof GenerationError) return { kind: 'failure', error };
-      throw error;
-    },
-  );
+  const result = endingOf(handle);
   const stopped = whenAborted(interrupted).then((): Ending => ({ kind: 'interrupted', state }));
   try {
     const ending = await Promise.race([result, stopped, watch()]);
@@ -100,6 +87,16 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
     ended = true;
     // Whoever stopped waiting has no use for what becomes of the wait.
     result.catch(() => undefined);
+  }
+}
+
+/** How a generation ends. */
+export async function endingOf(handle: GenerationHandle): Promise<Ending> {
+  try {
+    return { kind: 'result', result: await handle.result() };
+  } catch (error) {
+    if (error instanceof GenerationError) return { kind: 'failure', error };
+    throw error;
   }
 }
 

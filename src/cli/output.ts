@@ -8,7 +8,7 @@ const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 const WIDE =
   /^(?![\0-\u10ff\uff61-\uffdc])[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\p{scx=Yiii}\p{Emoji_Presentation}\uff01-\uff60\uffe0-\uffe6]|\ufe0f/u;
 const graphemes = new Intl.Segmenter();
-let failed: NodeJS.ErrnoException | null = null;
+let failed = null as NodeJS.ErrnoException | null;
 
 // A pipe that nobody reads any more (`… | head`) is no error; a full disk is one.
 for (const stream of [process.stdout, process.stderr]) {
@@ -45,11 +45,9 @@ export async function finish(status: number): Promise<never> {
     // The end of a pipe that nobody reads any more is no reason to stay.
     if (stream.writable) await new Promise<void>((resolve) => stream.write('', () => resolve()));
   }
-  if (failed !== null) {
-    const { message } = failed;
-    say(`The output could not be written (${message}). What the command did is done: look with "rivya-temporal list".`);
-  }
-  process.exit(failed === null ? status : status || STATUS.failed);
+  if (failed === null) process.exit(status);
+  say(`The output could not be written (${failed.message}). What the command did is done. See: rivya-temporal list`);
+  process.exit(status || STATUS.failed);
 }
 
 export type Cell = string | number | boolean | null;
@@ -65,13 +63,21 @@ export function printTable(rows: readonly (readonly Cell[])[], indent = '', widt
     const narrower = (widths.at(-1) ?? 0) > NARROW ? widths.length - 1 : widths.indexOf(Math.max(...widths));
     widths[narrower] = Math.max(1, (widths[narrower] ?? 0) - 1);
   }
-  for (const row of texts) {
-    const cells = row.map((text, i) => {
-      const shown = cut(text, widths[i] ?? 0);
-      return shown + ' '.repeat((widths[i] ?? 0) - displayWidth(shown));
-    });
-    print(indent + cells.join(GAP).trimEnd());
-  }
+  for (const row of texts)
+    print(
+      indent +
+        row
+          .map((text, i) => fitted(text, widths[i] ?? 0))
+          .join(GAP)
+          .trimEnd(),
+    );
+}
+
+/** Prints what is known of one thing, without what is not. */
+export function printFacts(title: string, facts: readonly (readonly [string, Cell | undefined])[]): void {
+  print(title);
+  const known = facts.flatMap(([name, value]) => (value == null ? [] : [[name, value]]));
+  printTable(known, '  ');
 }
 
 const GAP = '  ';
@@ -88,12 +94,13 @@ function displayWidth(text: string): number {
   return signsOf(text).reduce((sum, { width }) => sum + width, 0);
 }
 
-/** The text, or as much of its start as fits. */
-function cut(text: string, columns: number): string {
-  if (displayWidth(text) <= columns) return text;
+/** The text in so many columns: filled up, or as much of its start as fits. */
+function fitted(text: string, columns: number): string {
+  const free = columns - displayWidth(text);
+  if (free >= 0) return text + ' '.repeat(free);
   let left = columns - 1;
   const start = signsOf(text).filter(({ width }) => (left -= width) >= 0);
-  return `${start.map(({ sign }) => sign).join('')}…`;
+  return fitted(`${start.map(({ sign }) => sign).join('')}…`, columns);
 }
 
 /** Columns of the terminal. Elsewhere nothing is cut, unless somebody says how wide it is, as `watch` does. */
@@ -165,7 +172,7 @@ export class Progress {
     this.#clear();
     const width = (process.stderr.columns || 80) - 1;
     // A line that wraps would take two rows, and the next update would start one row too low.
-    for (const { text } of this.#lines.values()) say(cut(escaped(text).replaceAll('\n', ' '), width));
+    for (const { text } of this.#lines.values()) say(fitted(escaped(text).replaceAll('\n', ' '), width).trimEnd());
     this.#drawn = this.#lines.size;
   }
 

@@ -3,11 +3,13 @@ import { judge, NO_DETAILS, STATUS, toJson, withAction, type Verdict } from './e
 import type { GenerationHandle } from '../client.js';
 import { workflowLink, type Temporal } from './context.js';
 import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
-import { formatBytes, print, printJson, printTable, Progress, quoted, readableUri, say } from './output.js';
+import { formatBytes, printFacts, printJson, Progress, quoted, readableUri, say } from './output.js';
+
+/** Where the document goes, or null for a report to people. */
+export type Json = ((document: object) => void) | null;
 
 export interface ReportOptions {
-  /** Where the document goes, or null for a report to people. */
-  readonly json: ((document: object) => void) | null;
+  readonly json: Json;
   readonly workflowId: string;
   /** Page of the Workflow in the Temporal UI. */
   readonly link: string | null;
@@ -19,10 +21,10 @@ export async function followAndReport(
   handle: GenerationHandle,
   { json, ...options }: { readonly json: boolean } & Pick<FollowOptions, 'interrupted' | 'startedAt'>,
 ): Promise<number> {
-  const { client, taskQueue } = temporal;
+  const { client } = temporal;
   const { workflowId } = handle;
   const waitWhileHeld = process.stderr.isTTY;
-  const ending = await follow(handle, { ...options, client, taskQueue, progress: new Progress(), waitWhileHeld });
+  const ending = await follow(handle, { ...options, client, progress: new Progress(), waitWhileHeld });
   return report(ending, { json: json ? printJson : null, workflowId, link: workflowLink(temporal, workflowId) });
 }
 
@@ -44,22 +46,18 @@ function show(workflowId: string, result: GenerationResult, link: string | null)
   const { reservedCredits, finalCredits, reused, simulated } = result;
   // A chat has its answer in place of a task and files.
   const { content, taskId, files = [], urls = [] } = result as Partial<GenerationResult & ChatResult>;
-  const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`]);
+  const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`] as const);
   const known = reused ? ' (existed before; not paid again)' : '';
-  print(workflowId);
-  const facts = [
-    ...(content === undefined
-      ? [
-          ['status', result.status],
-          ['task', `${taskId}${known}`],
-        ]
-      : `${content}${known}`.split('\n').map((line, n) => [n === 0 ? 'answer' : '', line])),
+  const answer = content === undefined ? [] : `${content}${known}`.split('\n');
+  printFacts(workflowId, [
+    ['status', content === undefined ? result.status : null],
+    ...answer.map((line, n) => [n === 0 ? 'answer' : '', line] as const),
+    ['task', taskId === undefined ? null : `${taskId}${known}`],
     ['credits', `${finalCredits ?? 'not reported'} (reserved ${reservedCredits ?? 'not reported'})`],
-    ...(stored.length > 0 ? stored : urls.map((url) => ['link', url])),
-    ...(link === null ? [] : [['Temporal', link]]),
-    ...(simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
-  ];
-  printTable(facts, '  ');
+    ...(stored.length > 0 ? stored : urls.map((url) => ['link', url] as const)),
+    ['Temporal', link],
+    ['simulated', simulated ? 'the emulator answered: nothing was paid, the media is not real' : null],
+  ]);
 }
 
 function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string): Verdict {

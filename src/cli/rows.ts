@@ -1,20 +1,22 @@
 /** What `list` and `status` say of runs: one row for each, by its memo, and by the run itself where the memo says not why. */
 import type { Client } from '@temporalio/client';
-import { GenerationClient, GenerationError } from '../client.js';
+import { GenerationClient } from '../client.js';
 import { isOpen } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
 import { delayOf, named } from '../temporal/pending.js';
 import { describeRun } from '../../activities/runs.js';
 import { withAction } from './errors.js';
+import { endingOf } from './follow.js';
 import { printTable, terminalWidth } from './output.js';
 import { isSettled, type PaidRun } from './records.js';
 
 // Runs that are asked at the same time.
 const AT_ONCE = 10;
 
-export type Row = Awaited<ReturnType<typeof rowOf>> & { readonly step?: string };
+export type Row = Awaited<ReturnType<typeof rowOf>>;
+type Run = PaidRun & { readonly step?: string; readonly unread?: string };
 
-export async function rowsOf(client: Client, runs: readonly PaidRun[]): Promise<Row[]> {
+export async function rowsOf(client: Client, runs: readonly Run[]): Promise<Row[]> {
   const rows: Row[] = [];
   for (let from = 0; from < runs.length; from += AT_ONCE) {
     rows.push(...(await Promise.all(runs.slice(from, from + AT_ONCE).map((run) => rowOf(client, run)))));
@@ -22,14 +24,22 @@ export async function rowsOf(client: Client, runs: readonly PaidRun[]): Promise<
   return rows;
 }
 
-export async function rowOf(client: Client, run: PaidRun) {
-  const { workflowId, type, startTime, closeTime, paid } = run;
+export async function rowOf(client: Client, run: Run) {
+  const { workflowId, type, startTime, closeTime, paid, step } = run;
   const { phase = null, taskId = null, model = null, status = null } = paid ?? {};
   const { reservedCredits = null, finalCredits = null, hold = null, labels = {} } = paid ?? {};
   const task = { phase, taskId, model, status, reservedCredits, finalCredits, hold, labels };
   const durationMs = (closeTime ?? new Date()).getTime() - startTime.getTime();
   const where = { state: stateOf(run), workflowStatus: run.status.name, reason: await reasonOf(client, run) };
-  return { workflowId, type, ...where, ...task, startedAt: startTime.toISOString(), durationMs };
+  return {
+    ...(step !== undefined && { step }),
+    workflowId,
+    type,
+    ...where,
+    ...task,
+    startedAt: startTime.toISOString(),
+    durationMs,
+  };
 }
 
 /** Where a run stands, in a word of `list --status`. */
@@ -38,12 +48,12 @@ export function stateOf({ status, paid }: PaidRun): string {
 }
 
 /** True where a run has a memo that cannot be read here. */
-export function isUnread(run: PaidRun & { readonly unread?: string }): boolean {
+export function isUnread(run: Run): boolean {
   return run.paid === undefined || run.unread !== undefined;
 }
 
 /** Why a run is held, has not been submitted yet or ended without a result; null where there is nothing to say. */
-async function reasonOf(client: Client, run: PaidRun): Promise<string | null> {
+async function reasonOf(client: Client, run: Run): Promise<string | null> {
   const { workflowId, runId, status, paid } = run;
   if (isUnread(run)) return 'not readable';
   if (paid?.phase === 'held' && paid.hold !== null) return named(paid.hold.code, paid.hold.message);
@@ -52,19 +62,11 @@ async function reasonOf(client: Client, run: PaidRun): Promise<string | null> {
     return (description && (await delayOf(client, description))?.text) ?? null;
   }
   if (status.name === 'COMPLETED' || status.name === 'CONTINUED_AS_NEW') return null;
-  const failure = await failureOf(new GenerationClient(client).handle(workflowId, runId));
-  return failure && withAction(named(failure.code, failure.message), failure.details.action ?? null);
-}
-
-/** Why there is no result; null where there is one. */
-export async function failureOf(handle: ReturnType<GenerationClient['handle']>): Promise<GenerationError | null> {
-  try {
-    await handle.result();
-  } catch (error) {
-    if (error instanceof GenerationError) return error;
-    throw error;
-  }
-  return null;
+  const ending = await endingOf(new GenerationClient(client).handle(workflowId, runId)).catch((error: Error) => error);
+  if (ending instanceof Error) return ending.message;
+  if (ending.kind !== 'failure') return null;
+  const { code, message, details } = ending.error;
+  return withAction(named(code, message), details.action ?? null);
 }
 
 /** Prints rows for people, as wide as the terminal. */

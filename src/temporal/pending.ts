@@ -3,30 +3,31 @@ import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../client.js';
 import { unpolled } from './pollers.js';
 
-/** Why an Activity is not done; `text` also says how often it was tried and since when. */
+/** Why nothing goes on; `text` also says how often it was tried and since when. */
 export interface Delay {
   readonly reason: string;
   readonly text: string;
 }
 
 /**
- * The last failure of the Activity that a run waits for, or, where it has never been started, a missing Worker or its turn
- * within the rate limit. Null for one that is under way, or none.
+ * The last failure of the Activity that a run waits for, a missing Worker, or its turn within the rate limit. Null where an
+ * Activity is under way, or none is needed.
  */
 export async function delayOf(client: Client, description: WorkflowExecutionDescription): Promise<Delay | null> {
   const [call] = description.raw.pendingActivities ?? [];
-  if (call == null) return null;
-  const { attempt, lastFailure, scheduledTime, lastStartedTime, lastAttemptCompleteTime } = call;
-  if (lastFailure != null) {
+  if (call?.lastFailure != null) {
+    const { attempt, lastFailure, lastStartedTime, lastAttemptCompleteTime } = call;
     const { mayPostSince = null } = memoOf(description) ?? {};
     const since = mayPostSince === null ? '' : ` since ${new Date(mayPostSince.firstPostedAt).toISOString()}`;
     const reason = named(lastFailure.applicationFailureInfo?.type, lastFailure.message ?? 'unknown');
     const last = timeOf(lastAttemptCompleteTime ?? lastStartedTime);
     return { reason, text: `${reason} (attempt ${attempt}${since}; the last one failed at ${last})` };
   }
-  if (lastStartedTime != null) return null;
-  const [reason = 'waits for its turn within the rate limit'] = await unpolled(client, description.taskQueue);
-  return { reason, text: `${reason} (since ${timeOf(scheduledTime)})` };
+  const missing = (await unpolled(client, description.taskQueue)).join(' ');
+  if (missing !== '') return { reason: missing, text: missing };
+  if (call == null || call.lastStartedTime != null) return null;
+  const reason = 'waits for its turn within the rate limit';
+  return { reason, text: `${reason} (since ${timeOf(call.scheduledTime)})` };
 }
 
 function timeOf(time: { readonly seconds?: unknown } | null | undefined): string {

@@ -11,7 +11,7 @@ import { STATUS } from '../errors.js';
 import { follow, type Ending } from '../follow.js';
 import { examples, type Register } from '../options.js';
 import { print, printJson, Progress, say } from '../output.js';
-import { documentOf, report, type ReportOptions } from '../report.js';
+import { documentOf, report, type Json } from '../report.js';
 import { interruption, whenAborted } from '../signals.js';
 import type { Stack } from '../stack.js';
 
@@ -81,12 +81,7 @@ async function demo({ keep = false, yes = false, json = false }: Options): Promi
 }
 
 /** The three at the same time; reports each. Returns the worst exit status. */
-async function generateAll(
-  stack: Stack,
-  interrupted: AbortSignal,
-  real: boolean,
-  json: ReportOptions['json'],
-): Promise<number> {
+async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean, json: Json): Promise<number> {
   const { taskQueue } = stack.settings;
   const client = new GenerationClient(stack.client, { taskQueue });
   const progress = new Progress();
@@ -96,7 +91,7 @@ async function generateAll(
     if (interrupted.aborted) break;
     const workflowId = newWorkflowId(request);
     const handle = await client.start({ ...request, options: { onActionNeeded: 'fail' } }, { workflowId });
-    const ending = follow(handle, { client: stack.client, taskQueue, progress, interrupted, waitWhileHeld: true });
+    const ending = follow(handle, { client: stack.client, progress, interrupted, waitWhileHeld: true });
     started.push(workflowId);
     waits.push(ending.then((how) => [workflowId, how]));
   }

@@ -12,20 +12,13 @@ import { readLabels } from '../params.js';
 import { notRead, PAID_RUNS, paidRuns, type PaidRun } from '../records.js';
 import { isUnread, printRows, rowsOf } from '../rows.js';
 
-interface Options {
-  readonly status?: Status;
-  readonly model?: string;
+interface Options extends Readonly<Partial<Record<'model' | 'since' | 'idPrefix' | 'query', string>>> {
+  readonly status?: ReturnType<typeof statusOf>;
   readonly label?: readonly string[];
-  readonly since?: string;
-  readonly idPrefix?: string;
-  readonly query?: string;
   readonly limit: number;
   readonly json?: boolean;
 }
 
-type Status = ReturnType<typeof statusOf>;
-
-const CLOSED_QUERY = `NOT ${OPEN_QUERY}`;
 const STATUSES: Readonly<Record<string, string>> = {
   running: OPEN_QUERY,
   held: OPEN_QUERY,
@@ -34,16 +27,13 @@ const STATUSES: Readonly<Record<string, string>> = {
   cancelled: "ExecutionStatus = 'Canceled'",
   terminated: "ExecutionStatus = 'Terminated'",
 };
+const STATUS_WORDS = `${Object.keys(STATUSES).join(', ')} or held:<code>`;
 
 export const registerList: Register = (program, run) => {
   program
     .command('list')
     .description('List generations and chats, those that started last first. Steps of your Workflows are among them.')
-    .option(
-      '--status <status>',
-      `only ${Object.keys(STATUSES).join(', ')} or held:<code>; running are all open`,
-      statusOf,
-    )
+    .option('--status <status>', `only ${STATUS_WORDS}; held ones are running too`, statusOf)
     .option('--model <id>', 'only of this model')
     .option('--label <name=value>', 'only with this label; repeatable', collect)
     .option('--since <date|duration>', 'only those that started since, for example 2026-11-01 or 7d', since)
@@ -62,13 +52,9 @@ async function list(options: Options): Promise<number> {
   const matches = matcherOf(options);
   const { client } = await openTemporal(readSettings());
   if (query !== undefined) await checkQuery(client, query);
-  const conditions = [
-    PAID_RUNS,
-    ...(from === undefined ? [] : [`StartTime >= '${from}'`]),
-    ...(idPrefix === undefined ? [] : [startsWith(idPrefix)]),
-    ...(query === undefined ? [] : [`(${query})`]),
-  ].join(' AND ');
-  const states = status === undefined ? [OPEN_QUERY, CLOSED_QUERY] : [status.query];
+  const given = [from && `StartTime >= '${from}'`, idPrefix && startsWith(idPrefix), query && `(${query})`];
+  const conditions = [PAID_RUNS, ...given.filter(Boolean)].join(' AND ');
+  const states = status === undefined ? [OPEN_QUERY, `NOT ${OPEN_QUERY}`] : [status.query];
   const queries = states.map((state) => `${conditions} AND ${state}`);
   const { found, unread } = await newest(client, queries, matches, options.limit);
   const rows = await rowsOf(client, found);
@@ -82,14 +68,14 @@ async function list(options: Options): Promise<number> {
 /** True for what the memo of a run must say. Attributes for it may not be registered, and memos are always there. */
 function matcherOf({ status, model, label = [], idPrefix = '' }: Options): (run: PaidRun) => boolean {
   const labels = Object.entries(readLabels(label) ?? {});
-  const byMemo = status?.held === true || model !== undefined || labels.length > 0;
-  return (run) => {
-    if (!run.workflowId.startsWith(idPrefix)) return false;
-    if (isUnread(run) || run.paid == null) return !byMemo;
-    const { paid } = run;
-    if (status?.held === true && (paid.hold === null || paid.hold.code !== (status.code ?? paid.hold.code)))
-      return false;
-    return (model ?? paid.model) === paid.model && labels.every(([name, value]) => paid.labels[name] === value);
+  return ({ workflowId, paid }) => {
+    const { code } = paid?.hold ?? {};
+    return (
+      workflowId.startsWith(idPrefix) &&
+      (status?.held !== true || (code !== undefined && code === (status.code ?? code))) &&
+      (model === undefined || model === paid?.model) &&
+      labels.every(([name, value]) => paid?.labels[name] === value)
+    );
   };
 }
 
@@ -123,8 +109,6 @@ async function newest(
 function statusOf(text: string) {
   const [, word = text, code] = /^(held):(.+)$/s.exec(text) ?? [];
   const query = STATUSES[word];
-  if (query === undefined) {
-    throw new InvalidArgumentError(`It must be one of ${Object.keys(STATUSES).join(', ')}, or held:<code>.`);
-  }
+  if (query === undefined) throw new InvalidArgumentError(`It must be ${STATUS_WORDS}.`);
   return { query, held: word === 'held', code };
 }

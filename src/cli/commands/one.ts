@@ -6,11 +6,11 @@ import { money } from '../../policy/index.js';
 import { unpolled } from '../../temporal/pollers.js';
 import { find, known, openTemporal, workflowLink, type Temporal } from '../context.js';
 import { STATUS, UsageError, withAction } from '../errors.js';
-import { isFull, resumeHint } from '../follow.js';
+import { endingOf, isFull, resumeHint } from '../follow.js';
 import { examples, type Register } from '../options.js';
-import { print, printJson, printTable, quoted } from '../output.js';
+import { print, printFacts, printJson, quoted } from '../output.js';
 import { followAndReport } from '../report.js';
-import { failureOf, printRows, rowOf, rowsOf } from '../rows.js';
+import { printRows, rowOf, rowsOf } from '../rows.js';
 import { interruption } from '../signals.js';
 import { oneToResume, stepsOf } from '../steps.js';
 
@@ -39,33 +39,14 @@ export const registerOne: Register = (program, run) => {
       .addHelpText('after', examples(example))
       .action((id: string, options: Options) => run(async () => act(await openTemporal(readSettings()), id, options)));
 
+  command(['status', 'Show where a generation is, or the steps of a Workflow.', 'status film-1 --json'], status);
+  command(['wait', 'Wait for a generation; same output and exit status as generate.', 'wait my-video'], wait);
   command(
-    [
-      'status',
-      'Show where a generation is, by its Worker or by its memo; or the steps of a Workflow of your own.',
-      'status z-image-a-red-fox-1a2b3c --json',
-    ],
-    status,
-  );
-  command(
-    [
-      'wait',
-      'Wait for a generation that was started before; same output and exit status as generate.',
-      'wait z-image-a-red-fox-1a2b3c',
-    ],
-    wait,
-  );
-  command(
-    [
-      'resume',
-      'Let a held generation, or the held step of a Workflow of your own, go on, once its cause is mended.',
-      'resume film-1 --step hero-image',
-    ],
+    ['resume', 'Let a held generation or step go on, once its cause is mended.', 'resume film-1 --step hero-image'],
     async (temporal, id, { step, json, ...input }) => {
       const { handle } = await oneToResume(temporal, id, step);
-      const applied = (await handle.resume(input)) === 'resumed';
       const next = `Resumed. Take up the wait with: rivya-temporal wait ${quoted(handle.workflowId)}`;
-      return tell(handle, json, applied, applied ? next : NO_WORKER);
+      return tell(handle, json, await handle.resume(input), next);
     },
   )
     .option('--step <step>', 'which step of the Workflow; needed where several are held')
@@ -75,9 +56,7 @@ export const registerOne: Register = (program, run) => {
     ['check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video'],
     async (temporal, id, { json }) => {
       const { handle } = await known(temporal, id);
-      const applied = (await handle.checkNow()) === 'resumed';
-      const next = 'The status is checked as soon as the last check is 5 s old.';
-      return tell(handle, json, applied, applied ? next : NO_WORKER);
+      return tell(handle, json, await handle.checkNow(), 'The status is checked as soon as the last check is 5 s old.');
     },
   );
   command(
@@ -86,10 +65,18 @@ export const registerOne: Register = (program, run) => {
   );
 };
 
-/** Says what came of steering: `applied` is false where that waits in Temporal for a Worker. */
-function tell({ workflowId }: GenerationHandle, json = false, applied: boolean, message: string): number {
-  if (json) printJson({ workflowId, applied, message });
-  else print(message);
+/** Says what came of steering, or that it waits in Temporal. */
+function tell(
+  { workflowId }: GenerationHandle,
+  json = false,
+  done: 'resumed' | 'sent',
+  message: string,
+  otherwise = NO_WORKER,
+): number {
+  const applied = done === 'resumed';
+  const says = applied ? message : otherwise;
+  if (json) printJson({ workflowId, applied, message: says });
+  else print(says);
   return STATUS.done;
 }
 
@@ -100,13 +87,13 @@ async function cancel(temporal: Temporal, id: string, { json }: Options): Promis
     new UsageError(`"${id}" had ended before (${how}): nothing was cancelled. ${look}`);
   if (!isOpen(description.status.name)) throw ended(description.status.name.toLowerCase());
   await handle.cancel();
-  const failure = await Promise.race([failureOf(handle), sleep(CANCEL_MS, 'open' as const)]);
-  if (failure === 'open') {
-    const [why = 'A submit that is under way is waited for.'] = await unpolled(temporal.client, description.taskQueue);
-    return tell(handle, json, false, `The cancel is requested and has not taken effect yet. ${why} ${look}`);
-  }
-  if (failure?.code !== 'Cancelled') throw ended(failure?.code ?? 'completed');
-  return tell(handle, json, true, `Cancelled. ${failure.details.action ?? ''}`.trimEnd());
+  const ending = await Promise.race([endingOf(handle), sleep(CANCEL_MS, null)]);
+  const { code = 'completed', details } = ending?.kind === 'failure' ? ending.error : {};
+  if (ending !== null && code !== 'Cancelled') throw ended(code);
+  const [why = 'A submit that is under way is waited for.'] = await unpolled(temporal.client, description.taskQueue);
+  const requested = `The cancel is requested and has not taken effect yet. ${why} ${look}`;
+  const cancelled = `Cancelled. ${details?.action ?? ''}`.trimEnd();
+  return tell(handle, json, ending === null ? 'sent' : 'resumed', cancelled, requested);
 }
 
 async function status(temporal: Temporal, workflowId: string, { json }: Options): Promise<number> {
@@ -125,24 +112,20 @@ async function status(temporal: Temporal, workflowId: string, { json }: Options)
   }
   const link = workflowLink(temporal, workflowId);
   const from = source === 'query' ? 'a Worker answered' : open ? 'from the memo: no Worker answers' : 'from the memo';
-  const rows = [
+  const noteworthy = noWorker.filter((sentence) => row.reason?.includes(sentence) !== true);
+  const next = isFull(state) && state.nextCheckAt !== null ? `, next at ${state.nextCheckAt}` : '';
+  printFacts(workflowId, [
     ['Workflow', `${row.workflowStatus.toLowerCase()} (${from})`],
     ['phase', state?.phase ?? 'not known yet'],
-    ...noWorker.filter((sentence) => row.reason?.startsWith(sentence) !== true).map((says) => ['no Worker', says]),
-    ...(row.reason === null || state?.hold != null ? [] : [['reason', row.reason]]),
+    ...noteworthy.map((sentence) => ['no Worker', sentence] as const),
+    ['reason', row.reason],
+    ['what to do', state?.hold && `${state.hold.action} ${resumeHint(workflowId)}`],
     ['task', state?.taskId ?? (open ? 'none yet' : 'none')],
-    ...(state?.status == null ? [] : [['Rivya says', state.status]]),
-    ...(state === null ? [] : [['money', money(state)]]),
-    ...(isFull(state)
-      ? [['checks', `${state.statusChecks}${state.nextCheckAt === null ? '' : `, next at ${state.nextCheckAt}`}`]]
-      : []),
-    ...(state?.hold == null
-      ? []
-      : [['held', `${withAction(state.hold.message, state.hold.action)} ${resumeHint(workflowId)}`]]),
-    ...(link === null ? [] : [['Temporal', link]]),
-  ];
-  print(workflowId);
-  printTable(rows, '  ');
+    ['Rivya says', state?.status],
+    ['money', state && money(state)],
+    ['checks', isFull(state) ? `${state.statusChecks}${next}` : null],
+    ['Temporal', link],
+  ]);
   return STATUS.done;
 }
 
@@ -152,11 +135,10 @@ async function statusOfSteps(
   { type, status: { name: workflowStatus } }: Found['description'],
   json = false,
 ): Promise<number> {
-  const runs = await stepsOf(client, workflowId);
-  if (runs.length === 0) {
+  const steps = await rowsOf(client, await stepsOf(client, workflowId));
+  if (steps.length === 0) {
     throw new UsageError(`"${workflowId}" (${type}) has no steps: no generation or chat is named "${workflowId}/…".`);
   }
-  const steps = (await rowsOf(client, runs)).map((row, n) => ({ ...row, step: runs[n]?.step ?? '' }));
   if (json) {
     printJson({ workflowId, type, workflowStatus, steps });
     return STATUS.done;
@@ -171,7 +153,6 @@ async function statusOfSteps(
 
 async function wait(temporal: Temporal, workflowId: string, { json = false }: Options): Promise<number> {
   const { handle, description } = await known(temporal, workflowId);
-  const { taskQueue, startTime } = description;
-  const options = { json, interrupted: interruption(), startedAt: startTime.getTime() };
-  return followAndReport({ ...temporal, taskQueue }, handle, options);
+  const startedAt = description.startTime.getTime();
+  return followAndReport(temporal, handle, { json, interrupted: interruption(), startedAt });
 }
