@@ -24,6 +24,7 @@ const program = new Command('rivya-temporal')
   .description('Runs paid, long-running media generations of the Rivya API as durable Temporal Workflows.')
   .version(version)
   .exitOverride()
+  .configureOutput({ writeErr: (text) => say(text.trimEnd()) })
   .showHelpAfterError('(try --help)')
   .addHelpText(
     'after',

@@ -56,7 +56,7 @@ export function isUnread(run: Run): boolean {
 async function reasonOf(client: Client, run: Run): Promise<string | null> {
   const { workflowId, runId, status, paid } = run;
   if (isUnread(run)) return 'not readable';
-  if (paid?.phase === 'held' && paid.hold !== null) return named(paid.hold.code, paid.hold.message);
+  if (paid?.phase === 'held' && paid.hold != null) return named(paid.hold.code, paid.hold.message);
   if (isOpen(status.name)) {
     const description = paid?.phase === 'submitting' ? await describeRun(client, workflowId, runId) : null;
     return (description && (await delayOf(client, description))?.text) ?? null;

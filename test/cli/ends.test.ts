@@ -84,7 +84,7 @@ test('cancel names the task that goes on, and status says it again', async () =>
 
 test('cancel during a POST waits for its answer and says so', async () => {
   await start('slow answer');
-  await until(() => harness.emulator.ledger().tasks.some(({ prompt }) => prompt === 'slow answer'));
+  await until(() => harness.emulator.requests().some(({ body }) => body.includes('slow answer')));
   const { stdout } = await cli('cancel', 'slow answer', '--json');
   expect(JSON.parse(stdout)).toMatchObject({
     applied: false,
@@ -132,7 +132,10 @@ test('a submit that waits for its turn within the rate limit is told from one wi
   await using slow = await startHarness({ env: { RIVYA_RATE_LIMIT_PER_MINUTE: '1' } });
   const ids = ['one', 'two', 'three'];
   await Promise.all(ids.map((id) => slow.client.start({ model: 'z-image', prompt: id }, { workflowId: id })));
-  const list = () =>
-    runCommand(['list'], { cwd, env: { ...env, ...slow.temporalEnv, RIVYA_TASK_QUEUE: slow.taskQueue } });
-  await until(async () => / waits for its turn within the rate limit \(since 2.*Z\)$/m.test((await list()).stdout));
+  const list = async () => {
+    const own = { ...env, ...slow.temporalEnv, RIVYA_TASK_QUEUE: slow.taskQueue };
+    return (await runCommand(['list'], { cwd, env: own })).stdout;
+  };
+  const turn = / waits for its turn within the rate limit \(since 2.*Z\)$/m;
+  await expect.poll(list, { timeout: 60_000 }).toMatch(turn);
 });

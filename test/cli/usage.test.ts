@@ -39,7 +39,6 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ],
     ['a long Workflow ID', [...generate, '--id', 'é'.repeat(128)], /--id: is longer than 255 bytes/],
     ['no attempts', [...generate, '--max-attempts', '0'], /--max-attempts: must be/],
-    ['a take', [...generate, '--id', 'fox', '--take', '2'], /--take: .*another --id .*larger --max-attempts/],
     ['no credits', [...generate, '--max-credits', '0'], /--max-credits: must be/],
     ['a deadline that is none', [...generate, '--deadline', 'soon'], /--deadline: must be/],
     ['another word for a hold', [...generate, '--on-action-needed', 'stop'], /--on-action-needed: must be/],

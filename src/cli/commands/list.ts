@@ -74,7 +74,7 @@ function matcherOf({ status, model, label = [], idPrefix = '' }: Options): (run:
       workflowId.startsWith(idPrefix) &&
       (status?.held !== true || (code !== undefined && code === (status.code ?? code))) &&
       (model === undefined || model === paid?.model) &&
-      labels.every(([name, value]) => paid?.labels[name] === value)
+      labels.every(([name, value]) => paid?.labels?.[name] === value)
     );
   };
 }
