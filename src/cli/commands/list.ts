@@ -1,7 +1,7 @@
-import type { Client } from '@temporalio/client';
 import { InvalidArgumentError } from 'commander';
 import { readSettings } from '../../config.js';
 import { OPEN_QUERY } from '../../contract/index.js';
+import { newest } from '../../temporal/newest.js';
 import { startsWith } from '../../../activities/runs.js';
 import { openTemporal } from '../context.js';
 import { checkQuery } from '../ended.js';
@@ -49,19 +49,23 @@ export const registerList: Register = (program, run) => {
 async function list(options: Options): Promise<number> {
   const { status, since: from, idPrefix, query, json } = options;
   if (query?.trim() === '') throw new UsageError('--query: is empty.');
-  const matches = matcherOf(options);
+  const unread = new Set<string>();
+  const fits = matcherOf(options);
+  const matches = (run: PaidRun): boolean => {
+    if (isUnread(run)) unread.add(run.workflowId);
+    return fits(run);
+  };
   const { client } = await openTemporal(readSettings());
   if (query !== undefined) await checkQuery(client, query);
   const given = [from && `StartTime >= '${from}'`, idPrefix && startsWith(idPrefix), query && `(${query})`];
   const conditions = [PAID_RUNS, ...given.filter(Boolean)].join(' AND ');
   const states = status === undefined ? [OPEN_QUERY, `NOT ${OPEN_QUERY}`] : [status.query];
-  const queries = states.map((state) => `${conditions} AND ${state}`);
-  const { found, unread } = await newest(client, queries, matches, options.limit);
-  const rows = await rowsOf(client, found);
-  if (json) printJson({ generations: rows, unread });
+  const lists = states.map((state) => paidRuns(client, `${conditions} AND ${state}`));
+  const rows = await rowsOf(client, await newest(lists, matches, options.limit));
+  if (json) printJson({ generations: rows, unread: [...unread] });
   else if (rows.length > 0) printRows(rows, 'WORKFLOW ID');
   else say('Nothing found. Start a generation with: rivya-temporal generate --model z-image --prompt "…"');
-  if (unread.length > 0) say(notRead(unread));
+  if (unread.size > 0) say(notRead([...unread]));
   return STATUS.done;
 }
 
@@ -77,32 +81,6 @@ function matcherOf({ status, model, label = [], idPrefix = '' }: Options): (run:
       labels.every(([name, value]) => paid?.labels?.[name] === value)
     );
   };
-}
-
-/**
- * The runs that started last. The Service lists open ones by their start, but closed ones by their end: what follows in a
- * list has started before the run that it shows.
- */
-async function newest(
-  client: Client,
-  queries: readonly string[],
-  matches: (run: PaidRun) => boolean,
-  limit: number,
-): Promise<{ readonly found: readonly PaidRun[]; readonly unread: string[] }> {
-  const unread = new Set<string>();
-  let found: PaidRun[] = [];
-  for (const query of queries) {
-    for await (const run of paidRuns(client, query)) {
-      const last = found[limit - 1];
-      if (last !== undefined && (run.closeTime ?? run.startTime) <= last.startTime) break;
-      if (isUnread(run)) unread.add(run.workflowId);
-      if (!matches(run)) continue;
-      // One that has just ended is in both lists.
-      const others = found.filter(({ runId }) => runId !== run.runId);
-      found = [...others, run].toSorted((a, b) => b.startTime.getTime() - a.startTime.getTime()).slice(0, limit);
-    }
-  }
-  return { found, unread: [...unread] };
 }
 
 /** Parses `--status`. */
