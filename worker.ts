@@ -12,34 +12,40 @@ import { createWorkers } from './src/worker/workers.js';
  * Runs the Workers until a signal. Returns the exit status.
  * @param local - Server of this machine, used where Temporal's settings name no address.
  * @param onStep - For tests of faults: called around each side effect of the Activities.
+ * @param onReady - Called with what they serve, once they can.
+ * @throws SettingsError, TemporalUnreachable
  */
 export async function runWorker(
   env: NodeJS.ProcessEnv = process.env,
   local?: string,
   onStep?: OnStep,
+  onReady?: (serves: object) => void,
 ): Promise<number> {
-  try {
-    const settings = readSettings(env);
-    await checkWorkerSettings(settings);
-    installRuntime();
-    const { connection, namespace, address } = await connectWorker(local);
-    const { taskQueue, roles, baseUrl } = settings;
-    const api = roles.has('api') ? `; calls to ${baseUrl} on ${apiTaskQueue(taskQueue)}` : '';
-    process.stderr.write(
-      `Worker (${[...roles].join(', ')}) at ${address}, namespace ${namespace}, task queue ${taskQueue}${api}\n`,
-    );
-    const workers = await createWorkers(settings, { connection, namespace, onStep });
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => workers.shutdown());
-    await workers.run();
-    await connection.close();
-    return 0;
-  } catch (error) {
-    if (!(error instanceof SettingsError || error instanceof TemporalUnreachable)) throw error;
-    process.stderr.write(`${error.message}\n`);
-    return error instanceof SettingsError ? 2 : 3;
-  }
+  const settings = readSettings(env);
+  await checkWorkerSettings(settings);
+  installRuntime();
+  const { connection, namespace, address } = await connectWorker(local);
+  const { taskQueue, baseUrl } = settings;
+  const roles = [...settings.roles];
+  const api = settings.roles.has('api') ? `; calls to ${baseUrl} on ${apiTaskQueue(taskQueue)}` : '';
+  process.stderr.write(
+    `Worker (${roles.join(', ')}) at ${address}, namespace ${namespace}, task queue ${taskQueue}${api}\n`,
+  );
+  const workers = await createWorkers(settings, { connection, namespace, onStep });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => workers.shutdown());
+  onReady?.({ address, namespace, taskQueue, roles, baseUrl });
+  await workers.run();
+  await connection.close();
+  return 0;
+}
+
+/** The exit status of an error that a person must mend. */
+function refused(error: unknown): number {
+  if (!(error instanceof SettingsError || error instanceof TemporalUnreachable)) throw error;
+  process.stderr.write(`${error.message}\n`);
+  return error instanceof SettingsError ? 2 : 3;
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  process.exit(await runWorker());
+  process.exit(await runWorker().catch(refused));
 }

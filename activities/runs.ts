@@ -43,14 +43,26 @@ export async function runIdsOf(client: Client, workflowId: string): Promise<stri
   return runs.toSorted((a, b) => b.startedAt - a.startedAt).map(({ runId }) => runId);
 }
 
-/**
- * Finds at least all runs of the ID. The Service does not find values with a double quote, a backslash or a control
- * character, however they are escaped, so those are found by what stands before.
- */
+/** Condition of a visibility query that finds at least all runs of the ID. */
 export function queryFor(workflowId: string): string {
-  const sure = /^[^"\\\p{Cc}]*/u.exec(workflowId)?.[0] ?? '';
-  const literal = `'${sure.replaceAll("'", "''")}'`;
-  return sure === workflowId ? `WorkflowId = ${literal}` : `WorkflowId STARTS_WITH ${literal}`;
+  return sureStart(workflowId) === workflowId ? `WorkflowId = ${literal(workflowId)}` : startsWith(workflowId);
+}
+
+/** The same for all IDs that begin so. */
+export function startsWith(prefix: string): string {
+  return `WorkflowId STARTS_WITH ${literal(sureStart(prefix))}`;
+}
+
+/**
+ * The Service does not find values with a double quote, a backslash or a control character, however they are escaped, so
+ * those are found by what stands before.
+ */
+function sureStart(text: string): string {
+  return /^[^"\\\p{Cc}]*/u.exec(text)?.[0] ?? '';
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 /** A memo or an input that cannot be read: it is under a codec that is not here, no JSON (Python writes `NaN`), or none of ours. */

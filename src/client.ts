@@ -107,8 +107,9 @@ export class GenerationClient {
     return this.handle(workflowId);
   }
 
-  handle(workflowId: string): GenerationHandle {
-    return new GenerationHandle(this.#client, workflowId);
+  /** @param runId - One run, which has ended. Default: the latest, and those that follow it. */
+  handle(workflowId: string, runId?: string): GenerationHandle {
+    return new GenerationHandle(this.#client, workflowId, runId);
   }
 
   /** Refuses to take a Workflow for what it is not. */
@@ -137,11 +138,11 @@ export class GenerationHandle {
   readonly #client: Client;
   readonly #handle: WorkflowHandle;
 
-  constructor(client: Client, workflowId: string) {
+  constructor(client: Client, workflowId: string, runId?: string) {
     this.workflowId = workflowId;
     this.#client = client;
     // Without a run ID, so that a reset or a run that continued as new is followed.
-    this.#handle = client.workflow.getHandle(workflowId);
+    this.#handle = client.workflow.getHandle(workflowId, runId, { followRuns: runId === undefined });
   }
 
   /**

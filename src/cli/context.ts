@@ -6,6 +6,7 @@ import { openStore, Receipts, type Store } from '../storage/index.js';
 import { configuredAddress, connectClient } from '../temporal/connect.js';
 import { findSession, type DevSession } from './dev-session.js';
 import { UsageError } from './errors.js';
+import { quoted } from './output.js';
 
 /** Temporal as a command sees it. */
 export type Temporal = Awaited<ReturnType<typeof openTemporal>>;
@@ -34,19 +35,27 @@ export async function openTemporal(settings: Settings, taskQueue?: string) {
 }
 
 /**
- * A generation or chat that exists.
- * @throws WorkflowNotFoundError for an unknown ID; UsageError for a Workflow of another type.
+ * A Workflow that exists; `isPaid` says whether it is a generation or chat.
+ * @throws WorkflowNotFoundError
  */
-export async function known({ generations }: Temporal, workflowId: string) {
+export async function find({ generations }: Temporal, workflowId: string) {
   if (workflowId.trim() === '') throw new UsageError('workflow-id: is empty.');
   const handle = generations.handle(workflowId);
   const description = await handle.describe();
-  if (description.type !== WORKFLOW_TYPE && description.type !== CHAT_WORKFLOW_TYPE) {
-    throw new UsageError(
-      `Workflow "${workflowId}" is of type ${description.type}, not a generation (${WORKFLOW_TYPE}) or a chat (${CHAT_WORKFLOW_TYPE}).`,
-    );
-  }
-  return { handle, description };
+  const isPaid = description.type === WORKFLOW_TYPE || description.type === CHAT_WORKFLOW_TYPE;
+  return { handle, description, isPaid };
+}
+
+/**
+ * A generation or chat that exists.
+ * @throws WorkflowNotFoundError for an unknown ID; UsageError for a Workflow of another type.
+ */
+export async function known(temporal: Temporal, workflowId: string) {
+  const found = await find(temporal, workflowId);
+  if (found.isPaid) return found;
+  throw new UsageError(
+    `Workflow "${workflowId}" is of type ${found.description.type}, not a generation (${WORKFLOW_TYPE}) or a chat (${CHAT_WORKFLOW_TYPE}). See its steps with: rivya-temporal status ${quoted(workflowId)}`,
+  );
 }
 
 /** Page of a Workflow in the Temporal UI, or null without the base of a UI. */

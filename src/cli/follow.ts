@@ -3,9 +3,9 @@ import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
 import type { GenerationResult, GenerationMemo, GenerationState } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
-import { unpolled } from '../temporal/pollers.js';
+import { delayOf } from '../temporal/pending.js';
 import { withAction } from './errors.js';
-import type { Progress } from './output.js';
+import { quoted, type Progress } from './output.js';
 import { whenAborted } from './signals.js';
 
 /** The state by query, or by memo, which knows less. */
@@ -23,8 +23,6 @@ export interface FollowOptions {
   /** Go on waiting when a person must act, and say so; otherwise that is the end. */
   readonly waitWhileHeld: boolean;
   readonly client: Client;
-  /** Of the Workers that it needs. */
-  readonly taskQueue: string;
   /** Milliseconds since the epoch at which the Workflow started. */
   readonly startedAt?: number;
 }
@@ -33,19 +31,21 @@ export interface FollowOptions {
 const LOOK_EVERY_MS = 1_000;
 const LOOK_SELDOM_MS = 5_000;
 const SELDOM_AFTER_MS = 120_000;
-// A Worker that runs takes up what is due within a second; after this it is asked whether there is one.
+// A Worker that runs does what is due within a second; after this the Service is asked why it is not done.
 const QUIET_MS = 5_000;
 
 /** Waits for a generation and shows on stderr how it goes. */
 export async function follow(handle: GenerationHandle, options: FollowOptions): Promise<Ending> {
-  const { client, taskQueue, progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
+  const { client, progress, interrupted, waitWhileHeld, startedAt = Date.now() } = options;
   const { workflowId } = handle;
   const begun = Date.now();
   let ended = false;
   let state: AnyState | null = null;
   let movedAt = begun;
-  let warned = false;
+  let said = '';
   let heldBy: string | null = null;
+
+  const delayNow = async () => delayOf(client, await handle.describe());
 
   async function watch(): Promise<Ending> {
     for (;;) {
@@ -62,10 +62,10 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
         );
       }
       heldBy = hold?.code ?? null;
-      if (!warned && Date.now() - movedAt > QUIET_MS) {
-        const missing = await unpolled(client, taskQueue).catch(() => []);
-        if (missing.length > 0) progress.note(missing.join('\n'));
-        warned = missing.length > 0;
+      if (Date.now() - movedAt > QUIET_MS) {
+        const { reason = said, text = '' } = (await delayNow().catch(() => null)) ?? {};
+        if (reason !== said) progress.note(`${workflowId}: ${text}`);
+        said = reason;
         movedAt = Date.now();
       }
       progress.set(workflowId, describe(workflowId, state, Date.now() - startedAt), changeKey(state));
@@ -74,13 +74,7 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
     }
   }
 
-  const result = handle.result().then(
-    (value): Ending => ({ kind: 'result', result: value }),
-    (error: unknown): Ending => {
-      if (error instanceof GenerationError) return { kind: 'failure', error };
-      throw error;
-    },
-  );
+  const result = endingOf(handle);
   const stopped = whenAborted(interrupted).then((): Ending => ({ kind: 'interrupted', state }));
   try {
     const ending = await Promise.race([result, stopped, watch()]);
@@ -93,6 +87,16 @@ export async function follow(handle: GenerationHandle, options: FollowOptions): 
     ended = true;
     // Whoever stopped waiting has no use for what becomes of the wait.
     result.catch(() => undefined);
+  }
+}
+
+/** How a generation ends. */
+export async function endingOf(handle: GenerationHandle): Promise<Ending> {
+  try {
+    return { kind: 'result', result: await handle.result() };
+  } catch (error) {
+    if (error instanceof GenerationError) return { kind: 'failure', error };
+    throw error;
   }
 }
 
@@ -129,5 +133,5 @@ function headline({ phase, status, hold }: AnyState): string {
 
 /** How a person lets a held generation go on. */
 export function resumeHint(workflowId: string): string {
-  return `Go on with: rivya-temporal resume '${workflowId}' (or the Update "resume" in the Temporal UI)`;
+  return `Go on with: rivya-temporal resume ${quoted(workflowId)} (or the Update "resume" in the Temporal UI)`;
 }

@@ -20,15 +20,12 @@ import { finish, printJson, say } from './output.js';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 
-// A pipe that nobody reads any more (`… | head`) is no error.
-process.stdout.on('error', () => undefined);
-process.stderr.on('error', () => undefined);
-
 let status: number = STATUS.done;
 const program = new Command('rivya-temporal')
   .description('Runs paid, long-running media generations of the Rivya API as durable Temporal Workflows.')
   .version(version)
   .exitOverride()
+  .configureOutput({ writeErr: (text) => say(text.trimEnd()) })
   .showHelpAfterError('(try --help)')
   .addHelpText(
     'after',

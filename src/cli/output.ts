@@ -1,14 +1,37 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { STATUS } from './errors.js';
+
+// Control and bidirectional characters: what comes from outside must not steer a terminal or reorder a line.
+const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+// Two columns of a terminal: the scripts of East Asia, their full-width forms, and emoji.
+const WIDE =
+  /^(?![\0-\u10ff\uff61-\uffdc])[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}\p{scx=Bopo}\p{scx=Yiii}\p{Emoji_Presentation}\uff01-\uff60\uffe0-\uffe6]|\ufe0f/u;
+const graphemes = new Intl.Segmenter();
+let failed = null as NodeJS.ErrnoException | null;
+
+// A pipe that nobody reads any more (`… | head`) is no error; a full disk is one.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') failed = error;
+  });
+}
+
+/** A text that cannot steer a terminal: as JSON writes such characters. Lines stay lines. */
+function escaped(text: string): string {
+  return text.replace(UNSAFE, (sign) =>
+    sign === '\n' ? sign : `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
 
 /** A line for people, on stderr. */
 export function say(line: string): void {
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${escaped(line)}\n`);
 }
 
 /** A result, on stdout. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${escaped(line)}\n`);
 }
 
 /** The one JSON document of a command, on stdout. */
@@ -22,20 +45,67 @@ export async function finish(status: number): Promise<never> {
     // The end of a pipe that nobody reads any more is no reason to stay.
     if (stream.writable) await new Promise<void>((resolve) => stream.write('', () => resolve()));
   }
-  process.exit(status);
+  if (failed === null) process.exit(status);
+  say(`The output could not be written (${failed.message}). What the command did is done. See: rivya-temporal list`);
+  process.exit(status || STATUS.failed);
 }
 
 export type Cell = string | number | boolean | null;
 
-/** Prints a table for people, each column as wide as its widest cell. */
-export function printTable(rows: readonly (readonly Cell[])[], indent = ''): void {
-  const texts = rows.map((row) => row.map((cell) => String(cell ?? '-')));
+/** Prints a table for people, each column as wide as its widest cell, or so much narrower that a row fits into `width`. */
+export function printTable(rows: readonly (readonly Cell[])[], indent = '', width = Infinity): void {
+  const texts = rows.map((row) => row.map((cell) => escaped(String(cell ?? '-')).replaceAll('\n', '\\n')));
   const widths: number[] = [];
-  for (const row of texts) row.forEach((text, i) => (widths[i] = Math.max(widths[i] ?? 0, text.length)));
-  for (const row of texts) {
-    const line = row.map((text, i) => text.padEnd(widths[i] ?? 0)).join('  ');
-    print(indent + line.trimEnd());
+  for (const row of texts) row.forEach((text, i) => (widths[i] = Math.max(widths[i] ?? 0, displayWidth(text))));
+  let excess = widths.reduce((sum, one) => sum + one + GAP.length, indent.length - GAP.length) - width;
+  // The last column says most and needs it least.
+  for (; excess > 0; excess--) {
+    const narrower = (widths.at(-1) ?? 0) > NARROW ? widths.length - 1 : widths.indexOf(Math.max(...widths));
+    widths[narrower] = Math.max(1, (widths[narrower] ?? 0) - 1);
   }
+  for (const row of texts)
+    print(
+      indent +
+        row
+          .map((text, i) => fitted(text, widths[i] ?? 0))
+          .join(GAP)
+          .trimEnd(),
+    );
+}
+
+/** Prints what is known of one thing, without what is not. */
+export function printFacts(title: string, facts: readonly (readonly [string, Cell | undefined])[]): void {
+  print(title);
+  const known = facts.flatMap(([name, value]) => (value == null ? [] : [[name, value]]));
+  printTable(known, '  ');
+}
+
+const GAP = '  ';
+const NARROW = 16;
+
+/** The signs of a text as a terminal shows them, each with the columns that it takes. */
+function signsOf(text: string): { readonly sign: string; readonly width: number }[] {
+  return Array.from(graphemes.segment(text), ({ segment: sign }) => {
+    return { sign, width: WIDE.test(sign) ? 2 : /^[\p{M}\p{Cf}]/u.test(sign) ? 0 : 1 };
+  });
+}
+
+function displayWidth(text: string): number {
+  return signsOf(text).reduce((sum, { width }) => sum + width, 0);
+}
+
+/** The text in so many columns: filled up, or as much of its start as fits. */
+function fitted(text: string, columns: number): string {
+  const free = columns - displayWidth(text);
+  if (free >= 0) return text + ' '.repeat(free);
+  let left = columns - 1;
+  const start = signsOf(text).filter(({ width }) => (left -= width) >= 0);
+  return fitted(`${start.map(({ sign }) => sign).join('')}…`, columns);
+}
+
+/** Columns of the terminal. Elsewhere nothing is cut, unless somebody says how wide it is, as `watch` does. */
+export function terminalWidth(): number {
+  return process.stdout.columns || Number(process.env['COLUMNS']) || Infinity;
 }
 
 /** A table as CSV (RFC 4180): one line for each row, the names of the columns first. */
@@ -48,6 +118,11 @@ function csvCell(value: Cell): string {
   // A spreadsheet runs a text that begins like this as a formula.
   const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** A word for a shell; quotes only where needed. */
+export function quoted(word: string): string {
+  return /^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** The path of a `file:` URI, relative where it is below the working directory; any other URI as it is. */
@@ -97,7 +172,7 @@ export class Progress {
     this.#clear();
     const width = (process.stderr.columns || 80) - 1;
     // A line that wraps would take two rows, and the next update would start one row too low.
-    for (const { text } of this.#lines.values()) say([...text].slice(0, width).join(''));
+    for (const { text } of this.#lines.values()) say(fitted(escaped(text).replaceAll('\n', ' '), width).trimEnd());
     this.#drawn = this.#lines.size;
   }
 

@@ -11,9 +11,6 @@ import {
 } from '../../activities/facts.js';
 import type { Receipts } from '../storage/index.js';
 
-export { PAID_RUNS, paidRuns };
-export { isSettled } from '../policy/index.js';
-
 /** A record that cannot be read: its Workflow ID (null where not even that is known), its task where one is, and why. */
 export interface Unread {
   readonly workflowId: string | null;

@@ -3,10 +3,13 @@ import { judge, NO_DETAILS, STATUS, toJson, withAction, type Verdict } from './e
 import type { GenerationHandle } from '../client.js';
 import { workflowLink, type Temporal } from './context.js';
 import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
-import { formatBytes, print, printJson, printTable, Progress, readableUri, say } from './output.js';
+import { formatBytes, printFacts, printJson, Progress, quoted, readableUri, say } from './output.js';
+
+/** Where the document goes, or null for a report to people. */
+export type Json = ((document: object) => void) | null;
 
 export interface ReportOptions {
-  readonly json: boolean;
+  readonly json: Json;
   readonly workflowId: string;
   /** Page of the Workflow in the Temporal UI. */
   readonly link: string | null;
@@ -16,25 +19,24 @@ export interface ReportOptions {
 export async function followAndReport(
   temporal: Temporal,
   handle: GenerationHandle,
-  { json, ...options }: Pick<ReportOptions, 'json'> & Pick<FollowOptions, 'interrupted' | 'startedAt'>,
+  { json, ...options }: { readonly json: boolean } & Pick<FollowOptions, 'interrupted' | 'startedAt'>,
 ): Promise<number> {
-  const { client, taskQueue } = temporal;
+  const { client } = temporal;
   const { workflowId } = handle;
   const waitWhileHeld = process.stderr.isTTY;
-  const ending = await follow(handle, { ...options, client, taskQueue, progress: new Progress(), waitWhileHeld });
-  return report(ending, { json, workflowId, link: workflowLink(temporal, workflowId) });
+  const ending = await follow(handle, { ...options, client, progress: new Progress(), waitWhileHeld });
+  return report(ending, { json: json ? printJson : null, workflowId, link: workflowLink(temporal, workflowId) });
 }
 
 /** Reports how a generation ended, or that the wait for it did. Returns the exit status. */
 export function report(ending: Ending, options: ReportOptions): number {
   const { json, workflowId, link } = options;
+  json?.(documentOf(ending, workflowId));
   if (ending.kind === 'result') {
-    if (json) printJson({ workflowId, ...ending.result });
-    else show(workflowId, ending.result, link);
+    if (json === null) show(workflowId, ending.result, link);
     return STATUS.done;
   }
   const verdict = verdictOf(ending, workflowId);
-  if (json) printJson(document(ending, workflowId, verdict));
   say(ending.kind === 'failure' ? `${workflowId} did not succeed: ${verdict.message}` : verdict.message);
   if (link !== null) say(link);
   return verdict.status;
@@ -44,18 +46,18 @@ function show(workflowId: string, result: GenerationResult, link: string | null)
   const { reservedCredits, finalCredits, reused, simulated } = result;
   // A chat has its answer in place of a task and files.
   const { content, taskId, files = [], urls = [] } = result as Partial<GenerationResult & ChatResult>;
-  const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`]);
+  const stored = files.map(({ uri, bytes }) => ['file', `${readableUri(uri)} (${formatBytes(bytes)})`] as const);
   const known = reused ? ' (existed before; not paid again)' : '';
-  print(workflowId);
-  const facts = [
-    content === undefined ? ['status', result.status] : ['answer', `${content}${known}`],
-    ...(content === undefined ? [['task', `${taskId}${known}`]] : []),
+  const answer = content === undefined ? [] : `${content}${known}`.split('\n');
+  printFacts(workflowId, [
+    ['status', content === undefined ? result.status : null],
+    ...answer.map((line, n) => [n === 0 ? 'answer' : '', line] as const),
+    ['task', taskId === undefined ? null : `${taskId}${known}`],
     ['credits', `${finalCredits ?? 'not reported'} (reserved ${reservedCredits ?? 'not reported'})`],
-    ...(stored.length > 0 ? stored : urls.map((url) => ['link', url])),
-    ...(link === null ? [] : [['Temporal', link]]),
-    ...(simulated ? [['simulated', 'the emulator answered: nothing was paid, the media is not real']] : []),
-  ];
-  printTable(facts, '  ');
+    ...(stored.length > 0 ? stored : urls.map((url) => ['link', url] as const)),
+    ['Temporal', link],
+    ['simulated', simulated ? 'the emulator answered: nothing was paid, the media is not real' : null],
+  ]);
 }
 
 function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string): Verdict {
@@ -72,18 +74,15 @@ function verdictOf(ending: Exclude<Ending, { kind: 'result' }>, workflowId: stri
   return { status: STATUS.held, code, message: says, action, httpStatus, requestId };
 }
 
-/** A word for a shell; quotes only where needed. */
-function quoted(word: string): string {
-  return /^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
-}
-
 const STATUSES: Readonly<Record<string, string>> = {
   Cancelled: 'cancelled',
   Terminated: 'terminated',
   TimedOut: 'timedOut',
 };
 
-function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: string, verdict: Verdict): object {
+/** How a generation ended, or that the wait for it did, as `--json` prints it. */
+export function documentOf(ending: Ending, workflowId: string): object {
+  if (ending.kind === 'result') return { workflowId, ...ending.result };
   const known = ending.kind === 'failure' ? ending.error.details : ending.state;
   const status =
     ending.kind === 'failure' ? (STATUSES[ending.error.code] ?? 'failed') : ending.kind === 'held' ? 'held' : 'running';
@@ -94,6 +93,6 @@ function document(ending: Exclude<Ending, { kind: 'result' }>, workflowId: strin
     idempotencyKey: known?.idempotencyKey ?? null,
     reservedCredits: known?.reservedCredits ?? null,
     finalCredits: known?.finalCredits ?? null,
-    error: toJson(verdict),
+    error: toJson(verdictOf(ending, workflowId)),
   };
 }

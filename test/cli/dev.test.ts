@@ -91,7 +91,7 @@ describe.concurrent('generate', () => {
     });
     expect(stderr).toContain('rivya-temporal wait held');
     expect(status).toBe(4);
-    expect((await cli('list', '--running')).stdout).toMatch(/^held +HELD/m);
+    expect((await cli('list', '--status', 'held')).stdout).toMatch(/^held +held/m);
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)(

@@ -32,12 +32,12 @@ test('generate, status and doctor name the queue without a Worker and its role, 
   const [status, json, list, doctor] = await Promise.all([
     cli('status', 'fox'),
     cli('status', 'fox', '--json'),
-    cli('list', '--running'),
+    cli('list', '--status', 'running'),
     cli('doctor'),
   ]);
   expect(status.stdout).toContain(missing);
   expect(JSON.parse(json.stdout)).toMatchObject({ source: 'query', noWorker: [expect.stringContaining(missing)] });
-  expect(list.stdout).toMatch(/^fox +RUNNING/m);
+  expect(list.stdout).toMatch(/^fox +running.*No Worker with the role "api"/m);
   expect(doctor.stdout).toContain(`warn  Workers for API calls: ${missing}`);
   // A namespace of the tests keeps closed Workflows for a day.
   expect(doctor.stdout).toMatch(

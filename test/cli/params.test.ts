@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { workflowLink } from '../../src/cli/context.js';
-import { isExact, parseExactJson, readLabels, readParams, readReferences } from '../../src/cli/params.js';
+import { readLabels, readParams, readReferences } from '../../src/cli/params.js';
+import { isExact, parseExactJson } from '../../src/policy/exact-json.js';
 import { InvalidInput } from '../../src/policy/index.js';
 
 describe('params arrive as they were typed, or are refused', () => {

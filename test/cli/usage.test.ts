@@ -39,7 +39,6 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ],
     ['a long Workflow ID', [...generate, '--id', 'é'.repeat(128)], /--id: is longer than 255 bytes/],
     ['no attempts', [...generate, '--max-attempts', '0'], /--max-attempts: must be/],
-    ['a take', [...generate, '--id', 'fox', '--take', '2'], /--take: .*another --id .*larger --max-attempts/],
     ['no credits', [...generate, '--max-credits', '0'], /--max-credits: must be/],
     ['a deadline that is none', [...generate, '--deadline', 'soon'], /--deadline: must be/],
     ['another word for a hold', [...generate, '--on-action-needed', 'stop'], /--on-action-needed: must be/],
@@ -54,6 +53,8 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['a Worker without a key', ['worker'], /RIVYA_API_KEY/],
     ['a data directory that cannot be made', ['dev', '--data-dir', `${notADirectory}/x`], /--data-dir: /],
     ['a port that is none', ['dev', '--port', '65536'], /--port/],
+    ['a status that is none', ['list', '--status', 'lost'], /--status.*held:<code>/],
+    ['a label without a value', ['list', '--label', 'shop'], /label.*name=value/],
     ['a limit of 0', ['list', '--limit', '0'], /--limit/],
     ['a query that is empty', ['recover', '--query', ''], /--query: is empty/],
     ['a time that is none', ['charges', '--since', 'soon'], /--since.*7d/],
@@ -123,7 +124,7 @@ it('credits and models ask the API of the settings', async () => {
   await emulator.close();
 });
 
-it('every command has help with an example', async () => {
+it('every command has help with an example, and prints JSON when asked', async () => {
   const { status, stdout } = await runCommand(['--help'], { cwd });
   expect(status).toBe(0);
   const commands = [...stdout.matchAll(/^ {2}([a-z]+) .*/gm)]
@@ -147,6 +148,7 @@ it('every command has help with an example', async () => {
   for (const command of commands) {
     const help = await runCommand([command, '--help'], { cwd });
     expect(help.stdout).toContain(`$ rivya-temporal ${command}`);
+    expect(help.stdout).toContain('--json');
     expect(help.status).toBe(0);
   }
 });

@@ -1,11 +1,10 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { readSettings, type Settings } from '../../config.js';
-import { parseDuration } from '../../policy/index.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
 import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type ChargedTask, type Totals } from '../charges.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
-import { examples, type Register } from '../options.js';
+import { examples, since, type Register } from '../options.js';
 import { csv, print, printJson, printTable, say, type Cell } from '../output.js';
 import { notRead, recordsOfStore, recordsOfTemporal } from '../records.js';
 
@@ -142,19 +141,6 @@ async function fromTemporal(settings: Settings) {
     'The credits of failed earlier attempts are not known there. Workers with a store (RIVYA_STORE) keep receipts of all.',
   ];
   return { source: 'temporal', charges: chargesOf(records), oldest, unread, covers };
-}
-
-/** `2026-11-01`, a whole time, or how long ago, as ISO 8601. */
-function since(text: string): string {
-  const ago = parseDuration(text);
-  const [day] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
-  // JavaScript takes 30 February for 2 March.
-  const exists = day !== undefined && new Date(`${day}T00:00:00Z`).getUTCDate() === Number(day.slice(-2));
-  const date = exists ? Date.parse(text) : Number.NaN;
-  const time = new Date(ago === null ? date : Date.now() - ago);
-  if (Number.isNaN(time.getTime()))
-    throw new InvalidArgumentError('It must be a day of the calendar like 2026-11-01, or a duration like 7d.');
-  return time.toISOString();
 }
 
 function labelName(text: string): string {

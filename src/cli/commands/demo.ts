@@ -10,14 +10,15 @@ import { dataDirectory } from '../dev-session.js';
 import { STATUS } from '../errors.js';
 import { follow, type Ending } from '../follow.js';
 import { examples, type Register } from '../options.js';
-import { print, Progress, say } from '../output.js';
-import { report } from '../report.js';
+import { print, printJson, Progress, say } from '../output.js';
+import { documentOf, report, type Json } from '../report.js';
 import { interruption, whenAborted } from '../signals.js';
 import type { Stack } from '../stack.js';
 
 interface Options {
   readonly keep?: boolean;
   readonly yes?: boolean;
+  readonly json?: boolean;
 }
 
 // A cheap model of each kind that needs no params.
@@ -35,11 +36,12 @@ export const registerDemo: Register = (program, run) => {
     )
     .option('--keep', 'leave all running until Ctrl-C, so that the links can be opened')
     .option('--yes', 'with RIVYA_API_KEY: spend credits without asking')
+    .option('--json', 'print one JSON document')
     .addHelpText('after', examples('demo', 'demo --keep'))
     .action((options: Options) => run(() => demo(options)));
 };
 
-async function demo({ keep = false, yes = false }: Options): Promise<number> {
+async function demo({ keep = false, yes = false, json = false }: Options): Promise<number> {
   const settings = readSettings();
   const real = hasKey();
   const interrupted = interruption();
@@ -59,16 +61,18 @@ async function demo({ keep = false, yes = false }: Options): Promise<number> {
     ownQueue: true,
   });
   try {
-    const status = await generateAll(stack, interrupted, real);
+    const generations: object[] = [];
+    const status = await generateAll(stack, interrupted, real, json ? (one) => generations.push(one) : null);
     const simulated = stack.emulatorUrl !== null;
-    if (simulated)
+    if (json) printJson({ simulated, uiUrl: stack.uiUrl, generations });
+    else if (simulated)
       print('All of this was simulated: the emulator answered, nothing was paid, and the media is not real.');
     if (status === STATUS.interrupted || stack.uiUrl === null) return status;
     if (keep) {
-      print(`Everything runs on, so the links work. Temporal UI: ${stack.uiUrl}. Ctrl-C ends it.`);
+      say(`Everything runs on, so the links work. Temporal UI: ${stack.uiUrl}. Ctrl-C ends it.`);
       await whenAborted(interrupted);
     } else if (stack.embedded) {
-      print('The links work while the server runs: rivya-temporal demo --keep, or npm run demo -- --keep');
+      say('The links work while the server runs: rivya-temporal demo --keep, or npm run demo -- --keep');
     }
     return status;
   } finally {
@@ -77,7 +81,7 @@ async function demo({ keep = false, yes = false }: Options): Promise<number> {
 }
 
 /** The three at the same time; reports each. Returns the worst exit status. */
-async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean): Promise<number> {
+async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean, json: Json): Promise<number> {
   const { taskQueue } = stack.settings;
   const client = new GenerationClient(stack.client, { taskQueue });
   const progress = new Progress();
@@ -87,7 +91,7 @@ async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean
     if (interrupted.aborted) break;
     const workflowId = newWorkflowId(request);
     const handle = await client.start({ ...request, options: { onActionNeeded: 'fail' } }, { workflowId });
-    const ending = follow(handle, { client: stack.client, taskQueue, progress, interrupted, waitWhileHeld: true });
+    const ending = follow(handle, { client: stack.client, progress, interrupted, waitWhileHeld: true });
     started.push(workflowId);
     waits.push(ending.then((how) => [workflowId, how]));
   }
@@ -100,8 +104,11 @@ async function generateAll(stack: Stack, interrupted: AbortSignal, real: boolean
   let worst: number = interrupted.aborted ? STATUS.interrupted : STATUS.done;
   for (const [workflowId, ending] of endings) {
     if (ending.kind !== 'interrupted') {
-      worst = Math.max(worst, report(ending, { json: false, workflowId, link: workflowLink(stack, workflowId) }));
-    } else if (ending.state?.taskId != null) say(`${workflowId}: task ${ending.state.taskId}`);
+      worst = Math.max(worst, report(ending, { json, workflowId, link: workflowLink(stack, workflowId) }));
+      continue;
+    }
+    json?.(documentOf(ending, workflowId));
+    if (ending.state?.taskId != null) say(`${workflowId}: task ${ending.state.taskId}`);
   }
   return worst;
 }

@@ -6,7 +6,7 @@ import { hasKey } from '../context.js';
 import { dataDirectory, findSession, publishSession, withdrawSession } from '../dev-session.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, PORT, type Register } from '../options.js';
-import { say } from '../output.js';
+import { printJson, say } from '../output.js';
 import { interruption, whenAborted } from '../signals.js';
 
 interface Options {
@@ -15,6 +15,7 @@ interface Options {
   readonly uiPort: number;
   readonly emulatorPort: number;
   readonly memory?: boolean;
+  readonly json?: boolean;
 }
 
 // Temporal's own default ports, which its tools look for.
@@ -34,11 +35,12 @@ export const registerDev: Register = (program, run) => {
     .option('--ui-port <n>', 'port of the Temporal UI; another one where it is taken', PORT, UI_PORT)
     .option('--emulator-port <n>', 'port of the emulator; another one where it is taken', PORT, EMULATOR_PORT)
     .option('--memory', 'keep nothing: the state is gone at the end')
+    .option('--json', 'print one JSON document when all is ready')
     .addHelpText('after', examples('dev', 'dev --memory --port 0 --ui-port 0'))
     .action((options: Options) => run(() => dev(options)));
 };
 
-async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Options): Promise<number> {
+async function dev({ dataDir = dataDirectory(), memory = false, json, ...ports }: Options): Promise<number> {
   const directory = path.resolve(dataDir);
   if (dataDir.trim() === '') throw new UsageError('--data-dir: is empty.');
   try {
@@ -78,10 +80,9 @@ async function dev({ dataDir = dataDirectory(), memory = false, ...ports }: Opti
   const pid = process.pid;
   try {
     // Where Temporal's settings name a server, the other commands find it by them.
-    if (configuredAddress() === null) {
-      const session = { pid, address, uiUrl, baseUrl: emulatorUrl, taskQueue, store };
-      if (!(await publishSession(directory, session))) throw runs('');
-    }
+    const session = { pid, address, uiUrl, baseUrl: emulatorUrl, taskQueue, store };
+    if (configuredAddress() === null && !(await publishSession(directory, session))) throw runs('');
+    if (json) printJson({ ...session, namespace, baseUrl: settings.baseUrl, simulated: emulatorUrl !== null });
     say(`Ready. Worker on task queue "${taskQueue}", results in ${settings.store?.address ?? 'links only'}.`);
     if (uiUrl !== null) say(`Temporal UI: ${uiUrl}`);
     if (real) say(`RIVYA_API_KEY is set: generations go to ${settings.baseUrl} and cost credits.`);

@@ -3,7 +3,7 @@ import type { EmulatorOptions, Fault } from '../../emulator/index.js';
 import { DEFAULT_SWITCHES } from '../../emulator/switches.js';
 import { STATUS, UsageError } from '../errors.js';
 import { collect, examples, PORT, positiveNumber, wholeNumber, type Register } from '../options.js';
-import { print, say } from '../output.js';
+import { print, printJson, say } from '../output.js';
 import { interruption, whenAborted } from '../signals.js';
 
 interface Options extends Required<Pick<EmulatorOptions, 'port' | 'host' | 'speed' | 'credits'>> {
@@ -11,6 +11,7 @@ interface Options extends Required<Pick<EmulatorOptions, 'port' | 'host' | 'spee
   readonly stateFile?: string;
   readonly switch?: readonly string[];
   readonly faults?: string;
+  readonly json?: boolean;
 }
 
 export const registerEmulator: Register = (program, run) => {
@@ -25,6 +26,7 @@ export const registerEmulator: Register = (program, run) => {
     .option('--state-file <file>', 'keep tasks, keys and credits in this file')
     .option('--switch <name=value>', 'answer what the documentation leaves open in another way; repeatable', collect)
     .option('--faults <json|@file>', 'faults on demand, a JSON array')
+    .option('--json', 'print the settings for it as one JSON document')
     .addHelpText('after', `\nSwitches: ${Object.keys(DEFAULT_SWITCHES).join(', ')}. All of it: docs/emulator.md`)
     .addHelpText(
       'after',
@@ -47,9 +49,10 @@ async function emulator(options: Options): Promise<number> {
   const running = await startEmulator(settings).catch((error: unknown) => {
     throw new UsageError(`The emulator did not start: ${(error as Error).message}`);
   });
-  print(`RIVYA_BASE_URL=${running.url}`);
-  print(`RIVYA_API_KEY=${running.apiKey}`);
-  print(`RIVYA_TRUSTED_RESULT_HOSTS=${new URL(running.url).host}`);
+  const { url, apiKey } = running;
+  const env = { RIVYA_BASE_URL: url, RIVYA_API_KEY: apiKey, RIVYA_TRUSTED_RESULT_HOSTS: new URL(url).host };
+  if (options.json) printJson(env);
+  else for (const [name, value] of Object.entries(env)) print(`${name}=${value}`);
   say('The emulator runs until Ctrl-C; with the settings above a Worker and this command use it.');
   await whenAborted(interrupted);
   await running.close();

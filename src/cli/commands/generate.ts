@@ -1,4 +1,3 @@
-import { Option } from 'commander';
 import { checkWorkflowId, newWorkflowId } from '../../client.js';
 import { readSettings } from '../../config.js';
 import type { GenerateMediaInput, GenerationOptions } from '../../contract/index.js';
@@ -14,7 +13,7 @@ import { interruption } from '../signals.js';
 type Field =
   Exclude<keyof GenerateMediaInput, 'params' | 'references' | 'labels' | 'options'> | keyof GenerationOptions;
 
-interface Options extends Readonly<Partial<Record<Field | 'paramsJson' | 'id' | 'take', string>>> {
+interface Options extends Readonly<Partial<Record<Field | 'paramsJson' | 'id', string>>> {
   readonly param?: readonly string[];
   readonly reference?: readonly string[];
   readonly label?: readonly string[];
@@ -48,7 +47,6 @@ export const registerGenerate: Register = (program, run) => {
     .option('--label <name=value>', 'a label of your own; repeatable', collect)
     .option('--task-queue <name>', 'task queue of the Workers (default RIVYA_TASK_QUEUE, then rivya)')
     .option('--no-wait', 'start only, and print the Workflow ID')
-    .addOption(new Option('--take <n>').hideHelp())
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
@@ -84,12 +82,8 @@ async function generate(options: Options): Promise<number> {
   return followAndReport(temporal, handle, { json, interrupted });
 }
 
-const TAKE =
-  '--take: is no option any more: use another --id to pay for a variation, and a larger --max-attempts to allow another try after a failed task. Nothing was sent and nothing was paid.';
-
 /** Checks all that a person typed, before anything is connected. */
 function readRequest(options: Options): { input: GenerateMediaInput; workflowId: string } {
-  if (options.take !== undefined) throw new UsageError(TAKE);
   try {
     const input = toInput(options);
     readInput(input);

@@ -1,58 +1,96 @@
+import { InvalidArgumentError } from 'commander';
 import { readSettings } from '../../config.js';
 import { OPEN_QUERY } from '../../contract/index.js';
-import { formatDuration } from '../../policy/index.js';
+import { newest } from '../../temporal/newest.js';
+import { PAID_RUNS, paidRuns, type PaidRun } from '../../../activities/facts.js';
+import { startsWith } from '../../../activities/runs.js';
 import { openTemporal } from '../context.js';
-import { STATUS } from '../errors.js';
-import { examples, wholeNumber, type Register } from '../options.js';
-import { printJson, printTable, say } from '../output.js';
-import { isSettled, PAID_RUNS, paidRuns } from '../records.js';
+import { checkQuery } from '../ended.js';
+import { STATUS, UsageError } from '../errors.js';
+import { collect, examples, since, wholeNumber, type Register } from '../options.js';
+import { printJson, say } from '../output.js';
+import { readLabels } from '../params.js';
+import { notRead, type Unread } from '../records.js';
+import { printRows, rowsOf } from '../rows.js';
 
-interface Options {
+interface Options extends Readonly<Partial<Record<'model' | 'since' | 'idPrefix' | 'query', string>>> {
+  readonly status?: ReturnType<typeof statusOf>;
+  readonly label?: readonly string[];
   readonly limit: number;
-  readonly running?: boolean;
   readonly json?: boolean;
 }
+
+const STATUSES: Readonly<Record<string, string>> = {
+  running: OPEN_QUERY,
+  held: OPEN_QUERY,
+  completed: "ExecutionStatus = 'Completed'",
+  failed: "ExecutionStatus IN ('Failed', 'TimedOut')",
+  cancelled: "ExecutionStatus = 'Canceled'",
+  terminated: "ExecutionStatus = 'Terminated'",
+};
+const STATUS_WORDS = `${Object.keys(STATUSES).join(', ')} or held:<code>`;
 
 export const registerList: Register = (program, run) => {
   program
     .command('list')
-    .description('List recent generations and chats, newest first.')
+    .description('List generations and chats, those that started last first. Steps of your Workflows are among them.')
+    .option('--status <status>', `only ${STATUS_WORDS}; held ones are running too`, statusOf)
+    .option('--model <id>', 'only of this model')
+    .option('--label <name=value>', 'only with this label; repeatable', collect)
+    .option('--since <date|duration>', 'only those that started since, for example 2026-11-01 or 7d', since)
+    .option('--id-prefix <start>', 'only Workflow IDs that begin so, for example those of the steps of film-1: film-1/')
+    .option('--query <visibility query>', 'only what this finds in Temporal')
     // One page of a terminal; above 1,000 the Temporal UI is the better list.
     .option('--limit <n>', 'how many', wholeNumber(1, 1_000), 20)
-    .option('--running', 'only those that have not ended')
     .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('list --running', 'list --limit 100 --json'))
+    .addHelpText('after', examples('list --status held', 'list --since 7d --model sora-2 --limit 100 --json'))
     .action((options: Options) => run(() => list(options)));
 };
 
-async function list({ limit, running, json }: Options): Promise<number> {
+async function list(options: Options): Promise<number> {
+  const { status, since: from, idPrefix, query, json } = options;
+  if (query?.trim() === '') throw new UsageError('--query: is empty.');
+  const unread = new Map<string, Unread>();
+  const fits = matcherOf(options);
+  const matches = (run: PaidRun): boolean => {
+    const { workflowId, unread: why } = run;
+    if (why !== undefined) unread.set(workflowId, { workflowId, why });
+    return fits(run);
+  };
   const { client } = await openTemporal(readSettings());
-  const query = running ? `${PAID_RUNS} AND ${OPEN_QUERY}` : PAID_RUNS;
-  const found = [];
-  for await (const run of paidRuns(client, query)) {
-    const { workflowId, type, startTime, closeTime, paid } = run;
-    const { phase = null, taskId = null, model = null, status = null } = paid ?? {};
-    const { reservedCredits = null, finalCredits = null } = paid ?? {};
-    const task = { phase, taskId, model, status, reservedCredits, finalCredits };
-    const durationMs = (closeTime ?? new Date()).getTime() - startTime.getTime();
-    const times = { startedAt: startTime.toISOString(), durationMs };
-    found.push({ workflowId, type, workflowStatus: run.status.name, ...task, ...times });
-    if (found.length >= limit) break;
-  }
-  if (json) {
-    printJson({ generations: found });
-    return STATUS.done;
-  }
-  const rows = found.map((one) => [
-    one.workflowId,
-    one.phase === 'held' && one.workflowStatus === 'RUNNING' ? 'HELD' : one.workflowStatus,
-    one.taskId,
-    // `final_credits` may stay 0 until the task has ended, and a Workflow can end before its task.
-    (isSettled(one) ? one.finalCredits : null) ?? one.reservedCredits,
-    one.startedAt.slice(0, 19).replace('T', ' '),
-    formatDuration(one.durationMs),
-  ]);
-  if (rows.length === 0) say('No generations. Start one with: rivya-temporal generate --model z-image --prompt "…"');
-  else printTable([['WORKFLOW ID', 'STATUS', 'TASK', 'CREDITS', 'STARTED (UTC)', 'DURATION'], ...rows]);
-  return STATUS.done;
+  if (query !== undefined) await checkQuery(client, query);
+  const given = [from && `StartTime >= '${from}'`, idPrefix && startsWith(idPrefix), query && `(${query})`];
+  const conditions = [PAID_RUNS, ...given.filter(Boolean)].join(' AND ');
+  const states = status === undefined ? [OPEN_QUERY, `NOT ${OPEN_QUERY}`] : [status.query];
+  const lists = states.map((state) => paidRuns(client, `${conditions} AND ${state}`));
+  const rows = await rowsOf(client, await newest(lists, matches, options.limit));
+  const notes = [...unread.values()];
+  if (json) printJson({ generations: rows, unread: notes });
+  else if (rows.length > 0) printRows(rows, 'WORKFLOW ID');
+  else say('Nothing found. Start a generation with: rivya-temporal generate --model z-image --prompt "…"');
+  if (notes.length === 0) return STATUS.done;
+  say(notRead(notes, 'What their memos say is missing here.'));
+  return STATUS.unread;
+}
+
+/** True for what the memo of a run must say. Attributes for it may not be registered, and memos are always there. */
+function matcherOf({ status, model, label = [], idPrefix = '' }: Options): (run: PaidRun) => boolean {
+  const labels = Object.entries(readLabels(label) ?? {});
+  return ({ workflowId, paid }) => {
+    const { code } = paid?.hold ?? {};
+    return (
+      workflowId.startsWith(idPrefix) &&
+      (status?.held !== true || (code !== undefined && code === (status.code ?? code))) &&
+      (model === undefined || model === paid?.model) &&
+      labels.every(([name, value]) => paid?.labels?.[name] === value)
+    );
+  };
+}
+
+/** Parses `--status`. */
+function statusOf(text: string) {
+  const [, word = text, code] = /^(held):(.+)$/s.exec(text) ?? [];
+  const query = STATUSES[word];
+  if (query === undefined) throw new InvalidArgumentError(`It must be ${STATUS_WORDS}.`);
+  return { query, held: word === 'held', code };
 }

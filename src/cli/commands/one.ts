@@ -1,125 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { memoOf, type GenerationHandle } from '../../client.js';
 import { readSettings } from '../../config.js';
 import { isOpen, type ResumeInput } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { unpolled } from '../../temporal/pollers.js';
-import { known, openTemporal, workflowLink } from '../context.js';
-import { STATUS, withAction } from '../errors.js';
-import { isFull, resumeHint } from '../follow.js';
+import { find, known, openTemporal, workflowLink, type Temporal } from '../context.js';
+import { STATUS, UsageError, withAction } from '../errors.js';
+import { endingOf, isFull, resumeHint } from '../follow.js';
 import { examples, type Register } from '../options.js';
-import { print, printJson, printTable } from '../output.js';
+import { print, printFacts, printJson, quoted } from '../output.js';
 import { followAndReport } from '../report.js';
+import { printRows, rowOf, rowsOf } from '../rows.js';
 import { interruption } from '../signals.js';
+import { oneToResume, stepsOf } from '../steps.js';
+
+interface Options extends ResumeInput {
+  readonly step?: string;
+  readonly json?: boolean;
+}
+
+type Found = Awaited<ReturnType<typeof find>>;
 
 const NO_WORKER = 'No Worker answers, so it waits as a Signal until one does. Start one with: rivya-temporal worker';
+// A Worker ends a Workflow at once, unless a POST is under way: that is never broken off.
+const CANCEL_MS = 5_000;
 
 /** The commands about one generation: `status`, `wait`, `resume`, `check-now`, `cancel`. */
 export const registerOne: Register = (program, run) => {
-  const command = (name: string, description: string, example: string): ReturnType<typeof program.command> =>
+  const command = (
+    [name, description, example]: readonly [string, string, string],
+    act: (temporal: Temporal, workflowId: string, options: Options) => Promise<number>,
+  ): ReturnType<typeof program.command> =>
     program
       .command(name)
       .description(description)
       .argument('<workflow-id>', 'Workflow ID, as generate or list printed it')
-      .addHelpText('after', examples(example));
+      .option('--json', 'print one JSON document')
+      .addHelpText('after', examples(example))
+      .action((id: string, options: Options) => run(async () => act(await openTemporal(readSettings()), id, options)));
 
+  command(['status', 'Show where a generation is, or the steps of a Workflow.', 'status film-1 --json'], status);
+  command(['wait', 'Wait for a generation; same output and exit status as generate.', 'wait my-video'], wait);
   command(
-    'status',
-    'Show where a generation is: by asking its Worker, or from the memo when no Worker answers.',
-    'status z-image-a-red-fox-1a2b3c --json',
-  )
-    .option('--json', 'print one JSON document')
-    .action((workflowId: string, options: { json?: boolean }) => run(() => status(workflowId, options.json === true)));
-
-  command(
-    'wait',
-    'Wait for a generation that was started before; same output and exit status as generate.',
-    'wait z-image-a-red-fox-1a2b3c',
-  )
-    .option('--json', 'print one JSON document')
-    .action((workflowId: string, options: { json?: boolean }) => run(() => wait(workflowId, options.json === true)));
-
-  const steering = (
-    words: Parameters<typeof command>,
-    act: (handle: GenerationHandle, options: ResumeInput) => Promise<string>,
-  ): ReturnType<typeof program.command> =>
-    command(...words).action((workflowId: string, options: ResumeInput) =>
-      run(async () => {
-        const { handle } = await known(await openTemporal(readSettings()), workflowId);
-        print(await act(handle, options));
-        return STATUS.done;
-      }),
-    );
-
-  steering(
-    ['resume', 'Let a held generation go on, once its cause is mended.', 'resume z-image-a-red-fox-1a2b3c'],
-    async (handle, options) => {
-      const done = await handle.resume(options);
-      return done === 'sent' ? NO_WORKER : `Resumed. Take up the wait with: rivya-temporal wait ${handle.workflowId}`;
+    ['resume', 'Let a held generation or step go on, once its cause is mended.', 'resume film-1 --step hero-image'],
+    async (temporal, id, { step, json, ...input }) => {
+      const { handle } = await oneToResume(temporal, id, step);
+      const next = `Resumed. Take up the wait with: rivya-temporal wait ${quoted(handle.workflowId)}`;
+      return tell(handle, json, await handle.resume(input), next);
     },
   )
+    .option('--step <step>', 'which step of the Workflow; needed where several are held')
     .option('--task-id <id>', 'after an unanswered submit: its task, found in the Rivya Studio')
     .option('--reason <text>', 'after an unanswered submit: post again, although a task may exist and be paid for');
-
-  steering(
+  command(
     ['check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video'],
-    async (handle) => {
-      const done = await handle.checkNow();
-      return done === 'sent' ? NO_WORKER : 'The status is checked as soon as the last check is 5 s old.';
+    async (temporal, id, { json }) => {
+      const { handle } = await known(temporal, id);
+      return tell(handle, json, await handle.checkNow(), 'The status is checked as soon as the last check is 5 s old.');
     },
   );
-
-  steering(
+  command(
     ['cancel', 'Stop waiting for a generation. Its task goes on at Rivya, which has no cancel.', 'cancel my-video'],
-    async (handle) => {
-      const state = await handle.state();
-      await handle.cancel();
-      const task = state?.taskId ?? null;
-      return task === null
-        ? 'Cancelled. If a task comes of a submit that is under way, its ID stands in the memo: rivya-temporal status'
-        : `Cancelled. Task ${task} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${state?.model} --task-id ${task}`;
-    },
+    cancel,
   );
 };
 
-async function status(workflowId: string, json: boolean): Promise<number> {
-  const temporal = await openTemporal(readSettings());
-  const { handle, description } = await known(temporal, workflowId);
-  const workflowStatus = description.status.name;
-  const open = isOpen(workflowStatus);
+/** Says what came of steering, or that it waits in Temporal. */
+function tell(
+  { workflowId }: GenerationHandle,
+  json = false,
+  done: 'resumed' | 'sent',
+  message: string,
+  otherwise = NO_WORKER,
+): number {
+  const applied = done === 'resumed';
+  const says = applied ? message : otherwise;
+  if (json) printJson({ workflowId, applied, message: says });
+  else print(says);
+  return STATUS.done;
+}
+
+async function cancel(temporal: Temporal, id: string, { json }: Options): Promise<number> {
+  const { handle, description } = await known(temporal, id);
+  const look = `Look with: rivya-temporal status ${quoted(id)}`;
+  const ended = (how: string): UsageError =>
+    new UsageError(`"${id}" had ended before (${how}): nothing was cancelled. ${look}`);
+  if (!isOpen(description.status.name)) throw ended(description.status.name.toLowerCase());
+  await handle.cancel();
+  const ending = await Promise.race([endingOf(handle), sleep(CANCEL_MS, null)]);
+  const { code = 'completed', details } = ending?.kind === 'failure' ? ending.error : {};
+  if (ending !== null && code !== 'Cancelled') throw ended(code);
+  const [why = 'A submit that is under way is waited for.'] = await unpolled(temporal.client, description.taskQueue);
+  const requested = `The cancel is requested and has not taken effect yet. ${why} ${look}`;
+  const cancelled = `Cancelled. ${details?.action ?? ''}`.trimEnd();
+  return tell(handle, json, ending === null ? 'sent' : 'resumed', cancelled, requested);
+}
+
+async function status(temporal: Temporal, workflowId: string, { json }: Options): Promise<number> {
+  const { client } = temporal;
+  const { handle, description, isPaid } = await find(temporal, workflowId);
+  if (!isPaid) return statusOfSteps(temporal, workflowId, description, json);
+  const row = await rowOf(client, { ...description, paid: memoOf(description) });
+  const open = isOpen(row.workflowStatus);
   // A Workflow that has ended wrote its last word into the memo.
   const state = open ? await handle.state() : memoOf(description);
-  const noWorker = open ? await unpolled(temporal.client, description.taskQueue) : [];
+  const noWorker = open ? await unpolled(client, description.taskQueue) : [];
   const source = isFull(state) ? 'query' : 'memo';
   if (json) {
-    printJson({ workflowId, workflowStatus, source, noWorker, ...state });
+    printJson({ ...row, source, noWorker, ...state });
     return STATUS.done;
   }
   const link = workflowLink(temporal, workflowId);
   const from = source === 'query' ? 'a Worker answered' : open ? 'from the memo: no Worker answers' : 'from the memo';
-  const rows = [
-    ['Workflow', `${workflowStatus.toLowerCase()} (${from})`],
+  const noteworthy = noWorker.filter((sentence) => row.reason?.includes(sentence) !== true);
+  const next = isFull(state) && state.nextCheckAt !== null ? `, next at ${state.nextCheckAt}` : '';
+  printFacts(workflowId, [
+    ['Workflow', `${row.workflowStatus.toLowerCase()} (${from})`],
     ['phase', state?.phase ?? 'not known yet'],
-    ...noWorker.map((sentence) => ['no Worker', sentence]),
-    ['task', state?.taskId ?? 'none yet'],
-    ...(state?.status == null ? [] : [['Rivya says', state.status]]),
-    ...(state === null ? [] : [['money', money(state)]]),
-    ...(isFull(state)
-      ? [['checks', `${state.statusChecks}${state.nextCheckAt === null ? '' : `, next at ${state.nextCheckAt}`}`]]
-      : []),
-    ...(state?.hold == null
-      ? []
-      : [['held', `${withAction(state.hold.message, state.hold.action)} ${resumeHint(workflowId)}`]]),
-    ...(link === null ? [] : [['Temporal', link]]),
-  ];
-  print(workflowId);
-  printTable(rows, '  ');
+    ...noteworthy.map((sentence) => ['no Worker', sentence] as const),
+    ['reason', row.reason],
+    ['what to do', state?.hold && `${state.hold.action} ${resumeHint(workflowId)}`],
+    ['task', state?.taskId ?? (open ? 'none yet' : 'none')],
+    ['Rivya says', state?.status],
+    ['money', state && money(state)],
+    ['checks', isFull(state) ? `${state.statusChecks}${next}` : null],
+    ['Temporal', link],
+  ]);
   return STATUS.done;
 }
 
-async function wait(workflowId: string, json: boolean): Promise<number> {
-  const temporal = await openTemporal(readSettings());
+async function statusOfSteps(
+  { client }: Temporal,
+  workflowId: string,
+  { type, status: { name: workflowStatus } }: Found['description'],
+  json = false,
+): Promise<number> {
+  const steps = await rowsOf(client, await stepsOf(client, workflowId));
+  if (steps.length === 0) {
+    throw new UsageError(`"${workflowId}" (${type}) has no steps: no generation or chat is named "${workflowId}/…".`);
+  }
+  if (json) {
+    printJson({ workflowId, type, workflowStatus, steps });
+    return STATUS.done;
+  }
+  print(`${workflowId} (${type}): ${workflowStatus.toLowerCase()}`);
+  printRows(steps, 'STEP');
+  for (const { step, workflowId: id, state, hold } of steps) {
+    if (state === 'held' && hold !== null) print(`${step}: ${withAction(hold.message, hold.action)} ${resumeHint(id)}`);
+  }
+  return STATUS.done;
+}
+
+async function wait(temporal: Temporal, workflowId: string, { json = false }: Options): Promise<number> {
   const { handle, description } = await known(temporal, workflowId);
-  const { taskQueue, startTime } = description;
-  const options = { json, interrupted: interruption(), startedAt: startTime.getTime() };
-  return followAndReport({ ...temporal, taskQueue }, handle, options);
+  const startedAt = description.startTime.getTime();
+  return followAndReport(temporal, handle, { json, interrupted: interruption(), startedAt });
 }

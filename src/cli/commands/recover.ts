@@ -75,7 +75,7 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   if (unread.length > 0) say(notRead(unread, 'They may have left paid tasks behind.'));
   if (done.has('wouldTakeUp')) say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
   if (done.has('takenUp'))
-    say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --running');
+    say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --status running');
   if (!complete) say(`There may be more than ${limit}: ${yes ? 'run it again' : 'give a larger --limit'}.`);
   for (const { workflowId, taskId, message } of errors) {
     say(`${workflowId}${taskId === null ? '' : ` (task ${taskId})`} was left as it is: ${message}`);
