@@ -3,6 +3,7 @@ import { readSettings } from '../../config.js';
 import { isOpen, type ResumeInput } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { unpolled } from '../../temporal/pollers.js';
+import { bulk, isBulk, type BulkAction, type BulkOptions } from '../bulk.js';
 import { known, openTemporal, workflowLink } from '../context.js';
 import { STATUS, withAction } from '../errors.js';
 import { isFull, resumeHint } from '../follow.js';
@@ -15,11 +16,16 @@ const NO_WORKER = 'No Worker answers, so it waits as a Signal until one does. St
 
 /** The commands about one generation: `status`, `wait`, `resume`, `check-now`, `cancel`. */
 export const registerOne: Register = (program, run) => {
-  const command = (name: string, description: string, example: string): ReturnType<typeof program.command> =>
+  const command = (
+    name: string,
+    description: string,
+    example: string,
+    argument = '<workflow-id>',
+  ): ReturnType<typeof program.command> =>
     program
       .command(name)
       .description(description)
-      .argument('<workflow-id>', 'Workflow ID, as generate or list printed it')
+      .argument(argument, 'Workflow ID, as generate or list printed it')
       .addHelpText('after', examples(example));
 
   command(
@@ -39,16 +45,22 @@ export const registerOne: Register = (program, run) => {
     .action((workflowId: string, options: { json?: boolean }) => run(() => wait(workflowId, options.json === true)));
 
   const steering = (
-    words: Parameters<typeof command>,
+    [name, ...words]: [BulkAction, description: string, example: string],
     act: (handle: GenerationHandle, options: ResumeInput) => Promise<string>,
   ): ReturnType<typeof program.command> =>
-    command(...words).action((workflowId: string, options: ResumeInput) =>
-      run(async () => {
-        const { handle } = await known(await openTemporal(readSettings()), workflowId);
-        print(await act(handle, options));
-        return STATUS.done;
-      }),
-    );
+    command(name, ...words, '[workflow-id]')
+      .option('--query <visibility query>', 'all that it finds, instead of one; asks before it acts')
+      .option('--yes', 'with --query: do not ask')
+      .option('--json', 'with --query: print one JSON document')
+      .action((workflowId: string, options: BulkOptions) =>
+        run(async () => {
+          if (isBulk(workflowId, options)) return bulk(name, options);
+          const { query: _query, yes: _yes, json: _json, ...input } = options;
+          const { handle } = await known(await openTemporal(readSettings()), workflowId);
+          print(await act(handle, input));
+          return STATUS.done;
+        }),
+      );
 
   steering(
     ['resume', 'Let a held generation go on, once its cause is mended.', 'resume z-image-a-red-fox-1a2b3c'],
@@ -58,7 +70,10 @@ export const registerOne: Register = (program, run) => {
     },
   )
     .option('--task-id <id>', 'after an unanswered submit: its task, found in the Rivya Studio')
-    .option('--reason <text>', 'after an unanswered submit: post again, although a task may exist and be paid for');
+    .option(
+      '--reason <text>',
+      'after an unanswered submit: post again, although a task may exist: it may be paid twice; with --query, each that was counted',
+    );
 
   steering(
     ['check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video'],
