@@ -71,7 +71,7 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
     for (const [risky, group] of groupBy(runs, ({ runId }) => reasons.has(runId))) {
       const signal = { signal: resumes ? RESUME : CHECK_NOW, ...(risky && { input: { reason } }) };
       const operation = { send: action === 'cancel' ? action : signal, reason: `rivya-temporal ${action}: ${query}` };
-      const sent = (n: number): void => progress.set('', `${n} of ${group.length} sent`, `${Math.floor(n / 250)}`);
+      const sent = (n: number): void => progress.set('', `${n} of ${group.length} sent`, `${Math.ceil(n / 250)}`);
       await batch.runBatchOperation(client, operation, group, { sent, busy: () => progress.note(BUSY), interrupted });
       // A reason is sent once: a second one could meet the next hold.
       if (risky) reasons.clear();

@@ -11,8 +11,8 @@ const POLL_MS = 500;
 const BUSY_AFTER_MS = 3_000;
 const BUSY_LIMIT_MS = 10 * 60_000;
 const STALLED_MS = 5 * 60_000;
-// A Worker that runs reacts within a second, and the list trails by some.
-const QUIET_MS = 10_000;
+// A Worker that runs reacts within a second, under load within some, and the list trails.
+const QUIET_MS = 15_000;
 // Each pass takes those that came during the one before; they get fewer, unless more come for ever.
 const PASSES = 20;
 // gRPC statuses.

@@ -134,6 +134,11 @@ describe.concurrent('resume --query', () => {
     expect(stopped.stdout).toMatch(/^0 resumed, 1 left\.\nnight-1 .*no Worker takes it up: .*rivya-temporal worker/);
     expect(stopped.status).toBe(4);
     expect(await signalsOf(harness, 'night-1')).toBe(2);
+    const interrupted = new CommandRun(['resume', '--query', NIGHT, '--yes'], optionsOf(harness));
+    await interrupted.untilSaid(/1 of 1 sent/);
+    interrupted.child.kill('SIGINT');
+    expect(await interrupted.status).toBe(130);
+    expect(interrupted.stderr).toContain('What was sent stays sent.');
 
     const broken = [
       ['workflows/submission.ts', 'const { paid, ', "throw new Error('broken'); const { paid, "],
