@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memoOf, type GenerationHandle } from '../../client.js';
 import { readSettings } from '../../config.js';
-import { isOpen, type ResumeInput } from '../../contract/index.js';
+import { isOpen } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { unpolled } from '../../temporal/pollers.js';
+import { bulk, isBulk, type BulkAction, type BulkOptions } from '../bulk.js';
 import { find, known, openTemporal, workflowLink, type Temporal } from '../context.js';
 import { STATUS, UsageError, withAction } from '../errors.js';
 import { endingOf, isFull, resumeHint } from '../follow.js';
@@ -14,9 +15,8 @@ import { printRows, rowOf, rowsOf } from '../rows.js';
 import { interruption } from '../signals.js';
 import { oneToResume, stepsOf } from '../steps.js';
 
-interface Options extends ResumeInput {
+interface Options extends BulkOptions {
   readonly step?: string;
-  readonly json?: boolean;
 }
 
 type Found = Awaited<ReturnType<typeof find>>;
@@ -27,39 +27,53 @@ const CANCEL_MS = 5_000;
 
 /** The commands about one generation: `status`, `wait`, `resume`, `check-now`, `cancel`. */
 export const registerOne: Register = (program, run) => {
-  const command = (
-    [name, description, example]: readonly [string, string, string],
-    act: (temporal: Temporal, workflowId: string, options: Options) => Promise<number>,
-  ): ReturnType<typeof program.command> =>
+  type Act = (temporal: Temporal, workflowId: string, options: Options) => Promise<number>;
+  const command = ([name, description, example]: readonly [string, string, string], argument: string) =>
     program
       .command(name)
       .description(description)
-      .argument('<workflow-id>', 'Workflow ID, as generate or list printed it')
+      .argument(argument, 'Workflow ID, as generate or list printed it')
       .option('--json', 'print one JSON document')
-      .addHelpText('after', examples(example))
-      .action((id: string, options: Options) => run(async () => act(await openTemporal(readSettings()), id, options)));
+      .addHelpText('after', examples(example));
+  const look = (words: Parameters<typeof command>[0], act: Act) =>
+    command(words, '<workflow-id>').action((id: string, options: Options) =>
+      run(async () => act(await openTemporal(readSettings()), id, options)),
+    );
+  const steer = (words: readonly [BulkAction, string, string], act: Act) =>
+    command(words, '[workflow-id]')
+      .option('--query <visibility query>', 'all that it finds, instead of one; asks before it acts')
+      .option('--yes', 'with --query: do not ask')
+      .action((id: string | undefined, options: Options) =>
+        run(async () => {
+          if (isBulk(id, options)) return bulk(words[0], options);
+          return act(await openTemporal(readSettings()), id ?? '', options);
+        }),
+      );
 
-  command(['status', 'Show where a generation is, or the steps of a Workflow.', 'status film-1 --json'], status);
-  command(['wait', 'Wait for a generation; same output and exit status as generate.', 'wait my-video'], wait);
-  command(
+  look(['status', 'Show where a generation is, or the steps of a Workflow.', 'status film-1 --json'], status);
+  look(['wait', 'Wait for a generation; same output and exit status as generate.', 'wait my-video'], wait);
+  steer(
     ['resume', 'Let a held generation or step go on, once its cause is mended.', 'resume film-1 --step hero-image'],
-    async (temporal, id, { step, json, ...input }) => {
+    async (temporal, id, { step, json, taskId, reason }) => {
       const { handle } = await oneToResume(temporal, id, step);
       const next = `Resumed. Take up the wait with: rivya-temporal wait ${quoted(handle.workflowId)}`;
-      return tell(handle, json, await handle.resume(input), next);
+      return tell(handle, json, await handle.resume({ ...(taskId && { taskId }), ...(reason && { reason }) }), next);
     },
   )
     .option('--step <step>', 'which step of the Workflow; needed where several are held')
     .option('--task-id <id>', 'after an unanswered submit: its task, found in the Rivya Studio')
-    .option('--reason <text>', 'after an unanswered submit: post again, although a task may exist and be paid for');
-  command(
+    .option(
+      '--reason <text>',
+      'after an unanswered submit: post again, although a task may exist: it may be paid twice; with --query, each that was counted',
+    );
+  steer(
     ['check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video'],
     async (temporal, id, { json }) => {
       const { handle } = await known(temporal, id);
       return tell(handle, json, await handle.checkNow(), 'The status is checked as soon as the last check is 5 s old.');
     },
   );
-  command(
+  steer(
     ['cancel', 'Stop waiting for a generation. Its task goes on at Rivya, which has no cancel.', 'cancel my-video'],
     cancel,
   );

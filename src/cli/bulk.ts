@@ -1,0 +1,107 @@
+/** `resume`, `check-now` and `cancel` for all that a visibility query finds, by the Service's batch operation. */
+import { readSettings } from '../config.js';
+import { CHECK_NOW, FAILURE, OPEN_QUERY, RESUME } from '../contract/index.js';
+import { readResume } from '../policy/index.js';
+import * as batch from '../temporal/batch-operation.js';
+import { confirmSpending } from './confirm.js';
+import { openTemporal } from './context.js';
+import { checkQuery } from './ended.js';
+import { STATUS, UsageError } from './errors.js';
+import { print, printJson, printTable, Progress, say } from './output.js';
+import { PAID_RUNS, paidRuns } from '../../activities/facts.js';
+import { groupBy, notRead, type Unread } from './records.js';
+import { interruption } from './signals.js';
+
+export type BulkAction = 'resume' | 'check-now' | 'cancel';
+export type BulkOptions = { [name in 'query' | 'reason' | 'taskId']?: string } & { [name in 'yes' | 'json']?: boolean };
+/** A run, and the code that holds it or null. */
+type Found = batch.WaitingRun & { readonly code: string | null };
+
+const DONE = { resume: 'resumed', 'check-now': 'told to check', cancel: 'cancelled' } as const;
+const BUSY = 'The Service runs one batch job at a time, and has not taken this one yet. It is tried again.';
+// Why a run is left.
+const RISK = 'a task may exist: resume it by its ID with --task-id, or with --reason, and it may be paid twice';
+const TAKEN = { resume: 'it took no notice: run the command again', 'check-now': null, cancel: 'a submit ends first' };
+
+/** True where a command is for many. @throws UsageError unless there is either an ID or a query. */
+export function isBulk(workflowId: string | undefined, { query, taskId }: BulkOptions): boolean {
+  const given = [workflowId, query].filter((one) => one !== undefined).length;
+  if (given !== 1) throw new UsageError(`workflow-id, --query: give one of them, not ${given}. Nothing was sent.`);
+  if (query?.trim() === '') throw new UsageError('--query: is empty. Nothing was sent.');
+  if (query === undefined || taskId === undefined) return query !== undefined;
+  throw new UsageError('--task-id: is the task of one generation, so it cannot go with --query. Nothing was sent.');
+}
+
+/** Does it for all that the query finds, until nobody is left. Returns the exit status. */
+export async function bulk(action: BulkAction, { query = '', reason, yes, json }: BulkOptions): Promise<number> {
+  readResume({ reason });
+  const interrupted = interruption();
+  const { client } = await openTemporal(readSettings());
+  await checkQuery(client, query);
+  const resumes = action === 'resume';
+  const open = `${PAID_RUNS} AND ${OPEN_QUERY} AND (${query})`;
+  const searched = resumes ? await batch.heldAmong(client, open) : open;
+  const unread = new Map<string, Unread>();
+  const look = async (): Promise<Found[]> => {
+    const found: Found[] = [];
+    for await (const { workflowId, runId, paid, unread: unreadWhy } of paidRuns(client, searched)) {
+      if (resumes && unreadWhy !== undefined) unread.set(workflowId, { workflowId, why: unreadWhy });
+      const { code, since } = (paid?.phase === 'held' ? paid.hold : null) ?? { code: null, since: null };
+      if (!resumes || code !== null) found.push({ workflowId, runId, code, state: resumes ? `${code} ${since}` : '' });
+    }
+    return found;
+  };
+  const first = await look();
+  const isRisk = ({ code }: Found): boolean => resumes && code === FAILURE.SubmitUnresolved;
+  // A person accepts the risk of those that were counted, not of those that come later.
+  const accepted = new Set(reason === undefined ? [] : first.filter(isRisk).map(({ runId }) => runId));
+  const mayGoOn = (one: Found): boolean => !isRisk(one) || accepted.has(one.runId);
+  const due = first.filter(mayGoOn);
+  const causes = [...groupBy(first, ({ code }) => code ?? 'not held')].map(([code, { length }]) => `${length} ${code}`);
+  say(`${[`${first.length} found`, ...causes].join(', ')}. To be ${DONE[action]}: ${due.length}.`);
+  if (accepted.size > 0) say(`For ${accepted.size} of them a task may exist: each of these may be paid twice.`);
+  if (action === 'cancel') say('Nobody waits for them then. A task that exists goes on at Rivya and is paid.');
+  if (due.length > 0 && !yes && !(await confirmSpending('Go on? [y/N] ', 'Give --yes to go on.', interrupted))) {
+    say('Nothing was sent.');
+    return interrupted.aborted ? STATUS.interrupted : STATUS.usage;
+  }
+
+  const progress = new Progress();
+  const reasons = new Set(accepted);
+  const send = async (runs: readonly Found[]): Promise<void> => {
+    for (const [risky, group] of groupBy(runs, ({ runId }) => reasons.has(runId))) {
+      const signal = { signal: resumes ? RESUME : CHECK_NOW, ...(risky && { input: { reason } }) };
+      const operation = { send: action === 'cancel' ? action : signal, reason: `rivya-temporal ${action}: ${query}` };
+      const sent = (n: number): void => progress.set('', `${n} of ${group.length} sent`, `${Math.ceil(n / 250)}`);
+      await batch.runBatchOperation(client, operation, group, { sent, busy: () => progress.note(BUSY), interrupted });
+      // A reason is sent once: a second one could meet the next hold.
+      if (risky) reasons.clear();
+    }
+  };
+  // The list does not tell that a check was asked for, and to those that start later it comes by itself.
+  const unchecked = async (): Promise<Found[]> => {
+    const whys = await Promise.all(due.map((one) => batch.whyLeft(client, one, one.state)));
+    return due.filter((_, index) => whys[index] !== null);
+  };
+  const again = action === 'check-now' ? unchecked : async () => (await look()).filter(mayGoOn);
+  const left = [];
+  let asked: ReadonlyMap<string, string> = new Map();
+  try {
+    if (due.length > 0) asked = await batch.repeatUntilNobody({ first: due, look: again, send, interrupted });
+    for (const one of action === 'check-now' ? due : await look()) {
+      const { workflowId, runId, code } = one;
+      const why = mayGoOn(one) ? ((await batch.whyLeft(client, one, asked.get(runId))) ?? TAKEN[action]) : RISK;
+      if (why !== null) left.push({ workflowId, runId, code, why });
+    }
+  } catch (error) {
+    if (!interrupted.aborted) throw error;
+    say('Interrupted. What was sent stays sent.');
+    return STATUS.interrupted;
+  }
+  const reacted = asked.size - left.filter(({ runId }) => asked.has(runId)).length;
+  if (json) printJson({ action, query, found: first.length, reacted, left, unread: [...unread.values()] });
+  else print(`${reacted} ${DONE[action]}, ${left.length} left.`);
+  if (!json) printTable(left.map(({ workflowId, code, why }) => [workflowId, code, why]));
+  if (unread.size > 0) say(notRead([...unread.values()], 'They were not resumed.'));
+  return left.length + unread.size === 0 ? STATUS.done : STATUS.held;
+}

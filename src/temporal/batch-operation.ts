@@ -1,0 +1,206 @@
+/** Batch operations of the Service: one Signal or cancel request for many runs, repeated until nobody is left. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isGrpcServiceError, type Client } from '@temporalio/client';
+import { encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+
+// The Service sends about 50 a second and counts a whole list at once; its default limit for a list is 1,000.
+const RUNS_PER_OPERATION = 250;
+const POLL_MS = 500;
+// A client repeats a refused call by itself for half a minute or so; a person should hear of it before.
+const BUSY_AFTER_MS = 3_000;
+const BUSY_LIMIT_MS = 10 * 60_000;
+const STALLED_MS = 5 * 60_000;
+// A Worker that runs reacts within a second, under load within some, and the list trails.
+const QUIET_MS = 15_000;
+// Each pass takes those that came during the one before; they get fewer, unless more come for ever.
+const PASSES = 20;
+// gRPC statuses.
+const INVALID_ARGUMENT = 3;
+const ALREADY_EXISTS = 6;
+const RESOURCE_EXHAUSTED = 8;
+// The Service's numbers for a job that runs, and for a run that is paused.
+const RUNNING = 1;
+const PAUSED = 8;
+
+/** A run that a batch operation is for. */
+export interface AddressedRun {
+  readonly workflowId: string;
+  readonly runId: string;
+}
+
+export interface BatchOperation {
+  /** A Signal with its argument, or a request to cancel. */
+  readonly send: { readonly signal: string; readonly input?: object } | 'cancel';
+  /** Stands at the job in the Temporal UI. */
+  readonly reason: string;
+}
+
+/** Who looks on, and who can stop it. */
+export interface BatchWatch {
+  /** Called with the number of runs that the Service has sent to so far. */
+  readonly sent: (count: number) => void;
+  /** Called where the Service does not take the job yet: it runs one job of a namespace at a time. */
+  readonly busy: () => void;
+  /** Stops the job too. */
+  readonly interrupted: AbortSignal;
+}
+
+/**
+ * Has the Service send a Signal or a cancel to these runs, and waits until it has. Runs are addressed and not a query, so
+ * that no run gets it that the caller has not seen. A run that has ended meanwhile counts as sent.
+ *
+ * @returns how many runs it was sent to, and how many the Service gave up on.
+ * @throws the Service's refusal where it lasts for 10 min; the reason of `interrupted` where that is aborted.
+ */
+export async function runBatchOperation(
+  client: Client,
+  operation: BatchOperation,
+  runs: readonly AddressedRun[],
+  watch: BatchWatch,
+): Promise<{ readonly sent: number; readonly failed: number }> {
+  let [sent, failed] = [0, 0];
+  for (let from = 0; from < runs.length; from += RUNS_PER_OPERATION) {
+    const jobId = await startJob(client, operation, runs.slice(from, from + RUNS_PER_OPERATION), watch);
+    const before = sent;
+    const end = await endOfJob(client, jobId, { ...watch, sent: (count) => watch.sent(before + count) });
+    sent += end.sent;
+    failed += end.failed;
+  }
+  return { sent, failed };
+}
+
+async function startJob(
+  client: Client,
+  { send, reason }: BatchOperation,
+  executions: readonly AddressedRun[],
+  { busy, interrupted }: BatchWatch,
+): Promise<string> {
+  const { namespace, identity, loadedDataConverter } = client.options;
+  const jobId = randomUUID();
+  const input = send === 'cancel' || send.input === undefined ? [] : [send.input];
+  const payloads = (await encodeToPayloads(loadedDataConverter, ...input)) ?? null;
+  const what =
+    send === 'cancel'
+      ? { cancellationOperation: { identity } }
+      : { signalOperation: { signal: send.signal, input: payloads && { payloads }, identity } };
+  const job = { namespace, jobId, reason, executions: [...executions], ...what };
+  for (const giveUpAt = Date.now() + BUSY_LIMIT_MS; ;) {
+    interrupted.throwIfAborted();
+    const late = setTimeout(busy, BUSY_AFTER_MS);
+    try {
+      await client.workflowService.startBatchOperation(job);
+      return jobId;
+    } catch (error) {
+      const code = isGrpcServiceError(error) ? (error.code as number) : null;
+      // The answer to the first call was lost.
+      if (code === ALREADY_EXISTS) return jobId;
+      if (code !== RESOURCE_EXHAUSTED || Date.now() > giveUpAt) throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  }
+}
+
+async function endOfJob({ workflowService, options }: Client, jobId: string, { sent, interrupted }: BatchWatch) {
+  const job = { namespace: options.namespace, jobId };
+  for (let done = 0, doneAt = Date.now(); ;) {
+    const { state, completeOperationCount, failureOperationCount } = await workflowService.describeBatchOperation(job);
+    const count = Number(completeOperationCount);
+    if (count > done) [done, doneAt] = [count, Date.now()];
+    sent(done);
+    if ((state as number) !== RUNNING) return { sent: count, failed: Number(failureOperationCount) };
+    if (interrupted.aborted || Date.now() - doneAt > STALLED_MS) {
+      const reason = interrupted.aborted ? 'interrupted' : 'no progress';
+      await workflowService.stopBatchOperation({ ...job, reason, identity: options.identity });
+      interrupted.throwIfAborted();
+      return { sent: count, failed: Number(failureOperationCount) };
+    }
+    await sleep(POLL_MS);
+  }
+}
+
+/** A run that should react. */
+export interface WaitingRun extends AddressedRun {
+  /** What it waits in. Another value after an operation means that it has reacted, and waits again. */
+  readonly state: string;
+}
+
+export interface Repeated<T extends WaitingRun> {
+  /** Those to begin with. */
+  readonly first: readonly T[];
+  /** Those that wait now, by the Service's list. */
+  readonly look: () => Promise<readonly T[]>;
+  readonly send: (due: readonly T[]) => Promise<unknown>;
+  /** Between two looks, and before it is believed that nobody is left. Default 3 s. */
+  readonly pauseMs?: number;
+  readonly interrupted: AbortSignal;
+}
+
+/**
+ * Sends until two looks in a row find nobody to send to: one pass misses those that come meanwhile. A run is asked twice at
+ * most (one that is just trying again by itself ignores a Signal), and not again once it has reacted. So this ends also
+ * where no Worker runs, and where the cause is still there.
+ *
+ * @returns the state in which each run was asked, by run ID.
+ */
+export async function repeatUntilNobody<T extends WaitingRun>(repeated: Repeated<T>): Promise<Map<string, string>> {
+  const { first, look, send, pauseMs = 3_000, interrupted } = repeated;
+  const asked = new Map<string, string>();
+  const twice = new Set<string>();
+  const isStuck = ({ runId, state }: T): boolean => asked.get(runId) === state;
+  let left = first;
+  for (let pass = 1, empty = 0; pass <= PASSES; pass++) {
+    const due = left.filter((one) => !asked.has(one.runId) || (isStuck(one) && !twice.has(one.runId)));
+    empty = due.length === 0 ? empty + 1 : 0;
+    if (empty === 2 || (empty === 1 && left.some(isStuck))) break;
+    if (due.length > 0) await send(due);
+    for (const { runId, state } of due) {
+      if (asked.has(runId)) twice.add(runId);
+      asked.set(runId, state);
+    }
+    for (let stuck = -1, since = Date.now(); ;) {
+      await sleep(pauseMs, undefined, { signal: interrupted });
+      left = await look();
+      const count = left.filter(isStuck).length;
+      if (count === 0 || (count === stuck && Date.now() - since > QUIET_MS)) break;
+      if (count !== stuck) [stuck, since] = [count, Date.now()];
+    }
+  }
+  return asked;
+}
+
+/**
+ * Narrows a query to what may be held, where the namespace has the search attribute. A run that began without the attribute
+ * has no value, and only its memo tells.
+ */
+export async function heldAmong({ workflowService, options }: Client, query: string): Promise<string> {
+  const narrowed = `${query} AND (RivyaStatus STARTS_WITH 'held:' OR RivyaStatus IS NULL)`;
+  try {
+    await workflowService.countWorkflowExecutions({ namespace: options.namespace, query: narrowed });
+    return narrowed;
+  } catch (error) {
+    if (!isGrpcServiceError(error) || (error.code as number) !== INVALID_ARGUMENT) throw error;
+    return query;
+  }
+}
+
+/**
+ * Why a run that still waits has not done what it was asked to; null where it has taken the request.
+ * @param asked - The state in which it was asked, as `repeatUntilNobody` returns it.
+ */
+export async function whyLeft(
+  { workflowService, options: { namespace } }: Client,
+  { workflowId, runId, state }: WaitingRun,
+  asked: string | undefined,
+): Promise<string | null> {
+  if (asked === undefined) return 'it came after the last pass: run the command again';
+  if (asked !== state) return 'it went on and waits again: the cause is still there';
+  const described = await workflowService.describeWorkflowExecution({ namespace, execution: { workflowId, runId } });
+  const { pendingWorkflowTask: task, workflowExecutionInfo: info, executionConfig } = described;
+  if ((info?.status as number | undefined) === PAUSED) return 'the Workflow is paused: unpause it';
+  if (task == null) return null;
+  return (task.attempt ?? 0) > 1
+    ? `its Workflow Tasks fail (attempt ${task.attempt}): look at it in the Temporal UI`
+    : `no Worker takes it up: the request waits until one runs on task queue "${executionConfig?.taskQueue?.name}" (rivya-temporal worker)`;
+}
