@@ -158,3 +158,8 @@ function keySource(key: string | undefined, file: string | undefined): KeySource
   if (text.trim() === '') throw new Error(`the file ${named} is empty`);
   return keyFile(file);
 }
+
+/** True where a key for the real API is set. */
+export function hasKey(env: NodeJS.ProcessEnv = process.env): boolean {
+  return Boolean(env['RIVYA_API_KEY'] || env['RIVYA_API_KEY_FILE']);
+}

@@ -4,17 +4,12 @@ import { readSettings, type Settings } from '../config.js';
 import { CHAT_WORKFLOW_TYPE, WORKFLOW_TYPE } from '../contract/index.js';
 import { openStore, Receipts, type Store } from '../storage/index.js';
 import { configuredAddress, connectClient } from '../temporal/connect.js';
-import { findSession, type DevSession } from './dev-session.js';
+import { findSession, type DevSession } from '../local/dev-session.js';
 import { UsageError } from './errors.js';
 import { quoted } from './output.js';
 
 /** Temporal as a command sees it. */
 export type Temporal = Awaited<ReturnType<typeof openTemporal>>;
-
-/** True where a key for the real API is set. */
-export function hasKey(env: NodeJS.ProcessEnv = process.env): boolean {
-  return Boolean(env['RIVYA_API_KEY'] || env['RIVYA_API_KEY_FILE']);
-}
 
 /** The `dev` of this machine, unless Temporal's own settings name another server. */
 export async function localSession(): Promise<DevSession | null> {
@@ -56,11 +51,6 @@ export async function known(temporal: Temporal, workflowId: string) {
   throw new UsageError(
     `Workflow "${workflowId}" is of type ${found.description.type}, not a generation (${WORKFLOW_TYPE}) or a chat (${CHAT_WORKFLOW_TYPE}). See its steps with: rivya-temporal status ${quoted(workflowId)}`,
   );
-}
-
-/** Page of a Workflow in the Temporal UI, or null without the base of a UI. */
-export function workflowLink({ uiUrl, namespace }: Pick<Temporal, 'uiUrl' | 'namespace'>, id: string): string | null {
-  return uiUrl && `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`;
 }
 
 /** The API by the settings, or the emulator of the `dev` of this machine where they name neither key nor address. */

@@ -1,7 +1,8 @@
 import type { ChatResult, GenerationResult } from '../contract/index.js';
 import { judge, NO_DETAILS, STATUS, toJson, withAction, type Verdict } from './errors.js';
 import type { GenerationHandle } from '../client.js';
-import { workflowLink, type Temporal } from './context.js';
+import { workflowLink } from '../temporal/links.js';
+import type { Temporal } from './context.js';
 import { follow, resumeHint, type Ending, type FollowOptions } from './follow.js';
 import { formatBytes, printFacts, printJson, Progress, quoted, readableUri, say } from './output.js';
 

@@ -104,3 +104,19 @@ async function allowed<T>(call: Promise<T>): Promise<T> {
     throw new NoRight(error.details, { cause: error });
   }
 }
+
+/** For whoever owns a namespace of Temporal Cloud, where connections of programs may not register any. */
+export function cloudLines(namespace: string): { readonly tcld: string; readonly terraform: readonly string[] } {
+  const all = Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [
+    name,
+    `${type[0]}${type.slice(1).toLowerCase()}`,
+  ]);
+  const pairs = all.map(([name, type]) => `--search-attribute "${name}=${type}"`).join(' ');
+  return {
+    tcld: `tcld namespace search-attributes add --namespace ${namespace} ${pairs}`,
+    terraform: all.map(
+      ([name, type]) =>
+        `resource "temporalcloud_namespace_search_attribute" "${name}" { namespace_id = "${namespace}", name = "${name}", type = "${type}" }`,
+    ),
+  };
+}

@@ -20,8 +20,10 @@ async function refuses(url: string): Promise<boolean> {
   );
 }
 
-it('demo makes three real files, says where they are and that it was simulated, and leaves nothing running', async () => {
-  run = new CommandRun(['demo'], { cwd, env });
+it('demo makes three real files, also where a key is set, says that it was simulated, and leaves nothing running', async () => {
+  // It must not spend: this API would refuse the connection.
+  const spending = { RIVYA_API_KEY: 'rvya_sk_real', RIVYA_BASE_URL: 'http://127.0.0.1:1' };
+  run = new CommandRun(['demo'], { cwd, env: { ...env, ...spending } });
   await run.untilSaid(/UI at (http\S+)/);
   const ui = /UI at (http:\/\/[\d.:]+)/.exec(run.stderr)?.[1] ?? '';
   const emulator = /emulator at (http:\/\/[\d.:]+)/.exec(run.stderr)?.[1] ?? '';

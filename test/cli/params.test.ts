@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { workflowLink } from '../../src/cli/context.js';
+import { workflowLink } from '../../src/temporal/links.js';
 import { readLabels, readParams, readReferences } from '../../src/cli/params.js';
 import { isExact, parseExactJson } from '../../src/policy/exact-json.js';
 import { InvalidInput } from '../../src/policy/index.js';

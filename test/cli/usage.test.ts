@@ -70,7 +70,6 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['an unknown category', ['models', '--category', 'smell'], /--category/],
     ['an unknown switch', ['emulator', '--switch', 'nope=1'], /nope/],
     ['faults that are no array', ['emulator', '--faults', '{}'], /--faults/],
-    ['spending without a terminal', ['demo'], /--yes/, { RIVYA_API_KEY: 'k', RIVYA_BASE_URL: `http://127.0.0.1:1` }],
     ['credits without a key', ['credits'], /no API key/, { RIVYA_BASE_URL: 'http://127.0.0.1:1' }],
   ])('%s', async (_, args, says, settings = {}) => {
     const { status, stdout, stderr } = await runCommand(args, { cwd, env: { ...env, ...settings } });

@@ -136,6 +136,7 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
     ],
   },
   'src/cli': { allowed: ['../emulator/index.js', '../plugin.js', 'commander'], refused: [] },
+  'src/local': { allowed: ['../emulator/index.js', '../worker/workers.js'], refused: [] },
 };
 
 /** Every way in which TypeScript can name a module; each must be seen. */

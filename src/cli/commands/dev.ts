@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { hasKey } from '../../config.js';
 import { configuredAddress } from '../../temporal/connect.js';
-import { hasKey } from '../context.js';
-import { dataDirectory, findSession, publishSession, withdrawSession } from '../dev-session.js';
+import { dataDirectory, findSession, publishSession, withdrawSession } from '../../local/dev-session.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, PORT, type Register } from '../options.js';
 import { printJson, say } from '../output.js';
@@ -57,7 +57,7 @@ async function dev({ dataDir = dataDirectory(), memory = false, json, ...ports }
   const interrupted = interruption();
   const real = hasKey();
   // Loaded here, because it brings the native Worker: other commands start without it.
-  const { startStack } = await import('../stack.js');
+  const { startStack } = await import('../../local/stack.js');
   const stack = await startStack({
     env: process.env,
     log: say,

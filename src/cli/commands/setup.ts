@@ -1,6 +1,12 @@
 import { readSettings } from '../../config.js';
-import { SEARCH_ATTRIBUTES } from '../../contract/index.js';
-import { attributeStates, NoRight, registerAttributes, type AttributeState } from '../../temporal/search-attributes.js';
+import { viewLinks } from '../../temporal/links.js';
+import {
+  attributeStates,
+  cloudLines,
+  NoRight,
+  registerAttributes,
+  type AttributeState,
+} from '../../temporal/search-attributes.js';
 import { openTemporal, type Temporal } from '../context.js';
 import { forgetsEarly } from '../diagnosis.js';
 import { STATUS, UsageError } from '../errors.js';
@@ -11,18 +17,6 @@ interface Options {
   readonly dryRun?: boolean;
   readonly json?: boolean;
 }
-
-/** Saved views for the list of the Temporal UI. Closed Workflows keep their last values, so some ask for running ones. */
-const VIEWS = {
-  'rivya held': "RivyaStatus STARTS_WITH 'held:' AND ExecutionStatus = 'Running'",
-  'rivya held by credits': "RivyaStatus = 'held:insufficient_credits' AND ExecutionStatus = 'Running'",
-  'rivya held by the key': "RivyaStatus STARTS_WITH 'held:api_' AND ExecutionStatus = 'Running'",
-  'rivya held by an unanswered submit': "RivyaStatus = 'held:SubmitUnresolved' AND ExecutionStatus = 'Running'",
-  'rivya held by a result': "RivyaStatus = 'held:ResultUnavailable' AND ExecutionStatus = 'Running'",
-  'rivya failed with a paid task': "RivyaStatus = 'failed' AND RivyaTaskId IS NOT NULL",
-  'rivya failing Workflow Tasks': "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'",
-  'rivya batch': "RivyaBatchId = 'NAME OF THE BATCH'",
-} as const;
 
 export const registerSetup: Register = (program, run) => {
   program
@@ -38,7 +32,7 @@ async function setup({ dryRun = false, json = false }: Options): Promise<number>
   const settings = readSettings();
   const temporal = await openTemporal(settings);
   const { namespace } = temporal;
-  const views = viewsOf(temporal);
+  const views = viewLinks(temporal);
   try {
     const states = await register(temporal, dryRun);
     const named = (registeredAs: string | null): string[] =>
@@ -78,28 +72,4 @@ async function register({ client, namespace }: Temporal, dryRun: boolean): Promi
   const missing = states.filter(({ registeredAs }) => registeredAs === null).map(({ name }) => name);
   if (!dryRun && missing.length > 0) await registerAttributes(client.connection, namespace, missing);
   return states;
-}
-
-/** For whoever owns a namespace of Temporal Cloud, where connections of programs may not register any. */
-function cloudLines(namespace: string): { readonly tcld: string; readonly terraform: readonly string[] } {
-  const all = Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [
-    name,
-    `${type[0]}${type.slice(1).toLowerCase()}`,
-  ]);
-  const pairs = all.map(([name, type]) => `--search-attribute "${name}=${type}"`).join(' ');
-  return {
-    tcld: `tcld namespace search-attributes add --namespace ${namespace} ${pairs}`,
-    terraform: all.map(
-      ([name, type]) =>
-        `resource "temporalcloud_namespace_search_attribute" "${name}" { namespace_id = "${namespace}", name = "${name}", type = "${type}" }`,
-    ),
-  };
-}
-
-/** The views, each as a link into the UI, or as its query where no UI is known. */
-function viewsOf({ uiUrl, namespace }: Temporal): Record<string, string> {
-  const linkOf = (name: string, query: string): string =>
-    `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows?${new URLSearchParams({ query, savedQuery: name }).toString()}`;
-  const entries = Object.entries(VIEWS).map(([name, query]) => [name, uiUrl === null ? query : linkOf(name, query)]);
-  return Object.fromEntries(entries) as Record<string, string>;
 }

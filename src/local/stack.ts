@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Client } from '@temporalio/client';
-import { readSettings, WORKER_ROLES } from '../config.js';
+import { hasKey, readSettings, SettingsError, WORKER_ROLES } from '../config.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
-import { hasKey } from './context.js';
-import { UsageError } from './errors.js';
 import type { Emulator } from '../emulator/index.js';
 import { servedQueues } from '../temporal/pollers.js';
 import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
@@ -101,7 +99,7 @@ async function refuseOthers(client: Client, taskQueue: string): Promise<void> {
   const queues = await servedQueues(client, taskQueue);
   const others = queues.filter(({ role }) => role === 'api').flatMap(({ pollers }) => pollers);
   if (others.length === 0) return;
-  throw new UsageError(
+  throw new SettingsError(
     `Other Workers (${others.join(', ')}) serve task queue "${taskQueue}", and the emulator would answer for them. Set RIVYA_API_KEY, or another RIVYA_TASK_QUEUE.`,
   );
 }
