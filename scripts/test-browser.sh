@@ -18,7 +18,7 @@ if ! find_browser; then
   [ "$(id -u)" = 0 ] || as_root=(sudo)
   # Five minutes each: a mirror that hangs must not hold up everything else. A browser without any font shows no text.
   timeout -k 30 300 "${as_root[@]}" apt-get update -qq || true # A stale list of packages may still do.
-  DEBIAN_FRONTEND=noninteractive timeout -k 30 300 "${as_root[@]}" apt-get install -y -qq --no-install-recommends chromium fonts-inter
+  DEBIAN_FRONTEND=noninteractive timeout -k 30 300 "${as_root[@]}" apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core
   find_browser || {
     echo 'Temporal UI: could not be tested, because chromium could not be installed.' >&2
     exit 1

@@ -147,7 +147,11 @@ async function addCredits(): Promise<void> {
 
 async function withoutWorkers(act: () => Promise<void>): Promise<void> {
   await environment.stopWorkers();
-  await act().finally(() => environment.startWorkers());
+  try {
+    await act();
+  } finally {
+    await environment.startWorkers();
+  }
 }
 
 test.each([
@@ -163,7 +167,6 @@ test.each([
   await page.goto(views[name]!);
   await expect.poll(listed, { timeout: 30_000 }).toEqual(ids);
   await page.getByRole('button', { name, exact: true }).waitFor();
-  expect(Object.keys(views)).toContain(name);
 });
 
 test('the list shows the hold and the model of each in columns of its own', async () => {
@@ -184,9 +187,9 @@ test('the list shows the hold and the model of each in columns of its own', asyn
 test('the page of a held one says in sentences what to do', async () => {
   await openTab('poster-fox', 'User Metadata');
   // The UI renders the Markdown in a frame, after that of the summary.
-  const details = page.frameLocator('iframe').last();
+  const details = page.locator('iframe').last().contentFrame();
   await details.getByText(`What to do: ${ADD_CREDITS}`).waitFor();
-  await details.getByText('This request made no task and cost nothing.').waitFor();
+  expect(await details.locator('body').innerText()).toContain('This request made no task and cost nothing.');
   await picture('what-to-do');
 });
 
@@ -195,7 +198,7 @@ test('with no Worker the page of a held one still says what to do', () =>
     const memo = page.getByRole('textbox', { name: 'Memo' });
     await openTab('poster-fox', 'Memo');
     await memo.getByText(`"${ADD_CREDITS}"`).waitFor();
-    await memo.getByText('This request made no task and cost nothing.').waitFor();
+    expect(await memo.innerText()).toContain('This request made no task and cost nothing.');
     await openTab('poster-heron', 'Memo');
     await memo.getByText('Look for it in the Rivya Studio.').waitFor();
     await openTab('poster-heron', 'Search Attributes');
