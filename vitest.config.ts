@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/full/**', 'test/package/**'],
+    exclude: ['test/full/**', 'test/package/**', 'test/browser/**'],
     // The SDK's native part wants a process of its own.
     pool: 'forks',
     // Two cores: a third file only makes the waits of the others longer.
