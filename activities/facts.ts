@@ -70,7 +70,7 @@ export async function* runsThatCount(
     const memo = run?.memo?.[MEMO_FIELD] ?? null;
     if (run === null || memo === null || !counts(memo, run.type)) continue;
     const { paid, unread } = judged(memo);
-    if (paid === null) throw new Unreadable(unread);
+    if (paid === null) throw new Unreadable(`run ${runId}: ${unread}`);
     yield { ...run, paid };
     if (paid.lookedBy === runId) return;
   }

@@ -7,7 +7,9 @@ import {
   type WorkflowExecutionDescription,
 } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
+import { executionInfoFromRaw } from '@temporalio/client/lib/helpers.js';
 import { decodeOptionalSinglePayload } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { MEMO_FIELD } from '../src/contract/index.js';
 
 // gRPC UNIMPLEMENTED: the test server that skips time has no list.
 const NO_LIST = 12;
@@ -95,8 +97,9 @@ export async function decoded(
 }
 
 /**
- * A run as it stands, by default the latest of its ID; null where the Service knows none: its retention has passed.
- * @throws Unreadable where its memo cannot be decoded.
+ * A run as it stands, by default the latest of its ID; null where the Service knows none: its retention has passed. What else
+ * stands in its memo, perhaps under another codec, is left out where it cannot be decoded.
+ * @throws Unreadable where our own memo cannot be decoded.
  */
 export async function describeRun(
   client: Client,
@@ -107,8 +110,20 @@ export async function describeRun(
     return await client.workflow.getHandle(workflowId, runId).describe();
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
-    throw error instanceof ServiceError || isGrpcServiceError(error) ? error : undecodable('memo', error);
+    if (error instanceof ServiceError || isGrpcServiceError(error)) throw error;
+    return withOurMemo(client, workflowId, runId);
   }
+}
+
+async function withOurMemo(client: Client, workflowId: string, runId = ''): Promise<WorkflowExecutionDescription> {
+  const { namespace, loadedDataConverter } = client.options;
+  const execution = { workflowId, runId };
+  const raw = await client.workflowService.describeWorkflowExecution({ namespace, execution });
+  const { memo: all, ...info } = raw.workflowExecutionInfo ?? {};
+  const ours = all?.fields?.[MEMO_FIELD];
+  const described = await executionInfoFromRaw(info, loadedDataConverter, raw, namespace);
+  const memo = ours == null ? {} : { [MEMO_FIELD]: await decoded(client, workflowId, 'memo', ours) };
+  return { ...described, memo } as unknown as WorkflowExecutionDescription;
 }
 
 /**

@@ -38,7 +38,7 @@ import {
   titleOf,
   UNRESOLVED_ENDED,
 } from './policy/index.js';
-import { startOf } from '../activities/runs.js';
+import { describeRun, startOf } from '../activities/runs.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -136,11 +136,13 @@ function other(workflowId: string, what: string): GenerationError {
 export class GenerationHandle {
   readonly workflowId: string;
   readonly #client: Client;
+  readonly #runId: string | undefined;
   readonly #handle: WorkflowHandle;
 
   constructor(client: Client, workflowId: string, runId?: string) {
     this.workflowId = workflowId;
     this.#client = client;
+    this.#runId = runId;
     // Without a run ID, so that a reset or a run that continued as new is followed.
     this.#handle = client.workflow.getHandle(workflowId, runId, { followRuns: runId === undefined });
   }
@@ -152,13 +154,13 @@ export class GenerationHandle {
    */
   async result(): Promise<GenerationResult> {
     for (;;) {
-      const { runId } = await this.#handle.describe();
+      const { runId } = await this.describe();
       try {
         return (await this.#handle.result()) as GenerationResult;
       } catch (error) {
         if (!(error instanceof WorkflowFailedError)) throw error;
         // A reset ends the old run as "terminated"; the ID then has another run.
-        const latest = await this.#handle.describe();
+        const latest = await this.describe();
         if (error.cause instanceof TerminatedFailure && latest.runId !== runId) continue;
         throw generationError(this.workflowId, error, memoOf(latest));
       }
@@ -173,7 +175,7 @@ export class GenerationHandle {
       );
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw error;
-      return memoOf(await this.#handle.describe());
+      return memoOf(await this.describe());
     }
   }
 
@@ -208,7 +210,7 @@ export class GenerationHandle {
       }
       if (error instanceof WorkflowNotFoundError) {
         // There is such an ID, or this throws: what is not found is a run that could be steered.
-        const { status } = await this.#handle.describe();
+        const { status } = await this.describe();
         const message = `Workflow "${this.workflowId}" has ended (${status.name}), so there is nothing to steer.`;
         throw new GenerationError(this.workflowId, FAILURE.InvalidInput, message);
       }
@@ -219,8 +221,10 @@ export class GenerationHandle {
   }
 
   /** What the Service knows of the Workflow. */
-  describe(): Promise<WorkflowExecutionDescription> {
-    return this.#handle.describe();
+  async describe(): Promise<WorkflowExecutionDescription> {
+    const description = await describeRun(this.#client, this.workflowId, this.#runId);
+    if (description === null) throw new WorkflowNotFoundError('No such Workflow.', this.workflowId, this.#runId);
+    return description;
   }
 }
 

@@ -146,8 +146,8 @@ export class GenerationRun {
 
   /** Moves on to the next attempt, or fails where no other one is allowed. */
   #nextAttempt(task: TaskSnapshot): void {
-    const { attempt } = this.progress.state;
-    if (attempt >= this.#input.maxAttempts || !mayAttemptAgain(task.error?.code ?? null)) {
+    this.#linksOnly = false;
+    if (this.progress.state.attempt >= this.#input.maxAttempts || !mayAttemptAgain(task.error?.code ?? null)) {
       throw failures.generationFailed(task, this.progress.state, this.#input);
     }
     this.progress.update(nextAttempt(this.progress.state, task.taskId));

@@ -13,7 +13,9 @@ import { groupBy, notRead, type Unread } from './records.js';
 import { interruption } from './signals.js';
 
 export type BulkAction = 'resume' | 'check-now' | 'cancel';
-export type BulkOptions = { [name in 'query' | 'reason' | 'taskId']?: string } & { [name in 'yes' | 'json']?: boolean };
+export type BulkOptions = { [name in 'query' | 'reason' | 'taskId' | 'step']?: string } & {
+  [name in 'yes' | 'json']?: boolean;
+};
 /** A run, and the code that holds it or null. */
 type Found = batch.WaitingRun & { readonly code: string | null };
 
@@ -24,12 +26,13 @@ const RISK = 'a task may exist: resume it by its ID with --task-id, or with --re
 const TAKEN = { resume: 'it took no notice: run the command again', 'check-now': null, cancel: 'a submit ends first' };
 
 /** True where a command is for many. @throws UsageError unless there is either an ID or a query. */
-export function isBulk(workflowId: string | undefined, { query, taskId }: BulkOptions): boolean {
+export function isBulk(workflowId: string | undefined, { query, taskId, step }: BulkOptions): boolean {
   const given = [workflowId, query].filter((one) => one !== undefined).length;
   if (given !== 1) throw new UsageError(`workflow-id, --query: give one of them, not ${given}. Nothing was sent.`);
   if (query?.trim() === '') throw new UsageError('--query: is empty. Nothing was sent.');
-  if (query === undefined || taskId === undefined) return query !== undefined;
-  throw new UsageError('--task-id: is the task of one generation, so it cannot go with --query. Nothing was sent.');
+  const stray = step !== undefined ? '--step' : taskId !== undefined ? '--task-id' : null;
+  if (query === undefined || stray === null) return query !== undefined;
+  throw new UsageError(`${stray}: is for one generation, so it cannot go with --query. Nothing was sent.`);
 }
 
 /** Does it for all that the query finds, until nobody is left. Returns the exit status. */
@@ -47,26 +50,32 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
     for await (const { workflowId, runId, paid, unread: unreadWhy } of paidRuns(client, searched)) {
       if (resumes && unreadWhy !== undefined) unread.set(workflowId, { workflowId, why: unreadWhy });
       const { code, since } = (paid?.phase === 'held' ? paid.hold : null) ?? { code: null, since: null };
-      if (!resumes || code !== null) found.push({ workflowId, runId, code, state: resumes ? `${code} ${since}` : '' });
+      const fits = resumes ? code !== null : action === 'cancel' || paid?.phase === 'waiting';
+      if (fits) found.push({ workflowId, runId, code, state: resumes ? `${code} ${since}` : '' });
     }
     return found;
   };
   const first = await look();
   const isRisk = ({ code }: Found): boolean => resumes && code === FAILURE.SubmitUnresolved;
-  // A person accepts the risk of those that were counted, not of those that come later.
-  const accepted = new Set(reason === undefined ? [] : first.filter(isRisk).map(({ runId }) => runId));
-  const mayGoOn = (one: Found): boolean => !isRisk(one) || accepted.has(one.runId);
-  const due = first.filter(mayGoOn);
+  // A person agrees to the risk of those that were counted, and to their end: not for those that come later.
+  const counted = new Map(first.map(({ runId, state }) => [runId, state]));
+  const wasCounted = ({ runId, state }: Found): boolean => counted.get(runId) === state;
+  const mayGoOn = (one: Found): boolean =>
+    isRisk(one) ? reason !== undefined && wasCounted(one) : action !== 'cancel' || wasCounted(one);
+  const agreed = first.filter(mayGoOn);
+  const accepted = agreed.filter(isRisk).map(({ runId }) => runId);
   const causes = [...groupBy(first, ({ code }) => code ?? 'not held')].map(([code, { length }]) => `${length} ${code}`);
-  say(`${[`${first.length} found`, ...causes].join(', ')}. To be ${DONE[action]}: ${due.length}.`);
-  if (accepted.size > 0) say(`For ${accepted.size} of them a task may exist: each of these may be paid twice.`);
+  say(`${[`${first.length} found`, ...causes].join(', ')}. To be ${DONE[action]}: ${agreed.length}.`);
+  if (accepted.length > 0) say(`For ${accepted.length} of them a task may exist: each of these may be paid twice.`);
   if (action === 'cancel') say('Nobody waits for them then. A task that exists goes on at Rivya and is paid.');
-  if (due.length > 0 && !yes && !(await confirmSpending('Go on? [y/N] ', 'Give --yes to go on.', interrupted))) {
+  if (agreed.length > 0 && !yes && !(await confirmSpending('Go on? [y/N] ', 'Give --yes to go on.', interrupted))) {
     say('Nothing was sent.');
     return interrupted.aborted ? STATUS.interrupted : STATUS.usage;
   }
 
   const progress = new Progress();
+  // Anything may have happened while the question stood there.
+  const due = (await look()).filter(mayGoOn);
   const reasons = new Set(accepted);
   const send = async (runs: readonly Found[]): Promise<void> => {
     for (const [risky, group] of groupBy(runs, ({ runId }) => reasons.has(runId))) {
@@ -90,7 +99,8 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
     if (due.length > 0) asked = await batch.repeatUntilNobody({ first: due, look: again, send, interrupted });
     for (const one of action === 'check-now' ? due : await look()) {
       const { workflowId, runId, code } = one;
-      const why = mayGoOn(one) ? ((await batch.whyLeft(client, one, asked.get(runId))) ?? TAKEN[action]) : RISK;
+      const risk = isRisk(one) && !mayGoOn(one);
+      const why = risk ? RISK : ((await batch.whyLeft(client, one, asked.get(runId))) ?? TAKEN[action]);
       if (why !== null) left.push({ workflowId, runId, code, why });
     }
   } catch (error) {

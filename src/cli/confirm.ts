@@ -1,11 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { UsageError } from './errors.js';
 
-/** Where a person is asked. */
-export interface Terminal {
-  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
-  readonly output: NodeJS.WritableStream;
-}
+type Terminal = { input: NodeJS.ReadableStream & { isTTY?: boolean }; output: NodeJS.WritableStream };
 
 /**
  * Asks before credits are spent. False for everything but a yes, also where the command is interrupted or the input ends.

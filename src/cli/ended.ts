@@ -79,6 +79,6 @@ export async function checkQuery(client: Client, query: string): Promise<void> {
     }
   } catch (error) {
     if (!isGrpcServiceError(error) || (error.code as number) !== REFUSED_QUERY) throw error;
-    throw new UsageError(`--query: ${error.details}. Nothing was started.`);
+    throw new UsageError(`--query: ${error.details}. Nothing was done.`);
   }
 }

@@ -27,7 +27,7 @@ export function notRead(unread: readonly Unread[], missing: string): string {
     return `${workflowId ?? 'a generation'} (${task}${why})`;
   });
   const more = unread.length > SHOWN ? ' and others; --json names all' : '';
-  return `${unread.length} not read: ${shown.join(', ')}${more}. ${missing} The Temporal UI with your codec server may show them.`;
+  return `${unread.length} not read: ${shown.join(', ')}${more}. ${missing} The Temporal UI may show them, encrypted ones with your codec server.`;
 }
 
 /** What the receipts of a store say. */

@@ -53,7 +53,8 @@ async function reasonOf(client: Client, run: Run): Promise<string | null> {
   if (unread !== undefined) return `not readable: ${unread}`;
   if (paid?.phase === 'held' && paid.hold != null) return named(paid.hold.code, paid.hold.message);
   if (isOpen(status.name)) {
-    const description = paid?.phase === 'submitting' ? await describeRun(client, workflowId, runId) : null;
+    const description =
+      paid === null || paid.phase === 'submitting' ? await describeRun(client, workflowId, runId) : null;
     return (description && (await delayOf(client, description))?.text) ?? null;
   }
   if (status.name === 'COMPLETED' || status.name === 'CONTINUED_AS_NEW') return null;

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { workflowTaskProblem } from './pending.js';
 
 // The Service sends about 50 a second and counts a whole list at once; its default limit for a list is 1,000.
 const RUNS_PER_OPERATION = 250;
@@ -200,7 +201,8 @@ export async function whyLeft(
   const { pendingWorkflowTask: task, workflowExecutionInfo: info, executionConfig } = described;
   if ((info?.status as number | undefined) === PAUSED) return 'the Workflow is paused: unpause it';
   if (task == null) return null;
-  return (task.attempt ?? 0) > 1
-    ? `its Workflow Tasks fail (attempt ${task.attempt}): look at it in the Temporal UI`
-    : `no Worker takes it up: the request waits until one runs on task queue "${executionConfig?.taskQueue?.name}" (rivya-temporal worker)`;
+  return (
+    workflowTaskProblem(described) ??
+    `no Worker takes it up: the request waits until one runs on task queue "${executionConfig?.taskQueue?.name}" (rivya-temporal worker)`
+  );
 }

@@ -14,7 +14,10 @@ export interface Delay {
  * Activity is under way, or none is needed.
  */
 export async function delayOf(client: Client, description: WorkflowExecutionDescription): Promise<Delay | null> {
+  const failing = workflowTaskProblem(description.raw);
+  if (failing !== null) return { reason: failing, text: failing };
   const [call] = description.raw.pendingActivities ?? [];
+  if (call?.paused === true) return { reason: PAUSED, text: PAUSED };
   if (call?.lastFailure != null) {
     const { attempt, lastFailure, lastStartedTime, lastAttemptCompleteTime } = call;
     const { mayPostSince = null } = memoOf(description) ?? {};
@@ -28,6 +31,14 @@ export async function delayOf(client: Client, description: WorkflowExecutionDesc
   if (call == null || call.lastStartedTime != null) return null;
   const reason = 'waits for its turn within the rate limit';
   return { reason, text: `${reason} (since ${timeOf(call.scheduledTime)})` };
+}
+
+const PAUSED = 'its Activity is paused: unpause it in the Temporal UI';
+
+/** Why Workflow code does not go on, where that is not for want of a Worker; else null. */
+export function workflowTaskProblem({ pendingWorkflowTask: task }: WorkflowExecutionDescription['raw']): string | null {
+  if ((task?.attempt ?? 0) <= 1) return null;
+  return `its Workflow Tasks fail (attempt ${task?.attempt}): look at it in the Temporal UI, and at search attributes with rivya-temporal setup`;
 }
 
 function timeOf(time: { readonly seconds?: unknown } | null | undefined): string {

@@ -45,7 +45,7 @@ async function taskOf(workflowId: string): Promise<string> {
 test('cancel without a Worker is only requested, and takes effect when one runs', async () => {
   await start('early');
   const { status, stdout } = await cli('cancel', 'early');
-  expect(stdout).toMatch(/is requested and has not taken effect yet\. No Worker with the role "workflows"/);
+  expect(stdout).toMatch(/is requested and has not taken effect yet: No Worker with the role "workflows"/);
   expect(stdout).not.toMatch(/Cancelled\./);
   expect(status).toBe(0);
   await harness.startWorkers();

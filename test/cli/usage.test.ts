@@ -60,6 +60,7 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['neither an ID nor a query', ['resume'], /workflow-id, --query: give one of them, not 0/],
     ['an ID and a query', ['cancel', 'fox', '--query', 'x'], /workflow-id, --query: give one of them, not 2/],
     ['an empty query for many', ['check-now', '--query', ' '], /--query: is empty/],
+    ['one step for many', ['resume', '--query', 'x', '--step', 'a'], /--step: .*cannot go with --query/],
     ['one task for many', ['resume', '--query', 'x', '--task-id', 'task_1'], /--task-id: .*cannot go with --query/],
     ['an empty reason for many', ['resume', '--query', 'x', '--reason', '', '--yes'], /reason: /],
     ['a time that is none', ['charges', '--since', 'soon'], /--since.*7d/],

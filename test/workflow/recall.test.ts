@@ -1,4 +1,6 @@
 /** An API that has forgotten every idempotency key: only what we remember keeps a generation from being paid again. */
+import { Client } from '@temporalio/client';
+import type { PayloadCodec } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memoOf, type GenerationHandle } from '../../src/client.js';
 import type { WorkerRole } from '../../src/config.js';
@@ -160,4 +162,30 @@ describe.concurrent('a run that was ended before it could read that it had a tas
     const { keys } = await harness.emulator.ledger();
     expect(Object.values(keys)).toMatchObject([{ posts: 1, tasks: [expect.any(String)] }]);
   });
+});
+
+test('what somebody else has put into the memo of an earlier run, under a codec that nobody has, stops no submit', async () => {
+  await using harness = await startHarness({ workers: false });
+  const reversed: PayloadCodec = {
+    encode: (payloads) => Promise.resolve(payloads.map((one) => ({ ...one, data: one.data?.toReversed() ?? null }))),
+    decode: (payloads) => Promise.resolve(payloads),
+  };
+  const { connection } = harness.temporal;
+  const foreign = new Client({
+    connection,
+    namespace: harness.namespace,
+    dataConverter: { payloadCodecs: [reversed] },
+  });
+  const input = { model: 'z-image', prompt: 'beside a note' };
+  const started = await foreign.workflow.start('generateMedia', {
+    workflowId: 'noted',
+    taskQueue: harness.taskQueue,
+    args: [input],
+    memo: { note: { of: 'somebody else' } },
+  });
+  await started.terminate();
+  await harness.startWorkers();
+  const again = await harness.client.start(input, { workflowId: 'noted' });
+  expect(await again.result()).toMatchObject({ status: 'succeeded', reused: false });
+  expect((await harness.emulator.ledger()).paidTasks).toBe(1);
 });

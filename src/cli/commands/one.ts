@@ -3,6 +3,7 @@ import { memoOf, type GenerationHandle } from '../../client.js';
 import { readSettings } from '../../config.js';
 import { isOpen } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
+import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
 import { bulk, isBulk, type BulkAction, type BulkOptions } from '../bulk.js';
 import { find, known, openTemporal, type Temporal } from '../context.js';
@@ -16,10 +17,6 @@ import { printRows, rowOf, rowsOf } from '../rows.js';
 import { interruption } from '../signals.js';
 import { oneToResume, stepsOf } from '../steps.js';
 
-interface Options extends BulkOptions {
-  readonly step?: string;
-}
-
 type Found = Awaited<ReturnType<typeof find>>;
 
 const NO_WORKER = 'No Worker answers, so it waits as a Signal until one does. Start one with: rivya-temporal worker';
@@ -28,7 +25,7 @@ const CANCEL_MS = 5_000;
 
 /** The commands about one generation: `status`, `wait`, `resume`, `check-now`, `cancel`. */
 export const registerOne: Register = (program, run) => {
-  type Act = (temporal: Temporal, workflowId: string, options: Options) => Promise<number>;
+  type Act = (temporal: Temporal, workflowId: string, options: BulkOptions) => Promise<number>;
   const command = ([name, description, example]: readonly [string, string, string], argument: string) =>
     program
       .command(name)
@@ -37,14 +34,14 @@ export const registerOne: Register = (program, run) => {
       .option('--json', 'print one JSON document')
       .addHelpText('after', examples(example));
   const look = (words: Parameters<typeof command>[0], act: Act) =>
-    command(words, '<workflow-id>').action((id: string, options: Options) =>
+    command(words, '<workflow-id>').action((id: string, options: BulkOptions) =>
       run(async () => act(await openTemporal(readSettings()), id, options)),
     );
   const steer = (words: readonly [BulkAction, string, string], act: Act) =>
     command(words, '[workflow-id]')
       .option('--query <visibility query>', 'all that it finds, instead of one; asks before it acts')
       .option('--yes', 'with --query: do not ask')
-      .action((id: string | undefined, options: Options) =>
+      .action((id: string | undefined, options: BulkOptions) =>
         run(async () => {
           if (isBulk(id, options)) return bulk(words[0], options);
           return act(await openTemporal(readSettings()), id ?? '', options);
@@ -63,14 +60,13 @@ export const registerOne: Register = (program, run) => {
   )
     .option('--step <step>', 'which step of the Workflow; needed where several are held')
     .option('--task-id <id>', 'after an unanswered submit: its task, found in the Rivya Studio')
-    .option(
-      '--reason <text>',
-      'after an unanswered submit: post again, although a task may exist: it may be paid twice; with --query, each that was counted',
-    );
+    .option('--reason <text>', 'after an unanswered submit: post again, although a task may exist and be paid twice');
   steer(
     ['check-now', 'Check the status now, never within 5 s of the last check.', 'check-now my-video'],
     async (temporal, id, { json }) => {
       const { handle } = await known(temporal, id);
+      const { phase = 'waiting' } = (await handle.state()) ?? {};
+      if (phase !== 'waiting') throw new UsageError(`"${id}" waits for no check (it is ${phase}): nothing was sent.`);
       return tell(handle, json, await handle.checkNow(), 'The status is checked as soon as the last check is 5 s old.');
     },
   );
@@ -95,7 +91,7 @@ function tell(
   return STATUS.done;
 }
 
-async function cancel(temporal: Temporal, id: string, { json }: Options): Promise<number> {
+async function cancel(temporal: Temporal, id: string, { json }: BulkOptions): Promise<number> {
   const { handle, description } = await known(temporal, id);
   const look = `Look with: rivya-temporal status ${quoted(id)}`;
   const ended = (how: string): UsageError =>
@@ -105,13 +101,14 @@ async function cancel(temporal: Temporal, id: string, { json }: Options): Promis
   const ending = await Promise.race([endingOf(handle), sleep(CANCEL_MS, null)]);
   const { code = 'completed', details } = ending?.kind === 'failure' ? ending.error : {};
   if (ending !== null && code !== 'Cancelled') throw ended(code);
-  const [why = 'A submit that is under way is waited for.'] = await unpolled(temporal.client, description.taskQueue);
-  const requested = `The cancel is requested and has not taken effect yet. ${why} ${look}`;
+  const { reason = 'a submit that is under way is waited for' } =
+    (await delayOf(temporal.client, await handle.describe())) ?? {};
+  const requested = `The cancel is requested and has not taken effect yet: ${reason.replace(/\.$/, '')}. ${look}`;
   const cancelled = `Cancelled. ${details?.action ?? ''}`.trimEnd();
   return tell(handle, json, ending === null ? 'sent' : 'resumed', cancelled, requested);
 }
 
-async function status(temporal: Temporal, workflowId: string, { json }: Options): Promise<number> {
+async function status(temporal: Temporal, workflowId: string, { json }: BulkOptions): Promise<number> {
   const { client } = temporal;
   const { handle, description, isPaid } = await find(temporal, workflowId);
   if (!isPaid) return statusOfSteps(temporal, workflowId, description, json);
@@ -125,21 +122,23 @@ async function status(temporal: Temporal, workflowId: string, { json }: Options)
     printJson({ ...row, source, noWorker, ...state });
     return STATUS.done;
   }
-  const link = workflowLink(temporal, workflowId);
-  const from = source === 'query' ? 'a Worker answered' : open ? 'from the memo: no Worker answers' : 'from the memo';
+  const problem = open ? workflowTaskProblem(description.raw) : null;
+  const silent = problem === null && open ? ': no Worker answers' : '';
+  const from = source === 'query' ? 'a Worker answered' : `from the memo${silent}`;
   const noteworthy = noWorker.filter((sentence) => row.reason?.includes(sentence) !== true);
   const next = isFull(state) && state.nextCheckAt !== null ? `, next at ${state.nextCheckAt}` : '';
   printFacts(workflowId, [
     ['Workflow', `${row.workflowStatus.toLowerCase()} (${from})`],
     ['phase', state?.phase ?? 'not known yet'],
     ...noteworthy.map((sentence) => ['no Worker', sentence] as const),
+    ['problem', row.reason === problem ? null : problem],
     ['reason', row.reason],
     ['what to do', state?.hold && `${state.hold.action} ${resumeHint(workflowId)}`],
     ['task', state?.taskId ?? (open ? 'none yet' : 'none')],
     ['Rivya says', state?.status],
     ['money', state && money(state)],
     ['checks', isFull(state) ? `${state.statusChecks}${next}` : null],
-    ['Temporal', link],
+    ['Temporal', workflowLink(temporal, workflowId)],
   ]);
   return STATUS.done;
 }
@@ -166,8 +165,7 @@ async function statusOfSteps(
   return STATUS.done;
 }
 
-async function wait(temporal: Temporal, workflowId: string, { json = false }: Options): Promise<number> {
+async function wait(temporal: Temporal, workflowId: string, { json = false }: BulkOptions): Promise<number> {
   const { handle, description } = await known(temporal, workflowId);
-  const startedAt = description.startTime.getTime();
-  return followAndReport(temporal, handle, { json, interrupted: interruption(), startedAt });
+  return followAndReport(temporal, handle, { json, interrupted: interruption(), startedAt: +description.startTime });
 }

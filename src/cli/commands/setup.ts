@@ -47,12 +47,14 @@ async function setup({ dryRun = false, json = false }: Options): Promise<number>
   } catch (error) {
     if (!(error instanceof NoRight)) throw error;
     const why = `This connection may not register search attributes in "${namespace}" (${error.message}). Nothing was registered: on Temporal Cloud, an owner of the namespace does it with one of these.`;
-    if (json) printJson({ namespace, registered: [], why, ...cloudLines(namespace), views });
-    else print([why, ...Object.values(cloudLines(namespace)).flat()].join('\n'));
+    const lines = cloudLines(namespace);
+    if (json) printJson({ namespace, registered: [], why, ...lines, views });
+    else
+      print([why, lines.tcld, ...lines.terraform, ...Object.entries(views).map((view) => view.join('  '))].join('\n'));
     return STATUS.usage;
   }
   const memory = await forgetsEarly(temporal, settings);
-  if (memory !== null) say(`warning: ${memory}`);
+  if (memory !== null) say(memory);
   print('\nViews for the list of the Temporal UI. A link opens its view, and the UI keeps it in that browser.');
   printTable(Object.entries(views), '  ');
   return STATUS.done;
@@ -66,7 +68,7 @@ async function register({ client, namespace }: Temporal, dryRun: boolean): Promi
     const problems = wrong.map(({ name, type, registeredAs }) => `${name} is of type ${registeredAs}, not ${type}`);
     const names = wrong.map(({ name }) => `--name ${name}`).join(' ');
     throw new UsageError(
-      `Search attributes of namespace "${namespace}": ${problems.join('; ')}. The Service never changes a type. Where nobody else uses them: temporal operator search-attribute remove --namespace ${namespace} ${names}. Nothing was registered.`,
+      `Search attributes of namespace "${namespace}": ${problems.join('; ')}. The Service never changes a type. Where nobody else uses them, and while no generation runs (one that has written an attribute stands still without it): temporal operator search-attribute remove --namespace ${namespace} ${names}. Nothing was registered.`,
     );
   }
   const missing = states.filter(({ registeredAs }) => registeredAs === null).map(({ name }) => name);
