@@ -368,7 +368,7 @@ describe('recover', { timeout: SETUP_MS }, () => {
       recover('--json', '--query', query),
       recover('--query', query),
       run({}, 'charges', '--from', 'temporal', '--json'),
-      run({}, 'list', '--json'),
+      run({}, 'list', '--json', '--limit', '100'),
     ]);
     const why = {
       'unread encrypted': /decoded: .*binary\/foreign/,
