@@ -119,8 +119,10 @@ async function withOurMemo(client: Client, workflowId: string, runId = ''): Prom
   const { namespace, loadedDataConverter } = client.options;
   const execution = { workflowId, runId };
   const raw = await client.workflowService.describeWorkflowExecution({ namespace, execution });
-  const { memo: all, ...info } = raw.workflowExecutionInfo ?? {};
-  const ours = all?.fields?.[MEMO_FIELD];
+  const info = raw.workflowExecutionInfo ?? {};
+  const ours = info.memo?.fields?.[MEMO_FIELD];
+  // A copy would lose the defaults of the wire format.
+  info.memo = null;
   const described = await executionInfoFromRaw(info, loadedDataConverter, raw, namespace);
   const memo = ours == null ? {} : { [MEMO_FIELD]: await decoded(client, workflowId, 'memo', ours) };
   return { ...described, memo } as unknown as WorkflowExecutionDescription;

@@ -69,8 +69,8 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
   if (accepted.length > 0) say(`For ${accepted.length} of them a task may exist: each of these may be paid twice.`);
   if (action === 'cancel') say('Nobody waits for them then. A task that exists goes on at Rivya and is paid.');
   if (agreed.length > 0 && !yes && !(await confirmSpending('Go on? [y/N] ', 'Give --yes to go on.', interrupted))) {
-    say('Nothing was sent.');
-    return interrupted.aborted ? STATUS.interrupted : STATUS.usage;
+    if (interrupted.aborted) return STATUS.interrupted;
+    throw new UsageError('Nothing was sent.');
   }
 
   const progress = new Progress();
