@@ -772,7 +772,7 @@ export const SABOTAGES = [
     name: 'unreadable-memo-passed-over',
     breaks: 'A memo of this generation that cannot be read keeps the submit waiting.',
     file: 'activities/facts.ts',
-    replace: ['if (paid === null) throw new Unreadable(unread);', 'if (paid === null) continue;'],
+    replace: ['if (paid === null) throw new Unreadable(`run ${runId}: ${unread}`);', 'if (paid === null) continue;'],
     test: {
       file: SUBMIT,
       name: 'before its first POST a run looks at the others of its Workflow ID > and waits, where a memo of this generation cannot be read; one that is of something else is passed over',

@@ -8,6 +8,7 @@ import { readSettings } from '../../src/config.js';
 import type { GenerateMediaInput } from '../../src/contract/index.js';
 import type { Fault } from '../../src/emulator/index.js';
 import { drawPicture } from '../../src/emulator/picture.js';
+import { digestOf, memoOf, readInput, stateAtStart } from '../../src/policy/index.js';
 import { parsePolicy } from '../../src/spending-policy.js';
 import { checkWorkerSettings } from '../../src/worker/check.js';
 import type { RunningWorkers } from '../../src/worker/workers.js';
@@ -93,9 +94,10 @@ test('nor can a memo of a run that never was say so', async () => {
   const input = { model: 'sora-2', prompt: 'by a memo', idempotencyKey: 'by-a-memo' };
   const start = (more: object) =>
     temporal.workflow.start('generateMedia', { workflowId: 'by a memo', taskQueue, args: [input], ...more });
-  const mayPostSince = { firstPostedAt: Date.now(), fingerprint: 'unknown' };
-  const place = { keyNumber: 1, attempt: 1, earlier: [], lookedBy: null, taskId: null, bodyDigest: null };
-  const rivya = { ...place, baseKey: 'by-a-memo', idempotencyKey: 'by-a-memo', mayPostSince };
+  const unanswered = { firstPostedAt: Date.now(), fingerprint: 'unknown' };
+  const baseKey = 'by-a-memo';
+  const state = { ...stateAtStart({ model: input.model, baseKey }), phase: 'submitting' as const, unanswered };
+  const rivya = memoOf(state, { baseKey, labels: {}, bodyDigest: digestOf(readInput(input).body) });
   await (await start({ memo: { rivya }, taskQueue: 'nobody polls it' })).terminate();
   await until(async () => (await temporal.workflow.count("ExecutionStatus = 'Terminated'")).count > 0);
   await start({});
