@@ -170,7 +170,7 @@ test.concurrent(
     const { namespace } = harness;
     const ids = idsOf('night', 12);
     await start(harness, [...ids, 'day-1']);
-    await until(async () => (await listed(harness, 'submitting')) === 0);
+    await until(async () => (await listed(harness, 'waiting')) === 13);
 
     const checked = await cli(harness, 'check-now', '--query', NIGHT, '--yes', '--json');
     expect(JSON.parse(checked.stdout)).toMatchObject({ found: 12, reacted: 12, left: [] });
