@@ -794,7 +794,7 @@ export const SABOTAGES = [
     file: 'workflows/submission.ts',
     replace: [
       'if (left !== null) progress.submitted(left);',
-      'progress.submitted(left ?? { unanswered: null, looked: false, runId: null });',
+      'progress.submitted(left ?? { unanswered: null, looked: false, runId: null, attributes: undefined });',
     ],
     test: {
       file: 'test/workflow/hidden-unanswered.test.ts',
