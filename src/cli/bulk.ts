@@ -88,16 +88,18 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
     }
   };
   // The list does not tell that a check was asked for, and to those that start later it comes by itself.
-  const unchecked = async (): Promise<Found[]> => {
-    const whys = await Promise.all(due.map((one) => batch.whyLeft(client, one, one.state)));
-    return due.filter((_, index) => whys[index] !== null);
+  // Whoever has been seen without a Workflow Task has taken the Signal; a later task is that of the check.
+  let unchecked = due;
+  const stillUnchecked = async (): Promise<Found[]> => {
+    const whys = await Promise.all(unchecked.map((one) => batch.whyLeft(client, one, one.state)));
+    return (unchecked = unchecked.filter((_, index) => whys[index] !== null));
   };
-  const again = action === 'check-now' ? unchecked : async () => (await look()).filter(mayGoOn);
+  const again = action === 'check-now' ? stillUnchecked : async () => (await look()).filter(mayGoOn);
   const left = [];
   let asked: ReadonlyMap<string, string> = new Map();
   try {
     if (due.length > 0) asked = await batch.repeatUntilNobody({ first: due, look: again, send, interrupted });
-    for (const one of action === 'check-now' ? due : await look()) {
+    for (const one of action === 'check-now' ? unchecked : await look()) {
       const { workflowId, runId, code } = one;
       const risk = isRisk(one) && !mayGoOn(one);
       const why = risk ? RISK : ((await batch.whyLeft(client, one, asked.get(runId))) ?? TAKEN[action]);
