@@ -1,12 +1,11 @@
 import { defineConfig } from 'vitest/config';
-import base from './vitest.config.js';
+import { WITH_TEMPORAL } from './vitest.config.js';
 
-// The Temporal UI in a real browser, which scripts/test-browser.sh finds or installs.
+// The Temporal UI and the report of a batch in a real browser, which scripts/test-browser.sh finds or installs.
 export default defineConfig({
   test: {
-    ...base.test,
+    ...WITH_TEMPORAL,
     include: ['test/browser/**/*.test.ts'],
-    exclude: [],
     // It brings a server with the UI along.
     globalSetup: ['test/support/bundle-setup.ts'],
   },

@@ -1,18 +1,40 @@
 import { defineConfig } from 'vitest/config';
 
+/** Options of every test, also of those that `npm test` leaves out. */
+export const SHARED = {
+  // The SDK's native part wants a process of its own.
+  pool: 'forks',
+  isolate: false,
+  // Tests mostly wait, so four files at a time keep two cores busy.
+  maxWorkers: 4,
+  // Tests that run at the same time mostly wait for timers; five at once, the default, would wait in a row.
+  maxConcurrency: 20,
+  // A Workflow test waits 2 to 3 s before its first check, and holds and retries add to that.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+} as const;
+
+/** Options of tests that need a Temporal server, or the Workflows as a bundle. */
+export const WITH_TEMPORAL = {
+  ...SHARED,
+  name: 'temporal',
+  globalSetup: ['test/temporal/global-setup.ts', 'test/support/bundle-setup.ts'],
+};
+
+/** Tests without a Temporal server. */
+export const UNITS = 'test/{activities,api,batch,docs,emulator,lint,policy,schema,storage}/**/*.test.ts';
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/full/**', 'test/package/**', 'test/browser/**'],
-    // The SDK's native part wants a process of its own.
-    pool: 'forks',
-    // Two cores: a third file only makes the waits of the others longer.
-    maxWorkers: 3,
-    // Tests that run at the same time mostly wait for timers; five at once, the default, would wait in a row.
-    maxConcurrency: 20,
-    globalSetup: ['test/temporal/global-setup.ts', 'test/support/bundle-setup.ts'],
-    // A Workflow test waits 2 to 3 s before its first check, and holds and retries add to that.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    projects: [
+      { test: { ...SHARED, name: 'units', include: [UNITS] } },
+      {
+        test: {
+          ...WITH_TEMPORAL,
+          include: ['test/**/*.test.ts'],
+          exclude: [UNITS, 'test/full/**', 'test/package/**', 'test/browser/**'],
+        },
+      },
+    ],
   },
 });

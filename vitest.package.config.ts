@@ -1,12 +1,11 @@
 import { defineConfig } from 'vitest/config';
-import base from './vitest.config.js';
+import { WITH_TEMPORAL } from './vitest.config.js';
 
 // The package as it is published. It needs the npm registry and minutes, so it runs by itself.
 export default defineConfig({
   test: {
-    ...base.test,
+    ...WITH_TEMPORAL,
     include: ['test/package/**/*.test.ts'],
-    exclude: [],
     globalSetup: ['test/temporal/global-setup.ts'],
     testTimeout: 300_000,
   },

@@ -2,8 +2,9 @@
 import { pathToFileURL } from 'node:url';
 import type { OnStep } from './activities/index.js';
 import { apiTaskQueue } from './src/contract/index.js';
-import { readSettings, SettingsError } from './src/config.js';
+import { readSettings, SettingsError, unknownSettings } from './src/config.js';
 import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
+import { endOfWorkers } from './src/temporal/refusal.js';
 import { checkWorkerSettings } from './src/worker/check.js';
 import { installRuntime } from './src/worker/logging.js';
 import { createWorkers } from './src/worker/workers.js';
@@ -34,12 +35,14 @@ export async function runWorker(
   const workers = await createWorkers(settings, { connection, namespace, onStep });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => workers.shutdown());
   onReady?.({ address, namespace, taskQueue, roles, baseUrl });
-  await workers.run();
+  await workers.run().catch((error: unknown) => {
+    throw endOfWorkers(error, address);
+  });
   await connection.close();
   return 0;
 }
 
-/** The exit status of an error that a person must mend. */
+/** The exit status of an error that a person must fix. */
 function refused(error: unknown): number {
   if (!(error instanceof SettingsError || error instanceof TemporalUnreachable)) throw error;
   process.stderr.write(`${error.message}\n`);
@@ -47,5 +50,6 @@ function refused(error: unknown): number {
 }
 
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  for (const warning of unknownSettings()) process.stderr.write(`${warning}\n`);
   process.exit(await runWorker().catch(refused));
 }

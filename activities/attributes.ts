@@ -1,13 +1,14 @@
+/**
+ * Says with each result and failure of an Activity whether the namespace has the search attributes. It guarantees that
+ * a Workflow hears so before it writes one: an unregistered attribute would stop the Workflow for ever, and its own
+ * code cannot ask. `createApiActivities` calls it. It changes nothing else.
+ */
 import { Context } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import type { FailureDetails } from '../src/contract/index.js';
 import { hasAttributes } from '../src/temporal/search-attributes.js';
 
-/**
- * Does the work of an Activity, and adds to its result or failure whether the namespace has the search attributes: a
- * Workflow that writes an unregistered one stands still for ever, and its own code cannot ask.
- */
-export async function telling<Result extends object>(work: () => Promise<Result>): Promise<Result> {
+export async function withAttributes<Result extends object>(work: () => Promise<Result>): Promise<Result> {
   const attributes = await hasAttributes(Context.current().client);
   if (attributes === undefined) return work();
   try {

@@ -1,13 +1,16 @@
+/**
+ * The Activity `rivyaChat`: sends one message to a chat model. It guarantees what `paidPost` guarantees: at most one
+ * POST in each attempt. The Workflow `rivyaChat` calls it. It repeats nothing by itself.
+ */
 import { log } from '@temporalio/activity';
 import type { ChatAnswer, PaidCallInput, PaidCallResult } from '../src/contract/index.js';
 import { carriedContent } from '../src/policy/index.js';
-import { noted, step, type ActivityDependencies } from './context.js';
+import { sideEffect, tryToNote, type ActivityDependencies } from './context.js';
 import { paidPost } from './paid-post.js';
 
-/** Sends one message to a chat model: one attempt, at most one POST. */
-export async function rivyaChat(
+export async function postChat(
   input: PaidCallInput,
-  dependencies: Pick<ActivityDependencies, 'api' | 'keys' | 'receipts' | 'onStep'>,
+  dependencies: Pick<ActivityDependencies, 'api' | 'keys' | 'receipts' | 'problemOf' | 'onStep'>,
 ): Promise<PaidCallResult<ChatAnswer>> {
   const { api, receipts, onStep } = dependencies;
   const { body, baseKey } = input;
@@ -18,26 +21,27 @@ export async function rivyaChat(
       paid: 'answer',
       references: [],
       receipts: chats,
+      readReceipts: chats === null ? null : () => chats.find(baseKey),
       // An answer is too long for a memo.
-      known: { receipts: chats === null ? null : () => chats.find(baseKey), answerInMemo: () => null },
-      recalled: (answer) => answer,
+      answerInMemo: () => null,
+      answerOf: (recalled) => recalled,
       post: async (request) => {
         const { answer, requestId } = await api.createChat({ ...request, body });
         log.info('answered', { answer: answer.id, requestId });
         return answer;
       },
-      answered: async (answer, head) => {
-        // The answer is on its way into the history: a store that fails now loses nothing but what is cut from it.
-        if (chats !== null) await noted(() => step(onStep, 'receipt', () => chats.noteAnswer(head, answer)));
+      // The answer is on its way into the history: a store that fails now loses only the part that is cut from it.
+      noteAnswer: async (answer, head) => {
+        if (chats !== null) await tryToNote(() => sideEffect(onStep, 'receipt', () => chats.noteAnswer(head, answer)));
       },
     },
     dependencies,
   );
-  return { ...paid, answer: paid.answer && carried(paid.answer) };
+  return { ...paid, answer: paid.answer && shortened(paid.answer) };
 }
 
-/** As much of an answer as a history carries. */
-function carried(answer: ChatAnswer): ChatAnswer {
+/** The answer with as much of its content as a history carries. */
+function shortened(answer: ChatAnswer): ChatAnswer {
   const content = carriedContent(answer.content);
   return content === answer.content ? answer : { ...answer, content, truncated: true };
 }

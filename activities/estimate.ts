@@ -1,12 +1,11 @@
-import { activityInfo } from '@temporalio/activity';
+/** The Activity `rivyaEstimate`: starting prices and the balance. `estimateCredits` calls it. It only reads and pays nothing. */
 import { RivyaApiError } from '../src/api/index.js';
 import type { EstimateInput, EstimateResult } from '../src/contract/index.js';
 import { judgeRead } from '../src/policy/index.js';
 import type { ActivityDependencies } from './context.js';
-import { callFailure, retryIn } from './failure.js';
+import { callFailure } from './failure.js';
 import { priceOf } from './price.js';
 
-/** Looks up starting prices and the balance. It only reads: what can pass is repeated for as long as it takes. */
 export async function rivyaEstimate(
   { models }: EstimateInput,
   { api, spending }: Pick<ActivityDependencies, 'api' | 'spending'>,
@@ -18,7 +17,6 @@ export async function rivyaEstimate(
     return { prices, currentCredits };
   } catch (error) {
     if (!(error instanceof RivyaApiError)) throw error;
-    const { attempt } = activityInfo();
-    throw callFailure(error, judgeRead(error), { attempt, retryInMs: retryIn(error) });
+    throw callFailure(error, judgeRead(error), {});
   }
 }

@@ -1,39 +1,36 @@
+/**
+ * The failures of Activities, as the Workflow and the Pending Activities of the UI get them. It guarantees that each
+ * failure says what happened and what to do next, and carries no secret. All Activities call it. It does not judge
+ * whether a call is repeated: `src/policy/retry.ts` does.
+ */
 import { activityInfo } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
-import { NOTHING_KNOWN, NOT_RETRIED, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
-import { retryDelay, type CallFailure, type Paid, type Verdict } from '../src/policy/index.js';
+import { failureEnd, NOTHING_KNOWN, NOT_RETRIED } from '../src/contract/index.js';
+import type { FailureDetails, UnansweredPost } from '../src/contract/index.js';
+import { retryDelay, unansweredText, type CallFailure, type Paid, type Verdict } from '../src/policy/index.js';
 
-/** What the failure of a call carries into the Workflow and into the Pending Activities of the UI. */
-interface CallFacts {
-  readonly taskId?: string;
-  readonly idempotencyKey?: string;
-  /** A POST under the key without an answer. */
-  readonly unanswered?: UnansweredPost | null;
-  /** What the call makes, where it pays. Default `task`. */
-  readonly paid?: Paid;
-  /** Number of this attempt. */
-  readonly attempt: number;
-  /** Delay until the next attempt; required for a failure that is repeated. */
-  readonly retryInMs?: number;
-}
+type Facts = Partial<FailureDetails> & Pick<FailureDetails, 'action'>;
 
-/** What every failure of a call says, of which no other fact is known yet. */
-export function nothingKnown(): Omit<FailureDetails, 'code' | 'action'> {
-  const { workflowExecution } = activityInfo();
-  return { ...NOTHING_KNOWN, ...(workflowExecution && { runId: workflowExecution.runId }) };
-}
-
-/** A failure that is not repeated. */
-export function finalFailure(
+/** A failure of this Activity. Pending Activities shows the message alone, so it names the action too. */
+export function activityFailure(
   code: string,
-  message: string,
-  more: Partial<FailureDetails> & Pick<FailureDetails, 'action'>,
+  problem: string,
+  facts: Facts,
+  retry: { readonly type?: string; readonly nonRetryable?: boolean; readonly nextRetryDelay?: number },
 ): ApplicationFailure {
-  const details: FailureDetails = { ...nothingKnown(), code, ...more };
-  return ApplicationFailure.nonRetryable(message, code, details);
+  const { workflowExecution } = activityInfo();
+  const run = workflowExecution && { runId: workflowExecution.runId };
+  const details: FailureDetails = { ...NOTHING_KNOWN, ...run, code, ...facts };
+  const message = `${problem} ${failureEnd(code, facts.action)}`;
+  return ApplicationFailure.create({ type: code, message, details: [details], ...retry });
 }
 
-/** Milliseconds until this attempt, which has failed, is repeated. */
+/** A failure that Temporal does not repeat. */
+export function finalFailure(code: string, problem: string, facts: Facts): ApplicationFailure {
+  return activityFailure(code, problem, facts, { nonRetryable: true });
+}
+
+/** Milliseconds until Temporal repeats this attempt, which has failed. */
 export function retryIn(
   { code, retryAfterMs }: Pick<CallFailure, 'code' | 'retryAfterMs'> = { code: null, retryAfterMs: null },
   minMs?: number,
@@ -42,34 +39,30 @@ export function retryIn(
   return retryDelay({ attempt, code, retryAfterMs, random: Math.random(), ...(minMs !== undefined && { minMs }) });
 }
 
-// What the table says for the refusal would read as if nothing was paid, or ask for a new generation.
-const REPEATED: Readonly<Record<Paid, string>> = {
-  task: 'A task may exist from an earlier submit. Nothing to do: the same request is repeated until its answer is known.',
-  answer:
-    'An earlier submit may have been answered and paid. Nothing to do: the same request is repeated until its answer is known.',
-};
+interface CallFacts {
+  readonly taskId?: string;
+  readonly idempotencyKey?: string;
+  /** A POST under the key without an answer. */
+  readonly unanswered?: UnansweredPost | null;
+  /** What a call that pays makes. Default `task`. */
+  readonly paid?: Paid;
+  /** Lowest delay before a repetition, in milliseconds. Default 1,000. */
+  readonly minDelayMs?: number;
+}
 
-export function callFailure(error: CallFailure, verdict: Verdict, facts: CallFacts): ApplicationFailure {
-  const open = facts.unanswered != null;
-  const action =
-    verdict.retry && error.outcome === 'refused' && open ? REPEATED[facts.paid ?? 'task'] : verdict.row.action;
-  const details: FailureDetails = {
-    ...nothingKnown(),
-    code: verdict.code,
-    httpStatus: error.httpStatus,
-    requestId: error.requestId,
-    taskId: facts.taskId ?? null,
-    idempotencyKey: facts.idempotencyKey ?? null,
-    action,
-    attempts: facts.attempt,
-  };
-  return ApplicationFailure.create({
-    type: verdict.type,
-    // Pending Activities shows the message alone, so it names the action too.
-    message: `${error.message} ${action}`,
-    // The retry policy knows the codes of the table; a refusal with any other code says so by itself.
-    nonRetryable: !verdict.retry && !NOT_RETRIED.includes(verdict.type),
-    details: [details],
-    ...(verdict.retry && facts.retryInMs !== undefined && { nextRetryDelay: facts.retryInMs }),
+/** The failure for a call to the API that was judged. */
+export function callFailure(error: CallFailure, { code, type, retry, row }: Verdict, facts: CallFacts) {
+  const { taskId = null, idempotencyKey = null, unanswered = null, paid = 'task', minDelayMs } = facts;
+  const { httpStatus, requestId } = error;
+  // The action of the table would read as if nothing was paid, or ask for a new generation.
+  const refusedLater = retry && error.outcome === 'refused' && unanswered !== null;
+  const repeated = `${unansweredText(paid)} Nothing to do: the same request is repeated until its answer is known.`;
+  const action = refusedLater ? repeated : row.action;
+  const details = { httpStatus, requestId, taskId, idempotencyKey, action, attempts: activityInfo().attempt };
+  return activityFailure(code, error.message, details, {
+    type,
+    // The retry policy lists the codes of the table; a refusal with any other code says by itself that it is final.
+    nonRetryable: !retry && !NOT_RETRIED.includes(type),
+    ...(retry && { nextRetryDelay: retryIn(error, minDelayMs) }),
   });
 }

@@ -1,15 +1,20 @@
+/**
+ * The Activities of a Worker by their registered names. The Workers of this package register them. Each is a function
+ * of its input and the dependencies of the process.
+ */
 import type { RivyaActivities } from '../src/contract/index.js';
-import { telling } from './attributes.js';
-import { rivyaChat } from './chat.js';
+import { withAttributes } from './attributes.js';
+import { rivyaBatchTick } from './batch-tick.js';
+import { postChat } from './chat.js';
 import { rivyaCheck } from './check.js';
-import { step, type ActivityDependencies, type ResultDependencies } from './context.js';
+import { sideEffect, type ActivityDependencies, type BatchDependencies, type ResultDependencies } from './context.js';
 import { rivyaEstimate } from './estimate.js';
 import { rivyaResult } from './result.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 import { rivyaUpload } from './upload.js';
 
-export type { ActivityDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
+export type { ActivityDependencies, BatchDependencies, OnStep, ResultDependencies, SideEffect } from './context.js';
 export type { RivyaActivities } from '../src/contract/index.js';
 
 /** Activities that call the API, for Workers on `<queue>-api`. */
@@ -18,10 +23,13 @@ export function createApiActivities(
 ): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat' | 'rivyaEstimate'> {
   const { onStep } = dependencies;
   return {
-    rivyaSubmit: (input) => step(onStep, 'rivyaSubmit', () => telling(() => rivyaSubmit(input, dependencies))),
-    rivyaChat: (input) => step(onStep, 'rivyaChat', () => telling(() => rivyaChat(input, dependencies))),
-    rivyaCheck: (input) => step(onStep, 'rivyaCheck', () => telling(() => rivyaCheck(input, dependencies))),
-    rivyaUpload: (input) => step(onStep, 'rivyaUpload', () => telling(() => rivyaUpload(input, dependencies))),
+    rivyaSubmit: (input) =>
+      sideEffect(onStep, 'rivyaSubmit', () => withAttributes(() => rivyaSubmit(input, dependencies))),
+    rivyaChat: (input) => sideEffect(onStep, 'rivyaChat', () => withAttributes(() => postChat(input, dependencies))),
+    rivyaCheck: (input) =>
+      sideEffect(onStep, 'rivyaCheck', () => withAttributes(() => rivyaCheck(input, dependencies))),
+    rivyaUpload: (input) =>
+      sideEffect(onStep, 'rivyaUpload', () => withAttributes(() => rivyaUpload(input, dependencies))),
     rivyaEstimate: (input) => rivyaEstimate(input, dependencies),
   };
 }
@@ -31,7 +39,17 @@ export function createResultActivities(
   dependencies: ResultDependencies,
 ): Pick<RivyaActivities, 'rivyaStore' | 'rivyaResult'> {
   return {
-    rivyaStore: (input) => step(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)),
+    rivyaStore: (input) => sideEffect(dependencies.onStep, 'rivyaStore', () => rivyaStore(input, dependencies)),
     rivyaResult,
+  };
+}
+
+/** The Activity of batches, for Workers on `<queue>`. */
+export function createBatchActivities(
+  dependencies: BatchDependencies & Pick<ResultDependencies, 'onStep'>,
+): Pick<RivyaActivities, 'rivyaBatchTick'> {
+  const { onStep } = dependencies;
+  return {
+    rivyaBatchTick: (input) => sideEffect(onStep, 'rivyaBatchTick', () => rivyaBatchTick(input, dependencies)),
   };
 }

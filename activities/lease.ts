@@ -1,17 +1,19 @@
+/**
+ * The lease: the right of one attempt of an Activity to act. It guarantees that no other attempt has begun while it is
+ * held, so an acknowledged heartbeat can stand before a POST as a fence. `paidPost` and `rivyaCheck` hold one each. It
+ * never aborts a request under way.
+ */
 import { Context, heartbeat, type Info } from '@temporalio/activity';
 import { ActivityCancelledError } from '@temporalio/client';
 import { CancelledFailure, type ActivitySerializationContext } from '@temporalio/common';
 import { TIMEOUTS } from '../src/policy/index.js';
 
-/**
- * The right of this attempt to act. The Service starts no other attempt as long as it has heard from this one within the
- * heartbeat timeout, so an acknowledged beat can stand before a POST as a fence.
- */
+/** The Service starts no other attempt as long as it has heard from this one within the heartbeat timeout. */
 export class Lease {
   #heardAt: Moment | null;
   #underWay: Promise<unknown> = Promise.resolve();
 
-  /** @param since - When this attempt was due, if that counts as heard: it has begun later. Default: not heard yet. */
+  /** @param since - When the Service handed out this attempt, in milliseconds: no other has begun then. Default: unknown. */
   constructor(since?: number) {
     this.#heardAt = since === undefined ? null : { clock: since, uptime: performance.now() - (Date.now() - since) };
   }
@@ -29,7 +31,7 @@ export class Lease {
 
   async #send(details: unknown): Promise<void> {
     const { client, info } = Context.current();
-    // Counted from before the call: the Service may have heard it then.
+    // The lease counts from before the call: the Service may have taken the beat then.
     const sentAt = now();
     try {
       await client.activity.heartbeat(info.taskToken, details, { serializationContext: contextOf(info) });
@@ -40,11 +42,11 @@ export class Lease {
     this.#heardAt = sentAt;
   }
 
-  /** True while no other attempt can have begun: false after this process stood still, or the whole machine slept. */
+  /** True while no other attempt can have begun; false after the process stood still, or the whole machine slept. */
   held(): boolean {
     if (this.#heardAt === null) return false;
     const { clock, uptime } = now();
-    // One of the two stands still while a machine sleeps; the other can be set.
+    // One of the two clocks may stop while a machine sleeps; the other can be set by hand.
     const passed = Math.max(clock - this.#heardAt.clock, uptime - this.#heardAt.uptime);
     return passed < TIMEOUTS.leaseHeld;
   }
@@ -69,7 +71,7 @@ export class Lease {
   }
 }
 
-/** Whom the details belong to. A codec may bind them to it, and the next attempt decodes them so. */
+/** The Activity that the details belong to: a codec may bind them to it, and the next attempt decodes them so. */
 function contextOf({ namespace, activityId, workflowExecution, isLocal }: Info): ActivitySerializationContext {
   const workflow = workflowExecution === undefined ? {} : { workflowId: workflowExecution.workflowId };
   return { type: 'activity', namespace, activityId, ...workflow, isLocal };

@@ -1,9 +1,14 @@
+/**
+ * The limit for a transfer to or from a store or a file system, which may hang and never return. It guarantees that a
+ * hanging transfer frees its slot of the Worker. `rivyaStore` and `rivyaUpload` call it. It sets no limit to a transfer
+ * that moves.
+ */
 import { Context } from '@temporalio/activity';
 import { TIMEOUTS } from '../src/policy/index.js';
 
 /**
- * Does what a store or a file system may never give back. It is given up with `hung` when nothing has moved in it for so
- * many milliseconds, and at a cancel: what hangs hears of neither, and would hold its slot of the Worker for ever.
+ * Does a transfer. It is given up when nothing has moved for `silenceMs` milliseconds, and at a cancel.
+ * @param hung - Makes the error for a transfer that hangs.
  */
 export async function whileMoving<T>(
   silenceMs: number,

@@ -1,44 +1,42 @@
 /**
- * One attempt of a call that costs money.
- *
- * It guarantees at most one POST, and none unless the Service has acknowledged a heartbeat (the fence) that tells the next
- * attempt of it. `rivyaSubmit` and `rivyaChat` call it. It repeats nothing: Temporal's retry policy does that. Whatever it
- * ends with says whether it has posted and whether a POST has no answer.
+ * One attempt of a call that costs money. It guarantees at most one POST, and none unless the Service has acknowledged
+ * a heartbeat (the fence) from which the next attempt learns of it. `rivyaSubmit` and `rivyaChat` call it. It repeats
+ * nothing: Temporal's retry policy does that. Its result and each of its failures say whether it has posted and whether
+ * a POST has no answer.
  */
 import { activityInfo, log, type Info } from '@temporalio/activity';
 import { CancelledFailure } from '@temporalio/common';
 import { RivyaApiError, type CreateGenerationInput } from '../src/api/index.js';
-import { UNKNOWN_FINGERPRINT } from '../src/contract/index.js';
-import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
-import { digestOf, formatDuration, type Paid } from '../src/policy/index.js';
+import { UNKNOWN_FINGERPRINT, withoutEnd } from '../src/contract/index.js';
+import type { FailureDetails, PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
+import { askedOfList, digestOf, formatDuration, type Paid } from '../src/policy/index.js';
 import type { ReceiptHead, Receipts } from '../src/storage/index.js';
-import { noted, step, type ActivityDependencies } from './context.js';
+import { sideEffect, tryToNote, type ActivityDependencies } from './context.js';
 import { Lease } from './lease.js';
+import { checkListed } from './listed.js';
 import { checkPolicy, isDenial } from './policy.js';
 import { checkBudget } from './price.js';
 import { oldest, recall, type RecallSource } from './recall.js';
-import { endOf, inputChanged, unresolved, type PaidBeat } from './submit-failure.js';
+import { attemptFailure, inputChanged, unresolved, type PaidBeat } from './submit-failure.js';
 
-/** The one POST of an Activity that pays, and what is done around it. `Known` is what receipts and memos hold of an answer. */
-export interface PaidPost<Known, Answer> {
-  /** What it makes, for the words of its failures. */
+/** The POST of an Activity that pays. `Recalled` is the part of an answer that receipts and memos hold. */
+interface PaidPost<Recalled, Answer> extends Omit<RecallSource<Recalled>, 'baseKey'> {
   readonly paid: Paid;
   /** Addresses that the API is asked to fetch, for the spending policy. */
   readonly references: readonly string[];
-  /** Where it is noted that the POST goes out, or null. */
+  /** Where a submit is noted before its POST; null without a store. */
   readonly receipts: Pick<Receipts, 'noteSubmit'> | null;
-  readonly known: Omit<RecallSource<Known>, 'baseKey'>;
-  readonly recalled: (known: Known) => Answer;
+  readonly answerOf: (recalled: Recalled) => Answer;
   /** Sends the request, once. */
   readonly post: (request: Omit<CreateGenerationInput, 'body'>) => Promise<Answer>;
   /** Notes the answer. Must not throw: the answer is paid. */
-  readonly answered: (answer: Answer, head: ReceiptHead) => Promise<void>;
+  readonly noteAnswer: (answer: Answer, head: ReceiptHead) => Promise<void>;
 }
 
-export async function paidPost<Known, Answer>(
+export async function paidPost<Recalled, Answer>(
   input: PaidCallInput,
-  call: PaidPost<Known, Answer>,
-  { keys, spending, onStep }: Pick<ActivityDependencies, 'keys' | 'spending' | 'onStep'>,
+  call: PaidPost<Recalled, Answer>,
+  { keys, spending, problemOf, onStep }: Pick<ActivityDependencies, 'keys' | 'spending' | 'problemOf' | 'onStep'>,
 ): Promise<PaidCallResult<Answer>> {
   const { paid, receipts } = call;
   const { idempotencyKey, keyNumber, attempt, riskReason } = input;
@@ -46,40 +44,42 @@ export async function paidPost<Known, Answer>(
   const { runId: lookedBy } = info.workflowExecution ?? { runId: '' };
   const head = headOf(input, info);
   const lease = new Lease();
-  const told = info.heartbeatDetails as PaidBeat | null | undefined;
+  const lastBeat = info.heartbeatDetails as PaidBeat | null | undefined;
   let beat = beatBefore(input, info, lookedBy);
   let noting = false;
-  const resultOf = (answer: Answer | null, at: Partial<PaidCallResult<Answer>>): PaidCallResult<Answer> => {
+  const resultOfCall = (answer: Answer | null, more: Partial<PaidCallResult<Answer>>): PaidCallResult<Answer> => {
     const nothingPosted = { firstPostedAt: null, sinceFirstPostMs: 0 };
-    return { answer, position: null, idempotencyKey, ...nothingPosted, reused: false, lookedBy, ...at };
+    return { answer, position: null, idempotencyKey, ...nothingPosted, reused: false, lookedBy, ...more };
   };
   try {
-    let proven = told?.posted === true && told.unanswered !== null;
-    // Once more where a POST has no answer yet: an attempt whose Worker was killed may have noted its task in a receipt. Then
-    // only an answer counts: what else earlier runs say was judged before, and a person may have accepted it since.
+    // Whether this key was certainly posted. Only a heartbeat of this Activity and a receipt prove it: an input or a memo
+    // can be made up to get around the spending policy.
+    let proven = lastBeat?.posted === true && lastBeat.unanswered !== null;
+    // A second recall where a POST has no answer: an attempt whose Worker was killed may have noted its task in a receipt.
+    // Then only an answer counts: all else was judged by the first recall, and a person may have accepted it since.
     const again = beat.looked;
     if (!again || beat.unanswered !== null) {
-      const known = await lease.keep(beat, () => recall({ ...call.known, baseKey: input.baseKey }));
-      // A run that is refused here has not looked: its memo does not hold what it found, so the next run must look again.
-      if (!again && known !== null && known.bodyDigest !== null && known.bodyDigest !== head.bodyDigest) {
+      const recalled = await lease.keep(beat, () => recall({ ...call, baseKey: input.baseKey }));
+      // A refusal here completes no recall: the memo of this run does not hold what was found, so the next run reads anew.
+      if (!again && recalled !== null && recalled.bodyDigest !== null && recalled.bodyDigest !== head.bodyDigest) {
         throw inputChanged(input, paid);
       }
       beat = { ...beat, looked: true };
-      proven ||= known?.proven === true && known.keyNumber === keyNumber;
-      if (known !== null && known.keyNumber >= keyNumber && (!again || known.answer !== null)) {
-        const { answer, earlier, unanswered, ...at } = known;
-        const position = { keyNumber: at.keyNumber, attempt: at.attempt, unanswered, earlier };
+      proven ||= recalled?.proven === true && recalled.keyNumber === keyNumber;
+      if (recalled !== null && recalled.keyNumber >= keyNumber && (!again || recalled.answer !== null)) {
+        const { answer, earlier, unanswered, idempotencyKey: recalledKey } = recalled;
+        const position = { keyNumber: recalled.keyNumber, attempt: recalled.attempt, unanswered, earlier };
         if (answer !== null) {
-          log.info('recalled', { idempotencyKey: at.idempotencyKey });
-          return resultOf(call.recalled(answer), { position, idempotencyKey: at.idempotencyKey, reused: true });
+          log.info('recalled', { idempotencyKey: recalledKey });
+          return resultOfCall(call.answerOf(answer), { position, idempotencyKey: recalledKey, reused: true });
         }
-        if (at.keyNumber > keyNumber) return resultOf(null, { position, idempotencyKey: at.idempotencyKey });
+        if (recalled.keyNumber > keyNumber) return resultOfCall(null, { position, idempotencyKey: recalledKey });
         beat = { ...beat, unanswered: oldest(beat.unanswered, unanswered) };
       }
     }
 
-    // What may be paid already is asked for to its end, whatever policy and budget say by now. Only a heartbeat of this
-    // Activity and a receipt prove that: an input or a memo can be made up to get around the policy.
+    // A submit that was certainly posted may be paid: it is repeated until its answer is known, whatever the list of
+    // models, the spending policy and the budget say by now.
     const { unanswered } = beat;
     if (!proven) {
       const asked = { model: head.model, attempt, references: call.references };
@@ -87,43 +87,48 @@ export async function paidPost<Known, Answer>(
         .keep(beat, () => checkPolicy(spending, asked))
         .catch((error: unknown) => {
           if (unanswered === null || !isDenial(error)) throw error;
-          throw unresolved(input, unanswered, `must not be repeated here: ${error.message.replace(/\.$/, '')}`, paid);
+          const { action } = (error.details?.[0] ?? {}) as Partial<FailureDetails>;
+          const denial = withoutEnd(error.message, action).replace(/\.$/, '');
+          throw unresolved(input, unanswered, `must not be repeated here: ${denial}`, paid);
         });
     }
-    if (unanswered === null) await lease.keep(beat, () => checkBudget(input.maxCredits, head, spending));
+    if (unanswered === null) {
+      await lease.keep(beat, () => checkListed(problemOf, askedOfList(paid, input.body)));
+      await lease.keep(beat, () => checkBudget(input.maxCredits, head, spending));
+    }
     const key = await keys.current();
-    // Without a key there is nothing to name in the fence, so nothing is posted.
+    // Without a key the fence would name no account, so nothing is posted.
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
-    if (unanswered !== null) refuseBlindRepeat(input, unanswered, fingerprint, paid);
+    if (unanswered !== null) refuseRepetition(input, unanswered, fingerprint, paid);
 
     const now = Date.now();
-    const open: UnansweredPost = { firstPostedAt: now, ...unanswered, lastPostedAt: now, fingerprint };
+    const post: UnansweredPost = { firstPostedAt: now, ...unanswered, lastPostedAt: now, fingerprint };
     const before = beat;
-    const fence = { ...beat, unanswered: open, posted: true };
-    await step(onStep, 'fence', () => lease.renew(fence));
-    const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, open));
+    const fence = { ...beat, unanswered: post, posted: true };
+    await sideEffect(onStep, 'fence', () => lease.renew(fence));
+    const maySend = (): boolean => lease.held() && (unanswered === null || inWindow(input, post));
     try {
       const answer = await lease.keep(fence, async () => {
         noting = true;
-        const standing = { unanswered: open, riskReason };
-        if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));
+        const submit = { unanswered: post, riskReason };
+        if (receipts !== null) await sideEffect(onStep, 'receipt', () => receipts.noteSubmit(head, submit));
         beat = fence;
         // The very key whose fingerprint the fence carries, also when the key file changes in between.
         const request = { idempotencyKey, key, maySend };
-        return step(onStep, 'POST', () => call.post(request));
+        return sideEffect(onStep, 'POST', () => call.post(request));
       });
-      await call.answered(answer, head);
-      return resultOf(answer, { firstPostedAt: open.firstPostedAt, sinceFirstPostMs: sinceFirstPost(open, info) });
+      await call.noteAnswer(answer, head);
+      return resultOfCall(answer, { firstPostedAt: post.firstPostedAt, sinceFirstPostMs: sinceFirstPost(post, info) });
     } catch (error) {
-      // A refusal leaves what was unanswered before this attempt; an unknown outcome keeps the fence.
+      // A refusal keeps an unanswered POST from before this attempt; an unknown outcome keeps the fence.
       if (error instanceof RivyaApiError && error.outcome === 'refused') {
         beat = { ...before, posted: before.posted || error.httpStatus !== null };
       } else if (error instanceof RivyaApiError && error.requestId !== null && beat.unanswered !== null) {
         const { requestId: errorRequestId } = error;
         const stored = beat.unanswered.errorRequestId === errorRequestId;
         beat = { ...beat, unanswered: { ...beat.unanswered, errorRequestId } };
-        if (stored) throw unresolved(input, open, `the API repeats one stored error (${errorRequestId})`, paid, true);
+        if (stored) throw unresolved(input, post, `the API repeats one stored error (${errorRequestId})`, paid, true);
       }
       throw error;
     }
@@ -131,13 +136,13 @@ export async function paidPost<Known, Answer>(
     await settle(lease, beat, async () => {
       if (noting) await receipts?.noteSubmit(head, { unanswered: beat.unanswered, riskReason });
     });
-    throw endOf(error, input, beat, paid);
+    throw attemptFailure(error, input, beat, paid);
   }
 }
 
-/** What the receipts of this call say about it. */
+/** The head of all receipts of this call. */
 function headOf({ body, digest, ...input }: PaidCallInput, { workflowExecution, namespace }: Info): ReceiptHead {
-  // What is paid for is the model of the body, so that is the one that policy and budget judge.
+  // The API charges for the model in the body, so policy and budget judge that one.
   const { model } = JSON.parse(body) as { model: string };
   const { idempotencyKey, keyNumber, attempt, baseKey, labels } = input;
   const workflowId = workflowExecution?.workflowId ?? '';
@@ -146,13 +151,13 @@ function headOf({ body, digest, ...input }: PaidCallInput, { workflowExecution, 
 }
 
 /**
- * What stands before this attempt. Each attempt that fails leaves a heartbeat, so where a later one finds none, the Worker
- * was killed or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
+ * The beat with which this attempt begins. Each attempt that fails leaves a heartbeat, so where a later one finds none, the
+ * Worker was killed or an operator has wiped it: then a POST since the Activity was scheduled is assumed.
  */
 function beatBefore({ unanswered, lookedBy }: PaidCallInput, info: Info, runId: string): PaidBeat {
   const { attempt, scheduledTimestampMs, currentAttemptScheduledTimestampMs } = info;
-  const told = info.heartbeatDetails as PaidBeat | null | undefined;
-  if (told != null) return { ...told, looked: told.looked && told.runId === runId, runId };
+  const lastBeat = info.heartbeatDetails as PaidBeat | null | undefined;
+  if (lastBeat != null) return { ...lastBeat, looked: lastBeat.looked && lastBeat.runId === runId, runId };
   // A reset of the Activity or of the Workflow counts attempts anew. A pause before the first attempt looks the same.
   const first = attempt === 1 && currentAttemptScheduledTimestampMs === scheduledTimestampMs;
   if (first) return { unanswered, posted: false, looked: lookedBy === runId, runId };
@@ -161,8 +166,8 @@ function beatBefore({ unanswered, lookedBy }: PaidCallInput, info: Info, runId: 
 }
 
 /**
- * Leaves what the next attempt must know, then notes it. Where that fails, the next attempt believes that a task may
- * exist. An attempt that has lost its lease changes no receipt: the next one may be posting.
+ * Leaves the last beat for the next attempt, then notes it in a receipt. Without an acknowledgement the next attempt believes
+ * the fence and assumes that a task may exist. An attempt that has lost its lease changes no receipt: the next one may post.
  */
 async function settle(lease: Lease, beat: PaidBeat, note: () => Promise<void>): Promise<void> {
   const renewed = await lease.renew(beat).then(
@@ -170,11 +175,11 @@ async function settle(lease: Lease, beat: PaidBeat, note: () => Promise<void>): 
     // After a cancel no other attempt follows.
     (error) => error instanceof CancelledFailure,
   );
-  if (renewed) await noted(note);
+  if (renewed) await tryToNote(note);
 }
 
-/** After an unanswered POST, only the same account within the idempotency window may be asked again. */
-function refuseBlindRepeat(input: PaidCallInput, unanswered: UnansweredPost, fingerprint: string, paid: Paid): void {
+/** Refuses to repeat an unanswered POST after the idempotency window, or for another account. */
+function refuseRepetition(input: PaidCallInput, unanswered: UnansweredPost, fingerprint: string, paid: Paid): void {
   if (!inWindow(input, unanswered)) {
     const window = formatDuration(input.idempotencyWindowMs);
     const why = `its answer is still unknown after ${window}, and the API may have forgotten the key`;
@@ -186,7 +191,7 @@ function refuseBlindRepeat(input: PaidCallInput, unanswered: UnansweredPost, fin
   }
 }
 
-/** How long this Activity has been posting: the deadline of a generation does not count what was before it. */
+/** Milliseconds from the first POST of this Activity: the deadline of a generation does not count the time before it. */
 function sinceFirstPost({ firstPostedAt }: UnansweredPost, { scheduledTimestampMs }: Info): number {
   return Math.max(0, Date.now() - Math.max(firstPostedAt, scheduledTimestampMs));
 }

@@ -1,3 +1,8 @@
+/**
+ * The spending policy of a Worker, as the Activities apply it. It guarantees that no input can exceed it. The
+ * Activities that pay or upload call it, right before something new is paid for, uploaded or read. It never denies what
+ * may be paid already: a submit without an answer, a task, a result.
+ */
 import { log } from '@temporalio/activity';
 import { ApplicationFailure } from '@temporalio/common';
 import { FAILURE, type TaskSnapshot } from '../src/contract/index.js';
@@ -5,29 +10,24 @@ import { deniedBy, type Asked, type SpendingPolicy } from '../src/policy/index.j
 import { finalFailure } from './failure.js';
 import { priceOf, type Prices } from './price.js';
 
-/** What a Worker may spend, and where prices come from. */
 export interface Spending extends Prices {
   /** Null: no limits but those of the account. */
   readonly policy: SpendingPolicy | null;
 }
 
-/**
- * Refuses what the spending policy of this Worker forbids. Call it right before something new is paid for, uploaded or
- * read, and never for what may be paid already: a submit without an answer, a task, a result.
- * @throws ApplicationFailure `PolicyDenied`, which is not repeated; or one that is repeated while no price can be had.
- */
+/** @throws ApplicationFailure `PolicyDenied`, which is not repeated; or one that is repeated while no price can be had. */
 export async function checkPolicy(spending: Spending | undefined, asked: Omit<Asked, 'basePrice'>): Promise<void> {
   if (spending === undefined || spending.policy === null) return;
   const { policy } = spending;
   const { model } = asked;
-  // What can be denied without asking for prices is.
+  // The rules that need no price come first.
   let denial = deniedBy(policy, asked);
   if (denial === null && model !== undefined && policy.maxCreditsPerGeneration !== null) {
     const basePrice = await priceOf(model, spending, 'The spending policy');
     denial = deniedBy(policy, { ...asked, basePrice });
   }
   if (denial === null) return;
-  const action = `Ask for something that it allows, or have whoever runs the Workers change "${denial.rule}" in ${policy.source} and restart them.`;
+  const action = `Ask for something that it allows, or have the operator of the Workers change "${denial.rule}" in ${policy.source} and restart them.`;
   const message = `The spending policy of this Worker (${policy.source}) ${denial.why}. Nothing was sent and nothing was paid by this call.`;
   throw finalFailure(FAILURE.PolicyDenied, message, { action });
 }
@@ -36,13 +36,10 @@ export function isDenial(error: unknown): error is ApplicationFailure {
   return error instanceof ApplicationFailure && error.type === FAILURE.PolicyDenied;
 }
 
-/** Tells the log of a task that cost more than the policy allows. It is paid, so nothing else is changed. */
+/** Logs a task that cost more than the policy allows. It is paid, so nothing else is changed. */
 export function warnAboveLimit(spending: Spending | undefined, { taskId, reservedCredits }: TaskSnapshot): void {
   const limit = spending?.policy?.maxCreditsPerGeneration ?? null;
   if (limit === null || reservedCredits === null || reservedCredits <= limit) return;
-  log.warn('a task costs more than the spending policy allows: the starting price of its model is lower', {
-    taskId,
-    reservedCredits,
-    limit,
-  });
+  const message = 'a task costs more than the spending policy allows: the starting price of its model is lower';
+  log.warn(message, { taskId, reservedCredits, limit });
 }

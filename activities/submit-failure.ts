@@ -1,48 +1,49 @@
-/** How a paid call ends without an answer, in words and details. */
-import { activityInfo } from '@temporalio/activity';
+/**
+ * The failures of the Activities that pay. It guarantees that each failure reports whether the Activity has posted and
+ * whether a POST has no answer. `paidPost` calls it. It never says that nothing was paid while a POST has no answer.
+ */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { FAILURE, UNKNOWN_FINGERPRINT, type FailureDetails, type UnansweredPost } from '../src/contract/index.js';
 import { RivyaApiError } from '../src/api/index.js';
-import { judgeSubmit, mayExist, UNRESOLVED, type Paid } from '../src/policy/index.js';
-import { callFailure, finalFailure, nothingKnown, retryIn } from './failure.js';
+import { judgeSubmit, unansweredText, UNRESOLVED, type Paid } from '../src/policy/index.js';
+import { activityFailure, callFailure, finalFailure } from './failure.js';
 
 type Keyed = { readonly idempotencyKey: string };
 
-/** Heartbeat details of a paid call: what its next attempt must know. Its failures say the same to the Workflow. */
-export interface PaidBeat {
+/** Heartbeat details of a paid call, for its next attempt. Its failures report the same to the Workflow. */
+export interface PaidBeat extends Required<Pick<FailureDetails, 'posted' | 'looked' | 'runId'>> {
   readonly unanswered: UnansweredPost | null;
-  /** True once this Activity has posted. */
-  readonly posted: boolean;
-  /** True once it has looked at receipts and earlier runs. */
-  readonly looked: boolean;
-  readonly runId: string;
 }
 
-/** The end of an attempt, saying what it has left. */
-export function endOf(error: unknown, input: Keyed, beat: PaidBeat, paid: Paid): Error {
+/** The failure or cancellation of an attempt, with its last beat. */
+export function attemptFailure(error: unknown, input: Keyed, beat: PaidBeat, paid: Paid): Error {
   const { unanswered, ...rest } = beat;
-  const left: Partial<FailureDetails> = { ...rest, ...(unanswered !== null && { unanswered }) };
-  if (error instanceof CancelledFailure) return new CancelledFailure(error.message, [left]);
+  const report: Partial<FailureDetails> = { ...rest, ...(unanswered !== null && { unanswered }) };
+  if (error instanceof CancelledFailure) return new CancelledFailure(error.message, [report]);
   const failure = failureOf(error, input, unanswered, paid);
-  return Object.assign(failure, { details: [{ ...(failure.details?.[0] as FailureDetails), ...left }] });
+  return Object.assign(failure, { details: [{ ...(failure.details?.[0] as FailureDetails), ...report }] });
 }
 
 function failureOf(error: unknown, input: Keyed, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
   if (error instanceof ApplicationFailure) return error;
-  if (!(error instanceof RivyaApiError)) return unexpected(input, error, unanswered, paid);
-  const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
-  if (conflict && unanswered === null) return inputChanged(input, paid, error);
-  return callFailure(error, judgeSubmit(error, unanswered !== null), {
-    idempotencyKey: input.idempotencyKey,
-    unanswered,
-    paid,
-    attempt: activityInfo().attempt,
-    retryInMs: retryIn(error),
-  });
+  const { idempotencyKey } = input;
+  if (error instanceof RivyaApiError) {
+    const conflict = error.outcome === 'refused' && error.code === 'idempotency_conflict';
+    if (conflict && unanswered === null) return inputChanged(input, paid, error);
+    return callFailure(error, judgeSubmit(error, unanswered !== null), { idempotencyKey, unanswered, paid });
+  }
+  // For example a fence that the Service does not acknowledge.
+  const [type, said] = error instanceof Error ? [error.name, error.message] : ['Error', String(error)];
+  const action =
+    unanswered === null
+      ? 'Nothing was posted. Correct this if it lasts; the submit is repeated by itself.'
+      : `${unansweredText(paid)} Correct this if it lasts; the submit is repeated under the same key by itself.`;
+  return activityFailure(type, said, { idempotencyKey, action }, {});
 }
 
 /**
- * A submit that must not be repeated blind: it may have been paid.
+ * A submit that must not be repeated without a person: it may have been paid.
+ * @param why - Why it must not, as a clause.
  * @param stored - True where the API has stored an error under the key.
  */
 export function unresolved(
@@ -58,32 +59,11 @@ export function unresolved(
   return finalFailure(FAILURE.SubmitUnresolved, message, { idempotencyKey, action, ...(stored && { stored }) });
 }
 
-export function inputChanged(input: Keyed, paid: Paid, error?: RivyaApiError): ApplicationFailure {
+/** The key stands for another request. */
+export function inputChanged({ idempotencyKey }: Keyed, paid: Paid, error?: RivyaApiError): ApplicationFailure {
   const { httpStatus = null, requestId = null } = error ?? {};
-  return finalFailure(
-    FAILURE.InputChanged,
-    `This idempotency key belongs to a ${paid === 'task' ? 'generation' : 'chat'} with another input. Nothing was paid by this call.`,
-    {
-      idempotencyKey: input.idempotencyKey,
-      httpStatus,
-      requestId,
-      action:
-        'Start again with the input of the first start, or under another Workflow ID (or step name) to pay for the new input.',
-    },
-  );
-}
-
-/** Anything else, for example a fence that is not acknowledged: repeated, and what is unanswered stays known. */
-function unexpected(input: Keyed, error: unknown, unanswered: UnansweredPost | null, paid: Paid): ApplicationFailure {
-  const type = error instanceof Error ? error.name : 'Error';
-  const said = error instanceof Error ? error.message : String(error);
-  const { idempotencyKey } = input;
+  const problem = `This idempotency key belongs to a ${paid === 'task' ? 'generation' : 'chat'} with another input. Nothing was paid by this call.`;
   const action =
-    unanswered === null
-      ? 'Nothing was posted. Mend this if it lasts; the submit is repeated by itself.'
-      : `${mayExist(paid)}. Mend this if it lasts; the submit is repeated under the same key by itself.`;
-  // Pending Activities shows the message alone.
-  const message = `${said} ${action}`;
-  const details: FailureDetails = { ...nothingKnown(), code: type, idempotencyKey, action };
-  return ApplicationFailure.create({ type, message, details: [details] });
+    'Start again with the input of the first start, or under another Workflow ID (or step name) to pay for the new input.';
+  return finalFailure(FAILURE.InputChanged, problem, { idempotencyKey, httpStatus, requestId, action });
 }

@@ -1,62 +1,72 @@
+/**
+ * The Activity `rivyaSubmit`: submits one generation. It guarantees what `paidPost` guarantees: at most one POST in
+ * each attempt. `generateMedia` calls it. It repeats nothing by itself.
+ */
 import { log } from '@temporalio/activity';
 import type { PaidCallInput, PaidCallResult, TaskSnapshot } from '../src/contract/index.js';
 import { referenceUrls } from '../src/policy/index.js';
-import { noted, step, withKind, type ActivityDependencies } from './context.js';
+import { sideEffect, tryToNote, withKind, type ActivityDependencies } from './context.js';
 import { paidPost } from './paid-post.js';
 import { warnAboveLimit } from './policy.js';
+import type { RecallSource } from './recall.js';
 
-/** Submits one generation: one attempt, at most one POST. */
 export async function rivyaSubmit(
   input: PaidCallInput,
   dependencies: ActivityDependencies,
 ): Promise<PaidCallResult<TaskSnapshot>> {
   const { api, receipts, spending, onStep } = dependencies;
   const { body, baseKey, uploadUrls = [] } = input;
-  const knownTasks = async (store: NonNullable<typeof receipts>) => {
-    const { submit, tasks } = await store.find(baseKey);
-    return { submit, answers: tasks.map((task) => ({ ...task, answer: task.taskId })) };
-  };
   return paidPost<string, TaskSnapshot>(
     input,
     {
       paid: 'task',
       references: referenceUrls(body).filter((url) => !uploadUrls.includes(url)),
       receipts,
-      known: {
-        receipts: receipts === null ? null : () => knownTasks(receipts),
-        answerInMemo: ({ taskId }) => taskId,
-      },
-      recalled,
+      ...taskRecords(receipts, baseKey),
+      answerOf: (taskId) => ({ ...NOT_CHECKED, taskId }),
       post: async (request) => {
         const { task } = await api.createGeneration({ ...request, body });
         log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
         return withKind(task, dependencies);
       },
-      answered: async (task, head) => {
+      noteAnswer: async (task, head) => {
         warnAboveLimit(spending, task);
         // The task ID is on its way into the history: a store that fails now loses nothing.
-        if (receipts !== null) await noted(() => step(onStep, 'receipt', () => receipts.noteTask(head, task)));
+        if (receipts !== null)
+          await tryToNote(() => sideEffect(onStep, 'receipt', () => receipts.noteTask(head, task)));
       },
     },
     dependencies,
   );
 }
 
-/** A task that an earlier run got. All else about it comes with the first check. */
-function recalled(taskId: string): TaskSnapshot {
+/** Where tasks of a generation are remembered. */
+export function taskRecords(
+  receipts: ActivityDependencies['receipts'],
+  baseKey: string,
+): Omit<RecallSource<string>, 'baseKey'> {
+  const readReceipts = async (store: NonNullable<typeof receipts>) => {
+    const { submit, answers } = await store.find(baseKey);
+    return { submit, answers: answers.map((task) => ({ ...task, answer: task.taskId })) };
+  };
   return {
-    taskId,
-    status: 'unknown',
-    model: null,
-    kind: null,
-    reservedCredits: null,
-    finalCredits: null,
-    createdAt: null,
-    updatedAt: null,
-    ageMs: null,
-    urls: [],
-    error: null,
-    simulated: false,
-    requestId: null,
+    readReceipts: receipts === null ? null : () => readReceipts(receipts),
+    answerInMemo: ({ taskId }) => taskId,
   };
 }
+
+/** A task of an earlier run, before its first check. */
+const NOT_CHECKED = {
+  status: 'unknown',
+  model: null,
+  kind: null,
+  reservedCredits: null,
+  finalCredits: null,
+  createdAt: null,
+  updatedAt: null,
+  ageMs: null,
+  urls: [],
+  error: null,
+  simulated: false,
+  requestId: null,
+} satisfies Omit<TaskSnapshot, 'taskId'>;

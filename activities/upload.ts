@@ -1,40 +1,39 @@
+/**
+ * The Activity `rivyaUpload`: uploads one reference, unless this account has uploaded the same bytes before. It
+ * guarantees that a file which cannot be used, or which the spending policy forbids, is refused before a byte leaves; and
+ * that a wrong model is, unless something was posted for it already.
+ * `generateMedia` calls it before its submit. An upload costs nothing, so a lost one is repeated. It never submits.
+ */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { activityInfo, Context, log } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
+import type { ApplicationFailure } from '@temporalio/common';
 import { InvalidRequest, RivyaApiError, type Secret } from '../src/api/index.js';
 import {
+  DEAD_LINK,
   FAILURE,
-  type FailureDetails,
   type ReferenceSource,
   type UploadInput,
   type UploadResult,
 } from '../src/contract/index.js';
-import {
-  formatDuration,
-  InvalidInput,
-  judgeFree,
-  referenceLimit,
-  referenceType,
-  TIMEOUTS,
-} from '../src/policy/index.js';
+import { formatDuration, InvalidInput, judgeFree, referenceLimit, referenceType } from '../src/policy/index.js';
+import { TIMEOUTS } from '../src/policy/index.js';
 import { SourceError, withoutQuery, type SourceFile } from '../src/storage/index.js';
-import { noted, step, type ActivityDependencies } from './context.js';
-import { callFailure, finalFailure, nothingKnown, retryIn } from './failure.js';
+import { sideEffect, tryToNote, type ActivityDependencies } from './context.js';
+import { activityFailure, callFailure, finalFailure, retryIn } from './failure.js';
+import { checkListed } from './listed.js';
 import { whileMoving } from './moving.js';
 import { checkPolicy } from './policy.js';
+import { recall } from './recall.js';
+import { taskRecords } from './submit.js';
 
-// About a minute of tries; then a person is told, and asks again when it is there.
+// About a minute of tries; then the Workflow holds until a person has made the file readable.
 const SOURCE_ATTEMPTS = 6;
-// A link that does not work may have expired: its task gives another one.
-const EXPIRED = new Set([401, 403, 404, 410]);
+// About two minutes for a link that does not work, as for a result: each try asks its task for another one.
+const LINK_ATTEMPTS = 8;
 
-/**
- * Uploads one reference, unless this account has uploaded the same bytes before. It costs nothing, so whatever is lost is
- * repeated; what cannot be used is refused before a byte leaves.
- */
 export async function rivyaUpload(input: UploadInput, dependencies: ActivityDependencies): Promise<UploadResult> {
-  // Each part has a limit of its own, by progress; this tells that the Worker lives.
+  // Reading and sending have limits of their own; the heartbeat says only that the Worker lives.
   const context = Context.current();
   const timer = setInterval(() => context.heartbeat(), TIMEOUTS.heartbeatEvery);
   try {
@@ -52,6 +51,8 @@ class Upload {
   readonly #dependencies: ActivityDependencies;
   readonly #signal = Context.current().cancellationSignal;
   #mimeType = '';
+  /** True where the model is refused now, and a task of it may exist from before. */
+  #posted = false;
 
   constructor(input: UploadInput, dependencies: ActivityDependencies) {
     this.#input = input;
@@ -59,13 +60,22 @@ class Upload {
   }
 
   async run(): Promise<UploadResult> {
-    const { source, model } = this.#input;
-    const { spending } = this.#dependencies;
-    await checkPolicy(spending, { model, references: [await addressOf(source)] });
+    const { source, model, asked } = this.#input;
+    const { spending, problemOf } = this.#dependencies;
+    await checkPolicy(spending, { references: [await addressOf(source)] });
+    try {
+      await checkPolicy(spending, { model });
+      // Here already, because the refusal of a file would be blamed on the file.
+      await checkListed(problemOf, asked ?? { paid: 'task', model, paramTypes: {} });
+    } catch (refusal) {
+      // The submit recalls what was posted before, and judges the model again where it would post anew.
+      this.#posted = await this.#wasPosted();
+      if (!this.#posted) throw refusal;
+    }
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
-    // What a step has stored does not change: nothing needs to be read to know it again. A digest
-    // is only the word of the input, though: where a policy says what may be uploaded, the file itself has to be there.
+    // A stored file does not change, so its digest finds an earlier upload without a look at the file. Under a policy on
+    // references the file is read all the same: a digest in an input can be made up.
     const believed = (spending?.policy?.references ?? null) === null;
     if ('sha256' in source && source.sha256 !== undefined && believed) {
       const remembered = await this.#remembered(source.sha256, key);
@@ -79,13 +89,21 @@ class Upload {
     }
   }
 
+  /** True where a task of the generation is known, or a POST that may have made one. */
+  async #wasPosted(): Promise<boolean> {
+    const { baseKey } = this.#input;
+    if (baseKey === undefined) return false;
+    const recalled = await recall({ ...taskRecords(this.#dependencies.receipts, baseKey), baseKey });
+    return recalled !== null && (recalled.answer !== null || recalled.unanswered !== null);
+  }
+
   async #read(): Promise<SourceFile> {
     const { sources, api, spending } = this.#dependencies;
     const { source, kind, model, mimeType } = this.#input;
     const denials: Error[] = [];
     const limits = {
       maxBytes: referenceLimit(kind, model),
-      // A link may lead elsewhere, and a fresh one may lie elsewhere.
+      // A link may redirect, and a fresh link may have another address.
       judge: async (address: string): Promise<void> => {
         try {
           await checkPolicy(spending, { references: [address] });
@@ -111,8 +129,7 @@ class Upload {
       file = await read(source);
     } catch (error) {
       if (denials[0] !== undefined) throw denials[0];
-      const expired = error instanceof SourceError && error.httpStatus !== null && EXPIRED.has(error.httpStatus);
-      if (!expired || !('taskId' in source)) throw error;
+      if (!isDeadLink(error) || !('taskId' in source)) throw error;
       const link = (await api.retrieveGeneration(source.taskId)).task.urls[source.file];
       if (link === undefined) throw error;
       file = await read({ ...source, link }).catch((reason: unknown) => {
@@ -131,18 +148,17 @@ class Upload {
     const { kind, model, name, field, source } = this.#input;
     const mimeType = this.#mimeType;
     const part = { fileName: name ?? file.fileName, mimeType, bytes: file.bytes, body: file.stream() };
-    const request = { ...part, kind, model, key, signal: this.#signal };
-    const answer = await step(onStep, 'upload', () => api.uploadFile(request));
-    const { url, ...told } = answer;
+    // The API would refuse the file for a model that it has no more.
+    const request = { ...part, kind, ...(!this.#posted && { model }), key, signal: this.#signal };
+    const { url, ...answer } = await sideEffect(onStep, 'upload', () => api.uploadFile(request));
     if (url === null) {
-      throw new InvalidInput(
-        fieldOf(field, source),
-        'was taken by the API, whose answer names no url for it; give the file as a url of your own, or update rivya-temporal',
-      );
+      const problem =
+        'was taken by the API, whose answer names no url for it; give the file as a url of your own, or update rivya-temporal';
+      throw new InvalidInput(fieldOf(field, source), problem);
     }
     const { sha256, bytes } = file;
-    const upload = { ...told, url, sha256, bytes, mimeType, fingerprint: key.fingerprint(), api: api.baseUrl };
-    if (uploads !== null) await noted(() => uploads.note(upload, this.#input));
+    const upload = { ...answer, url, sha256, bytes, mimeType, fingerprint: key.fingerprint(), api: api.baseUrl };
+    if (uploads !== null) await tryToNote(() => uploads.noteUpload(upload, this.#input));
     log.info('uploaded', { field, fileId: upload.fileId, bytes, mimeType });
     return { ...upload, remembered: false };
   }
@@ -150,29 +166,34 @@ class Upload {
   /** An upload of these bytes that the API still has, or null. */
   async #remembered(sha256: string, key: Secret): Promise<UploadResult | null> {
     const { api, uploads } = this.#dependencies;
-    const upload = (await uploads?.find(key.fingerprint(), sha256, this.#input)) ?? null;
+    const upload = (await uploads?.findUpload(key.fingerprint(), sha256, this.#input)) ?? null;
     if (upload === null) return null;
     const remembered = { ...upload, remembered: true };
     if (upload.fileId === null) return remembered;
     try {
       const { url, durationToken } = await api.retrieveFile(upload.fileId, key);
-      // An address that changes with time is what it is now.
+      // The address may change with time: the present one counts.
       return { ...remembered, url: url ?? upload.url, durationToken: durationToken ?? upload.durationToken };
     } catch (error) {
       if (!(error instanceof RivyaApiError) || error.outcome === 'unknown') throw error;
       if (error.code === 'not_found') return null;
-      // Older keys cannot look at files.
+      // Older keys may not ask for files.
       if (error.code === 'api_scope_denied') return remembered;
       throw error;
     }
   }
 }
 
+/** True for a link that may have expired. */
+function isDeadLink(error: unknown): boolean {
+  return error instanceof SourceError && error.httpStatus !== null && DEAD_LINK.has(error.httpStatus);
+}
+
 function fieldOf(field: string, source: UploadInput['source']): string {
   return `${field}.${'path' in source ? 'path' : 'uri' in source && source.sha256 === undefined ? 'uri' : 'from'}`;
 }
 
-/** What a person calls the source, without a signature. */
+/** The source in the words of a person, without a signature. */
 function nameOf(source: UploadInput['source']): string {
   return 'path' in source ? source.path : 'uri' in source ? source.uri : `file ${source.file} of task ${source.taskId}`;
 }
@@ -182,35 +203,38 @@ function uploadFailure({ field: place, source }: UploadInput, error: unknown): u
   const field = fieldOf(place, source);
   if (error instanceof SourceError && error.because === 'now') {
     const action = 'Nothing was paid. Make it readable for the Worker, then resume.';
-    const details: FailureDetails = { ...nothingKnown(), code: FAILURE.ReferenceUnavailable, field, action };
-    return ApplicationFailure.create({
-      type: FAILURE.ReferenceUnavailable,
-      message: `${field}: ${nameOf(source)} ${error.message}. ${action}`,
-      nonRetryable: attempt >= SOURCE_ATTEMPTS,
-      details: [details],
+    const problem = `${field}: ${nameOf(source)} ${error.message}.`;
+    const retry = {
+      nonRetryable: attempt >= (isDeadLink(error) ? LINK_ATTEMPTS : SOURCE_ATTEMPTS),
       nextRetryDelay: retryIn(),
-    });
+    };
+    return activityFailure(FAILURE.ReferenceUnavailable, problem, { field, action }, retry);
   }
-  if (error instanceof SourceError) return refused(field, `${nameOf(source)} ${error.message}`);
-  if (error instanceof InvalidInput) return refused(error.field, error.problem.slice(error.field.length + 2, -1));
-  if (error instanceof InvalidRequest) return refused(field, error.message.replace(/\.$/, ''));
+  if (error instanceof SourceError) return referenceRefused(field, `${nameOf(source)} ${error.message}`);
+  if (error instanceof InvalidInput)
+    return referenceRefused(error.field, error.problem.slice(error.field.length + 2, -1));
+  if (error instanceof InvalidRequest) return referenceRefused(field, error.message.replace(/\.$/, ''));
   if (!(error instanceof RivyaApiError)) return error;
   const verdict = judgeFree(error);
   if (!verdict.retry && verdict.row.actor === 'caller') {
-    return refused(field, `${nameOf(source)} is refused: ${error.message.replace(/\.$/, '')}`, error);
+    return referenceRefused(field, `${nameOf(source)} is refused: ${error.message.replace(/\.$/, '')}`, error);
   }
-  return callFailure(error, verdict, { attempt, retryInMs: retryIn(error) });
+  return callFailure(error, verdict, {});
 }
 
-/** A reference that only another input mends. */
-function refused(field: string, problem: string, said?: RivyaApiError): ApplicationFailure {
-  const { httpStatus = null, requestId = null } = said ?? {};
-  const action = 'Correct the reference and start again.';
+/** A reference that no repetition makes usable. */
+function referenceRefused(field: string, problem: string, error?: RivyaApiError): ApplicationFailure {
+  const { httpStatus = null, requestId = null } = error ?? {};
+  // The API judges a file by the model, too.
+  const action =
+    error === undefined
+      ? 'Correct the reference and start again.'
+      : 'Correct the reference, or choose a model that takes it, and start again.';
   const message = `${field}: ${problem}. Nothing was paid.`;
   return finalFailure(FAILURE.InvalidInput, message, { field, httpStatus, requestId, action });
 }
 
-/** Where a source lies, for the spending policy: without links on the way, and without a query. */
+/** The place of a source, for the spending policy: with symbolic links resolved, and without a query. */
 async function addressOf(source: ReferenceSource): Promise<string> {
   if ('uri' in source) return source.uri;
   if ('path' in source) return realpath(source.path).catch(() => path.resolve(source.path));

@@ -1,4 +1,5 @@
-// The Worker process that bench/cost.mjs measures: `cost-worker.mjs <ours | plain> [address for its metrics]`.
+// The Worker process that bench/cost.mjs and bench/batch.mjs measure: `cost-worker.mjs <ours | plain | loop> [address for its
+// metrics]`; `loop` is ours with a Worker for the plain loop beside it.
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { readSettings } from '../dist/src/config.js';
@@ -15,16 +16,13 @@ Runtime.install({
 });
 process.once('disconnect', () => process.exit());
 const { connection, namespace } = await connectWorker();
-if (kind === 'ours') {
-  await startWorkers(readSettings(), { connection, namespace });
-} else {
-  const worker = await Worker.create({
-    connection,
-    namespace,
-    taskQueue: process.env.RIVYA_TASK_QUEUE,
-    workflowsPath: fileURLToPath(new URL('plain-workflow.mjs', import.meta.url)),
-    activities: plainActivities(process.env),
-  });
+const plainWorker = async (taskQueue, workflows, activities) => {
+  const workflowsPath = fileURLToPath(new URL(workflows, import.meta.url));
+  const worker = await Worker.create({ connection, namespace, taskQueue, workflowsPath, activities });
   void worker.run();
-}
+};
+if (kind !== 'plain') await startWorkers(readSettings(), { connection, namespace });
+if (kind === 'plain')
+  await plainWorker(process.env.RIVYA_TASK_QUEUE, 'plain-workflow.mjs', plainActivities(process.env));
+if (kind === 'loop') await plainWorker('loop', 'loop-workflow.mjs', {});
 process.send('ready');

@@ -8,17 +8,17 @@ import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { benchRequests, spiedClient } from './requests.mjs';
 import { PLAIN, runJobs, startWorker, stopWorker, variantsOf } from './variants.mjs';
 
-const JOBS = Number(process.env.BENCH_JOBS ?? 200);
-const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
+export const JOBS = Number(process.env.BENCH_JOBS ?? 200);
+export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
 // Enough for the compilers and caches of a new process.
-const WARM_UP_JOBS = 20;
+export const WARM_UP_JOBS = 20;
 // A process goes on with a job for a moment after its result is there.
 const SETTLE_MS = 1_000;
 // In these the kernel tells programs of CPU time, whatever its own clock.
 const TICK_MS = 10;
 
 /** Milliseconds of CPU that a process has used in all its threads. Needs Linux. */
-function cpuMs(pid) {
+export function cpuMs(pid) {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   // The second field is a name in brackets, which may hold spaces; user and system time are the 14th and the 15th.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -26,7 +26,7 @@ function cpuMs(pid) {
 }
 
 /** One round of one kind of job. */
-async function measure({ emulator, client, server }, variant, worker) {
+export async function measure({ emulator, client, server }, variant, worker) {
   await sleep(SETTLE_MS);
   const pids = [worker.pid, server.pid];
   const before = pids.map(cpuMs);
@@ -41,7 +41,7 @@ async function measure({ emulator, client, server }, variant, worker) {
   return { workerMs, serverMs, events: events.length, checks, perSecond: JOBS / seconds };
 }
 
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+export const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
 async function benchCpu(setting) {
   const kinds = [];

@@ -19,7 +19,7 @@ export async function spiedClient(address) {
 }
 
 /** Requests of a Worker process so far, heartbeats of the SDK included, as it counts them itself; polls are no part. */
-async function workerRequests(metricsAddress) {
+export async function workerRequests(metricsAddress) {
   const text = await (await fetch(`http://${metricsAddress}/metrics`)).text();
   const counts = new Map();
   for (const [, labels, count] of text.matchAll(/^temporal_request\{(.*)\} (\d+)$/gm)) {

@@ -1,5 +1,6 @@
-// npm run bench [-- schedule | history | worker | cost ...]: what the poll schedule costs next to the vendor's advice, what
-// a Worker costs here, and what a job costs next to a plain Workflow.
+// npm run bench [-- <part>...], of schedule, history, worker, beside, cost, command and database: what the poll schedule
+// costs next to the vendor's advice, what a Worker costs here, alone and beside one of a user, what a job costs next to a
+// plain Workflow, what the command costs to start, and what a database file costs the server.
 // Figures of a busy machine are rough: read the ratios.
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -16,7 +17,11 @@ import { findServerBinary } from '../dist/src/temporal/embedded/find.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { bundlePath } from '../dist/src/worker/bundle.js';
 import { startWorkers } from '../dist/src/worker/workers.js';
+import program from '../test/support/test-server.json' with { type: 'json' };
+import { benchBeside } from './beside.mjs';
+import { benchCommand } from './command.mjs';
 import { benchCost } from './cost.mjs';
+import { benchDatabase } from './database.mjs';
 
 const SECOND = 1_000;
 const DRAWS = 2_000;
@@ -66,7 +71,7 @@ function benchSchedule() {
 
 /** Events of real histories, on the server that skips time. */
 async function benchHistory() {
-  const path = await findServerBinary({ kind: 'time-skipping', log });
+  const path = await findServerBinary({ program, log });
   const start = () =>
     TestWorkflowEnvironment.createTimeSkipping({ server: { executable: { type: 'existing-path', path } } });
   // The SDK's launcher gives up after 5 s, which a busy machine can need.
@@ -150,7 +155,15 @@ async function benchWorker() {
   console.log(`Workflow bundle: ${(statSync(bundlePath()).size / 1e6).toFixed(2)} MB`);
 }
 
-const parts = { schedule: benchSchedule, history: benchHistory, worker: benchWorker, cost: () => benchCost(log) };
+const parts = {
+  schedule: benchSchedule,
+  history: benchHistory,
+  worker: benchWorker,
+  cost: () => benchCost(log),
+  beside: () => benchBeside(log),
+  command: () => benchCommand(log),
+  database: () => benchDatabase(log),
+};
 const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts);
 const unknown = asked.find((name) => !Object.hasOwn(parts, name));
 if (unknown !== undefined) {

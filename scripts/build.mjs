@@ -1,10 +1,12 @@
-// Builds dist/: the compiled package, its assets, and the Workflow bundle that Workers load.
+// Builds dist/, which is what is published: the compiled package with the declarations that its exports need, its assets,
+// and the Workflow bundle that Workers load. The JavaScript is the TypeScript without its types, so it has no source maps.
 // With --if-stale it does nothing when no source is newer than the last build.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { buildCommonJs } from './commonjs.mjs';
+import { rolldown } from 'rolldown';
+import { buildCommonJs, entries } from './commonjs.mjs';
 
 const SOURCES = [
   'src',
@@ -13,6 +15,7 @@ const SOURCES = [
   'worker.ts',
   'package-lock.json',
   'tsconfig.json',
+  'tsconfig.build.json',
   'scripts/build.mjs',
   'scripts/commonjs.mjs',
   'package.json',
@@ -23,11 +26,7 @@ const STAMP = 'dist/.built';
 process.chdir(path.dirname(import.meta.dirname));
 if (process.argv.includes('--if-stale') && existsSync(STAMP)) {
   const builtAt = statSync(STAMP).mtimeMs;
-  const files = SOURCES.flatMap((source) =>
-    statSync(source).isFile()
-      ? source
-      : readdirSync(source, { recursive: true }).map((name) => path.join(source, name)),
-  );
+  const files = SOURCES.flatMap((source) => (statSync(source).isFile() ? source : listed(source)));
   if (files.every((file) => statSync(file).mtimeMs < builtAt)) process.exit(0);
 }
 
@@ -35,16 +34,62 @@ const require = createRequire(import.meta.url);
 rmSync('dist', { recursive: true, force: true });
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin', 'tsc');
 execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inherit' });
-for (const asset of ASSETS) cpSync(asset, path.join('dist', asset), { recursive: true });
+const declared = new Set();
+for (const { module } of entries()) addDeclarations(path.resolve('dist', `${module}.d.ts`));
+for (const file of listed('dist')) if (file.endsWith('.d.ts') && !declared.has(path.resolve(file))) rmSync(file);
+for (const asset of ASSETS) cpSync(asset, path.join('dist', asset), { recursive: true, filter: isNoReadme });
 buildCommonJs();
+// What Workflows of users import becomes one file of what it needs: the SDK bundles every module of an import, whole.
+const light = await rolldown({
+  input: 'dist/workflows/index.js',
+  external: /^@temporalio\//,
+  treeshake: { moduleSideEffects: false },
+});
+await light.write({ file: 'dist/workflows/index.js', comments: false });
 chmodSync('dist/src/cli/main.js', 0o755);
 
 const { bundleWorkflowCode } = await import('@temporalio/worker');
 const { bundlePath, workflowsPath } = await import('../dist/src/worker/bundle.js');
 const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
-// The SDK bundles for development: all of every module, unminified. A tenth of that is needed.
-const optimization = { concatenateModules: true, usedExports: true, sideEffects: true, minimize: true };
-const webpackConfigHook = (config) => ({ ...config, optimization });
+// The SDK bundles for development: all of every module, unminified, with a source map that holds every source. Minified,
+// and with a map of names and lines only (a Worker refuses a bundle without), stack traces are the same at a quarter of it.
+const optimization = {
+  concatenateModules: true,
+  usedExports: true,
+  sideEffects: true,
+  minimize: true,
+  // Numbers: names would be paths of the machine that builds.
+  moduleIds: 'deterministic',
+};
+const webpackConfigHook = ({ output, ...config }) => ({
+  ...config,
+  optimization,
+  devtool: 'inline-nosources-source-map',
+  output: { ...output, devtoolModuleFilenameTemplate: sourceName },
+});
 const { code } = await bundleWorkflowCode({ workflowsPath, webpackConfigHook, logger: quiet });
 writeFileSync(bundlePath(), code);
 writeFileSync(STAMP, '');
+
+/** All files below a directory. */
+function listed(directory) {
+  return readdirSync(directory, { recursive: true }).map((name) => path.join(directory, name));
+}
+
+/** Adds a declaration and those that it refers to. */
+function addDeclarations(file) {
+  if (declared.has(file)) return;
+  declared.add(file);
+  for (const [, name] of readFileSync(file, 'utf8').matchAll(/(?:from |import\()['"](\.[^'"]+)\.js['"]/g)) {
+    addDeclarations(path.resolve(path.dirname(file), `${name}.d.ts`));
+  }
+}
+
+function isNoReadme(file) {
+  return path.basename(file) !== 'README.md';
+}
+
+/** A source in stack traces, without the directory in which the package was built. */
+function sourceName({ absoluteResourcePath: file }) {
+  return file.replace(/^.*\/node_modules\//, '').replace(path.resolve('dist'), 'rivya-temporal/dist');
+}

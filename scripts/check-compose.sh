@@ -19,12 +19,7 @@ if ! find_tool; then
     exit 0
   fi
   echo 'docker-compose.yml: installing docker-compose to check it.'
-  # Root in a container has no sudo, and needs none.
-  as_root=()
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
-  # Five minutes each: a mirror that hangs must not hold up everything else.
-  timeout -k 30 300 "${as_root[@]}" apt-get update -qq || true # A stale list of packages may still do.
-  DEBIAN_FRONTEND=noninteractive timeout -k 30 300 "${as_root[@]}" apt-get install -y -qq --no-install-recommends docker-compose
+  scripts/apt-install.sh docker-compose
   find_tool || {
     echo 'docker-compose.yml: could not be checked, because docker-compose could not be installed.' >&2
     exit 1
@@ -38,7 +33,7 @@ cp docker-compose.yml "$copy/"
 mkdir "$copy/secrets"
 echo 'not-a-key' >"$copy/secrets/rivya_api_key"
 
-for profiles in '' emulator live emulator,live; do
+for profiles in '' live; do
   # One minute: reading a file takes less than a second, and a tool that hangs says nothing.
   COMPOSE_PROFILES=$profiles timeout -k 30 60 "${tool[@]}" -f "$copy/docker-compose.yml" config -q
   echo "docker-compose.yml: profile ${profiles:-none} is well formed (${tool[*]})."

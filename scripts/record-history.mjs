@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { bundleWorkflowCode, DefaultLogger, Runtime } from '@temporalio/worker';
+import { BatchFiles } from '../dist/src/batch/files.js';
 import { readSettings } from '../dist/src/config.js';
 import { startEmulator } from '../dist/src/emulator/index.js';
 import { connectClient, connectWorker } from '../dist/src/temporal/connect.js';
@@ -73,6 +74,11 @@ const SCENARIOS = {
   'result-unavailable': {
     faults: [{ on: 'media', times: 2, do: { kind: 'reply', status: 403, body: '' } }],
     story: (run) => run.phase('held').then(() => run.resume({})),
+  },
+  'dead-links': { faults: [{ on: 'media', times: 3, do: { kind: 'reply', status: 404, body: '' } }] },
+  'stored-as-it-is': {
+    faults: [{ on: 'media', do: { kind: 'reply', status: 200, body: '{"words":[]}' } }],
+    story: (run) => run.phase('held').then(() => run.resume({ storeAsIs: true })),
   },
   'with-references': {
     args: [{ model: 'gpt-image-2', prompt: 'a heron', references: [{ path: '$root/heron.png', kind: 'image' }] }],
@@ -139,6 +145,17 @@ const SCENARIOS = {
   'listed-failed': { faults: [{ on: 'create', do: { kind: 'fail' } }] },
   'listed-continued': { continues: true, args: [{ model: 'z-image', prompt: 'slow' }] },
   'links-only': { store: false },
+  batch: { batch: { items: 8, settings: {} } },
+  'batch-steered': {
+    batch: { items: 6, settings: { maxInFlight: 2, maxCredits: 2 } },
+    story: async (run) => {
+      while ((await run.query('batch')).phase !== 'held') await sleep(100);
+      await run.update('setMaxCredits', { maxCredits: null });
+      await run.update('pause', null);
+      await run.update('skipItem', { itemId: 'i6' });
+      await run.signal('resume');
+    },
+  },
   estimated: { type: 'estimate', args: [[{ ...image, step: 'one' }], 'rivya'] },
 };
 
@@ -178,7 +195,8 @@ async function serverFor(continues) {
 
 /** Runs one scenario with an emulator and Workers of its own, and keeps the history of its last run. */
 async function record(name, scenario) {
-  const { type = 'generateMedia', args = [image], faults = [], story, again, continues = false, keepFirst } = scenario;
+  const { batch, faults = [], story, again, continues = false, keepFirst } = scenario;
+  const { type = batch ? 'rivyaBatch' : 'generateMedia' } = scenario;
   const { store = type !== 'allOf' } = scenario;
   const { client, connection } = await serverFor(continues);
   const emulator = await startEmulator({ durations: { image: continues ? 14_000 : 800, video: 8_000 }, faults });
@@ -190,6 +208,7 @@ async function record(name, scenario) {
     RIVYA_REFERENCE_ROOTS: place,
     RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
   });
+  const { args = batch ? [await batchInput(settings.store, name, batch)] : [image] } = scenario;
   const workers = await startWorkers(settings, { connection, namespace, workflows: { workflowBundle: { codePath } } });
   const handle = client.workflow.getHandle(name);
   const input = JSON.parse(JSON.stringify(args).replaceAll('$root', place));
@@ -204,6 +223,8 @@ async function record(name, scenario) {
     cancel: () => handle.cancel(),
     terminate: () => handle.terminate('scenario'),
     resume: (request) => handle.executeUpdate('resume', { args: [request] }),
+    update: (update, argument) => handle.executeUpdate(update, { args: [argument] }),
+    query: (query) => handle.query(query),
     phase: async (phase) => {
       while ((await memo())?.phase !== phase) await sleep(100);
     },
@@ -217,6 +238,22 @@ async function record(name, scenario) {
   await workers.stop();
   await emulator.close();
   console.error(`${name}: kept`);
+}
+
+/** The input of a batch of so many images, whose manifest is written into the store. */
+async function batchInput(store, batchId, { items, settings }) {
+  async function* source() {
+    for (let n = 1; n <= items; n++) {
+      const input = { model: 'z-image', prompt: `a heron, ${n}` };
+      const digest = createHash('sha256').update(input.prompt).digest('hex');
+      const [id, workflowId] = [`i${n}`, `${batchId}/i${n}`];
+      yield { id, variant: 1, workflowId, input, digest, priceClass: 0, carried: {} };
+    }
+  }
+  const classes = [{ model: 'z-image', items, estimate: 1 }];
+  const about = { classes, columns: [], source: null, api: 'emulator' };
+  const { sha256: manifest } = await new BatchFiles(store, batchId).writeManifest(source, about);
+  return { manifest, settings };
 }
 
 function keep(name, history) {

@@ -30,7 +30,9 @@ const options = z.strictObject({
     .min(1)
     .max(10)
     .nullish()
-    .describe('Paid tasks that may be made, each after one failed. Default 1.'),
+    .describe(
+      'Paid tasks at most, over all runs of the ID; another only after one ended `failed`. 1 to 10, default 1.',
+    ),
   deadline: duration.nullish().describe('How long to wait for the task, from the first POST. Default "6h".'),
   submitDeadline: duration.nullish().describe('How long a task that was never accepted is tried for. Default "24h".'),
   idempotencyWindow: duration
@@ -61,15 +63,16 @@ const reference = z
     path: text(4_096).nullish().describe('Absolute path on the Worker, below one of its RIVYA_REFERENCE_ROOTS.'),
     uri: text(8_192).nullish().describe('A file in the store of the Worker, as `files[n].uri` of a result.'),
     url: text(8_192).nullish().describe('HTTPS address that Rivya fetches by itself.'),
-    from: earlier.nullish(),
+    from: earlier.nullish().describe('The result of an earlier step, as it was returned; never its bytes.'),
     file: z.int().min(0).max(99).nullish().describe('Which file of `from`. Default 0.'),
-    kind: z.enum(['image', 'video', 'audio']),
-    name: text(255).nullish(),
+    kind: z.enum(['image', 'video', 'audio']).describe('`image`, `video` or `audio`.'),
+    name: text(255).nullish().describe('File name for the API.'),
     mimeType: text(128)
       .regex(/^[\w.+-]+\/[\w.+-]+$/)
-      .nullish(),
-    durationSeconds: z.number().positive().max(86_400).nullish(),
-    durationToken: text(8_192).nullish().describe('With `url` only.'),
+      .nullish()
+      .describe('Media type; default: by the signature of the file.'),
+    durationSeconds: z.number().positive().max(86_400).nullish().describe('Length of a video or audio, for the API.'),
+    durationToken: text(8_192).nullish().describe('With `url` only: uploads made here carry their own.'),
   })
   .describe('Exactly one of `path`, `uri`, `url` and `from` is required.');
 
@@ -82,14 +85,14 @@ export const inputSchema = z
       .nullish()
       .describe('Text prompt. `prompt`, `params`, `references` or `taskId` is required.'),
     params: z.record(z.string(), z.unknown()).nullish().describe('Model parameters, sent as they are.'),
-    references: z.array(reference).max(20).nullish().describe('Media to make it from.'),
+    references: z.array(reference).max(20).nullish().describe('Images, videos and audio to make it from, at most 20.'),
     clientRequestId: text(128).nullish().describe('Your own trace ID, sent as `client_request_id`.'),
     idempotencyKey: z
       .string()
       .regex(/^[\x21-\x7e]{1,255}$/)
       .nullish()
       .describe('Your own idempotency key, sent as it is; not with `taskId`, nor with `maxAttempts` above 1.'),
-    taskId: text(256).nullish().describe('Take up the wait for a task that exists; nothing is paid.'),
+    taskId: text(256).nullish().describe('Wait for a task that exists; nothing is submitted or paid.'),
     labels: z
       .record(z.string().max(64), text(256).nullable())
       .nullish()
@@ -114,21 +117,21 @@ const storedFile = z
 /** Later versions may add fields, so others are allowed. */
 export const resultSchema = z
   .looseObject({
-    status: z.literal('succeeded'),
-    taskId: z.string(),
-    model: z.string(),
-    idempotencyKey: z.string().nullable(),
-    reservedCredits: credits,
-    finalCredits: credits,
+    status: z.literal('succeeded').describe('`succeeded`: everything else is a failure.'),
+    taskId: z.string().describe('The task at Rivya.'),
+    model: z.string().describe('Public model ID.'),
+    idempotencyKey: z.string().nullable().describe('The key of the POST; null for a task that the input named.'),
+    reservedCredits: credits.describe('Credits that the API reserved; null where it did not say.'),
+    finalCredits: credits.describe('Credits that the task cost; null where the API did not say.'),
     urls: z.array(z.string()).readonly().describe('Result links as the API gave them. They expire.'),
-    primaryUrl: z.string().nullable(),
+    primaryUrl: z.string().nullable().describe('The first of `urls`.'),
     files: z.array(storedFile).readonly().describe('The files in the store of the Worker; empty when it has none.'),
     attempts: z.int().describe('Paid tasks that were needed.'),
     statusChecks: z.int().describe('Status calls (GET) that were made.'),
     reused: z.boolean().describe('True when this run did not create the task.'),
     simulated: z.boolean().describe('True when the emulator answered: nothing was paid.'),
-    createdAt: z.string().nullable(),
-    updatedAt: z.string().nullable(),
+    createdAt: z.string().nullable().describe('By the clock of the API (ISO 8601).'),
+    updatedAt: z.string().nullable().describe('The same.'),
   })
   .meta({ title: 'Result of the Workflow generateMedia' });
 

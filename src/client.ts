@@ -1,60 +1,43 @@
+/**
+ * The client of users' programs: starts generations, waits for them and steers them, over Temporal alone. It needs no API key,
+ * and one Workflow ID is one paid generation, however often it is started.
+ */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client, WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client';
 import {
   ApplicationFailure,
   CancelledFailure,
+  isGrpcServiceError,
+  isRetryableError,
+  ServiceError,
   TerminatedFailure,
   WorkflowExecutionAlreadyStartedError,
   WorkflowFailedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
-  WorkflowUpdateRPCTimeoutOrCancelledError,
-  type Client,
-  type WorkflowExecutionDescription,
-  type WorkflowHandle,
 } from '@temporalio/client';
-import {
-  CHECK_NOW,
-  DEFAULT_TASK_QUEUE,
-  FAILURE,
-  MEMO_FIELD,
-  RESUME,
-  STATE_QUERY,
-  WORKFLOW_TYPE,
-  type FailureDetails,
-  type GenerateMediaInput,
-  type GenerationMemo,
-  type GenerationResult,
-  type GenerationState,
-  type InputIdentity,
-  type ResumeInput,
-} from './contract/index.js';
-import {
-  identityOf,
-  InvalidInput,
-  isSameInput,
-  readInput,
-  readMemo,
-  slug,
-  titleOf,
-  UNRESOLVED_ENDED,
-} from './policy/index.js';
-import { describeRun, startOf } from '../activities/runs.js';
+import * as contract from './contract/index.js';
+import * as policy from './policy/index.js';
+import { describeRun, startOf } from './temporal/runs.js';
+import { updateOrSignal } from './temporal/update.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
+// 80 bits. Where two requests met all the same, the second start would be refused: nothing is mixed up or paid.
+const ID_HEX = 20;
 // A Worker that runs answers a query within a second; after this the memo is the better answer.
 const QUERY_TIMEOUT_MS = 3_000;
-// An Update needs a Worker; a Signal can wait for one.
-const UPDATE_TIMEOUT_MS = 10_000;
+const BROKEN_OFF_MS = 1_000;
 
-/** A generation that did not end with a result. `details` say what is known of the task and the money. */
+/** A generation that did not end with a result. `details` hold its task, key and credits, as far as they are known. */
 export class GenerationError extends Error {
   override readonly name = 'GenerationError';
   /** Rivya's error code, one of `FAILURE`, or `Cancelled`, `Terminated`, `TimedOut`. */
   readonly code: string;
   readonly workflowId: string;
-  readonly details: Partial<FailureDetails>;
-  constructor(workflowId: string, code: string, message: string, details: Partial<FailureDetails> = {}) {
+  readonly details: Partial<contract.FailureDetails>;
+  constructor(workflowId: string, code: string, message: string, details: Partial<contract.FailureDetails> = {}) {
     super(message);
     this.workflowId = workflowId;
     this.code = code;
@@ -67,13 +50,12 @@ export interface StartOptions {
   readonly workflowId?: string;
 }
 
-/** Starts generations and waits for them. Needs Temporal, not the API key. */
 export class GenerationClient {
   readonly #client: Client;
   readonly #taskQueue: string;
 
   /** @param options - `taskQueue` of the Workers, default `rivya`. */
-  constructor(client: Client, { taskQueue = DEFAULT_TASK_QUEUE }: { taskQueue?: string } = {}) {
+  constructor(client: Client, { taskQueue = contract.DEFAULT_TASK_QUEUE }: { taskQueue?: string } = {}) {
     this.#client = client;
     this.#taskQueue = taskQueue;
   }
@@ -85,25 +67,25 @@ export class GenerationClient {
    * @throws InvalidInput naming the field; nothing was started.
    * @throws GenerationError of code `InputChanged` when the ID belongs to another input.
    */
-  async start(input: GenerateMediaInput, options: StartOptions = {}): Promise<GenerationHandle> {
-    const generation = readInput(input);
+  async start(input: contract.GenerateMediaInput, options: StartOptions = {}): Promise<GenerationHandle> {
+    const generation = policy.readInput(input);
     const workflowId = options.workflowId ?? newWorkflowId(generation);
     checkWorkflowId(workflowId);
     try {
-      await this.#client.workflow.start(WORKFLOW_TYPE, {
+      await this.#client.workflow.start(contract.WORKFLOW_TYPE, {
         workflowId,
         taskQueue: this.#taskQueue,
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
         workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-        staticSummary: titleOf(generation),
+        staticSummary: policy.titleOf(generation),
       });
     } catch (error) {
-      // It has completed: its result is the result.
+      // It has completed: `result` gives its stored result.
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
     }
-    // The run that has the ID now may be one that somebody else has started.
-    await this.#refuseOther(workflowId, identityOf(generation));
+    // The run with this ID may have been started by another call, with another input.
+    await this.#refuseOtherInput(workflowId, policy.identityOf(generation));
     return this.handle(workflowId);
   }
 
@@ -112,24 +94,26 @@ export class GenerationClient {
     return new GenerationHandle(this.#client, workflowId, runId);
   }
 
-  /** Refuses to take a Workflow for what it is not. */
-  async #refuseOther(workflowId: string, wanted: InputIdentity): Promise<void> {
+  /** Refuses a Workflow that is no generation, or one with another input. */
+  async #refuseOtherInput(workflowId: string, wanted: contract.InputIdentity): Promise<void> {
     const { type, input } = await startOf(this.#client, workflowId);
-    if (type !== WORKFLOW_TYPE) throw other(workflowId, `belongs to a Workflow of type ${type}`);
-    let existing: InputIdentity;
+    if (type !== contract.WORKFLOW_TYPE) throw other(workflowId, `belongs to a Workflow of type ${type}`);
+    let existing: contract.InputIdentity;
     try {
-      existing = identityOf(readInput(input));
+      existing = policy.identityOf(policy.readInput(input));
     } catch (error) {
-      if (!(error instanceof InvalidInput)) throw error;
+      if (!(error instanceof policy.InvalidInput)) throw error;
       throw other(workflowId, `belongs to a generation that this version cannot compare (${error.problem})`);
     }
-    if (!isSameInput(wanted, existing)) throw other(workflowId, 'belongs to a generation with another input');
+    if (!policy.isSameInput(wanted, existing)) throw other(workflowId, 'belongs to a generation with another input');
   }
 }
 
 function other(workflowId: string, what: string): GenerationError {
-  const message = `Workflow ID "${workflowId}" ${what}. Choose another ID; nothing was started.`;
-  return new GenerationError(workflowId, FAILURE.InputChanged, message);
+  const action = 'Choose another ID.';
+  const code = contract.FAILURE.InputChanged;
+  const message = `Workflow ID "${workflowId}" ${what}; nothing was started. ${contract.failureEnd(code, action)}`;
+  return new GenerationError(workflowId, code, message, { action });
 }
 
 /** One generation by its Workflow ID. */
@@ -148,16 +132,20 @@ export class GenerationHandle {
   }
 
   /**
-   * Waits for the result.
+   * Waits for the result. A path to Temporal that breaks off, however often, does not end it as long as the state can be asked for.
    * @throws GenerationError when the generation did not succeed.
    * @throws WorkflowNotFoundError when there is no such ID.
    */
-  async result(): Promise<GenerationResult> {
+  async result(): Promise<contract.GenerationResult> {
     for (;;) {
       const { runId } = await this.describe();
       try {
-        return (await this.#handle.result()) as GenerationResult;
+        return (await this.#handle.result()) as contract.GenerationResult;
       } catch (error) {
+        if (isBrokenOff(error)) {
+          await sleep(BROKEN_OFF_MS);
+          continue;
+        }
         if (!(error instanceof WorkflowFailedError)) throw error;
         // A reset ends the old run as "terminated"; the ID then has another run.
         const latest = await this.describe();
@@ -167,11 +155,11 @@ export class GenerationHandle {
     }
   }
 
-  /** The state by query, or what the memo says when no Worker answers. */
-  async state(): Promise<GenerationState | GenerationMemo | null> {
+  /** The state by query, or the memo where no Worker answers. */
+  async state(): Promise<contract.GenerationState | contract.GenerationMemo | null> {
     try {
       return await this.#client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () =>
-        this.#handle.query<GenerationState>(STATE_QUERY),
+        this.#handle.query<contract.GenerationState>(contract.STATE_QUERY),
       );
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) throw error;
@@ -183,13 +171,13 @@ export class GenerationHandle {
    * Lets a held generation go on. Where no Worker answers within 10 s, the request waits as a Signal until one does.
    * @throws GenerationError of code `InvalidInput`, saying why it cannot be resumed.
    */
-  async resume(input: ResumeInput = {}): Promise<'resumed' | 'sent'> {
-    return (await this.#steer(RESUME, input)) ? 'resumed' : 'sent';
+  async resume(input: contract.ResumeInput = {}): Promise<'resumed' | 'sent'> {
+    return this.#steer(contract.RESUME, input);
   }
 
-  /** Has the status checked as soon as the last check is 5 s old. */
+  /** Checks the status as soon as the last check is 5 s old. */
   async checkNow(): Promise<'resumed' | 'sent'> {
-    return (await this.#steer(CHECK_NOW)) ? 'resumed' : 'sent';
+    return this.#steer(contract.CHECK_NOW);
   }
 
   /** Stops waiting. The API has no cancel: a task that exists goes on at Rivya. */
@@ -197,30 +185,24 @@ export class GenerationHandle {
     await this.#handle.cancel();
   }
 
-  /** True when a Worker has applied it; false when it was left as a Signal. */
-  async #steer(name: string, input: ResumeInput = {}): Promise<boolean> {
+  async #steer(name: string, input: contract.ResumeInput = {}): Promise<'resumed' | 'sent'> {
+    const refusal = (message: string) => new GenerationError(this.workflowId, contract.FAILURE.InvalidInput, message);
     try {
-      await this.#client.withDeadline(Date.now() + UPDATE_TIMEOUT_MS, () =>
-        this.#handle.executeUpdate(name, { args: [input] }),
-      );
-      return true;
+      const applied = await updateOrSignal(this.#client, this.#handle, name, input);
+      return applied === null ? 'sent' : 'resumed';
     } catch (error) {
-      if (error instanceof WorkflowUpdateFailedError) {
-        throw new GenerationError(this.workflowId, FAILURE.InvalidInput, error.cause?.message ?? error.message);
-      }
+      if (error instanceof WorkflowUpdateFailedError) throw refusal(error.cause?.message ?? error.message);
       if (error instanceof WorkflowNotFoundError) {
-        // There is such an ID, or this throws: what is not found is a run that could be steered.
+        // `describe` throws where there is no such ID; else its run has ended.
         const { status } = await this.describe();
-        const message = `Workflow "${this.workflowId}" has ended (${status.name}), so there is nothing to steer.`;
-        throw new GenerationError(this.workflowId, FAILURE.InvalidInput, message);
+        const why = `Workflow "${this.workflowId}" has ended (${status.name}), so there is nothing to steer.`;
+        throw refusal(contract.failureEnd(contract.FAILURE.InvalidInput, why));
       }
-      if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)) throw error;
-      await this.#handle.signal(name, input);
-      return false;
+      throw error;
     }
   }
 
-  /** What the Service knows of the Workflow. */
+  /** @throws WorkflowNotFoundError when there is no such ID. */
   async describe(): Promise<WorkflowExecutionDescription> {
     const description = await describeRun(this.#client, this.workflowId, this.#runId);
     if (description === null) throw new WorkflowNotFoundError('No such Workflow.', this.workflowId, this.#runId);
@@ -228,31 +210,37 @@ export class GenerationHandle {
   }
 }
 
-export function memoOf(description: Pick<WorkflowExecutionDescription, 'memo'>): GenerationMemo | null {
-  return readMemo(description.memo?.[MEMO_FIELD]);
+/** True where the SDK has repeated a call ten times, which a connection that lives for seconds uses up in minutes. */
+function isBrokenOff(error: unknown): boolean {
+  return error instanceof ServiceError && isGrpcServiceError(error.cause) && isRetryableError(error.cause);
 }
 
-function generationError(workflowId: string, error: WorkflowFailedError, memo: GenerationMemo | null): GenerationError {
+export function memoOf(description: Pick<WorkflowExecutionDescription, 'memo'>): contract.GenerationMemo | null {
+  return policy.readMemo(description.memo?.[contract.MEMO_FIELD]);
+}
+
+function generationError(workflowId: string, error: WorkflowFailedError, memo: contract.GenerationMemo | null) {
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
-    const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
+    const details = (cause.details?.[0] ?? {}) as Partial<contract.FailureDetails>;
     return new GenerationError(workflowId, cause.type ?? 'Failed', cause.message, details);
   }
   const how =
     cause instanceof CancelledFailure ? 'Cancelled' : cause instanceof TerminatedFailure ? 'Terminated' : 'TimedOut';
-  const taskId = memo?.taskId ?? null;
-  const next =
+  const { taskId, idempotencyKey, reservedCredits, finalCredits } = memo ?? contract.NOTHING_KNOWN;
+  const action =
     taskId !== null
-      ? `Task ${taskId} goes on at Rivya; take it up without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`
+      ? `Task ${taskId} goes on at Rivya; wait for it without paying: rivya-temporal generate --model ${memo?.model} --task-id ${taskId}`
       : (memo?.mayPostSince ?? memo?.riskReason ?? null) !== null
-        ? UNRESOLVED_ENDED
+        ? policy.UNRESOLVED_ENDED
         : 'No task ID was recorded. Start it again under the same Workflow ID: a task that exists is found and not paid again.';
-  return new GenerationError(workflowId, how, `The Workflow has ended: ${how}. ${next}`, {
+  const message = `The Workflow has ended: ${how}. ${contract.failureEnd(how, action)}`;
+  return new GenerationError(workflowId, how, message, {
     taskId,
-    idempotencyKey: memo?.idempotencyKey ?? null,
-    reservedCredits: memo?.reservedCredits ?? null,
-    finalCredits: memo?.finalCredits ?? null,
-    action: next,
+    idempotencyKey,
+    reservedCredits,
+    finalCredits,
+    action,
   });
 }
 
@@ -261,14 +249,30 @@ function generationError(workflowId: string, error: WorkflowFailedError, memo: G
  * @throws InvalidInput for an empty one or one above 255 bytes.
  */
 export function checkWorkflowId(workflowId: string): void {
-  if (workflowId.trim() === '') throw new InvalidInput('workflowId', 'is empty');
+  if (workflowId.trim() === '') throw new policy.InvalidInput('workflowId', 'is empty');
   if (Buffer.byteLength(workflowId) > WORKFLOW_ID_BYTES) {
-    throw new InvalidInput('workflowId', `is longer than ${WORKFLOW_ID_BYTES} bytes`);
+    throw new policy.InvalidInput('workflowId', `is longer than ${WORKFLOW_ID_BYTES} bytes`);
   }
 }
 
-/** An ID that reads well in the list of the UI: model, start of the prompt, 10 random characters. */
-export function newWorkflowId({ model, prompt }: { model: string; prompt?: string | null }): string {
-  const words = slug((prompt ?? '').toLowerCase(), 32);
-  return `${slug(model, 40)}-${words}-${randomBytes(5).toString('hex')}`;
+/** A readable ID: model, start of the prompt, 10 random characters. */
+export function newWorkflowId(request: Named): string {
+  return readableId(request, randomBytes(5).toString('hex'));
+}
+
+/**
+ * The ID that the same request gets in every release (`test/golden`), so that it is paid once however often it is started:
+ * model, start of the prompt, a digest of all by which a start tells inputs apart. Labels and options do not count.
+ */
+export function workflowIdOfInput(generation: policy.Generation): string {
+  const { taskId, ownKey, digest } = policy.identityOf(generation);
+  // The ID alone identifies a task that exists.
+  if (taskId !== null) return readableId({ model: 'task', prompt: taskId }, policy.digestOf(taskId).slice(0, ID_HEX));
+  return readableId(generation, policy.digestOf(JSON.stringify([digest, ownKey])).slice(0, ID_HEX));
+}
+
+type Named = { readonly model: string; readonly prompt?: string | null };
+
+function readableId({ model, prompt }: Named, end: string): string {
+  return `${policy.slug(model, 40)}-${policy.slug((prompt ?? '').toLowerCase(), 32)}-${end}`;
 }

@@ -1,3 +1,4 @@
+/** The rules of a spending policy: read from a file or an option, and checked. `src/policy` judges by them. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { canonical, type SpendingPolicy } from './policy/index.js';
@@ -8,7 +9,7 @@ const place = z
     (text) => canonical(text) !== null,
     'must be an absolute path, or an address such as https://cdn.example/, s3://bucket/prefix or file:/data, without "..", user or white space',
   )
-  // A rule that never matches would be believed to hold.
+  // A rule that never matches would pass for one that does.
   .refine(
     (text) => !text.includes('*'),
     'has a "*", which stands for nothing here: a rule covers all that lies below it',
@@ -24,10 +25,7 @@ const Rules = z.strictObject({
 /** The rules of a spending policy as a person writes them; what is left out is allowed. */
 export type SpendingRules = z.input<typeof Rules>;
 
-/**
- * Reads the rules of a spending policy. A rule that is not known is refused: it would be believed to hold.
- * @throws Error that names each wrong rule.
- */
+/** @throws Error that names each wrong rule. An unknown one is wrong too: a misspelt rule would not hold. */
 export function parsePolicy(rules: unknown, source: string): SpendingPolicy {
   const parsed = Rules.safeParse(rules);
   if (!parsed.success) {
@@ -38,14 +36,18 @@ export function parsePolicy(rules: unknown, source: string): SpendingPolicy {
   return { source, models, maxCreditsPerGeneration, stores, references };
 }
 
+/** The text of a file that a setting names. @param named - The name of the file in the message of the error. */
+export function readSettingFile(file: string, named = file): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`the file ${named} cannot be read`, { cause: error });
+  }
+}
+
 /** @throws Error that names the file and what is wrong with it. */
 export function readPolicyFile(file: string): SpendingPolicy {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new Error(`the file ${file} cannot be read`, { cause: error });
-  }
+  const text = readSettingFile(file);
   let rules: unknown;
   try {
     rules = JSON.parse(text);

@@ -1,4 +1,9 @@
-import { proxyActivities, type RetryPolicy } from '@temporalio/workflow';
+/**
+ * The Activities as the Workflows call them, each with its queue, time limits, retry policy and the summary in the
+ * Timeline. It guarantees that the table of error codes decides what Temporal repeats. Deterministic: it runs no
+ * Activity by itself.
+ */
+import { proxyActivities, type ActivityOptions, type RetryPolicy } from '@temporalio/workflow';
 import { apiTaskQueue, NOT_RETRIED, type RivyaActivities } from '../src/contract/index.js';
 import { MIN_WAIT_MS, TIMEOUTS } from '../src/policy/index.js';
 
@@ -8,8 +13,9 @@ const CHECK_PRIORITY = { priorityKey: 2 };
 const STORE_ATTEMPTS = 6;
 // An image is ready in seconds; of a wait that lasts hours, five minutes more are little.
 const RESULT_RETRY = { initialInterval: '2s', backoffCoefficient: 1.5, maximumInterval: '5m' } as const;
-// The table of error codes decides what is repeated. Each failure that is repeated sets its own delay; these are for those
-// of which nobody told: a Worker that was killed.
+// A look that fails met a Service or a network that is away for a moment.
+const TICK_RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
+// Each failure that is repeated sets its own delay. These delays are for an attempt without a failure: its Worker was killed.
 const CALL_RETRY = {
   nonRetryableErrorTypes: [...NOT_RETRIED],
   initialInterval: '1s',
@@ -17,39 +23,37 @@ const CALL_RETRY = {
   maximumInterval: '10m',
 } satisfies RetryPolicy;
 
-/** The Activities, each with its queue, time limits and the summary that the Timeline shows. */
+/** A call to the API, on the queue whose rate is limited. */
+function apiCall<Name extends keyof RivyaActivities>(
+  taskQueue: string,
+  options: ActivityOptions,
+): Pick<RivyaActivities, Name> {
+  return proxyActivities<RivyaActivities>({ taskQueue: apiTaskQueue(taskQueue), retry: CALL_RETRY, ...options });
+}
+
 export const activities = {
-  /** Whatever pays. */
-  submit: (
-    taskQueue: string,
-    submitDeadlineMs: number,
-    summary: string,
-  ): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaChat'> =>
-    proxyActivities<RivyaActivities>({
-      taskQueue: apiTaskQueue(taskQueue),
+  /** The Activities that pay. */
+  submit: (taskQueue: string, submitDeadlineMs: number, summary: string) =>
+    apiCall<'rivyaSubmit' | 'rivyaChat'>(taskQueue, {
       startToCloseTimeout: TIMEOUTS.submitStartToClose,
       scheduleToCloseTimeout: submitDeadlineMs,
       heartbeatTimeout: TIMEOUTS.heartbeat,
-      retry: CALL_RETRY,
       // A POST under way is never given up: its answer is what was paid for.
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       summary,
     }),
 
-  upload: (taskQueue: string, submitDeadlineMs: number, summary: string): Pick<RivyaActivities, 'rivyaUpload'> =>
-    proxyActivities<RivyaActivities>({
-      taskQueue: apiTaskQueue(taskQueue),
+  upload: (taskQueue: string, submitDeadlineMs: number, summary: string) =>
+    apiCall<'rivyaUpload'>(taskQueue, {
       startToCloseTimeout: TIMEOUTS.uploadStartToClose,
       scheduleToCloseTimeout: submitDeadlineMs,
       heartbeatTimeout: TIMEOUTS.heartbeat,
-      retry: CALL_RETRY,
       summary,
     }),
 
-  /** @param withinMs - After which it ends without an answer. Default: it is repeated until there is one. */
-  check: (taskQueue: string, summary: string, withinMs?: number): Pick<RivyaActivities, 'rivyaCheck'> =>
-    proxyActivities<RivyaActivities>({
-      taskQueue: apiTaskQueue(taskQueue),
+  /** @param withinMs - Milliseconds after which the check ends without an answer. Default: it is repeated until there is one. */
+  check: (taskQueue: string, summary: string, withinMs?: number) =>
+    apiCall<'rivyaCheck'>(taskQueue, {
       ...(withinMs !== undefined && { scheduleToCloseTimeout: withinMs }),
       startToCloseTimeout: TIMEOUTS.checkStartToClose,
       heartbeatTimeout: TIMEOUTS.heartbeat,
@@ -60,17 +64,15 @@ export const activities = {
       summary,
     }),
 
-  estimate: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaEstimate'> =>
-    proxyActivities<RivyaActivities>({
-      taskQueue: apiTaskQueue(taskQueue),
+  estimate: (taskQueue: string, summary: string) =>
+    apiCall<'rivyaEstimate'>(taskQueue, {
       startToCloseTimeout: TIMEOUTS.estimateStartToClose,
-      retry: CALL_RETRY,
       cancellationType: 'TRY_CANCEL',
       summary,
     }),
 
-  result: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaResult'> =>
-    proxyActivities<RivyaActivities>({
+  result: (taskQueue: string, summary: string) =>
+    proxyActivities<Pick<RivyaActivities, 'rivyaResult'>>({
       taskQueue,
       startToCloseTimeout: TIMEOUTS.checkStartToClose,
       cancellationType: 'TRY_CANCEL',
@@ -79,12 +81,23 @@ export const activities = {
       summary,
     }),
 
-  store: (taskQueue: string, summary: string): Pick<RivyaActivities, 'rivyaStore'> =>
-    proxyActivities<RivyaActivities>({
+  store: (taskQueue: string, summary: string) =>
+    proxyActivities<Pick<RivyaActivities, 'rivyaStore'>>({
       taskQueue,
       startToCloseTimeout: TIMEOUTS.storeStartToClose,
       heartbeatTimeout: TIMEOUTS.storeHeartbeat,
       retry: { initialInterval: '2s', maximumAttempts: STORE_ATTEMPTS },
       summary,
+    }),
+
+  batchTick: (taskQueue: string) =>
+    proxyActivities<Pick<RivyaActivities, 'rivyaBatchTick'>>({
+      taskQueue,
+      startToCloseTimeout: TIMEOUTS.batchTickStartToClose,
+      heartbeatTimeout: TIMEOUTS.heartbeat,
+      // A look that was begun says what it has started and recorded.
+      cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+      retry: TICK_RETRY,
+      summary: 'look at the items, start the next ones, wait',
     }),
 };

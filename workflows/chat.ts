@@ -1,3 +1,7 @@
+/**
+ * `chat`: one message to a chat model as a paid step of a user's Workflow. Users' Workflows call it; `rivyaChat` does
+ * the work in a child. It sends nothing by itself.
+ */
 import { CHAT_WORKFLOW_TYPE, type ChatRequest, type ChatResult } from '../src/contract/index.js';
 import { identityOf, readChat, titleOf } from '../src/policy/index.js';
 import { idOfStep, startStep, type PaidStep, type StepOptions } from './children.js';
@@ -15,8 +19,8 @@ export async function chat(request: ChatRequest, { step }: StepOptions): Promise
 }
 
 /**
- * A chat as a step, checked.
- * @param parent - As for `generationStep`.
+ * Checks a chat and makes it a step that can be started.
+ * @param parent - Workflow ID that it is a step of; default that of this Workflow.
  */
 export function chatStep(input: ChatRequest, step: string, parent?: string): PaidStep {
   const workflowId = idOfStep(step, '', parent);

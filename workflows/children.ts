@@ -1,6 +1,7 @@
 /**
- * The paid steps of a Workflow of yours: each is a child Workflow `<parent>/<step>`, which is started, or attached to where
- * an earlier run of yours has started it. Deterministic.
+ * The paid steps of a user's Workflow: each is a child Workflow `<parent>/<step>`. It guarantees that a step is paid
+ * once in all runs of its Workflow: a child that an earlier run has started is waited for, or its stored result is
+ * taken. `generate`, `generateAll` and `chat` call it. It submits nothing. Deterministic.
  */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
@@ -14,10 +15,9 @@ import {
   startChild,
   TerminatedFailure,
   workflowInfo,
-  type ChildWorkflowHandle,
-  type Workflow,
 } from '@temporalio/workflow';
-import { DEFAULT_TASK_QUEUE, NOTHING_KNOWN } from '../src/contract/index.js';
+import type { ChildWorkflowHandle, Workflow } from '@temporalio/workflow';
+import { DEFAULT_TASK_QUEUE, failureEnd, NOTHING_KNOWN } from '../src/contract/index.js';
 import type { FailureDetails, InputIdentity } from '../src/contract/index.js';
 import { InvalidInput, jsonBytes, TIMEOUTS } from '../src/policy/index.js';
 import { activities } from './activities.js';
@@ -32,7 +32,7 @@ export interface StepOptions {
   readonly step: string;
 }
 
-/** A paid step, checked and ready to be started. */
+/** A step whose input is checked, ready to be started. */
 export interface PaidStep {
   readonly step: string;
   readonly workflowId: string;
@@ -44,12 +44,12 @@ export interface PaidStep {
   readonly title: string;
 }
 
-// SQL stores of a Temporal Service cap IDs at 255, here of any characters.
+// SQL stores of a Temporal Service limit IDs to 255 characters.
 const WORKFLOW_ID_LENGTH = 255;
 const STEP_LENGTH = 200;
 
-// Module state is separate for each Workflow run in the sandbox.
-const taken = new Set<string>();
+// Names of the steps of this run. Module state is separate for each Workflow run in the sandbox.
+const usedNames = new Set<string>();
 
 /**
  * The Workflow ID of a step.
@@ -76,44 +76,48 @@ function stepProblem(step: unknown, parent: string): string | null {
   if (parent.length + 1 + step.length > WORKFLOW_ID_LENGTH) {
     return `makes a Workflow ID of more than ${WORKFLOW_ID_LENGTH} characters (<this Workflow>/<step>)`;
   }
-  if (!taken.has(step)) return null;
+  if (!usedNames.has(step)) return null;
   return `"${step}" is used twice in this Workflow, so both would get one paid task; give each its own name`;
 }
 
 /** A step that runs in a child of its own. */
 export interface StartedStep<Result> {
+  /** `<parent>/<step>`. */
   readonly workflowId: string;
+  /**
+   * Waits for the result; may be called more than once, or never.
+   * @throws ApplicationFailure as `generate` does.
+   */
   result(): Promise<Result>;
 }
 
-/** Starts a step, or attaches to it. What has failed may be run again under its name. */
+/** Starts a step, or attaches to its child. A step that has failed may be run again under its name. */
 export async function startStep<Result extends object>(paid: PaidStep): Promise<StartedStep<Result>> {
   const { step, workflowId } = paid;
-  taken.add(step);
+  usedNames.add(step);
   try {
-    const result = resultOf<Result>(paid, await start<Result>(paid));
-    // Nobody has to ask for the result.
-    result.catch(() => taken.delete(step));
+    const result = childResult<Result>(paid, await startOrAttach<Result>(paid));
+    // A caller need not ask for the result.
+    result.catch(() => usedNames.delete(step));
     return { workflowId, result: () => result };
   } catch (error) {
-    taken.delete(step);
-    throw unwrapped(error, workflowId);
+    usedNames.delete(step);
+    throw stepFailure(error, workflowId);
   }
 }
 
 type Handle<Result> = ChildWorkflowHandle<(...args: unknown[]) => Promise<Result>>;
 
-// The Service ends a Workflow as terminated, for ever, when the commands of one Workflow Task pass 4 MB. A codec may make
-// them larger than they are here.
+// The Service terminates a Workflow, for ever, when the commands of one Workflow Task pass 4 MB. A codec may enlarge them.
 const STARTING_BYTES = 1_000_000;
 let starting = 0;
 
-/** Starts the child; null where one is running or has completed. */
-async function start<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
+/** Starts the child; null where a child of this ID is running or has completed. */
+async function startOrAttach<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
   const { workflowId, workflowType, input, title } = paid;
   const bytes = jsonBytes(input);
-  // Commands that the Service has not acknowledged may all be in one Workflow Task. The condition takes its place at once,
-  // because several are asked before any of them goes on.
+  // Commands that the Service has not acknowledged may all be in one Workflow Task. The condition itself counts the bytes,
+  // because several conditions can become true before the first of their steps goes on.
   await condition(() => {
     if (starting > 0 && starting + bytes > STARTING_BYTES) return false;
     starting += bytes;
@@ -137,21 +141,21 @@ async function start<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
   }
 }
 
-async function resultOf<Result extends object>(paid: PaidStep, started: Handle<Result> | null): Promise<Result> {
-  for (let handle = started; ; handle = await start<Result>(paid)) {
+async function childResult<Result extends object>(paid: PaidStep, started: Handle<Result> | null): Promise<Result> {
+  for (let handle = started; ; handle = await startOrAttach<Result>(paid)) {
     try {
       if (handle !== null) return await handle.result();
     } catch (error) {
-      // A reset of the child says the same as its termination, so the ID is asked how it stands.
-      if (!((error as Error).cause instanceof TerminatedFailure)) throw unwrapped(error, paid.workflowId);
+      // Temporal reports a reset of the child as its termination, so the latest run of the ID is looked at.
+      if (!((error as Error).cause instanceof TerminatedFailure)) throw stepFailure(error, paid.workflowId);
     }
     const stored = await storedResult<Result>(paid);
     if (stored !== null) return stored;
-    // It has failed since it refused to be started.
+    // The child was open when it was to be started, and has failed since: it is started again.
   }
 }
 
-/** What a child of an earlier run returned, when it has ended; null where it has failed and is to be started again. */
+/** Waits for a child of an earlier run and returns its result; null where the child has failed and may be started again. */
 async function storedResult<Result extends object>(paid: PaidStep): Promise<Result | null> {
   const { workflowId, workflowType, identity } = paid;
   const taskQueue = paid.taskQueue ?? DEFAULT_TASK_QUEUE;
@@ -164,15 +168,15 @@ async function storedResult<Result extends object>(paid: PaidStep): Promise<Resu
     return { ...(result as Result), ...(await freshLinks(result, taskQueue)), reused: true };
   } catch (error) {
     if (isCancellation(error)) {
-      // As if it were a child of this run.
+      // This child belongs to an earlier run, so Temporal does not cancel it with this scope.
       const handle = getExternalWorkflowHandle(workflowId);
       await CancellationScope.nonCancellable(() => handle.cancel()).catch(() => undefined);
     }
-    throw isCancellation(error) ? error : unwrapped(error, workflowId);
+    throw isCancellation(error) ? error : stepFailure(error, workflowId);
   }
 }
 
-/** Links expire; where no file was stored, new ones are asked for. The old ones stay where there is no answer. */
+/** New links for a result without files, because links expire. Without an answer the old links stay. */
 async function freshLinks(result: unknown, taskQueue: string): Promise<object> {
   const { taskId, files } = result as { taskId?: string; files?: readonly unknown[] };
   if (taskId === undefined || files === undefined || files.length > 0) return {};
@@ -181,13 +185,14 @@ async function freshLinks(result: unknown, taskQueue: string): Promise<object> {
     const { task } = await rivyaCheck({ taskId });
     return task.urls.length === 0 ? {} : { urls: task.urls, primaryUrl: task.urls[0] };
   } catch (error) {
+    // Throws a cancellation on.
     callEnd(error);
     return {};
   }
 }
 
-/** The failure of the step itself. */
-function unwrapped(error: unknown, workflowId: string): unknown {
+/** The failure of the step without the layers that Temporal puts around it. */
+function stepFailure(error: unknown, workflowId: string): unknown {
   const { cause } = error as { cause?: unknown };
   if (cause instanceof ApplicationFailure) return cause;
   if (!(error instanceof ChildWorkflowFailure)) return error;
@@ -197,20 +202,14 @@ function unwrapped(error: unknown, workflowId: string): unknown {
   return endedByOthers('Cancelled', workflowId, cause);
 }
 
-function endedByOthers(
-  how: 'Cancelled' | 'Terminated',
-  workflowId: string,
-  cause?: CancelledFailure,
-): ApplicationFailure {
+/** What to do after a step that ended without a result. */
+export const RUN_STEP_AGAIN = 'Run the step again under its name: a task that exists is found and not paid again.';
+
+/** A person has cancelled or terminated the child, and not this Workflow. */
+function endedByOthers(how: 'Cancelled' | 'Terminated', workflowId: string, cause?: CancelledFailure) {
   const known = cause?.details?.[0] as FailureDetails | undefined;
-  const action = known?.action ?? 'Run the step again under its name: a task that exists is found and not paid again.';
-  const details: FailureDetails = { ...NOTHING_KNOWN, ...known, code: how, action };
-  const message = `Workflow ${workflowId} was ${how.toLowerCase()} by itself. ${action}`;
-  return ApplicationFailure.create({
-    type: how,
-    message,
-    nonRetryable: true,
-    details: [details],
-    ...(cause && { cause }),
-  });
+  const action = known?.action ?? RUN_STEP_AGAIN;
+  const message = `Workflow ${workflowId} was ${how.toLowerCase()} by itself. ${failureEnd(how, action)}`;
+  const details = [{ ...NOTHING_KNOWN, ...known, code: how, action } satisfies FailureDetails];
+  return ApplicationFailure.create({ type: how, message, nonRetryable: true, details, ...(cause && { cause }) });
 }

@@ -1,3 +1,4 @@
+/** `estimateCredits`: what generations will cost. Users' Workflows call it. It pays nothing and reserves nothing. */
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE } from '../src/contract/index.js';
 import { creditEstimate, InvalidInput, type CreditEstimate } from '../src/policy/index.js';

@@ -1,47 +1,31 @@
-import {
-  ActivityFailure,
-  ApplicationFailure,
-  CancelledFailure,
-  isCancellation,
-  TimeoutFailure,
-  type TemporalFailure,
-} from '@temporalio/workflow';
-import {
-  errorCodeRow,
-  FAILURE,
-  NOTHING_KNOWN,
-  type Attributes,
-  type FailureDetails,
-  type GenerationState,
-  type TaskSnapshot,
-  type UnansweredPost,
-} from '../src/contract/index.js';
-import {
-  formatDuration,
-  mayAttemptAgain,
-  mayPostSince,
-  money,
-  TIMEOUTS,
-  UNRESOLVED,
-  type Generation,
-  type Paid,
-} from '../src/policy/index.js';
+/**
+ * The failures of a Workflow: how a failed Activity is read, and what the Workflow then throws. It guarantees that each
+ * failure says what happened, all that is known of task and money, and what to do next. The Workflows of this package
+ * call it. It decides neither on a hold nor on another attempt. Deterministic.
+ */
+import { ActivityFailure, ApplicationFailure, CancelledFailure, TimeoutFailure } from '@temporalio/workflow';
+import { isCancellation, type TemporalFailure } from '@temporalio/workflow';
+import { errorCodeRow, FAILURE, failureEnd, NOTHING_KNOWN, withoutEnd } from '../src/contract/index.js';
+import type { FailureDetails, GenerationState, TaskSnapshot, UnansweredPost } from '../src/contract/index.js';
+import { formatDuration, mayAttemptAgain, mayPostSince, money, TIMEOUTS } from '../src/policy/index.js';
+import { UNFIT, UNRESOLVED, type Generation, type Paid } from '../src/policy/index.js';
 
-/** What an Activity ended with, once Temporal stopped repeating it. */
-export interface CallEnd {
+// A signed link has up to 2,000 characters; more is no use to a person, and the memo is small.
+const LINK_LENGTH = 4_096;
+
+/** The report of a submit, in its result, its failure or its last heartbeat. Its fields are those of `FailureDetails`. */
+export interface SubmitReport extends Required<Pick<FailureDetails, 'posted' | 'looked'>> {
+  readonly unanswered: UnansweredPost | null;
+  readonly runId: string | null;
+  readonly attributes: boolean | undefined;
+}
+
+/** The failure of an Activity, once Temporal stopped repeating it. The fields of `SubmitReport` count for submits only. */
+export interface CallEnd extends SubmitReport {
   /** Rivya's error code or our failure type; `timeout` when no attempt came to an end. */
   readonly code: string;
   readonly message: string;
   readonly details: Partial<FailureDetails>;
-  /** Submits only: a POST that may have created a task that nobody has seen. */
-  readonly unanswered: UnansweredPost | null;
-  /** Submits only: the Activity had posted. */
-  readonly posted: boolean;
-  /** Submits only: the Activity had looked at receipts and earlier runs. */
-  readonly looked: boolean;
-  /** The run that the Activity belonged to; null where it did not tell. */
-  readonly runId: string | null;
-  readonly attributes: Attributes | undefined;
   /** True when Temporal stopped because the schedule-to-close time was over. */
   readonly outOfTime: boolean;
 }
@@ -49,7 +33,7 @@ export interface CallEnd {
 /** Reads the failure of one of our Activities. Anything else (a cancellation, a bug) is thrown on. */
 export function callEnd(error: unknown): CallEnd {
   if (!(error instanceof ActivityFailure)) throw error;
-  // The last attempt failed for a reason of its own, but nobody wants another one.
+  // The last attempt failed for a reason of its own, and after the cancel there is no other.
   if (wasCancelled(error)) {
     throw new CancelledFailure('Cancelled while a call was repeated', [], error);
   }
@@ -57,25 +41,22 @@ export function callEnd(error: unknown): CallEnd {
   if (cause instanceof ApplicationFailure) {
     const details = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
     // The Activity's message ends with the action, for the Pending Activities of the UI; here they go apart.
-    const tail = ` ${details.action ?? ''}`;
-    const message = cause.message.endsWith(tail) ? cause.message.slice(0, -tail.length) : cause.message;
+    const message = withoutEnd(cause.message, details.action);
     const outOfTime = error.retryState === 'TIMEOUT';
-    return { code: details.code ?? cause.type ?? 'unknown', message, details, outOfTime, ...leftBy(details) };
+    return { code: details.code ?? cause.type ?? 'unknown', message, details, outOfTime, ...submitReport(details) };
   }
   if (cause instanceof TimeoutFailure) {
-    // The last acknowledged heartbeat of a submit tells whether a POST is unanswered.
+    // The last acknowledged heartbeat of a submit says whether a POST is unanswered.
     const beat = (cause.lastHeartbeatDetails ?? {}) as Partial<FailureDetails>;
     const message = 'The time for this call was over before its outcome was known.';
-    return { code: 'timeout', message, details: {}, outOfTime: true, ...leftBy(beat) };
+    return { code: 'timeout', message, details: {}, outOfTime: true, ...submitReport(beat) };
   }
   throw error;
 }
 
-export type Left = Pick<CallEnd, 'unanswered' | 'posted' | 'looked' | 'runId' | 'attributes'>;
-
-/** What the Activity says it has left, in failure details or in a heartbeat. */
-function leftBy(said: Partial<FailureDetails>): Left {
-  const { unanswered = null, posted = false, looked = false, runId = null, attributes } = said;
+/** @param details - Details of a failure or of a heartbeat. */
+function submitReport(details: Partial<FailureDetails>): SubmitReport {
+  const { unanswered = null, posted = false, looked = false, runId = null, attributes } = details;
   return { unanswered, posted, looked, runId, attributes };
 }
 
@@ -84,40 +65,46 @@ function wasCancelled(error: unknown): boolean {
   return error instanceof ActivityFailure && error.retryState === 'CANCEL_REQUESTED';
 }
 
-/** What a cancelled submit has left; null for any other end, and where the Service ended it so that nobody can tell. */
-export function leftByCancelled(error: unknown): Left | null {
+/**
+ * The report of a cancelled submit; null for any other end, and where the Service ended the Activity between two attempts:
+ * then the memo goes on saying that a POST may be unanswered.
+ */
+export function reportOfCancelled(error: unknown): SubmitReport | null {
   if (!isCancellation(error) && !wasCancelled(error)) return null;
   const cause = error instanceof ActivityFailure ? error.cause : undefined;
   if (!(cause instanceof ApplicationFailure) && !(cause instanceof CancelledFailure)) return null;
   const details: unknown = cause.details?.[0];
-  // Ours are objects. The Service, which ends an Activity between two attempts, gives a word of its own.
-  return typeof details === 'object' && details !== null ? leftBy(details) : null;
+  // Details of our Activities are objects; the Service, which ends an Activity between two attempts, gives a plain text.
+  return typeof details === 'object' && details !== null ? submitReport(details) : null;
 }
 
-/** The action for a code: what the API said for this call, else the table's. */
+/** What to do after this end: the action in its details, else that of the table of error codes. */
 export function actionFor(end: CallEnd): string {
   return end.details.action ?? errorCodeRow(end.code, end.details.httpStatus ?? null).action;
 }
 
-/** An end after which something may have been paid that nobody has seen. */
-export function unresolved(end: CallEnd, paid: Paid): CallEnd {
+/** The same end as `SubmitUnresolved`: its POST may have been paid, and a person must find out. */
+export function asUnresolved(end: CallEnd, paid: Paid): CallEnd {
   if (end.code === FAILURE.SubmitUnresolved) return end;
   return { ...end, code: FAILURE.SubmitUnresolved, details: { ...end.details, action: UNRESOLVED[paid].action } };
 }
 
-/** A task that has succeeded, and whose files could not be stored. */
-export function unavailable(end: CallEnd, { taskId }: TaskSnapshot): CallEnd {
-  const action = 'Mend the store or the network, then resume: links are asked for again and nothing is paid.';
+/** The same end as `ResultUnavailable`: the task has succeeded, and its files could not be stored. */
+export function asUnavailable(end: CallEnd, { taskId, urls }: TaskSnapshot): CallEnd {
+  const { file = 1, found } = end.details;
+  const repair = 'Repair the store or the network, then resume: links are asked for again and nothing is paid.';
+  const action = found === undefined ? repair : UNFIT.action;
+  const link = urls[file - 1] ?? '';
   return {
     ...end,
     code: FAILURE.ResultUnavailable,
     message: `Task ${taskId} succeeded, but its files could not be stored: ${end.message}`,
-    details: { ...end.details, action },
+    details: { ...end.details, action, ...(link !== '' && link.length <= LINK_LENGTH && { link }) },
   };
 }
 
-/** A failure that ends the Workflow and says all that is known about the task and the money. */
-function failure(
+/** A failure that ends the Workflow. */
+function workflowFailure(
   type: string,
   message: string,
   state: GenerationState,
@@ -125,53 +112,50 @@ function failure(
 ): ApplicationFailure {
   return ApplicationFailure.create({
     type,
-    message: `${sentence(message)} ${more.action}`,
+    message: `${sentence(message)} ${failureEnd(type, more.action)}`,
     nonRetryable: true,
-    details: [{ ...known(type, state), ...more }],
+    details: [{ ...factsOf(type, state), ...more }],
   });
 }
 
-function known(code: string, state: GenerationState): Omit<FailureDetails, 'action'> {
+/** The facts of a state about task and money. */
+function factsOf(code: string, state: GenerationState): Omit<FailureDetails, 'action'> {
   const { taskId, idempotencyKey, reservedCredits, finalCredits } = state;
   return { ...NOTHING_KNOWN, code, taskId, idempotencyKey, reservedCredits, finalCredits };
 }
 
-/** The failure for a call that nothing will mend. */
+/** The failure for a call that neither Temporal nor a hold repeats. */
 export function callFailed(end: CallEnd, state: GenerationState, paid: Paid = 'task'): ApplicationFailure {
-  const { httpStatus = null, requestId = null, field } = end.details;
-  const open = end.unanswered === null ? {} : { unanswered: end.unanswered };
-  // This Workflow ends, so nothing is left to resume.
+  const { httpStatus = null, requestId = null, field, link, found } = end.details;
+  const post = end.unanswered === null ? {} : { unanswered: end.unanswered };
+  // This Workflow ends, so there is nothing to resume.
   const next =
     end.code === FAILURE.SubmitUnresolved
       ? UNRESOLVED[paid].ended
-      : actionFor(end).replace('then resume', 'then start again under the same Workflow ID');
-  // Whoever gave the ID of the task knows how it is taken up.
+      : found === undefined
+        ? actionFor(end).replace('then resume', 'then start again under the same Workflow ID')
+        : UNFIT.ended;
+  // Without a key the task ID came as input: the caller has it and needs no command for it.
   const ours = state.taskId !== null && state.idempotencyKey !== null;
-  const action = ours ? `${next} ${takeUp(state.taskId, state.model)}` : next;
-  return failure(end.code, end.message, state, { action, httpStatus, requestId, ...open, ...(field && { field }) });
+  const action = ours ? `${next} ${waitAgain(state.taskId, state.model)}` : next;
+  const about = { ...(field && { field }), ...(link && { link }), ...(found && { found }) };
+  const facts = { action, httpStatus, requestId, ...post, ...about };
+  return workflowFailure(end.code, end.message, state, facts);
 }
 
-/** A task that a person has named and that cannot be taken, as it is put before the hold that asks for it. */
-export function notTaken(end: CallEnd): ApplicationFailure {
+/** Why a task that a person has named cannot be the task of this generation: the beginning of the next hold's message. */
+export function namedTaskRefused(end: CallEnd): ApplicationFailure {
   return ApplicationFailure.nonRetryable(`${end.message} ${actionFor(end)}`, end.code);
 }
 
 export function generationFailed(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
   const { code = null, message = null } = task.error ?? {};
-  return failure(
-    FAILURE.GenerationFailed,
-    `Task ${task.taskId} ended failed at Rivya (${code ?? 'no code'}: ${message ?? 'no message'}); ${money(state)}.`,
-    state,
-    {
-      code: code ?? 'generation_failed',
-      requestId: task.requestId,
-      action: !mayAttemptAgain(code)
-        ? 'Correct the input and start it under another Workflow ID (or step name).'
-        : input.ownKey === null
-          ? `To pay for another try, start again under the same Workflow ID with options.maxAttempts: ${state.attempt + 1}.`
-          : 'To pay for another try, start again with another idempotencyKey.',
-    },
-  );
+  const said = `Task ${task.taskId} ended failed at Rivya (${code ?? 'no code'}: ${message ?? 'no message'}); ${money(state)}.`;
+  let action = `To pay for another try, start again under the same Workflow ID with options.maxAttempts: ${state.attempt + 1}.`;
+  if (input.ownKey !== null) action = 'To pay for another try, start again with another idempotencyKey.';
+  if (!mayAttemptAgain(code)) action = 'Correct the input and start it under another Workflow ID (or step name).';
+  const facts = { code: code ?? 'generation_failed', requestId: task.requestId, action };
+  return workflowFailure(FAILURE.GenerationFailed, said, state, facts);
 }
 
 export function neverAccepted(
@@ -181,19 +165,18 @@ export function neverAccepted(
   paid: Paid = 'task',
 ): ApplicationFailure {
   const { httpStatus = null, requestId = null } = end.details;
-  // No attempt told how it ended: none began, or somebody has wiped what the last one had told.
+  const said = `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})`;
+  const known = { httpStatus, requestId };
+  // A person has accepted to post again although a task might exist: something may have been paid.
+  if (state.riskReason !== null) {
+    const action = UNRESOLVED[paid].ended;
+    return workflowFailure(FAILURE.DeadlinePassed, said, state, { ...known, action });
+  }
+  // No attempt has ended with a failure: none began, or an operator has wiped the heartbeat of the last one.
   const subject = end.code === 'timeout' ? 'As far as Temporal knows, this' : 'This';
   const nothing = `${subject} run ${paid === 'task' ? 'made no task' : 'got no answer'} and paid nothing.`;
-  return failure(
-    FAILURE.DeadlinePassed,
-    `Rivya accepted nothing within ${formatDuration(input.submitDeadlineMs)} (last: ${end.message})${state.riskReason === null ? ` ${nothing}` : ''}`,
-    state,
-    {
-      httpStatus,
-      requestId,
-      action: state.riskReason !== null ? UNRESOLVED[paid].ended : 'Start again when the API can be reached.',
-    },
-  );
+  const action = 'Start again when the API can be reached.';
+  return workflowFailure(FAILURE.DeadlinePassed, `${said} ${nothing}`, state, { ...known, action });
 }
 
 export function deadlinePassed(
@@ -202,48 +185,40 @@ export function deadlinePassed(
   state: GenerationState,
   input: Generation,
 ): ApplicationFailure {
-  return failure(
-    FAILURE.DeadlinePassed,
-    `Task ${taskId} is still ${status} at an age of ${formatDuration(ageMs)}, past the deadline of ${formatDuration(input.deadlineMs)}; ${money(state)}. It goes on at Rivya.`,
-    state,
-    { action: takeUp(taskId, input.model), status, ageMs },
-  );
+  const said = `Task ${taskId} is still ${status} at an age of ${formatDuration(ageMs)}, past the deadline of ${formatDuration(input.deadlineMs)}; ${money(state)}. It goes on at Rivya.`;
+  return workflowFailure(FAILURE.DeadlinePassed, said, state, {
+    action: waitAgain(taskId, input.model),
+    status,
+    ageMs,
+  });
 }
 
 export function resultMissing(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
-  return failure(
-    FAILURE.ResultMissing,
-    `Task ${task.taskId} has succeeded, but the API gave no link for ${formatDuration(TIMEOUTS.resultGrace)}; ${money(state)}.`,
-    state,
-    { action: `Look for it in the Rivya Studio. ${takeUp(task.taskId, input.model)}` },
-  );
+  const said = `Task ${task.taskId} has succeeded, but the API gave no link for ${formatDuration(TIMEOUTS.resultGrace)}; ${money(state)}.`;
+  const action = `Look for it in the Rivya Studio. ${waitAgain(task.taskId, input.model)}`;
+  return workflowFailure(FAILURE.ResultMissing, said, state, { action });
 }
 
 export function otherModel(task: TaskSnapshot, state: GenerationState, input: Generation): ApplicationFailure {
-  return failure(
-    FAILURE.InvalidInput,
+  const said =
     task.model === null
-      ? `model: the API does not tell of which model task ${task.taskId} is, so it is not taken up.`
-      : `model: task ${task.taskId} is of model ${task.model}, not ${input.model}, so it is not taken up.`,
-    state,
-    { field: 'model', action: 'Give the model of the task.' },
-  );
+      ? `model: the API does not tell of which model task ${task.taskId} is, so this generation does not wait for it.`
+      : `model: task ${task.taskId} is of model ${task.model}, not ${input.model}, so this generation does not wait for it.`;
+  return workflowFailure(FAILURE.InvalidInput, said, state, { field: 'model', action: 'Give the model of the task.' });
 }
 
 /** A cancellation that says what goes on at Rivya, which has no cancel. */
 export function cancelled(cause: TemporalFailure, state: GenerationState, paid: Paid = 'task'): CancelledFailure {
   const { taskId, model } = state;
-  const action =
-    taskId !== null
-      ? `Task ${taskId} goes on at Rivya. ${takeUp(taskId, model)}`
-      : mayPostSince(state) !== null || state.riskReason !== null
-        ? UNRESOLVED[paid].ended
-        : `No ${paid} was made.`;
-  return new CancelledFailure(`Cancelled. ${action}`, [{ ...known('Cancelled', state), action }], cause);
+  let action = `No ${paid} was made.`;
+  if (mayPostSince(state) !== null || state.riskReason !== null) action = UNRESOLVED[paid].ended;
+  if (taskId !== null) action = `Task ${taskId} goes on at Rivya. ${waitAgain(taskId, model)}`;
+  return new CancelledFailure(`Cancelled. ${action}`, [{ ...factsOf('Cancelled', state), action }], cause);
 }
 
-function takeUp(taskId: string, model: string): string {
-  return `Take it up without paying: rivya-temporal generate --model ${model} --task-id ${taskId}`;
+/** How a person waits again for a task that exists. */
+function waitAgain(taskId: string, model: string): string {
+  return `Wait for it again without paying: rivya-temporal generate --model ${model} --task-id ${taskId}`;
 }
 
 function sentence(text: string): string {

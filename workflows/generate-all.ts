@@ -1,19 +1,19 @@
+/**
+ * `generateAll`: many generations side by side, each a paid step of a user's Workflow. It guarantees that all inputs
+ * are checked before the first child is started. Users' Workflows call it.
+ */
 import { ApplicationFailure, CancellationScope, CancelledFailure } from '@temporalio/workflow';
-import {
-  NOTHING_KNOWN,
-  type FailureDetails,
-  type GenerateMediaInput,
-  type GenerationResult,
-} from '../src/contract/index.js';
+import { NOTHING_KNOWN } from '../src/contract/index.js';
+import type { FailureDetails, GenerateMediaInput, GenerationResult } from '../src/contract/index.js';
 import { InvalidInput } from '../src/policy/index.js';
-import { startStep, type PaidStep } from './children.js';
+import { RUN_STEP_AGAIN, startStep, type PaidStep } from './children.js';
 import { generationStep } from './generate.js';
 import { invalidInput } from './input.js';
 
 /** One of the generations of `generateAll`: a request and its name in this Workflow, without "/". */
 export type GenerationStep = GenerateMediaInput & { readonly step: string };
 
-/** How one of them ended. */
+/** The end of one of these generations. */
 export type GenerationOutcome =
   | { readonly status: 'fulfilled'; readonly step: string; readonly value: GenerationResult }
   | { readonly status: 'rejected'; readonly step: string; readonly reason: FailureReason };
@@ -22,7 +22,7 @@ export type GenerationOutcome =
 export type FailureReason = FailureDetails & { readonly type: string; readonly message: string };
 
 // Temporal advises at most 500 open children; a larger batch is several Workflows.
-const MOST = 500;
+const MOST_STEPS = 500;
 
 /**
  * Runs generations at the same time, each as `generate` does, and returns how each ended, in order: one that fails takes no
@@ -33,13 +33,13 @@ const MOST = 500;
  */
 export async function generateAll(requests: readonly GenerationStep[]): Promise<GenerationOutcome[]> {
   const steps = checkedSteps(requests, generationStep);
-  const settled = await Promise.allSettled(steps.map(resultOf));
+  const settled = await Promise.allSettled(steps.map(generatedResult));
   const outcomes = settled.map((end, index) => outcomeOf(end, steps[index]?.step ?? ''));
-  if (CancellationScope.current().consideredCancelled) throw cancelled(outcomes);
+  if (CancellationScope.current().consideredCancelled) throw cancelledAll(outcomes);
   return outcomes;
 }
 
-async function resultOf(step: PaidStep): Promise<GenerationResult> {
+async function generatedResult(step: PaidStep): Promise<GenerationResult> {
   return (await startStep<GenerationResult>(step)).result();
 }
 
@@ -53,8 +53,10 @@ export function checkedSteps<T>(
 ): T[] {
   const given: unknown = requests;
   if (!Array.isArray(given)) throw invalidInput(new InvalidInput('requests', 'must be a list'));
-  if (requests.length > MOST) {
-    throw invalidInput(new InvalidInput('requests', `are more than ${MOST}; divide them among several Workflows`));
+  if (requests.length > MOST_STEPS) {
+    throw invalidInput(
+      new InvalidInput('requests', `are more than ${MOST_STEPS}; divide them among several Workflows`),
+    );
   }
   const places = new Map<string, number>();
   return requests.map((request: GenerationStep | null, index) => {
@@ -63,29 +65,30 @@ export function checkedSteps<T>(
     const checked = check(input, step, at);
     const other = places.get(step);
     if (other !== undefined) {
-      throw invalidInput(
-        new InvalidInput('step', `"${step}" is that of [${other}], so both would get one paid task`),
-        at,
-      );
+      const problem = `"${step}" is that of [${other}], so both would get one paid task`;
+      throw invalidInput(new InvalidInput('step', problem), at);
     }
     places.set(step, index);
     return checked;
   });
 }
 
-/** @throws what is no failure of a generation: a bug is no outcome. */
+/**
+ * The outcome of one generation.
+ * @throws whatever is no failure of a generation: a bug is no outcome.
+ */
 export function outcomeOf(end: PromiseSettledResult<GenerationResult>, step: string): GenerationOutcome {
   if (end.status === 'fulfilled') return { status: 'fulfilled', step, value: end.value };
   const error: unknown = end.reason;
   if (!(error instanceof ApplicationFailure) && !(error instanceof CancelledFailure)) throw error;
   const details = (error.details?.[0] ?? {}) as Partial<FailureDetails>;
   const type = error instanceof ApplicationFailure ? (error.type ?? 'Failed') : 'Cancelled';
-  const action = 'Run the step again under its name: a task that exists is found and not paid again.';
-  const reason = { ...NOTHING_KNOWN, code: type, action, ...details, type, message: error.message };
+  const known = { ...NOTHING_KNOWN, code: type, action: RUN_STEP_AGAIN, ...details };
+  const reason = { ...known, type, message: error.message };
   return { status: 'rejected', step, reason };
 }
 
-function cancelled(outcomes: readonly GenerationOutcome[]): CancelledFailure {
+function cancelledAll(outcomes: readonly GenerationOutcome[]): CancelledFailure {
   const done = outcomes.filter(({ status }) => status === 'fulfilled').length;
   const message = `Cancelled. ${done} of ${outcomes.length} generations had succeeded; tasks of the others go on at Rivya.`;
   // Task IDs and states only: the results of hundreds would be more than a failure can carry.

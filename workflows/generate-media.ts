@@ -1,9 +1,13 @@
-/** The Workflow `generateMedia`: one generation, one Workflow Execution. */
+/**
+ * The Workflow `generateMedia`: one generation, one Workflow Execution. It guarantees that its memo says how it ended,
+ * and that it continues as new only between two calls. Clients and the steps of users' Workflows start it. It makes no
+ * call by itself: `GenerationRun` does. Deterministic.
+ */
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { GenerateMediaInput, GenerationResult } from '../src/contract/index.js';
-import { GenerationRun, type Carried } from './generation.js';
-import { handle } from './handlers.js';
-import { checkedInput, refuseForeign } from './input.js';
+import { GenerationRun, type CarriedGeneration } from './generation.js';
+import { registerHandlers } from './handlers.js';
+import { checkedInput, refuseForeignCarried } from './input.js';
 
 /**
  * Runs one generation: submits it under a key derived from the Workflow ID, waits durably, stores the files.
@@ -12,9 +16,9 @@ import { checkedInput, refuseForeign } from './input.js';
  * @param carried - Set by this Workflow itself when it continues as new; callers leave it out.
  * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
  */
-export async function generateMedia(input: GenerateMediaInput, carried?: Carried): Promise<GenerationResult> {
+export async function generateMedia(input: GenerateMediaInput, carried?: CarriedGeneration): Promise<GenerationResult> {
   const generation = checkedInput(input);
-  refuseForeign(carried);
+  refuseForeignCarried(carried);
   const run = new GenerationRun(
     generation,
     async (next) => {
@@ -24,8 +28,8 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
     },
     carried,
   );
-  handle(run.progress);
-  const result = await run.progress.end(() => run.run());
+  registerHandlers(run.progress);
+  const result = await run.progress.recordEnd(() => run.run());
   await condition(allHandlersFinished);
   return result;
 }

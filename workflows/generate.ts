@@ -1,18 +1,14 @@
+/**
+ * `generate` and `startGeneration`: one generation as a paid step of a user's Workflow. Users' Workflows call them;
+ * `generateMedia` does the work in a child. They submit nothing by themselves.
+ */
 import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationResult } from '../src/contract/index.js';
 import { identityOf, readInput, titleOf } from '../src/policy/index.js';
 import { idOfStep, startStep, type PaidStep, type StartedStep, type StepOptions } from './children.js';
 import { orFailure } from './input.js';
 
 /** A generation that runs as a child Workflow `<parent>/<step>`. */
-export interface GenerationChild extends StartedStep<GenerationResult> {
-  /** `<parent>/<step>`. */
-  readonly workflowId: string;
-  /**
-   * Waits for the result; may be called more than once, or never.
-   * @throws ApplicationFailure as `generate` does.
-   */
-  result(): Promise<GenerationResult>;
-}
+export type GenerationChild = StartedStep<GenerationResult>;
 
 /**
  * Runs one generation as a step of your Workflow and returns its result. It is the child Workflow `generateMedia` with the
@@ -22,14 +18,14 @@ export interface GenerationChild extends StartedStep<GenerationResult> {
  * to stop waiting; its task goes on at Rivya.
  *
  * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`; of type
- * `Cancelled` or `Terminated` where somebody has ended the child by itself.
+ * `Cancelled` or `Terminated` where a person has ended the child by itself.
  */
 export async function generate(input: GenerateMediaInput, options: StepOptions): Promise<GenerationResult> {
   return (await startGeneration(input, options)).result();
 }
 
 /**
- * Starts what `generate` runs, and does not wait for it.
+ * Starts the generation that `generate` runs, and does not wait for its result.
  * @throws ApplicationFailure of type `InvalidInput`; nothing was started.
  */
 export async function startGeneration(input: GenerateMediaInput, { step }: StepOptions): Promise<GenerationChild> {
@@ -37,7 +33,7 @@ export async function startGeneration(input: GenerateMediaInput, { step }: StepO
 }
 
 /**
- * A generation as a step, checked.
+ * Checks a generation and makes it a step that can be started.
  * @param at - Where input and step stand, put before the name of a wrong field.
  * @param parent - Workflow ID that it is a step of; default that of this Workflow.
  */

@@ -1,128 +1,124 @@
 /**
- * One generation from its submit to its result: submits, waits, stores.
- *
- * It guarantees that a task ID, once seen, is in state and memo, and that another attempt is paid only after a task has
- * failed. `generateMedia` runs it. Every side effect is an Activity. Deterministic.
+ * One generation from its submit to its result: submits, waits, stores. It guarantees that a task ID, once seen, is in
+ * state and memo, and that another attempt is paid only after a task has failed. `generateMedia` runs it. It has no
+ * side effects of its own: Activities do. Deterministic.
  */
-import { workflowInfo } from '@temporalio/workflow';
-import type { GenerationResult, StoredFile, TaskSnapshot, UnansweredPost } from '../src/contract/index.js';
-import {
-  bornAt,
-  digestOf,
-  idempotencyKey,
-  mayAttemptAgain,
-  MIN_WAIT_MS,
-  needsOperator,
-  nextAttempt,
-  nextWait,
-  resultOf,
-  seen,
-  TIMEOUTS,
-  titleOf,
-  type Generation,
-} from '../src/policy/index.js';
+import { patched, workflowInfo } from '@temporalio/workflow';
+import type { GenerationResult, SeenResult, StoredFile, TaskSnapshot, UnansweredPost } from '../src/contract/index.js';
+import { digestOf, freshLinksDelay, idempotencyKey, mayAttemptAgain, MIN_WAIT_MS } from '../src/policy/index.js';
+import { needsOperator, nextAttempt, nextWait, resultOf, seen, TIMEOUTS, titleOf } from '../src/policy/index.js';
+import type { Generation, Resume } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
-import { Progress, type Standing } from './progress.js';
+import { Progress, type CarriedProgress } from './progress.js';
 import { uploadReferences } from './references.js';
-import { NOT_POSTED, submit, type Paying } from './submission.js';
+import { NOT_POSTED, submit, type PaidAnswer } from './submission.js';
 
-/** What a run hands to the next one when it continues as new. */
-export interface Carried {
-  readonly standing: Standing;
-  /** Null while nothing was accepted. */
+/** The state that a run passes to the next one when it continues as new. */
+export interface CarriedGeneration {
+  readonly standing: CarriedProgress;
+  /** Null while the API has accepted no submit. */
   readonly wait: Wait | null;
 }
 
-/** An accepted task and what the wait for it needs to remember. Times are on the Workflow's clock. */
+/** The wait for an accepted task. Times are on the Workflow's clock. */
 interface Wait {
   readonly task: TaskSnapshot;
   readonly firstPostedAt: number;
   readonly reused: boolean;
-  /** When the task was created. */
+  /** When the task was created, by its age on the API's clock; when it was first seen where the API gives no age. */
   readonly bornAt: number;
-  /** When it was first seen to have succeeded, or null. */
+  /** When the task was first seen to have succeeded, or null. */
   readonly succeededAt: number | null;
   /** False until the first status check. */
   readonly checked: boolean;
+  /** What a person wants to have stored as it is. */
+  readonly asIs?: SeenResult | undefined;
 }
+
+type Checkpoint = (next: CarriedGeneration) => Promise<void>;
 
 export class GenerationRun {
   readonly progress: Progress;
   readonly #input: Generation;
   readonly #taskQueue: string;
-  readonly #carried: Carried | undefined;
+  readonly #carried: CarriedGeneration | undefined;
   #linksOnly = false;
-  readonly #checkpoint: (carried: Carried) => Promise<void>;
+  readonly #checkpoint: Checkpoint;
 
   /** @param checkpoint - Called between two calls to the API; may continue as new. */
-  constructor(input: Generation, checkpoint: (carried: Carried) => Promise<void>, carried?: Carried) {
+  constructor(input: Generation, checkpoint: Checkpoint, carried?: CarriedGeneration) {
     this.#input = input;
     this.#taskQueue = input.taskQueue ?? workflowInfo().taskQueue;
     this.#checkpoint = checkpoint;
     this.#carried = carried;
     const { model, labels, onActionNeeded, taskId } = input;
     const baseKey = taskId === null ? this.#key(1) : null;
-    const about = { paid: 'task', title: titleOf(input), bodyDigest: digestOf(input.body), baseKey } as const;
-    this.progress = new Progress({ ...about, model, labels, onActionNeeded }, carried?.standing);
+    const subject = { paid: 'task', title: titleOf(input), bodyDigest: digestOf(input.body), baseKey } as const;
+    this.progress = new Progress({ ...subject, model, labels, onActionNeeded }, carried?.standing);
   }
 
   async run(): Promise<GenerationResult> {
     // A new run starts without a memo.
     if (this.#carried !== undefined) this.progress.update({}, true);
     let wait = this.#carried?.wait ?? (await this.#begin());
-    for (let tries = 0; ; tries++) {
+    for (let [tries, holds] = [0, 0]; ; tries++) {
       wait = await this.#waitForEnd(wait);
       if (wait.task.status === 'failed') {
         this.#nextAttempt(wait.task);
         wait = await this.#begin();
-        tries = -1;
+        [tries, holds] = [-1, 0];
         continue;
       }
       try {
-        const files = await this.#store(wait.task);
+        const files = await this.#store(wait);
         this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
         return resultOf(wait.task, files, wait.reused, this.progress.state);
       } catch (error) {
-        const end = failures.unavailable(callEnd(error), wait.task);
-        // Links that do not work are asked for anew once, then each time a person resumes.
-        if (tries === 0) await this.progress.pause(MIN_WAIT_MS);
-        else await this.#hold(end, tries, wait);
+        const end = failures.asUnavailable(callEnd(error), wait.task);
+        const delay = freshLinksDelay(tries, end.details.httpStatus ?? null);
+        // Histories of 0.1.0-rc.1 hold after the second try.
+        const again = delay !== null && (tries === 0 || patched('dead-links-for-two-minutes'));
+        if (again) await this.progress.pause(delay);
+        else if ((await this.#hold(end, holds++, wait))?.storeAsIs === true) {
+          const { file = 1, beginning = '' } = end.details;
+          wait = { ...wait, asIs: { file, beginning } };
+        }
         wait = await this.#refresh(wait);
       }
     }
   }
 
-  /** Submits the attempt, or takes up the task that the input names. */
+  /** Submits the attempt, or asks for the task that the input names. */
   async #begin(): Promise<Wait> {
     const { taskId } = this.#input;
-    const named = async (id: string): Promise<Paying<TaskSnapshot>> => {
-      this.progress.update({ phase: 'submitting', taskId: id });
-      return { ...NOT_POSTED, answer: this.#ofModel(await this.#check(id, null)) };
-    };
-    const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : named(taskId));
-    this.progress.answered();
+    const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : this.#named(taskId));
+    this.progress.clearUnanswered();
     this.progress.update({ ...seen(task, this.progress.state), phase: 'waiting' }, true);
     const now = Date.now();
     return {
       task,
       reused,
       firstPostedAt: now - sinceFirstPostMs,
-      bornAt: bornAt(task, now),
+      bornAt: now - (task.ageMs ?? 0),
       succeededAt: task.status === 'succeeded' ? now : null,
       checked: taskId !== null,
     };
   }
 
-  async #submit(): Promise<Paying<TaskSnapshot>> {
+  async #named(taskId: string): Promise<PaidAnswer<TaskSnapshot>> {
+    this.progress.update({ phase: 'submitting', taskId });
+    return { ...NOT_POSTED, answer: this.#ofModel(await this.#check(taskId, null)) };
+  }
+
+  async #submit(): Promise<PaidAnswer<TaskSnapshot>> {
     const { idempotencyWindowMs, submitDeadlineMs, maxCredits, model, labels, ownKey } = this.#input;
-    if (this.#input.references.length > 0 && this.progress.standing.request === null) {
-      const hold = (end: CallEnd, tries: number): Promise<void> => this.#hold(end, tries, null);
-      const host = { taskQueue: this.#taskQueue, progress: this.progress, hold };
-      this.progress.prepared(await uploadReferences(this.#input, host));
+    if (this.#input.references.length > 0 && this.progress.carried.request === null) {
+      const hold = (end: CallEnd, tries: number) => this.#hold(end, tries, null);
+      this.progress.fixRequest(await uploadReferences(this.#input, this.#taskQueue, this.progress, hold));
     }
-    const request = this.progress.standing.request ?? { body: this.#input.body };
+    const request = this.progress.carried.request ?? { body: this.#input.body };
     const budget = maxCredits === null ? {} : { maxCredits };
     const common = { ...request, ...budget, baseKey: this.#key(1), model, labels, idempotencyWindowMs };
     return submit(this.progress, {
@@ -134,17 +130,20 @@ export class GenerationRun {
         return activities.submit(this.#taskQueue, submitDeadlineMs, summary).rivyaSubmit({ ...common, ...at });
       },
       named: async (taskId, by) => this.#ofModel(await this.#check(taskId, null, by), by),
-      checkpoint: () => this.#checkpoint({ standing: this.progress.standing, wait: null }),
+      checkpoint: () => this.#checkpoint({ standing: this.progress.carried, wait: null }),
     });
   }
 
-  /** A task that the input names must not be of another model; one that a person names for a POST must be of this model. */
+  /**
+   * The task, unless it is of another model. Where the API names no model, a task from the input is believed; a task that a
+   * person names for an unanswered POST is not.
+   */
   #ofModel(task: TaskSnapshot, by?: UnansweredPost): TaskSnapshot {
     if (task.model === this.#input.model || (task.model === null && by === undefined)) return task;
     throw failures.otherModel(task, this.progress.state, this.#input);
   }
 
-  /** Moves on to the next attempt, or fails where no other one is allowed. */
+  /** Moves on to the next attempt, or fails where no further attempt is allowed. */
   #nextAttempt(task: TaskSnapshot): void {
     this.#linksOnly = false;
     if (this.progress.state.attempt >= this.#input.maxAttempts || !mayAttemptAgain(task.error?.code ?? null)) {
@@ -159,10 +158,10 @@ export class GenerationRun {
     for (;;) {
       const { task, succeededAt } = wait;
       const now = Date.now();
-      // No Worker may have been there since the answer came: it tells how things stood when it was asked for.
+      // Hours may have passed without a Worker since this answer: it says what was true when it was asked for.
       const asOf = task.askedAt ?? now;
       if (task.status === 'failed' || (task.status === 'succeeded' && task.urls.length > 0)) return wait;
-      const { state, standing } = this.progress;
+      const { state, carried: standing } = this.progress;
       const waitedMs = asOf - wait.firstPostedAt - standing.heldMs;
       if (task.status === 'succeeded') {
         const trails = asOf - (succeededAt ?? asOf) < TIMEOUTS.resultGrace;
@@ -183,12 +182,16 @@ export class GenerationRun {
     if (this.#input.taskId !== null) this.#ofModel(task);
     this.progress.update(seen(task, this.progress.state));
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
-    // A task grows no younger, even where the clocks behind a reply disagree: its checks would never slow down.
-    const born = Math.min(wait.bornAt, bornAt(task, Date.now()));
+    // Clocks behind two replies can disagree. The older age counts: with the younger one, checks would never slow down.
+    const born = Math.min(wait.bornAt, Date.now() - (task.ageMs ?? 0));
     return { ...wait, task, bornAt: born, succeededAt, checked: true };
   }
 
-  /** One status check of our own task, or (null) of one that somebody names. */
+  /**
+   * One status check.
+   * @param wait - The wait for our own task; null for a task that input or person names.
+   * @param by - The unanswered POST that has made the task, as a person says.
+   */
   async #check(taskId: string, wait: Wait | null, by?: UnansweredPost): Promise<TaskSnapshot> {
     const ours = this.#input.taskId === null && { baseKey: this.#key(1), keyNumber: this.progress.state.keyNumber };
     for (let tries = 0; ; tries++) {
@@ -198,35 +201,38 @@ export class GenerationRun {
         const summary = `check ${this.progress.state.statusChecks + 1} of ${taskId}`;
         const input = { taskId, ...ours, ...(by !== undefined && { named: by }) };
         const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
-        this.progress.checked(result.checks, result.attributes);
+        this.progress.countChecks(result.checks, result.attributes);
         this.#linksOnly = result.linksOnly === true;
         return result.task;
       } catch (error) {
         end = callEnd(error);
       }
-      this.progress.checked(end.details.attempts ?? 1);
+      this.progress.countChecks(end.details.attempts ?? 1);
       const early = wait !== null && Date.now() - wait.bornAt < TIMEOUTS.notFoundGrace;
       if (end.code === 'not_found' && early) await this.progress.pause(MIN_WAIT_MS);
-      else if (by !== undefined) throw failures.notTaken(end);
+      else if (by !== undefined) throw failures.namedTaskRefused(end);
       else if (wait === null && !needsOperator(end.code)) throw failures.callFailed(end, this.progress.state);
       else await this.#hold(end, tries, wait);
     }
   }
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */
-  async #hold(end: CallEnd, tries: number, wait: Wait | null): Promise<void> {
-    if ((await this.progress.hold(end, tries)) !== null) return;
-    await this.#checkpoint({ standing: this.progress.standing, wait });
+  async #hold(end: CallEnd, tries: number, wait: Wait | null): Promise<Resume | null> {
+    const resumed = await this.progress.hold(end, tries);
+    if (resumed === null) await this.#checkpoint({ standing: this.progress.carried, wait });
+    return resumed;
   }
 
-  async #store({ taskId, urls, createdAt, simulated }: TaskSnapshot): Promise<readonly StoredFile[]> {
+  async #store({ task, asIs }: Wait): Promise<readonly StoredFile[]> {
+    const { taskId, urls, createdAt, simulated } = task;
     if (this.#linksOnly) return [];
     this.progress.update({ phase: 'storing' });
     const { model, body, labels } = this.#input;
     const { idempotencyKey: key, reservedCredits, finalCredits } = this.progress.state;
     const about = { model, body, labels, createdAt, simulated, idempotencyKey: key, reservedCredits, finalCredits };
     const { rivyaStore } = activities.store(this.#taskQueue, `store ${urls.length} file(s) of ${taskId}`);
-    const { files } = await rivyaStore({ taskId, urls, workflowId: workflowInfo().workflowId, about });
+    const place = { taskId, urls, workflowId: workflowInfo().workflowId };
+    const { files } = await rivyaStore({ ...place, ...(asIs !== undefined && { asIs }), about });
     return files;
   }
 

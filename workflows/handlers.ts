@@ -1,6 +1,11 @@
-/** The query, and the steering as Update (with a validator) and as Signal (for the Service's batch operations). */
+/**
+ * The query `generation` and the handlers `checkNow` and `resume`, as Update with a validator and as Signal, because
+ * the Service's batch operations send Signals. `generateMedia` and `rivyaChat` register them; clients and users'
+ * Workflows send by these definitions. They pay nothing by themselves: each one wakes the wait or the hold of its
+ * Workflow.
+ */
 import { ApplicationFailure, defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
-import { CHECK_NOW, FAILURE, RESUME, STATE_QUERY } from '../src/contract/index.js';
+import { CHECK_NOW, FAILURE, failureEnd, RESUME, STATE_QUERY } from '../src/contract/index.js';
 import type { GenerationState, ResumeInput } from '../src/contract/index.js';
 import { HANDLERS } from '../src/policy/index.js';
 import type { Progress } from './progress.js';
@@ -12,7 +17,7 @@ export const resumeSignal = defineSignal<[ResumeInput?]>(RESUME);
 export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
 
 /** Registers the handlers of `generateMedia` and `rivyaChat`. */
-export function handle(progress: Progress): void {
+export function registerHandlers(progress: Progress): void {
   setHandler(generationQuery, () => progress.state, { description: HANDLERS.query });
 
   const checkNow = (): string => {
@@ -27,8 +32,9 @@ export function handle(progress: Progress): void {
     return 'Resumed.';
   };
   const validator = (request?: ResumeInput): void => {
-    const problem = progress.resumeProblem(request);
-    if (problem !== null) throw ApplicationFailure.nonRetryable(problem, FAILURE.InvalidInput);
+    const problem = progress.resumeRefusal(request);
+    if (problem === null) return;
+    throw ApplicationFailure.nonRetryable(failureEnd(FAILURE.InvalidInput, problem), FAILURE.InvalidInput);
   };
   setHandler(resumeSignal, (request?: ResumeInput) => void resume(request), { description: HANDLERS.resume });
   setHandler(resumeUpdate, resume, { description: HANDLERS.resume, validator });

@@ -1,6 +1,7 @@
-/** Deterministic code: import this, and nothing else of the package, from your own Workflow module. */
-export { generateMedia } from './generate-media.js';
-export { rivyaChat } from './rivya-chat.js';
+/**
+ * The functions that your own Workflows call. Import this entry, and nothing else of the package, from your Workflow
+ * module: it starts children and never pays by itself. Deterministic.
+ */
 export { checkNowSignal, checkNowUpdate, generationQuery, resumeSignal, resumeUpdate } from './handlers.js';
 export { chat } from './chat.js';
 export { estimateCredits, type EstimateOptions } from './estimate.js';

@@ -1,11 +1,15 @@
-/** The Workflow `rivyaChat`: one message to a chat model, one Workflow Execution. */
+/**
+ * The Workflow `rivyaChat`: one message to a chat model, one Workflow Execution. It guarantees what `generateMedia`
+ * guarantees: paid once, and its memo says how it ended. Clients and the steps of users' Workflows start it. It waits
+ * for no task: the answer to its POST is the result. Deterministic.
+ */
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { ChatRequest, ChatResult } from '../src/contract/index.js';
 import { digestOf, idempotencyKey, titleOf } from '../src/policy/index.js';
 import { activities } from './activities.js';
-import { handle } from './handlers.js';
-import { checkedChat, refuseForeign } from './input.js';
-import { Progress, type Standing } from './progress.js';
+import { registerHandlers } from './handlers.js';
+import { checkedChat, refuseForeignCarried } from './input.js';
+import { Progress, type CarriedProgress } from './progress.js';
 import { submit } from './submission.js';
 
 /**
@@ -15,22 +19,22 @@ import { submit } from './submission.js';
  * @param carried - Set by this Workflow itself when it continues as new; callers leave it out.
  * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
  */
-export async function rivyaChat(request: ChatRequest, carried?: Standing): Promise<ChatResult> {
+export async function rivyaChat(request: ChatRequest, carried?: CarriedProgress): Promise<ChatResult> {
   const chat = checkedChat(request);
-  refuseForeign(carried);
+  refuseForeignCarried(carried);
   const { model, body, labels, onActionNeeded, idempotencyWindowMs, submitDeadlineMs, maxCredits } = chat;
   const { namespace, workflowId, taskQueue } = workflowInfo();
   const keyOf = (number: number): string => idempotencyKey({ use: 'chat', namespace, workflowId, number });
   const baseKey = keyOf(1);
-  const about = { paid: 'answer', title: titleOf({ ...chat, taskId: null }), bodyDigest: digestOf(body) } as const;
-  const progress = new Progress({ ...about, model, labels, onActionNeeded, baseKey }, carried);
-  handle(progress);
+  const subject = { paid: 'answer', title: titleOf({ ...chat, taskId: null }), bodyDigest: digestOf(body) } as const;
+  const progress = new Progress({ ...subject, model, labels, onActionNeeded, baseKey }, carried);
+  registerHandlers(progress);
   if (carried !== undefined) progress.update({}, true);
 
   const budget = maxCredits === null ? {} : { maxCredits };
   const common = { body, ...budget, baseKey, model, labels, idempotencyWindowMs };
   const { rivyaChat: ask } = activities.submit(chat.taskQueue ?? taskQueue, submitDeadlineMs, `chat with ${model}`);
-  const result = await progress.end(async () => {
+  const result = await progress.recordEnd(async () => {
     const { answer, reused, firstPostedAt } = await submit(progress, {
       submitDeadlineMs,
       keyOf,
@@ -39,16 +43,18 @@ export async function rivyaChat(request: ChatRequest, carried?: Standing): Promi
       checkpoint: async () => {
         if (!workflowInfo().continueAsNewSuggested) return;
         await condition(allHandlersFinished);
-        await continueAsNew<typeof rivyaChat>(request, progress.standing);
+        await continueAsNew<typeof rivyaChat>(request, progress.carried);
       },
     });
-    progress.answered();
+    progress.clearUnanswered();
     const { reservedCredits, finalCredits, simulated } = answer;
-    // No memo holds the answer, so it goes on saying that a POST went out: a later run asks under the same key, or holds.
+    // The answer is too long for a memo, so the memo goes on saying that a POST went out: a later run asks the API under the
+    // same key, or holds.
     const submittingSince = firstPostedAt ?? Date.now();
     progress.update({ phase: 'succeeded', submittingSince, reservedCredits, finalCredits, simulated }, true);
-    const { id: _, ...told } = answer;
-    return { ...told, model: answer.model ?? model, idempotencyKey: progress.state.idempotencyKey ?? baseKey, reused };
+    const { id: _, ...fields } = answer;
+    const { idempotencyKey: usedKey } = progress.state;
+    return { ...fields, model: answer.model ?? model, idempotencyKey: usedKey ?? baseKey, reused };
   });
   await condition(allHandlersFinished);
   return result;

@@ -1,90 +1,89 @@
 /**
- * How a paid call comes to its answer: through retries, refusals, holds and key numbers.
- *
- * It guarantees that the key number moves on only where no task can exist under the key, or a person has accepted that one
- * may. `generateMedia` and `rivyaChat` call it. It never posts by itself. Deterministic.
+ * How a paid call comes to its answer: through retries, refusals, holds and key numbers. It guarantees that the key
+ * number moves on only where no task can exist under the key, or a person has accepted that one may. `generateMedia`
+ * and `rivyaChat` call it. It never posts by itself: an Activity does. Deterministic.
  */
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
-import { FAILURE, type PaidCallInput, type PaidCallResult, type UnansweredPost } from '../src/contract/index.js';
-import { afterSubmit, type Paid, type Resume } from '../src/policy/index.js';
+import { FAILURE, withoutEnd } from '../src/contract/index.js';
+import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
+import { afterSubmit, unansweredText, type Resume } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
 import type { Progress } from './progress.js';
 
-export interface PaidCall<Answer> {
+type CallFields = 'idempotencyKey' | 'keyNumber' | 'attempt' | 'unanswered' | 'lookedBy' | 'riskReason';
+
+interface PaidCall<Answer> {
   readonly submitDeadlineMs: number;
   /** The key of a number; a caller's own key stays the same. */
   readonly keyOf: (number: number) => string;
   readonly ownKey: boolean;
-  /** One Activity, which ends when it has an answer or when repeating it is over. */
-  readonly post: (at: PaidCallAt) => Promise<PaidCallResult<Answer>>;
-  /** Takes the task that a person says an unanswered POST has made. */
+  /** Runs one Activity, which ends with the answer or when Temporal stops repeating it. */
+  readonly post: (fields: Pick<PaidCallInput, CallFields>) => Promise<PaidCallResult<Answer>>;
+  /** Asks for the task that an unanswered POST has made, as a person says. */
   readonly named?: (taskId: string, by: UnansweredPost) => Promise<Answer>;
-  /** Called after a hold that nobody has ended, once its key number has moved; may continue as new. */
+  /** Called after a hold that no person has ended, once its key number has moved; may continue as new. */
   readonly checkpoint: () => Promise<void>;
 }
 
-export type PaidCallAt = Pick<
-  PaidCallInput,
-  'idempotencyKey' | 'keyNumber' | 'attempt' | 'unanswered' | 'lookedBy' | 'riskReason'
->;
+type Posting = Pick<PaidCallResult<unknown>, 'firstPostedAt' | 'sinceFirstPostMs' | 'reused'>;
 
-export interface Paying<Answer> extends Pick<PaidCallResult<Answer>, 'firstPostedAt' | 'sinceFirstPostMs' | 'reused'> {
-  readonly answer: Answer;
-}
+export type PaidAnswer<Answer> = Posting & { readonly answer: Answer };
 
-/** About an answer that somebody has named. */
-export const NOT_POSTED = { firstPostedAt: null, sinceFirstPostMs: 0, reused: true } as const;
+/** The facts about an answer that input or person has named. */
+export const NOT_POSTED = { firstPostedAt: null, sinceFirstPostMs: 0, reused: true } satisfies Posting;
 
 /** Makes a paid call once, however often it has to be tried. */
-export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>): Promise<Paying<Answer>> {
-  const { paid, onActionNeeded } = progress.about;
+export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>): Promise<PaidAnswer<Answer>> {
+  const { paid, onActionNeeded } = progress.subject;
+  const moveKeyNumber = (): void => progress.update({ keyNumber: progress.state.keyNumber + 1 });
   for (let tries = 0; ; tries++) {
-    // In the memo before anything can be posted: a later run must know that it may have been.
+    // In the memo before anything can be posted: a later run must know that a POST may have gone out.
     const idempotencyKey = call.keyOf(progress.state.keyNumber);
     progress.update({ phase: 'submitting', idempotencyKey, submittingSince: Date.now() }, true);
     let end: CallEnd;
     try {
       const { keyNumber, attempt, unanswered, lookedBy, riskReason } = progress.state;
       const result = await call.post({ idempotencyKey, keyNumber, attempt, unanswered, lookedBy, riskReason });
-      const { answer, position, firstPostedAt, sinceFirstPostMs, reused } = result;
-      const { lookedBy: runId, attributes } = result;
-      progress.submitted({ unanswered: position?.unanswered ?? null, looked: true, runId, attributes });
+      const { answer, position, firstPostedAt, sinceFirstPostMs, reused, attributes } = result;
+      const found = { unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy };
+      progress.recordSubmit({ ...found, attributes });
       progress.update({ ...position, idempotencyKey: result.idempotencyKey });
       if (answer !== null) return { answer, firstPostedAt, sinceFirstPostMs, reused };
-      // An earlier run had come further; go on there.
+      // An earlier run has reached a higher key number: the next try posts under that.
       continue;
     } catch (error) {
-      const left = failures.leftByCancelled(error);
-      if (left !== null) progress.submitted(left);
+      const report = failures.reportOfCancelled(error);
+      if (report !== null) progress.recordSubmit(report);
       end = callEnd(error);
     }
-    progress.submitted(end);
+    progress.recordSubmit(end);
     const unanswered = progress.state.unanswered !== null;
     const next = afterSubmit({ code: end.code, unanswered, outOfTime: end.outOfTime });
     if (next === 'neverAccepted') throw failures.neverAccepted(end, progress.state, call, paid);
-    // A conflict is no refusal of this request: the key belongs to another one.
+    // A conflict is no refusal of this request: the key belongs to another request.
     const onlyRefused = end.posted && !unanswered && end.code !== FAILURE.InputChanged;
-    // Where it fails, the next start goes on as if a hold had ended: the API may have stored the refusal under this key.
-    if (onlyRefused && !call.ownKey && (next === 'fail' || onActionNeeded === 'fail')) {
-      progress.update({ keyNumber: progress.state.keyNumber + 1 });
-    }
+    // The API may have stored the refusal under this key: where the Workflow fails, its next run needs another one.
+    if (onlyRefused && !call.ownKey && (next === 'fail' || onActionNeeded === 'fail')) moveKeyNumber();
     if (next === 'fail') throw failures.callFailed(end, progress.state, paid);
+
     const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
-    if (unresolved) end = failures.unresolved(end, paid);
-    else if (unanswered) end = { ...end, message: `${end.message} ${MAY_EXIST[paid]}` };
+    if (unresolved) end = failures.asUnresolved(end, paid);
+    else if (unanswered) end = { ...end, message: `${end.message} ${unansweredText(paid)}` };
     else if (onlyRefused && call.ownKey) end = { ...end, message: `${end.message} ${OWN_KEY}` };
-    // A reset brings back the hold of another run, and perhaps the answer that it got there.
+    // After a reset this end may come from the run before, where a person may have answered the hold already.
     const ofThisRun = end.runId === workflowInfo().runId;
     if (unresolved && !ofThisRun) end = { ...end, message: `${end.message} ${BROUGHT_BACK}` };
     const { answer, resumed } = await decisionOf(progress, call, end, tries);
     if (answer !== null) return { ...NOT_POSTED, answer };
+    // Only a reason given for a hold of this run allows to post again: a reset applies the Updates of the run before.
     if (unresolved && ofThisRun) {
-      progress.answered();
+      progress.clearUnanswered();
       progress.update({ riskReason: resumed?.reason ?? null });
     }
+    // Under a key with a stored answer the API repeats that answer for ever.
     const spent = onlyRefused || (unresolved && ofThisRun && end.details.stored === true);
-    if (spent && !call.ownKey) progress.update({ keyNumber: progress.state.keyNumber + 1 });
+    if (spent && !call.ownKey) moveKeyNumber();
     if (resumed === null) await call.checkpoint();
   }
 }
@@ -105,19 +104,14 @@ async function decisionOf<Answer>(
       return { answer: await call.named(taskId, unanswered), resumed };
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
-      // A wrong ID must not end the Workflow: the task that it looks for is still not known.
-      asked = { ...end, message: `${error.message} ${end.message}` };
+      // A wrong ID must not end the Workflow: its own task may exist all the same.
+      asked = { ...end, message: `${withoutEnd(error.message)} ${end.message}` };
     }
   }
 }
-
-const MAY_EXIST: Readonly<Record<Paid, string>> = {
-  task: 'An earlier submit is unanswered: a task may exist.',
-  answer: 'An earlier submit is unanswered: it may have been paid.',
-};
 
 const OWN_KEY =
   'It is submitted again under your own idempotencyKey. Where the API repeats a refusal that it has stored under it, only another idempotencyKey helps.';
 
 const BROUGHT_BACK =
-  'This may have been held before a reset: a reason only has the submit looked at again, and is asked for once more.';
+  'This hold may come from before a reset. A reason only has the submit judged again: it accepts no second payment yet, and is asked for once more.';

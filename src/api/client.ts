@@ -1,17 +1,23 @@
+/**
+ * The Rivya API over HTTP. Each method sends at most one request, repeats nothing, and says of every failure whether the API
+ * may have acted. The Activities call it; it knows nothing of Temporal.
+ */
 import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import { DEFAULT_BASE_URL, type MediaKind } from '../contract/index.js';
-import { parseBaseUrl } from './address.js';
-import { chatSchema, MAX_CHAT_BYTES, toPostedChat, type PostedChat } from './chat.js';
+import { parseBaseUrl } from '../http/address.js';
+import * as answers from './answers.js';
 import { InvalidRequest, RivyaApiError } from './errors.js';
 import type { KeySource } from './key-source.js';
-import { aboutMoney, readReply, requestIdOf, type Answer, type Reply } from './reply.js';
 import { multipart, type FilePart } from './multipart.js';
 import { openPools } from './pools.js';
-import { creditsSchema, fileSchema, isTaskId, modelListSchema, taskSchema, type ModelInfo } from './schemas.js';
+import { aboutMoney, readReply, requestIdOf, type Answer, type Call } from './reply.js';
+import { chatSchema, creditsSchema, fileSchema, isTaskId, modelListSchema, taskSchema } from './schemas.js';
 import type { Secret } from './secret.js';
-import { toTaskAnswer, type TaskAnswer } from './task-answer.js';
 import { exchange, HTTP_TIMEOUTS, NoReply, type HttpRequest, type HttpTimeouts } from './transport.js';
+
+/** Largest answer of a chat: a hundred times 100,000 tokens of English. A longer one would be paid for and lost. */
+const MAX_CHAT_BYTES = 8 * 1024 * 1024;
 
 export interface RivyaClientOptions {
   /** Default `https://rivya.ai`. HTTPS, or HTTP to this machine. */
@@ -19,88 +25,65 @@ export interface RivyaClientOptions {
   readonly keys: KeySource;
   /** Default {@link HTTP_TIMEOUTS}. */
   readonly timeouts?: Partial<HttpTimeouts>;
-  /** Used for every request instead of the client's own pools. It must not retry, and `close` leaves it open. */
+  /** Sends every request instead of the client's own pools. It must not retry; `close` does not close it. */
   readonly dispatcher?: Dispatcher;
-  /** Where HTTPS_PROXY and NO_PROXY are read from. Default `process.env`. */
+  /** Environment with HTTPS_PROXY and NO_PROXY. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface CreateGenerationInput {
   /** 1 to 255 visible ASCII characters. */
   readonly idempotencyKey: string;
-  /** The request body as JSON text. These very bytes are sent, and nothing in them is checked here: `readInput` does that. */
+  /** The request body as JSON text, sent byte for byte and not checked here: `readInput` does that. */
   readonly body: string;
-  /** The key whose fingerprint the caller has recorded. Default: the current key. */
+  /** The API key, where the caller has recorded its fingerprint. Default: the current key. */
   readonly key?: Secret;
   readonly signal?: AbortSignal;
-  /** Asked when a connection is ready, right before the first byte; where it says no, nothing is sent. */
+  /** Called when a connection is ready, right before the first byte; where it returns false, nothing is sent. */
   readonly maySend?: () => boolean;
 }
 
-export interface UploadFileInput extends FilePart, Pick<CreateGenerationInput, 'signal'> {
+export interface UploadFileInput extends FilePart, Pick<CreateGenerationInput, 'key' | 'signal'> {
   readonly kind: MediaKind;
   /** Has the API check the file against this model. */
   readonly model?: string;
   /** At most 128 characters. */
   readonly clientRequestId?: string;
-  /** Default: the current key. */
-  readonly key?: Secret;
 }
 
-/** An upload as the API describes it. What it left out is null. */
-export interface FileAnswer {
-  readonly fileId: string | null;
-  readonly url: string | null;
-  readonly durationToken: string | null;
-  readonly durationSeconds: number | null;
-  readonly mimeType: string | null;
-  readonly simulated: boolean;
-}
-
-export interface CreditsAnswer {
-  /** Null where the reply did not tell. */
-  readonly currentCredits: number | null;
-  readonly serverTime: number | null;
-  readonly simulated: boolean;
-}
-
-export interface ModelsAnswer {
-  readonly models: readonly ModelInfo[];
-  readonly serverTime: number | null;
-  readonly simulated: boolean;
-}
-
-/**
- * The Rivya API over HTTP. Each method sends at most one request and repeats nothing. Calls reject with InvalidRequest
- * (an ID that cannot stand in a path; nothing sent) or RivyaApiError (which says whether the API may have acted).
- */
+/** Calls reject with InvalidRequest (an ID that cannot stand in a path; nothing was sent) or RivyaApiError. */
 export interface RivyaClient {
   /** Of the API, without a slash at the end. */
   readonly baseUrl: string;
   /** Submits a generation, for money. */
-  createGeneration(input: CreateGenerationInput): Promise<TaskAnswer>;
-  /** Sends one message to a chat model, for money. The answer is that of the whole call. */
-  createChat(input: CreateGenerationInput): Promise<PostedChat>;
+  createGeneration(input: CreateGenerationInput): Promise<answers.TaskAnswer>;
+  /** Sends one message to a chat model, for money, and waits for the whole answer. */
+  createChat(input: CreateGenerationInput): Promise<answers.PostedChat>;
   /** @param maySend - As of `createGeneration`. */
-  retrieveGeneration(taskId: string, maySend?: () => boolean): Promise<TaskAnswer>;
+  retrieveGeneration(taskId: string, maySend?: () => boolean): Promise<answers.TaskAnswer>;
   /** Uploads a file, which costs nothing. The stream is read once. */
-  uploadFile(input: UploadFileInput): Promise<FileAnswer>;
-  retrieveFile(fileId: string, key?: Secret): Promise<FileAnswer>;
+  uploadFile(input: UploadFileInput): Promise<answers.FileAnswer>;
+  retrieveFile(fileId: string, key?: Secret): Promise<answers.FileAnswer>;
   /** The public list of models; sends no key. */
-  listModels(): Promise<ModelsAnswer>;
-  getCredits(): Promise<CreditsAnswer>;
+  listModels(): Promise<answers.ModelsAnswer>;
+  getCredits(): Promise<answers.CreditsAnswer>;
   /** Lets calls under way end, then closes the connections. */
   close(): Promise<void>;
 }
 
-function segment(field: string, id: string): string {
-  if (isTaskId(id)) return encodeURIComponent(id);
-  throw new InvalidRequest(field, 'must be 1 to 256 characters that can stand in a path');
+/** A request, and what it costs. One with a body is a POST. */
+interface Outgoing extends Partial<Pick<HttpRequest, 'maxBytes' | 'signal' | 'maySend'>> {
+  /** Default: reading. */
+  readonly purpose?: Call['purpose'];
+  /** Default: the current key. Null sends none. */
+  readonly key?: Secret | null | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string | AsyncIterable<Uint8Array>;
 }
 
-function toFileAnswer({ value, simulated }: Answer<z.output<typeof fileSchema>>): FileAnswer {
-  const { id, url, duration_token: durationToken, duration_seconds: durationSeconds, mime_type: mimeType } = value;
-  return { fileId: id, url, durationToken, durationSeconds, mimeType, simulated };
+function pathSegment(field: string, id: string): string {
+  if (isTaskId(id)) return encodeURIComponent(id);
+  throw new InvalidRequest(field, 'must be 1 to 256 characters that can stand in a path');
 }
 
 /** @throws InvalidAddress for a base URL or a proxy address that cannot be used. */
@@ -109,28 +92,15 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
   const timeouts = { ...HTTP_TIMEOUTS, ...options.timeouts };
   const own =
     options.dispatcher === undefined ? openPools(baseUrl, timeouts.connect, options.env ?? process.env) : null;
-  let closing: Promise<void> | null = null;
   const prefix = `${baseUrl.pathname.replace(/\/+$/, '')}/api/v1`;
+  let closing: Promise<void> | null = null;
 
-  interface Outgoing extends Partial<Pick<HttpRequest, 'maxBytes' | 'signal' | 'maySend'>> {
-    readonly key: Secret | null;
-    readonly headers?: Readonly<Record<string, string>>;
-    readonly body?: string | AsyncIterable<Uint8Array>;
-    /** True for a POST that costs nothing. */
-    readonly free?: boolean;
-    readonly makes?: 'task' | 'answer';
-  }
-
-  async function call<T>(
-    method: 'GET' | 'POST',
-    resource: string,
-    schema: z.ZodType<T>,
-    out: Outgoing,
-  ): Promise<Answer<T>> {
+  async function call<T>(resource: string, schema: z.ZodType<T>, out: Outgoing = {}): Promise<Answer<T>> {
+    const { purpose = 'reading', body = null, headers, signal, maySend, maxBytes } = out;
+    const key = out.key === undefined ? await currentKey(purpose) : out.key;
+    const method = body === null ? 'GET' : 'POST';
     const path = `${prefix}${resource}`;
-    const { free = false, makes = 'task' } = out;
-    const streams = typeof out.body === 'object';
-    let head: Pick<Reply, 'httpStatus' | 'headers'> | null = null;
+    let head: NoReply['head'] = null;
     try {
       const reply = await exchange(own?.[method === 'POST' ? 'post' : 'get'] ?? (options.dispatcher as Dispatcher), {
         method,
@@ -138,96 +108,85 @@ export function createRivyaClient(options: RivyaClientOptions): RivyaClient {
         path,
         headers: {
           accept: 'application/json',
-          // A body that is not packed cannot unpack to more than its size.
+          // An uncompressed body cannot unpack to more than its size.
           'accept-encoding': 'identity',
           'user-agent': 'rivya-temporal',
-          ...(out.key === null ? {} : { authorization: `Bearer ${out.key.reveal()}` }),
-          ...out.headers,
+          ...(key !== null && { authorization: `Bearer ${key.reveal()}` }),
+          ...headers,
         },
-        body: out.body ?? null,
-        limitMs: streams ? timeouts.upload : method === 'POST' ? timeouts.post : timeouts.get,
+        body,
+        limitMs: purpose === 'upload' ? timeouts.upload : method === 'POST' ? timeouts.post : timeouts.get,
         bodyLimitMs: timeouts.body,
-        signal: out.signal,
-        maySend: out.maySend,
-        maxBytes: out.maxBytes,
+        signal,
+        maySend,
+        maxBytes,
       });
       head = reply;
-      return readReply(reply, { method, path, free, makes, key: out.key }, schema);
+      return readReply(reply, { method, path, purpose, key }, schema);
     } catch (error) {
       if (!(error instanceof NoReply)) throw error;
       head = error.head;
       const outcome = error.sent ? 'unknown' : 'refused';
-      throw new RivyaApiError(`${method} ${path}: ${error.message}. ${aboutMoney({ method, free, makes }, outcome)}`, {
-        outcome,
-        httpStatus: head?.httpStatus ?? null,
-        requestId: head === null ? null : requestIdOf(head, out.key),
-      });
+      const requestId = head === null ? null : requestIdOf(head, key);
+      const message = `${method} ${path}: ${error.message}. ${aboutMoney(purpose, outcome)}`;
+      throw new RivyaApiError(message, { outcome, httpStatus: head?.httpStatus ?? null, requestId });
     } finally {
-      // The next call should find a rotated key; this one is not repeated.
-      if (head?.httpStatus === 401 && out.key !== null) await options.keys.refresh().catch(() => null);
+      // The next call gets a rotated key; this one is not repeated.
+      if (head?.httpStatus === 401 && key !== null) await options.keys.refresh().catch(() => null);
     }
   }
 
-  async function currentKey(method: 'GET' | 'POST'): Promise<Secret> {
+  async function currentKey(purpose: Call['purpose']): Promise<Secret> {
     const key = await options.keys.current();
     if (key !== null) return key;
-    throw new RivyaApiError(`There is no API key, so no request was sent. ${aboutMoney({ method }, 'refused')}`, {
-      outcome: 'refused',
-      code: 'api_key_missing',
-    });
+    const message = `There is no API key, so no request was sent. ${aboutMoney(purpose, 'refused')}`;
+    throw new RivyaApiError(message, { outcome: 'refused', code: 'api_key_missing' });
   }
 
-  /** A call that costs money. */
-  async function post<T>(
-    resource: string,
-    schema: z.ZodType<T>,
-    { idempotencyKey, key, ...sent }: CreateGenerationInput,
-    about: Pick<Outgoing, 'makes' | 'maxBytes'> = {},
-  ): Promise<Answer<T>> {
-    const headers = { 'content-type': 'application/json', 'idempotency-key': idempotencyKey };
-    return call('POST', resource, schema, { ...sent, ...about, headers, key: key ?? (await currentKey('POST')) });
-  }
+  /** A request that costs money, without its purpose. */
+  const payment = ({ idempotencyKey, ...sent }: CreateGenerationInput): Outgoing => ({
+    ...sent,
+    headers: { 'content-type': 'application/json', 'idempotency-key': idempotencyKey },
+  });
 
   return {
     baseUrl: baseUrl.href.replace(/\/+$/, ''),
 
     async createGeneration(input) {
-      return toTaskAnswer(await post('/generations', taskSchema, input));
+      return answers.toTaskAnswer(await call('/generations', taskSchema, { ...payment(input), purpose: 'task' }));
     },
 
     async createChat(input) {
-      const about = { makes: 'answer', maxBytes: MAX_CHAT_BYTES } as const;
-      return toPostedChat(await post('/chat/completions', chatSchema, input, about));
+      const out: Outgoing = { ...payment(input), purpose: 'answer', maxBytes: MAX_CHAT_BYTES };
+      return answers.toPostedChat(await call('/chat/completions', chatSchema, out));
     },
 
     async retrieveGeneration(taskId, maySend) {
-      // A reply about another task, from a cache on the way, must not end the wait for this one.
+      // A reply about another task, as from a cache on the way, must not end the wait for this one.
       const sameTask = taskSchema.refine((task) => task.id === taskId);
-      const resource = `/generations/${segment('taskId', taskId)}`;
-      return toTaskAnswer(await call('GET', resource, sameTask, { key: await currentKey('GET'), maySend }));
+      const resource = `/generations/${pathSegment('taskId', taskId)}`;
+      return answers.toTaskAnswer(await call(resource, sameTask, { maySend }));
     },
 
     async uploadFile({ kind, model, clientRequestId, key, signal, ...file }) {
       const { contentType, bytes, body } = multipart({ kind, model, client_request_id: clientRequestId }, file);
       const headers = { 'content-type': contentType, 'content-length': String(bytes) };
-      const used = key ?? (await currentKey('POST'));
-      return toFileAnswer(await call('POST', '/files', fileSchema, { key: used, headers, body, free: true, signal }));
+      return answers.toFileAnswer(await call('/files', fileSchema, { purpose: 'upload', key, headers, body, signal }));
     },
 
     async retrieveFile(fileId, key) {
-      const resource = `/files/${segment('fileId', fileId)}`;
-      return toFileAnswer(await call('GET', resource, fileSchema, { key: key ?? (await currentKey('GET')) }));
+      const resource = `/files/${pathSegment('fileId', fileId)}`;
+      return answers.toFileAnswer(await call(resource, fileSchema, { key }));
     },
 
     async listModels() {
-      const { value, serverTime, simulated } = await call('GET', '/models', modelListSchema, { key: null });
-      return { models: value, serverTime, simulated };
+      const { value, serverTime, simulated } = await call('/models', modelListSchema, { key: null });
+      return { ...value, serverTime, simulated };
     },
 
     async getCredits() {
-      const key = await currentKey('GET');
-      const { value, serverTime, simulated } = await call('GET', '/credits', creditsSchema, { key });
-      return { currentCredits: value.current_credits, serverTime, simulated };
+      const { value, serverTime, simulated } = await call('/credits', creditsSchema);
+      return { ...value, serverTime, simulated };
     },
 
     close() {

@@ -1,24 +1,20 @@
+/** Errors of the client. None carries headers, the request or a cause, so none can carry the key. */
+
 /**
- * What is certain about a call that failed. `refused`: the API did nothing. `unknown`: it may have done what it was
- * asked, so after a create a task may exist and may have been paid for.
+ * The certainty about a failed call. `refused`: the API did nothing. `unknown`: it may have done what the request says, so
+ * after a create a task may exist and may have been paid for.
  */
 export type Outcome = 'refused' | 'unknown';
 
-export interface RivyaApiErrorFields {
-  readonly outcome: Outcome;
-  readonly code?: string | null;
-  readonly httpStatus?: number | null;
-  readonly requestId?: string | null;
-  readonly retryAfterMs?: number | null;
-}
+export type RivyaApiErrorFields = Pick<RivyaApiError, 'outcome'> & Partial<Omit<RivyaApiError, keyof Error>>;
 
-/** A call that brought no usable answer. Carries no headers, no request and no cause, so it cannot carry the key. */
+/** A call without a usable answer. */
 export class RivyaApiError extends Error {
-  override readonly name: string = 'RivyaApiError';
+  override readonly name = 'RivyaApiError';
   readonly outcome: Outcome;
-  /** `error.code` of the API; `api_key_missing` and `api_key_invalid` also when no request could be sent. */
+  /** `error.code` of the API; `api_key_missing` and `api_key_invalid` also where no request could be sent. */
   readonly code: string | null;
-  /** HTTP status, also when the body behind it could not be read; null where no reply arrived. */
+  /** HTTP status, also where the body could not be read; null where no reply arrived. */
   readonly httpStatus: number | null;
   readonly requestId: string | null;
   /** `Retry-After` in milliseconds, not clamped. */
@@ -34,23 +30,10 @@ export class RivyaApiError extends Error {
   }
 }
 
-/** The key has characters that an HTTP header cannot carry. No request was sent. */
-export class InvalidApiKey extends RivyaApiError {
-  override readonly name = 'InvalidApiKey';
-
-  constructor(source: string) {
-    super(
-      `The API key from ${source} has spaces, line breaks or characters outside ASCII, which a header cannot carry. ` +
-        'No request was sent and nothing was paid. Copy the key again from the Rivya settings.',
-      { outcome: 'refused', code: 'api_key_invalid' },
-    );
-  }
-}
-
-/** Wrong input, found before anything was sent. */
+/** Wrong input. No request was sent. */
 export class InvalidRequest extends Error {
   override readonly name = 'InvalidRequest';
-  /** What is wrong, for example `taskId`. */
+  /** Name of the wrong argument, for example `taskId`. */
   readonly field: string;
 
   constructor(field: string, problem: string) {
@@ -58,5 +41,3 @@ export class InvalidRequest extends Error {
     this.field = field;
   }
 }
-
-export { InvalidAddress } from '../http/proxy.js';

@@ -1,13 +1,6 @@
+/** Bodies of uploads: `multipart/form-data` of text fields and one file, which is never in memory as a whole. */
 import { randomUUID } from 'node:crypto';
 
-export interface Multipart {
-  readonly contentType: string;
-  /** Of the whole body, so that no chunked encoding is needed. */
-  readonly bytes: number;
-  readonly body: AsyncIterable<Uint8Array>;
-}
-
-/** A file on its way into a body. */
 export interface FilePart {
   readonly fileName: string;
   readonly mimeType: string;
@@ -15,14 +8,14 @@ export interface FilePart {
   readonly body: AsyncIterable<Uint8Array>;
 }
 
-/** A `multipart/form-data` body of text fields and one file, which comes last and is never held as a whole. */
-export function multipart(fields: Readonly<Record<string, string | undefined>>, file: FilePart): Multipart {
+/** The body, with its `content-type` header and its size, so that no chunked encoding is needed. */
+export function multipart(fields: Readonly<Record<string, string | undefined>>, file: FilePart) {
   const boundary = `rivya-${randomUUID()}`;
   const texts = Object.entries(fields).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`],
   );
   const head = Buffer.from(
-    `${texts.join('')}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${plain(file.fileName)}"\r\n` +
+    `${texts.join('')}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${headerName(file.fileName)}"\r\n` +
       `Content-Type: ${file.mimeType}\r\n\r\n`,
   );
   const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
@@ -38,7 +31,7 @@ export function multipart(fields: Readonly<Record<string, string | undefined>>, 
   };
 }
 
-/** A file name as a header can carry it. Servers disagree on how to write any other. */
-function plain(name: string): string {
+/** A file name that a header can carry. Servers disagree on how to write any other. */
+function headerName(name: string): string {
   return name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(-100) || 'file';
 }

@@ -1,9 +1,10 @@
+/** API keys, and their removal from every text that may be shown. */
 import { createHash } from 'node:crypto';
 import { inspect } from 'node:util';
 
 const REDACTED = '[redacted]';
 
-/** Sets this digest apart from every other SHA-256 of the same key, which somebody may have published. */
+/** Makes the digest differ from a plain SHA-256 of the key, which may have been published. */
 const FINGERPRINT_TAG = 'rivya-temporal/api-key-fingerprint/v1\n';
 
 /** A text that no log line, error, JSON document or template literal shows. */
@@ -14,17 +15,15 @@ export class Secret {
     this.#value = value;
   }
 
-  /** The text itself. Put it into the request header and nowhere else. */
+  /** The text itself, for the request header only. */
   reveal(): string {
     return this.#value;
   }
 
-  /** 12 hex digits that tell two keys apart and cannot be turned back into one. May be recorded. */
+  /** 12 hex digits that differ for two keys and do not reveal them. May be recorded. */
   fingerprint(): string {
-    return createHash('sha256')
-      .update(FINGERPRINT_TAG + this.#value)
-      .digest('hex')
-      .slice(0, 12);
+    const tagged = FINGERPRINT_TAG + this.#value;
+    return createHash('sha256').update(tagged).digest('hex').slice(0, 12);
   }
 
   toString(): string {
@@ -40,16 +39,16 @@ export class Secret {
   }
 }
 
-/** Anything that looks like a Rivya key, so that an older key does not slip through either. */
+/** Every Rivya key, also one that is not in use. */
 const KEY_PATTERN = /rvya_sk_[\w.~+/=-]*/g;
 
-/** A shorter text is no secret (a made-up key for the emulator), and taking it out would tear other words up. */
+/** A shorter key is a made-up one for the emulator, and its removal would tear other words apart. */
 const MIN_SECRET_LENGTH = 8;
 
-/** So many characters of a key in a row give it away: a server may repeat only a part of it. */
+/** Length from which a part of a key is removed too: a server may repeat only a part. */
 const PIECE_LENGTH = 12;
 
-/** Takes a secret, in every usual form, its longer pieces, and everything that looks like a Rivya key out of a text. */
+/** A text without a secret (in every usual form, its longer pieces too) and without anything that looks like a Rivya key. */
 export function scrub(text: string, secret: Secret | null): string {
   const value = secret?.reveal() ?? '';
   const exact = value.length < MIN_SECRET_LENGTH ? text : withoutPieces(text, value);
@@ -63,7 +62,7 @@ function withoutPieces(text: string, value: string): string {
     for (let at = 0; at + length <= form.length; at++) pieces.add(form.slice(at, at + length));
   }
   let clean = '';
-  // Where the piece ends that is being taken out. Pieces of one secret overlap.
+  // End of the piece that is left out now. Pieces of one secret overlap.
   let end = 0;
   for (let at = 0; at < text.length; at++) {
     if (pieces.has(text.slice(at, at + length))) {
@@ -91,7 +90,7 @@ function formsOf(value: string): string[] {
   ];
 }
 
-/** What Base64 makes of a text that stands after so many other bytes (`Bearer ` is 7, which is like 1). */
+/** Base64 of a text behind so many other bytes: `Bearer ` has 7, which gives the same as 1. */
 function base64Of(value: string, before: number): string[] {
   const bytes = Buffer.from(`${' '.repeat(before)}${value}`);
   // Only whole groups of six bits that hold nothing but the text.

@@ -1,31 +1,26 @@
+/** One HTTP exchange: sends a request at most once, and says of every failure whether a byte of it was sent. */
 import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { Reply } from './reply.js';
 
 /** Time limits in milliseconds. */
 export const HTTP_TIMEOUTS = {
-  /**
-   * A connection with its TLS handshake; through a proxy, each of its steps. Three lost SYN packets are made up for after
-   * 7 s. A host that needs longer is not there.
-   */
+  /** A connection with its TLS handshake; through a proxy, each of its steps. TCP makes up for three lost SYNs within 7 s. */
   connect: 10_000,
-  /** A whole POST, from the call to the last byte of the reply. A create may wait for the provider; its Activity has 75 s. */
+  /** A whole POST, from the call to the last byte of the reply. It may wait for the provider; its Activity has 75 s. */
   post: 60_000,
-  /** A whole GET. It only reads, so it may give up early; its Activity has 30 s. */
+  /** A whole GET. Its Activity has 30 s. */
   get: 20_000,
-  /** Silence inside the body of a reply. Bodies are about 1 kB: one that stands still for so long does not come. */
+  /** Silence inside the body of a reply, which has about 1 kB. */
   body: 10_000,
-  /**
-   * Silence of an upload: no byte goes out, or no reply comes after the last one, for which the API looks at the whole
-   * file. How long the file takes to get there is nobody's fault.
-   */
+  /** Silence of an upload: no byte goes out, or no reply comes after the last one. The whole upload has no limit. */
   upload: 60_000,
 };
 
 export type HttpTimeouts = Readonly<typeof HTTP_TIMEOUTS>;
 
-/** Largest JSON body that is read. A task is about 1 kB, the list of all models about 100 kB. */
-export const MAX_BODY_BYTES = 1024 * 1024;
+/** Largest JSON body. A task has about 1 kB, the list of all models about 100 kB. */
+const MAX_BODY_BYTES = 1024 * 1024;
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST';
@@ -37,13 +32,13 @@ export interface HttpRequest {
   readonly limitMs: number;
   readonly bodyLimitMs: number;
   readonly signal: AbortSignal | undefined;
-  /** Largest reply that is read. Default {@link MAX_BODY_BYTES}. */
-  readonly maxBytes?: number | undefined;
-  /** Asked right before the first byte is sent; where it says no, nothing is sent. */
-  readonly maySend?: (() => boolean) | undefined;
+  /** Largest reply. Default {@link MAX_BODY_BYTES}. */
+  readonly maxBytes: number | undefined;
+  /** Called right before the first byte is sent; where it returns false, nothing is sent. */
+  readonly maySend: (() => boolean) | undefined;
 }
 
-/** No whole reply. Made of our own words and an error code, because errors of the HTTP library can hold the request. */
+/** No whole reply came. The message has our own words and an error code: errors of the HTTP library can hold the request. */
 export class NoReply extends Error {
   /** False: not a byte of the request was sent. True: all or part of it may have arrived. */
   readonly sent: boolean;
@@ -57,26 +52,23 @@ export class NoReply extends Error {
   }
 }
 
-/**
- * Sends a request once and reads its reply.
- * @throws NoReply where the reply did not come whole, in time and within 1 MiB.
- */
+/** @throws NoReply where the reply did not come whole, in time and within `maxBytes`. */
 export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<Reply> {
   return new Promise((resolve, reject) => {
+    const { body, limitMs, bodyLimitMs, maxBytes = MAX_BODY_BYTES, signal, maySend, ...about } = request;
     let controller: Dispatcher.DispatchController | null = null;
     let head: NoReply['head'] = null;
     let settled = false;
     let length = 0;
     const chunks: Buffer[] = [];
-
-    const timer = setTimeout(() => fail(`no whole reply within ${request.limitMs} ms`), request.limitMs);
+    const timer = setTimeout(() => fail(`no whole reply within ${limitMs} ms`), limitMs);
     const onAbort = () => fail('the call was cancelled');
 
     function settle(): boolean {
       if (settled) return false;
       settled = true;
       clearTimeout(timer);
-      request.signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
       return true;
     }
     function fail(what: string): void {
@@ -85,15 +77,15 @@ export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<
       controller?.abort(new Error(what));
     }
 
-    if (request.signal?.aborted === true) return onAbort();
-    request.signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted === true) return onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
 
     const handler: Dispatcher.DispatchHandler = {
-      // Called when a connection is ready, right before the first byte is written. Until then nothing was sent, and a
-      // call that has given up by then, or that was written once before, is stopped here.
+      // A connection is ready, and not a byte was written yet. A call that has failed by now (its time is up), or that was
+      // written once before, stops here.
       onRequestStart(started) {
         if (settled || controller !== null) return started.abort(new Error('not sent again'));
-        if (request.maySend?.() === false) {
+        if (maySend?.() === false) {
           fail('it was too late to send it');
           return started.abort(new Error('not sent'));
         }
@@ -104,7 +96,6 @@ export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<
       },
       onResponseData(_, chunk) {
         length += chunk.length;
-        const { maxBytes = MAX_BODY_BYTES } = request;
         if (length > maxBytes) return fail(`a body of more than ${maxBytes} bytes`);
         chunks.push(chunk);
       },
@@ -113,35 +104,29 @@ export function exchange(dispatcher: Dispatcher, request: HttpRequest): Promise<
         if (settle()) resolve({ ...head, body: Buffer.concat(chunks) });
       },
       onResponseError(_, error) {
-        fail(describe(error, controller !== null));
+        fail(wireProblem(error, controller !== null));
       },
     };
-    const { method, origin, path, headers, limitMs, bodyLimitMs } = request;
-    const streams = typeof request.body === 'object' && request.body !== null;
-    const body = streams ? Readable.from(telling(request.body, () => timer.refresh())) : request.body;
-    // The library counts from the first byte of a request; a long one has only ours.
-    const headersTimeout = streams ? 0 : limitMs;
+    async function* stream(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      for await (const chunk of source) {
+        timer.refresh();
+        yield chunk;
+      }
+    }
+    const timed = body !== null && typeof body === 'object' ? Readable.from(stream(body)) : body;
+    // undici counts this time from the first byte of a request; a long upload has only our limit.
+    const headersTimeout = timed === body ? limitMs : 0;
     try {
-      dispatcher.dispatch(
-        { method, origin, path, headers: { ...headers }, body, headersTimeout, bodyTimeout: bodyLimitMs },
-        handler,
-      );
+      const headers = { ...about.headers };
+      dispatcher.dispatch({ ...about, headers, body: timed, headersTimeout, bodyTimeout: bodyLimitMs }, handler);
     } catch (error) {
-      fail(describe(error, controller !== null));
+      fail(wireProblem(error, controller !== null));
     }
   });
 }
 
-/** Passes a stream on, and tells of every chunk that is taken from it. */
-async function* telling(body: AsyncIterable<Uint8Array>, tell: () => void): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    tell();
-    yield chunk;
-  }
-}
-
-/** Codes of Node and undici are fixed words; their messages are not, and can quote what was sent. */
-function describe(error: unknown, sent: boolean): string {
+/** The failure in our own words. Codes of Node and undici are fixed words; their messages can quote the request. */
+function wireProblem(error: unknown, sent: boolean): string {
   const code = (error as { code?: unknown } | null)?.code;
   const reason = typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? ` (${code})` : '';
   return sent ? `the connection broke before the whole reply was there${reason}` : `no connection${reason}`;

@@ -1,23 +1,21 @@
 /** `resume`, `check-now` and `cancel` for all that a visibility query finds, by the Service's batch operation. */
-import { readSettings } from '../config.js';
 import { CHECK_NOW, FAILURE, OPEN_QUERY, RESUME } from '../contract/index.js';
 import { readResume } from '../policy/index.js';
 import * as batch from '../temporal/batch-operation.js';
-import { confirmSpending } from './confirm.js';
+import { commands } from './advice.js';
+import { confirmSpending, interruption } from './terminal.js';
 import { openTemporal } from './context.js';
 import { checkQuery } from './ended.js';
 import { STATUS, UsageError } from './errors.js';
+import type { Flags, Texts } from './options.js';
 import { print, printJson, printTable, Progress, say } from './output.js';
-import { PAID_RUNS, paidRuns } from '../../activities/facts.js';
+import { PAID_RUNS, paidRuns } from './paid-runs.js';
 import { groupBy, notRead, type Unread } from './records.js';
-import { interruption } from './signals.js';
 
 export type BulkAction = 'resume' | 'check-now' | 'cancel';
-export type BulkOptions = { [name in 'query' | 'reason' | 'taskId' | 'step']?: string } & {
-  [name in 'yes' | 'json']?: boolean;
-};
-/** A run, and the code that holds it or null. */
-type Found = batch.WaitingRun & { readonly code: string | null };
+export type BulkOptions = Texts<'query' | 'reason' | 'taskId' | 'step' | 'output'> &
+  Flags<'yes' | 'json' | 'storeAsIs'>;
+type SteeredRun = batch.WaitingRun & { readonly code: string | null };
 
 const DONE = { resume: 'resumed', 'check-now': 'told to check', cancel: 'cancelled' } as const;
 const BUSY = 'The Service runs one batch job at a time, and has not taken this one yet. It is tried again.';
@@ -26,12 +24,13 @@ const RISK = 'a task may exist: resume it by its ID with --task-id, or with --re
 const TAKEN = { resume: 'it took no notice: run the command again', 'check-now': null, cancel: 'a submit ends first' };
 
 /** True where a command is for many. @throws UsageError unless there is either an ID or a query. */
-export function isBulk(workflowId: string | undefined, { query, taskId, step }: BulkOptions): boolean {
+export function isBulk(workflowId: string | undefined, { query, taskId, step, storeAsIs }: BulkOptions): boolean {
   const given = [workflowId, query].filter((one) => one !== undefined).length;
   if (given !== 1) throw new UsageError(`workflow-id, --query: give one of them, not ${given}. Nothing was sent.`);
   if (query?.trim() === '') throw new UsageError('--query: is empty. Nothing was sent.');
-  const stray = step !== undefined ? '--step' : taskId !== undefined ? '--task-id' : null;
-  if (query === undefined || stray === null) return query !== undefined;
+  const single = { '--step': step, '--task-id': taskId, '--store-as-is': storeAsIs };
+  const stray = Object.entries(single).find(([, value]) => value !== undefined)?.[0];
+  if (query === undefined || stray === undefined) return query !== undefined;
   throw new UsageError(`${stray}: is for one generation, so it cannot go with --query. Nothing was sent.`);
 }
 
@@ -39,16 +38,16 @@ export function isBulk(workflowId: string | undefined, { query, taskId, step }: 
 export async function bulk(action: BulkAction, { query = '', reason, yes, json }: BulkOptions): Promise<number> {
   readResume({ reason });
   const interrupted = interruption();
-  const { client } = await openTemporal(readSettings());
+  const { client } = await openTemporal();
   await checkQuery(client, query);
   const resumes = action === 'resume';
   const open = `${PAID_RUNS} AND ${OPEN_QUERY} AND (${query})`;
   const searched = resumes ? await batch.heldAmong(client, open) : open;
   const unread = new Map<string, Unread>();
-  const look = async (): Promise<Found[]> => {
-    const found: Found[] = [];
-    for await (const { workflowId, runId, paid, unread: unreadWhy } of paidRuns(client, searched)) {
-      if (resumes && unreadWhy !== undefined) unread.set(workflowId, { workflowId, why: unreadWhy });
+  const look = async (): Promise<SteeredRun[]> => {
+    const found: SteeredRun[] = [];
+    for await (const { workflowId, runId, paid, unread: why } of paidRuns(client, searched)) {
+      if (resumes && why !== undefined) unread.set(workflowId, { workflowId, why });
       const { code, since } = (paid?.phase === 'held' ? paid.hold : null) ?? { code: null, since: null };
       const fits = resumes ? code !== null : action === 'cancel' || paid?.phase === 'waiting';
       if (fits) found.push({ workflowId, runId, code, state: resumes ? `${code} ${since}` : '' });
@@ -56,11 +55,11 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
     return found;
   };
   const first = await look();
-  const isRisk = ({ code }: Found): boolean => resumes && code === FAILURE.SubmitUnresolved;
+  const isRisk = ({ code }: SteeredRun): boolean => resumes && code === FAILURE.SubmitUnresolved;
   // A person agrees to the risk of those that were counted, and to their end: not for those that come later.
   const counted = new Map(first.map(({ runId, state }) => [runId, state]));
-  const wasCounted = ({ runId, state }: Found): boolean => counted.get(runId) === state;
-  const mayGoOn = (one: Found): boolean =>
+  const wasCounted = ({ runId, state }: SteeredRun): boolean => counted.get(runId) === state;
+  const mayGoOn = (one: SteeredRun): boolean =>
     isRisk(one) ? reason !== undefined && wasCounted(one) : action !== 'cancel' || wasCounted(one);
   const agreed = first.filter(mayGoOn);
   const accepted = agreed.filter(isRisk).map(({ runId }) => runId);
@@ -74,10 +73,10 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
   }
 
   const progress = new Progress();
-  // Anything may have happened while the question stood there.
-  const due = (await look()).filter(mayGoOn);
+  // Anything may have happened while a question stood there.
+  const due = yes ? agreed : (await look()).filter(mayGoOn);
   const reasons = new Set(accepted);
-  const send = async (runs: readonly Found[]): Promise<void> => {
+  const send = async (runs: readonly SteeredRun[]): Promise<void> => {
     for (const [risky, group] of groupBy(runs, ({ runId }) => reasons.has(runId))) {
       const signal = { signal: resumes ? RESUME : CHECK_NOW, ...(risky && { input: { reason } }) };
       const operation = { send: action === 'cancel' ? action : signal, reason: `rivya-temporal ${action}: ${query}` };
@@ -87,10 +86,9 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
       if (risky) reasons.clear();
     }
   };
-  // The list does not tell that a check was asked for, and to those that start later it comes by itself.
-  // Whoever has been seen without a Workflow Task has taken the Signal; a later task is that of the check.
+  // No list shows that a check was asked for. A run without a Workflow Task has taken the Signal.
   let unchecked = due;
-  const stillUnchecked = async (): Promise<Found[]> => {
+  const stillUnchecked = async (): Promise<SteeredRun[]> => {
     const whys = await Promise.all(unchecked.map((one) => batch.whyLeft(client, one, one.state)));
     return (unchecked = unchecked.filter((_, index) => whys[index] !== null));
   };
@@ -103,7 +101,7 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
       const { workflowId, runId, code } = one;
       const risk = isRisk(one) && !mayGoOn(one);
       const why = risk ? RISK : ((await batch.whyLeft(client, one, asked.get(runId))) ?? TAKEN[action]);
-      if (why !== null) left.push({ workflowId, runId, code, why });
+      if (why !== null) left.push({ workflowId, runId, code, why: commands(why) });
     }
   } catch (error) {
     if (!interrupted.aborted) throw error;

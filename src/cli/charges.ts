@@ -1,5 +1,5 @@
 /** What was paid, from what receipts or memos say of each key number. Pure. */
-import { unansweredOf, type KeyRecord, type PaidTask } from '../../activities/facts.js';
+import { unansweredOf, type KeyRecord, type PaidTask } from './key-records.js';
 import { isSettled } from '../policy/index.js';
 import { groupBy } from './records.js';
 
@@ -15,13 +15,10 @@ export interface ChargedTask extends PaidTask, Pick<KeyRecord, 'idempotencyKey' 
   readonly settled: boolean;
 }
 
-/** A logical generation and all that was paid for it. */
+/** A generation and all that was paid for it. */
 export type Charge = ReturnType<typeof chargeOf>;
 
-/**
- * The logical generations of these records for which something was or may be paid, newest first.
- * @param others - What another source says of their tasks.
- */
+/** The generations for which something was or may be paid, newest first. `others`: tasks as another source has them. */
 export function chargesOf(records: readonly KeyRecord[], others: readonly PaidTask[] = []): Charge[] {
   const known = bestOf([...records.flatMap(({ answer }) => answer ?? []), ...others]);
   const keyed = records.filter(({ attempt }) => attempt !== null);
@@ -53,9 +50,8 @@ export function totalsOf(charges: readonly Charge[]) {
     tasks: tasks.length,
     reservedCredits: tasks.reduce((sum, { reservedCredits }) => sum + (reservedCredits ?? 0), 0),
     finalCredits: settled.reduce((sum, { finalCredits }) => sum + (finalCredits ?? 0), 0),
-    // Tasks that have not ended, as far as is known.
+    // Tasks that are not known to have ended, and those that have.
     unsettledTasks: tasks.length - settled.length,
-    // Tasks that have ended.
     unknownCredits: settled.filter(({ finalCredits }) => finalCredits === null).length,
   };
 }
@@ -78,7 +74,7 @@ function bestOf(tasks: readonly PaidTask[]): ReadonlyMap<string, PaidTask> {
       reservedCredits: better.reservedCredits ?? task.reservedCredits,
       // Until a task has ended the API may say 0, which is no price.
       finalCredits: better.finalCredits ?? (isSettled(task) ? task.finalCredits : null),
-      // A run that took it up began later.
+      // A run that waited for the task by its ID began later.
       createdAt: task.createdAt < better.createdAt ? task.createdAt : better.createdAt,
       simulated: better.simulated ?? task.simulated,
     });
@@ -86,11 +82,11 @@ function bestOf(tasks: readonly PaidTask[]): ReadonlyMap<string, PaidTask> {
   return best;
 }
 
-/** What was told of each task by whoever has it under a key of theirs: who was only told its ID has none. */
+/** For each task ID the records of the generations that made the task: those that only waited for it have no attempt. */
 type Owners = ReadonlyMap<string | undefined, readonly KeyRecord[]>;
 
 function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, PaidTask>, owners: Owners) {
-  // Who knows most of a task comes first: its key, or at least its attempt.
+  // The record with the key comes first, then one with the attempt.
   const unknown = (one: KeyRecord): number => Number(one.idempotencyKey === null) + Number(one.attempt === null);
   const knownFirst = records.toSorted((a, b) => unknown(a) - unknown(b));
   const found = new Map<string, ChargedTask>();
@@ -99,44 +95,40 @@ function chargeOf(records: readonly KeyRecord[], known: ReadonlyMap<string, Paid
     if (task === undefined || found.has(task.taskId)) continue;
     found.set(task.taskId, { ...task, idempotencyKey, attempt, settled: isSettled(task) });
   }
-  // All that a memo tells of the time is when its run began, which is the same for each attempt.
+  // By a memo all attempts were made when its run began.
   const tasks = [...found.values()].toSorted(
     (a, b) => a.createdAt.localeCompare(b.createdAt) || (a.attempt ?? 0) - (b.attempt ?? 0),
   );
   const posts = unansweredOf(records).flatMap(({ unanswered }) => unanswered?.firstPostedAt ?? []);
   const unansweredSince = posts.length === 0 ? null : new Date(Math.min(...posts)).toISOString();
   const reasons = [...new Set(records.flatMap(({ riskReason }) => riskReason ?? []))];
-  const flags = flagsOf(tasks, { owners, unansweredSince, reasons });
+  const flags = flagsOf(tasks, owners, unansweredSince, reasons);
   const idempotencyKeys = [...new Set(records.flatMap(({ idempotencyKey }) => idempotencyKey ?? []))];
   const [{ namespace, workflowId, model, labels }] = knownFirst as [KeyRecord];
   return { namespace, workflowId, model, labels, idempotencyKeys, tasks, unansweredSince, flags };
 }
 
-function flagsOf(
-  tasks: readonly ChargedTask[],
-  { owners, unansweredSince, reasons }: { owners: Owners; unansweredSince: string | null; reasons: readonly string[] },
-): Flag[] {
-  const list = (made: readonly ChargedTask[]): string => made.map((one) => `${one.taskId} (${one.status})`).join(', ');
-  const numbered = tasks.filter(({ attempt }) => attempt !== null);
-  const attempts = groupBy(numbered, ({ attempt }) => attempt);
+function flagsOf(tasks: readonly ChargedTask[], owners: Owners, since: string | null, reasons: readonly string[]) {
   const flags: Flag[] = [];
   const flag = (code: Flag['code'], message: string): void => void flags.push({ code, message });
+  const list = (made: readonly ChargedTask[]): string => made.map((one) => `${one.taskId} (${one.status})`).join(', ');
+  const numbered = tasks.filter((one) => one.attempt !== null);
+  const attempts = [...groupBy(numbered, ({ attempt }) => attempt)];
   for (const [attempt, made] of attempts) {
     const what = `Attempt ${attempt} was paid ${made.length} times: ${list(made)}.`;
     if (made.length > 1) flag('paidTwice', `${what} Only one was asked for; show the task IDs to Rivya.`);
   }
   for (const { taskId, status, finalCredits } of tasks) {
     const names = [...new Set(owners.get(taskId)?.map(nameOf))];
-    const what = `Task ${taskId} stands for ${names.length} generations: ${names.join('; ')}.`;
-    if (names.length > 1)
-      flag('sharedTask', `${what} A task of all but one may be lost; look for it in the Rivya Studio.`);
+    const shared = `Task ${taskId} stands for ${names.length} generations: ${names.join('; ')}. A task of all but one may be lost; look for it in the Rivya Studio.`;
     const charged = `Task ${taskId} failed and cost ${finalCredits} credits all the same; ask Rivya for them.`;
+    if (names.length > 1) flag('sharedTask', shared);
     if (status === 'failed' && (finalCredits ?? 0) > 0) flag('failedButCharged', charged);
   }
-  const each = [...attempts].map(([attempt, made]) => `attempt ${attempt}: ${list(made)}`).join('; ');
-  if (attempts.size > 1) flag('severalAttempts', `maxAttempts allowed ${attempts.size} paid attempts: ${each}.`);
-  const open = `The submit of ${unansweredSince} has no answer: a task may exist and be paid for. Look for it in the Rivya Studio.`;
-  if (unansweredSince !== null) flag('mayBePaid', open);
+  const each = attempts.map(([attempt, made]) => `attempt ${attempt}: ${list(made)}`).join('; ');
+  if (attempts.length > 1) flag('severalAttempts', `maxAttempts allowed ${attempts.length} paid attempts: ${each}.`);
+  const open = `The submit of ${since} has no answer: a task may exist and be paid for. Look for it in the Rivya Studio.`;
+  if (since !== null) flag('mayBePaid', open);
   const again = 'It was posted again after a submit without an answer, which may have been paid too. The reason given:';
   for (const reason of reasons) flag('riskAccepted', `${again} ${reason}`);
   return flags;

@@ -1,14 +1,14 @@
-import { createRivyaClient, staticKey } from '../api/index.js';
+import { staticKey } from '../api/key-source.js';
 import { GenerationClient } from '../client.js';
 import { readSettings, type Settings } from '../config.js';
 import { CHAT_WORKFLOW_TYPE, WORKFLOW_TYPE } from '../contract/index.js';
-import { openStore, Receipts, type Store } from '../storage/index.js';
+import { openStore } from '../storage/open.js';
+import type { Store } from '../storage/store.js';
 import { configuredAddress, connectClient } from '../temporal/connect.js';
 import { findSession, type DevSession } from '../local/dev-session.js';
 import { UsageError } from './errors.js';
 import { quoted } from './output.js';
 
-/** Temporal as a command sees it. */
 export type Temporal = Awaited<ReturnType<typeof openTemporal>>;
 
 /** The `dev` of this machine, unless Temporal's own settings name another server. */
@@ -18,10 +18,11 @@ export async function localSession(): Promise<DevSession | null> {
 
 /**
  * Connects by the settings, or to the `dev` of this machine where they name no server.
+ * @param found - Another local session than `dev`.
  * @throws TemporalUnreachable
  */
-export async function openTemporal(settings: Settings, taskQueue?: string) {
-  const session = await localSession();
+export async function openTemporal(settings = readSettings(), taskQueue?: string, found?: DevSession) {
+  const session = found ?? (await localSession());
   const connected = await connectClient(session?.address);
   const queue =
     taskQueue ?? (process.env['RIVYA_TASK_QUEUE'] ? settings.taskQueue : (session?.taskQueue ?? settings.taskQueue));
@@ -29,11 +30,8 @@ export async function openTemporal(settings: Settings, taskQueue?: string) {
   return { ...connected, generations, taskQueue: queue, uiUrl: settings.uiUrl ?? session?.uiUrl ?? null };
 }
 
-/**
- * A Workflow that exists; `isPaid` says whether it is a generation or chat.
- * @throws WorkflowNotFoundError
- */
-export async function find({ generations }: Temporal, workflowId: string) {
+/** A Workflow that exists; `isPaid` says whether it is a generation or chat. @throws WorkflowNotFoundError */
+export async function findWorkflow({ generations }: Temporal, workflowId: string) {
   if (workflowId.trim() === '') throw new UsageError('workflow-id: is empty.');
   const handle = generations.handle(workflowId);
   const description = await handle.describe();
@@ -41,12 +39,9 @@ export async function find({ generations }: Temporal, workflowId: string) {
   return { handle, description, isPaid };
 }
 
-/**
- * A generation or chat that exists.
- * @throws WorkflowNotFoundError for an unknown ID; UsageError for a Workflow of another type.
- */
-export async function known(temporal: Temporal, workflowId: string) {
-  const found = await find(temporal, workflowId);
+/** A generation or chat that exists. @throws WorkflowNotFoundError, or UsageError for a Workflow of another type */
+export async function findGeneration(temporal: Temporal, workflowId: string) {
+  const found = await findWorkflow(temporal, workflowId);
   if (found.isPaid) return found;
   throw new UsageError(
     `Workflow "${workflowId}" is of type ${found.description.type}, not a generation (${WORKFLOW_TYPE}) or a chat (${CHAT_WORKFLOW_TYPE}). See its steps with: rivya-temporal status ${quoted(workflowId)}`,
@@ -57,6 +52,7 @@ export async function known(temporal: Temporal, workflowId: string) {
 export async function openApi(env: NodeJS.ProcessEnv = process.env) {
   const settings = readSettings(env);
   const emulator = await localEmulator(settings, env);
+  const { createRivyaClient } = await import('../api/client.js');
   const keys = emulator === null ? settings.keys : staticKey((await import('../emulator/index.js')).EMULATOR_API_KEY);
   const baseUrl = emulator ?? settings.baseUrl;
   return { api: createRivyaClient({ baseUrl, keys: keys ?? staticKey('') }), baseUrl, ofDev: emulator !== null };
@@ -74,6 +70,7 @@ export async function openReceipts(settings: Settings) {
   const { store } = (await findStore(settings)) ?? {};
   if (store === undefined) return null;
   const baseUrl = (await localEmulator(settings)) ?? settings.baseUrl;
+  const { Receipts } = await import('../storage/receipts.js');
   return { receipts: new Receipts(store, baseUrl), store, baseUrl };
 }
 

@@ -1,16 +1,11 @@
 import { isGrpcServiceError, type Client } from '@temporalio/client';
-import {
-  recordsOfReceipts,
-  recordsOfRun,
-  runsThatCount,
-  unansweredOf,
-  type KeyRecord,
-} from '../../activities/facts.js';
-import { describeRun, listedRuns, runIdsOf } from '../../activities/runs.js';
+import { runsThatCount } from '../../activities/facts.js';
+import { describeRun, listedRuns, runIdsOf } from '../temporal/runs.js';
 import { GenerationClient, GenerationError } from '../client.js';
 import { WORKFLOW_TYPE } from '../contract/index.js';
 import type { Receipts } from '../storage/index.js';
 import { UsageError } from './errors.js';
+import { recordsOfReceipts, recordsOfRun, unansweredOf, type KeyRecord } from './key-records.js';
 
 // gRPC INVALID_ARGUMENT: the Service refuses a query.
 const REFUSED_QUERY = 3;
@@ -18,8 +13,8 @@ const REFUSED_QUERY = 3;
 const ENDED = new Set(['TERMINATED', 'TIMED_OUT', 'CANCELLED', 'FAILED']);
 const QUERY = `WorkflowType = '${WORKFLOW_TYPE}' AND ExecutionStatus IN ('Terminated', 'TimedOut', 'Canceled', 'Failed')`;
 
-/** A paid task that nobody waits for, or, without a task ID, a submit that nobody answered; and what can wait for it again. */
-export type Found = NonNullable<Awaited<ReturnType<typeof leftOpen>>>;
+/** A paid task that nobody waits for, or, without a task ID, a submit that nobody answered. */
+export type Leftover = NonNullable<Awaited<ReturnType<typeof leftoverOf>>>;
 
 /** Workflow IDs with a run that ended without a result; a visibility query chooses among them. */
 export async function endedIds(client: Client, query: string | undefined): Promise<Set<string>> {
@@ -30,47 +25,41 @@ export async function endedIds(client: Client, query: string | undefined): Promi
   return ids;
 }
 
-/**
- * What an ID left open; null for nothing, also where its latest run goes on or has its result.
- * @throws Unreadable, BrokenReceipt
- */
-export async function leftOpen(client: Client, workflowId: string, receipts: Receipts | null) {
+/** Null for nothing, also where the latest run goes on or has its result. @throws Unreadable, BrokenReceipt */
+export async function leftoverOf(client: Client, workflowId: string, receipts: Receipts | null) {
   const latest = await describeRun(client, workflowId);
   if (latest === null || !ENDED.has(latest.status.name) || latest.type !== WORKFLOW_TYPE) return null;
   const records: KeyRecord[] = [];
   let baseKey: string | null = null;
   const runIds = new Set([latest.runId, ...((await runIdsOf(client, workflowId)) ?? [])]);
-  for await (const run of runsThatCount(client, workflowId, runIds, (_, type) => type === WORKFLOW_TYPE)) {
+  const describe = async (runId: string) => (runId === latest.runId ? latest : describeRun(client, workflowId, runId));
+  for await (const run of runsThatCount(runIds, describe, (_, type) => type === WORKFLOW_TYPE)) {
     records.push(...recordsOfRun(run, client.options.namespace));
     baseKey ??= run.paid.baseKey;
   }
-  const { tasks } = baseKey === null || receipts === null ? { tasks: [] } : await receipts.find(baseKey);
-  const open = openOf([...records, ...recordsOfReceipts({ submit: null, tasks: tasks.toReversed() })]);
-  if (open === null) return null;
+  const { answers } = baseKey === null || receipts === null ? { answers: [] } : await receipts.find(baseKey);
+  const last = lastLeftover([...records, ...recordsOfReceipts({ submit: null, answers: answers.toReversed() })]);
+  if (last === null) return null;
   const handle = new GenerationClient(client).handle(workflowId);
-  const failure: unknown =
-    latest.status.name === 'FAILED' ? await handle.result().catch((error: unknown) => error) : null;
+  const isFailed = latest.status.name === 'FAILED';
+  const failure: unknown = isFailed && (await handle.result().catch((error: unknown) => error));
   const code = failure instanceof GenerationError ? ` (${failure.code})` : '';
   const ended = `${latest.status.name.toLowerCase().replace('_', ' ')}${code}`;
-  const { model, idempotencyKey } = open;
-  const { taskId = null, status = null, reservedCredits = null } = open.answer ?? {};
+  const { model, idempotencyKey } = last;
+  const { taskId = null, status = null, reservedCredits = null } = last.answer ?? {};
   const row = { workflowId, ended, model, idempotencyKey, taskId, status, reservedCredits };
-  return { row, runId: open.runId ?? latest.runId, taskQueue: latest.taskQueue };
+  return { row, runId: last.runId ?? latest.runId, taskQueue: latest.taskQueue };
 }
 
-/** The last thing that a generation left open, by all that is known of it, newest first; null for nothing. */
-export function openOf(records: readonly KeyRecord[]): KeyRecord | null {
+/** The newest record of a task that did not fail, or else of a submit without an answer; null for neither. */
+export function lastLeftover(records: readonly KeyRecord[]): KeyRecord | null {
   const made = records.flatMap(({ answer }) => answer ?? []);
   const failed = new Set(made.filter(({ status }) => status === 'failed').map(({ taskId }) => taskId));
   const paid = records.find(({ answer }) => answer !== null && !failed.has(answer.taskId));
   return paid ?? unansweredOf(records)[0] ?? null;
 }
 
-/**
- * Has the Service judge a query as it was given. Among conditions of ours one that closes our parentheses would mean
- * something else; in parentheses it must be good too.
- * @throws UsageError
- */
+/** Has the Service judge a query alone and in parentheses, which it must not close. @throws UsageError */
 export async function checkQuery(client: Client, query: string): Promise<void> {
   const { namespace } = client.options;
   try {

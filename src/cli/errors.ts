@@ -1,13 +1,11 @@
-import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
+import type { WorkflowNotFoundError } from '@temporalio/client';
 import { CommanderError } from 'commander';
-import { Unreadable } from '../../activities/runs.js';
-import { InvalidAddress, InvalidRequest, RivyaApiError } from '../api/index.js';
-import { GenerationError } from '../client.js';
-import { SettingsError } from '../config.js';
-import { errorCodeRow, FAILURE } from '../contract/index.js';
-import { InvalidInput } from '../policy/index.js';
-import { BrokenReceipt, StoreUnavailable } from '../storage/index.js';
-import { TemporalUnreachable } from '../temporal/connect.js';
+import type { RivyaApiError } from '../api/errors.js';
+import type { GenerationError } from '../client.js';
+import type { InvalidInput } from '../policy/index.js';
+import { errorCodeRow, FAILURE, failureEnd, type Hold } from '../contract/index.js';
+import { BrokenReceipt } from '../storage/store.js';
+import { advice, adviceHere, inOptions } from './advice.js';
 
 /** Exit statuses, as the documentation promises them. */
 export const STATUS = { done: 0, failed: 1, usage: 2, unreachable: 3, held: 4, unread: 5, interrupted: 130 } as const;
@@ -17,12 +15,32 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** A message with the action after it, unless the message names it already. */
-export function withAction(message: string, action: string | null): string {
-  return action === null || message.includes(action) ? message : `${message} ${action}`;
+/** Temporal gave no usable answer about a generation or batch that may go on. The cause is the error of the call. */
+export class AnswerMissing extends Error {
+  override readonly name = 'AnswerMissing';
+  /** The command that waits for it. */
+  readonly wait: string;
+  constructor(wait: string, cause: Error) {
+    super(cause.message, { cause });
+    this.wait = wait;
+  }
 }
 
-/** What an error means for whoever called the command. */
+/** Why something is held and what to do. */
+export function holdText({ code, message, action, link }: Pick<Hold, 'code' | 'message' | 'action' | 'link'>): string {
+  const text = advice(`${message} ${failureEnd(code, action)}`);
+  return link === undefined ? text : `${text}\nLink of the result: ${link}`;
+}
+
+/** What holds a state, in the terms of the command line. */
+export function heldHere<State extends { readonly hold: Hold | null }>(state: State): State {
+  const { hold } = state;
+  return hold === null
+    ? state
+    : { ...state, hold: { ...hold, message: advice(hold.message), action: advice(hold.action) } };
+}
+
+/** An exit status, and the error as it stands in a JSON document. */
 export interface Verdict {
   readonly status: number;
   readonly code: string;
@@ -32,71 +50,72 @@ export interface Verdict {
   readonly action: string | null;
 }
 
-/** The part of a verdict that only the API tells. */
 export const NO_DETAILS = { httpStatus: null, requestId: null, action: null } as const;
 
-const WRONG_USE = [UsageError, InvalidInput, InvalidRequest, InvalidAddress, SettingsError];
-// Classes of modules that load only on demand; their names are part of what they promise.
-const SERVER_ERRORS = new Set(['ServerNotFound', 'ServerStartFailed']);
+// By name, not by class: the modules of the errors load only where a command needs them.
+const WRONG_USE = [
+  'UsageError',
+  'InvalidInput',
+  'InvalidRequest',
+  'InvalidAddress',
+  'SettingsError',
+  'StoreSettingError',
+  'BatchInputError',
+  'SourceChanged',
+];
+const OUT_OF_REACH = ['TemporalUnreachable', 'StoreUnavailable', 'ServerNotFound', 'ServerStartFailed', 'ServerEnded'];
 // gRPC codes by which the Service says that something named by a setting does not exist or is not allowed.
 const GRPC_SETTINGS = new Set([5, 7, 16]);
 
-/** A verdict as a field of a JSON document. */
-export function toJson({ code, message, requestId, httpStatus, action }: Verdict): object {
-  return { code, message, requestId, httpStatus, action };
-}
-
-/** The one place where errors become exit statuses. */
-export function judge(error: unknown): Verdict {
-  const message = error instanceof Error ? error.message : String(error);
-  const code = error instanceof Error ? error.name : 'Error';
-  const plain = { ...NO_DETAILS, code, message };
-  const verdict = (status: number, more: Partial<Verdict> = {}): Verdict => ({ ...plain, status, ...more });
+/**
+ * The one place where errors become exit statuses.
+ * @param next - How a person finds what was started, where Temporal gives no usable answer.
+ */
+export function judge(thrown: unknown, next = 'look for it with: rivya-temporal list'): Verdict {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const { name, message, cause } = error;
+  const verdict = (status: number, says = message, more: Partial<Verdict> = {}): Verdict => {
+    return { ...NO_DETAILS, status, code: name, ...more, message: advice(says) };
+  };
+  if (error instanceof AnswerMissing) return judge(cause, `wait for it with: ${error.wait}`);
   if (error instanceof CommanderError) {
     const asked = ['commander.helpDisplayed', 'commander.version', 'commander.help'].includes(error.code);
-    return verdict(asked && error.exitCode === 0 ? STATUS.done : STATUS.usage, { code: 'UsageError' });
+    const status = asked && error.exitCode === 0 ? STATUS.done : STATUS.usage;
+    return verdict(status, message, { code: 'UsageError' });
   }
-  if (WRONG_USE.some((kind) => error instanceof kind)) return verdict(STATUS.usage);
-  if (error instanceof WorkflowNotFoundError) {
-    return verdict(STATUS.usage, {
-      message: `There is no Workflow "${error.workflowId}" in this namespace. Look it up with: rivya-temporal list`,
-    });
+  const isInUse = cause instanceof Error && cause.name === 'DatabaseInUse';
+  if (name === 'InvalidInput') return verdict(STATUS.usage, inOptions(error as InvalidInput));
+  if (isInUse || WRONG_USE.includes(name)) return verdict(STATUS.usage);
+  if (name === 'Unreadable' || error instanceof BrokenReceipt) return verdict(STATUS.unread);
+  if (OUT_OF_REACH.includes(name)) return verdict(STATUS.unreachable);
+  if (name === 'WorkflowNotFoundError') {
+    const { workflowId } = error as WorkflowNotFoundError;
+    const missing = `There is no Workflow "${workflowId}" in this namespace.`;
+    return verdict(STATUS.usage, `${missing} Look it up with: rivya-temporal list`);
   }
-  if (error instanceof GenerationError) {
-    const { httpStatus = null, requestId = null, action = null } = error.details;
-    const status =
-      error.code === FAILURE.InvalidInput || error.code === FAILURE.InputChanged ? STATUS.usage : STATUS.failed;
-    return verdict(status, { code: error.code, httpStatus, requestId, action });
+  if (name === 'GenerationError') {
+    const { code, details } = error as GenerationError;
+    const { httpStatus = null, requestId = null, action = null, field } = details;
+    const isInput = code === FAILURE.InvalidInput || code === FAILURE.InputChanged;
+    const more = { code, httpStatus, requestId, action: action && advice(action) };
+    return verdict(isInput ? STATUS.usage : STATUS.failed, advice(message, field), more);
   }
-  if (error instanceof Unreadable || error instanceof BrokenReceipt) return verdict(STATUS.unread);
-  if (error instanceof TemporalUnreachable || error instanceof StoreUnavailable) return verdict(STATUS.unreachable);
-  if (SERVER_ERRORS.has(code)) {
-    const inUse = (error as Error).cause instanceof Error && ((error as Error).cause as Error).name === 'DatabaseInUse';
-    return verdict(inUse ? STATUS.usage : STATUS.unreachable);
-  }
-  if (error instanceof RivyaApiError) {
-    const { httpStatus, requestId } = error;
-    const row = errorCodeRow(error.code, httpStatus);
-    return verdict(row.actor === 'nobody' ? STATUS.unreachable : STATUS.usage, {
-      code: error.code ?? code,
-      httpStatus,
-      requestId,
-      action: row.actor === 'nobody' ? 'Check the network and RIVYA_BASE_URL, and try again.' : row.action,
-    });
+  if (name === 'RivyaApiError') {
+    const { code, httpStatus, requestId } = error as RivyaApiError;
+    const isOutage = errorCodeRow(code, httpStatus).actor === 'nobody';
+    const action = advice(adviceHere(code, httpStatus));
+    const more = { code: code ?? name, httpStatus, requestId, action };
+    return verdict(isOutage ? STATUS.unreachable : STATUS.usage, `${message} ${failureEnd(more.code, action)}`, more);
   }
   // Calls of ours that go past the client's own methods are not wrapped.
-  if (error instanceof ServiceError || isGrpcServiceError(error)) {
-    const cause = (isGrpcServiceError(error) ? error : error.cause) as { code?: number; details?: string } | undefined;
-    const details = cause?.details ?? message;
-    return GRPC_SETTINGS.has(cause?.code ?? -1)
-      ? verdict(STATUS.usage, {
-          message: `Temporal refuses: ${details}. Check TEMPORAL_NAMESPACE and the other TEMPORAL_* settings.`,
-        })
-      : verdict(STATUS.unreachable, {
-          message: `Temporal gave no usable answer (${details}). A generation that was started goes on; look for it with: rivya-temporal list`,
-        });
+  const isCall = 'metadata' in error && 'details' in error;
+  if (isCall || name === 'ServiceError') {
+    const { code = -1, details = message } = ((isCall ? error : cause) ?? {}) as { code?: number; details?: string };
+    const settings = 'Check TEMPORAL_NAMESPACE and the other TEMPORAL_* settings.';
+    if (GRPC_SETTINGS.has(code)) return verdict(STATUS.usage, `Temporal refuses: ${details}. ${settings}`);
+    const goesOn = `What was started goes on; ${next}`;
+    return verdict(STATUS.unreachable, `Temporal gave no usable answer (${details}). ${goesOn}`);
   }
-  return verdict(STATUS.failed, {
-    message: `Unexpected error: ${message}. A generation that was started goes on in Temporal; look for it with "rivya-temporal list". Set RIVYA_DEBUG=1 for the stack.`,
-  });
+  const goesOn = 'A generation that was started goes on in Temporal; look for it with "rivya-temporal list".';
+  return verdict(STATUS.failed, `Unexpected error: ${message}. ${goesOn} Set RIVYA_DEBUG=1 for the stack.`);
 }

@@ -1,24 +1,29 @@
 #!/usr/bin/env node
 /** The command `rivya-temporal`. Results go to stdout, everything else to stderr. */
 import { createRequire } from 'node:module';
-import { Command } from 'commander';
-import { registerApi } from './commands/api.js';
-import { registerCharges } from './commands/charges.js';
-import { registerDemo } from './commands/demo.js';
-import { registerDev } from './commands/dev.js';
-import { registerDoctor } from './commands/doctor.js';
-import { registerEmulator } from './commands/emulator.js';
-import { registerGenerate } from './commands/generate.js';
-import { registerList } from './commands/list.js';
-import { registerOne } from './commands/one.js';
-import { registerRecover } from './commands/recover.js';
-import { registerSetup } from './commands/setup.js';
-import { registerWorker } from './commands/worker.js';
-import { judge, STATUS, toJson, withAction } from './errors.js';
-import { examples } from './options.js';
+import { Command, CommanderError } from 'commander';
+import { judge, STATUS } from './errors.js';
+import { leavesOf } from './completion.js';
+import { examples, type Register } from './options.js';
 import { finish, printJson, say } from './output.js';
+import { COMMANDS } from './table.js';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+/** Commands that share a module, by its name. */
+const TOGETHER = {
+  one: ['status', 'wait', 'resume', 'check-now', 'cancel'],
+  api: ['models', 'credits'],
+  'batch/steer': ['batch pause', 'batch resume', 'batch cancel'],
+  'batch/edit': ['batch add', 'batch drop'],
+};
+
+const BATCH = [
+  'batch run prompts.csv --first 10',
+  'batch status prompts --watch',
+  'batch report prompts --open',
+  'batch download prompts ./here',
+];
 
 let status: number = STATUS.done;
 const program = new Command('rivya-temporal')
@@ -35,35 +40,43 @@ Exit status: 0 done; 1 a generation failed; 2 wrong usage, input or settings, no
 cannot be reached; 4 held, a person must act; 5 something could not be read, the rest is complete; 130 interrupted,
 the work goes on.`,
   );
-for (const register of [
-  registerDemo,
-  registerDev,
-  registerWorker,
-  registerGenerate,
-  registerList,
-  registerOne,
-  registerRecover,
-  registerCharges,
-  registerApi,
-  registerEmulator,
-  registerDoctor,
-  registerSetup,
-]) {
-  register(program, async (work) => {
-    status = await work();
-  });
+for (const [name, description] of Object.entries(COMMANDS)) {
+  const group = program.commands.find((command) => name.startsWith(`${command.name()} `));
+  (group ?? program).command(group === undefined ? name : name.slice(group.name().length + 1)).description(description);
 }
+program.commands
+  .find((command) => command.name() === 'batch')
+  ?.addHelpText('after', `${examples(...BATCH)}\n\nEach of them has --help, and prints one JSON document with --json.`);
+const named = (commands: readonly Command[], words: readonly string[]): Command | undefined =>
+  words.map((word) => commands.find((command) => command.name() === word)).find((command) => command !== undefined);
 
 try {
+  const words = process.argv.slice(2);
+  const asked = named(program.commands, words);
+  const needsAll = asked?.name() === 'completion';
+  for (const { command, path } of leavesOf(program)) {
+    const [top = '', within] = path.split(' ');
+    // Only the command that is asked for is loaded, with its options: all of them together take half a second.
+    const isAsked =
+      top === asked?.name() &&
+      (within === undefined || command === named(asked.commands, words.slice(words.indexOf(top) + 1)));
+    if (!needsAll && !isAsked) continue;
+    const [file] = Object.entries(TOGETHER).find(([, names]) => names.includes(path)) ?? [path.replace(' ', '/')];
+    const { register } = (await import(`./commands/${file}.js`)) as { readonly register: Register };
+    const work = register(command);
+    command.option('--json', 'print one JSON document').action(async () => {
+      const { unknownSettings } = await import('../config.js');
+      for (const warning of unknownSettings()) say(warning);
+      status = await work(command.opts<never>(), ...command.args);
+    });
+  }
   await program.parseAsync();
 } catch (error) {
-  const verdict = judge(error);
-  status = verdict.status;
-  const printed = verdict.code === 'UsageError' && error instanceof Error && 'exitCode' in error;
-  if (!printed) say(withAction(verdict.message, verdict.action));
+  const { status: judged, ...problem } = judge(error);
+  status = judged;
+  // Commander has printed what it found.
+  if (!(error instanceof CommanderError)) say(problem.message);
   if (process.env['RIVYA_DEBUG'] && error instanceof Error) say(error.stack ?? '');
-  if (status !== STATUS.done && process.argv.includes('--json')) {
-    printJson({ status: 'error', error: toJson(verdict) });
-  }
+  if (status !== STATUS.done && process.argv.includes('--json')) printJson({ status: 'error', error: problem });
 }
 await finish(status);

@@ -1,11 +1,14 @@
-import { InvalidArgumentError } from 'commander';
-import type { Command } from 'commander';
-import { parseDuration } from '../policy/index.js';
+import { InvalidArgumentError, type Command } from 'commander';
+import { commands } from './advice.js';
+import { parseDuration } from '../policy/duration.js';
 
-/** Runs the work of a command and keeps its exit status. */
-export type Run = (work: () => Promise<number>) => Promise<void>;
-/** Adds one command to the program. */
-export type Register = (program: Command, run: Run) => void;
+/** Gives a command its options. Returns its work, which resolves to the exit status. */
+export type Register = (command: Command) => (options: never, ...args: string[]) => Promise<number>;
+
+/** Values of options, by name: texts, options that may be given more than once, and options without a value. */
+export type Texts<Name extends string> = Readonly<Partial<Record<Name, string>>>;
+export type Lists<Name extends string> = Readonly<Partial<Record<Name, readonly string[]>>>;
+export type Flags<Name extends string> = Readonly<Partial<Record<Name, boolean>>>;
 
 /** Collects an option that may be given more than once. */
 export function collect(value: string, previous: readonly string[] = []): string[] {
@@ -23,16 +26,10 @@ export function wholeNumber(min: number, max: number): (value: string) => number
   };
 }
 
-export const PORT = wholeNumber(0, 65_535);
+/** Of the commands that wait for files. */
+export const OUTPUT = '-o, --output <directory>';
 
-/** Parses a number above 0. */
-export function positiveNumber(value: string): number {
-  const number = Number(value);
-  if (value.trim() === '' || !(number > 0) || !Number.isFinite(number)) {
-    throw new InvalidArgumentError('It must be a number above 0.');
-  }
-  return number;
-}
+export const PORT = wholeNumber(0, 65_535);
 
 /** Parses `2026-11-01`, a whole time, or how long ago (`7d`), to ISO 8601. */
 export function since(text: string): string {
@@ -49,5 +46,5 @@ export function since(text: string): string {
 
 /** Help text after the options. */
 export function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ rivya-temporal ${line}`).join('\n')}`;
+  return commands(`\nExamples:\n${lines.map((line) => `  $ rivya-temporal ${line}`).join('\n')}`);
 }

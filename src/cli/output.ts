@@ -1,5 +1,8 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { styleText } from 'node:util';
+import { commands } from './advice.js';
+import type { Cell } from '../batch/csv.js';
 import { STATUS } from './errors.js';
 
 // Control and bidirectional characters: what comes from outside must not steer a terminal or reorder a line.
@@ -19,19 +22,41 @@ for (const stream of [process.stdout, process.stderr]) {
 
 /** A text that cannot steer a terminal: as JSON writes such characters. Lines stay lines. */
 function escaped(text: string): string {
-  return text.replace(UNSAFE, (sign) =>
-    sign === '\n' ? sign : `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  const code = (sign: string): string => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return text.replace(UNSAFE, (sign) => (sign === '\n' ? sign : code(sign)));
+}
+
+/** Words that say how something stands, by their colours. */
+const STATE_WORDS = {
+  green: /^(ok|succeeded|completed)(?=$|[\s:,(])/,
+  yellow: /^(warn|held)(?=$|[\s:,(])/,
+  red: /^(fail|failed|did not succeed|terminated|timed out)(?=$|[\s:,(])/,
+} as const;
+
+/** A text that is escaped already, with the state word at its beginning in colour where the stream shows colours. */
+function coloured(text: string, stream: NodeJS.WriteStream): string {
+  const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+  const shown = FORCE_COLOR ? FORCE_COLOR !== '0' : stream.isTTY && TERM !== 'dumb';
+  if (NO_COLOR || !shown) return text;
+  const [colour, word] = Object.entries(STATE_WORDS).find(([, words]) => words.test(text)) ?? [];
+  // By itself it would ask stdout, whichever stream this is for.
+  const paint = (state: string): string => styleText(colour as 'red', state, { validateStream: false });
+  return word === undefined ? text : text.replace(word, paint);
 }
 
 /** A line for people, on stderr. */
 export function say(line: string): void {
-  process.stderr.write(`${escaped(line)}\n`);
+  process.stderr.write(`${escaped(commands(line))}\n`);
 }
 
 /** A result, on stdout. */
 export function print(line: string): void {
   process.stdout.write(`${escaped(line)}\n`);
+}
+
+/** A result for people that begins with how something stands. */
+export function printState(line: string): void {
+  process.stdout.write(`${coloured(escaped(line), process.stdout)}\n`);
 }
 
 /** The one JSON document of a command, on stdout. */
@@ -50,8 +75,6 @@ export async function finish(status: number): Promise<never> {
   process.exit(status || STATUS.failed);
 }
 
-export type Cell = string | number | boolean | null;
-
 /** Prints a table for people, each column as wide as its widest cell, or so much narrower that a row fits into `width`. */
 export function printTable(rows: readonly (readonly Cell[])[], indent = '', width = Infinity): void {
   const texts = rows.map((row) => row.map((cell) => escaped(String(cell ?? '-')).replaceAll('\n', '\\n')));
@@ -63,14 +86,12 @@ export function printTable(rows: readonly (readonly Cell[])[], indent = '', widt
     const narrower = (widths.at(-1) ?? 0) > NARROW ? widths.length - 1 : widths.indexOf(Math.max(...widths));
     widths[narrower] = Math.max(1, (widths[narrower] ?? 0) - 1);
   }
-  for (const row of texts)
-    print(
-      indent +
-        row
-          .map((text, i) => fitted(text, widths[i] ?? 0))
-          .join(GAP)
-          .trimEnd(),
-    );
+  for (const row of texts) {
+    const cells = row.map((text, i) => fitted(text, widths[i] ?? 0));
+    // The first column is a name, or what a person called something.
+    const shown = cells.map((text, i) => (i === 0 ? text : coloured(text, process.stdout)));
+    process.stdout.write(`${`${indent}${shown.join(GAP)}`.trimEnd()}\n`);
+  }
 }
 
 /** Prints what is known of one thing, without what is not. */
@@ -83,15 +104,17 @@ export function printFacts(title: string, facts: readonly (readonly [string, Cel
 const GAP = '  ';
 const NARROW = 16;
 
-/** The signs of a text as a terminal shows them, each with the columns that it takes. */
-function signsOf(text: string): { readonly sign: string; readonly width: number }[] {
-  return Array.from(graphemes.segment(text), ({ segment: sign }) => {
-    return { sign, width: WIDE.test(sign) ? 2 : /^[\p{M}\p{Cf}]/u.test(sign) ? 0 : 1 };
-  });
+/** Columns that one sign takes. */
+function widthOf(sign: string): number {
+  return WIDE.test(sign) ? 2 : /^[\p{M}\p{Cf}]/u.test(sign) ? 0 : 1;
+}
+
+function signsOf(text: string): string[] {
+  return Array.from(graphemes.segment(text), ({ segment }) => segment);
 }
 
 function displayWidth(text: string): number {
-  return signsOf(text).reduce((sum, { width }) => sum + width, 0);
+  return signsOf(text).reduce((sum, sign) => sum + widthOf(sign), 0);
 }
 
 /** The text in so many columns: filled up, or as much of its start as fits. */
@@ -99,8 +122,8 @@ function fitted(text: string, columns: number): string {
   const free = columns - displayWidth(text);
   if (free >= 0) return text + ' '.repeat(free);
   let left = columns - 1;
-  const start = signsOf(text).filter(({ width }) => (left -= width) >= 0);
-  return fitted(`${start.map(({ sign }) => sign).join('')}…`, columns);
+  const start = signsOf(text).filter((sign) => (left -= widthOf(sign)) >= 0);
+  return fitted(`${start.join('')}…`, columns);
 }
 
 /** Columns of the terminal. Elsewhere nothing is cut, unless somebody says how wide it is, as `watch` does. */
@@ -108,27 +131,20 @@ export function terminalWidth(): number {
   return process.stdout.columns || Number(process.env['COLUMNS']) || Infinity;
 }
 
-/** A table as CSV (RFC 4180): one line for each row, the names of the columns first. */
-export function csv(rows: readonly (readonly Cell[])[]): string {
-  return rows.map((row) => `${row.map(csvCell).join(',')}\r\n`).join('');
-}
-
-function csvCell(value: Cell): string {
-  if (value === null) return '';
-  // A spreadsheet runs a text that begins like this as a formula.
-  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 /** A word for a shell; quotes only where needed. */
 export function quoted(word: string): string {
   return /^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** The path of a `file:` URI, relative where it is below the working directory; any other URI as it is. */
+/** The path of a `file:` URI, relative where it is below the working directory; any other URI, also of another machine, as it is. */
 export function readableUri(uri: string): string {
   if (!uri.startsWith('file:')) return uri;
-  const file = fileURLToPath(uri);
+  let file: string;
+  try {
+    file = fileURLToPath(uri);
+  } catch {
+    return uri;
+  }
   const relative = path.relative(process.cwd(), file);
   return relative.startsWith('..') || path.isAbsolute(relative) ? file : `.${path.sep}${relative}`;
 }
@@ -138,16 +154,12 @@ export function formatBytes(bytes: number): string {
   return bytes < 1_000_000 ? `${(bytes / 1_000).toFixed(1)} kB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
-/**
- * Live lines on stderr, one for each name: rewritten in place on a terminal, elsewhere printed when what they say
- * (`key`) has changed.
- */
+/** Live lines on stderr, one for each name: rewritten in place on a terminal, elsewhere printed when `key` has changed. */
 export class Progress {
   readonly #lines = new Map<string, { key: string; text: string }>();
   readonly #live = process.stderr.isTTY && process.env['TERM'] !== 'dumb';
   #drawn = 0;
 
-  /** @param key - What makes the line worth printing anew where it cannot be rewritten. */
   set(name: string, text: string, key: string): void {
     const changed = this.#lines.get(name)?.key !== key;
     this.#lines.set(name, { key, text });
@@ -162,17 +174,15 @@ export class Progress {
     if (this.#live) this.#draw();
   }
 
-  /** Leaves the lines as they are; what follows comes below. */
-  end(): void {
-    this.#drawn = 0;
-    this.#lines.clear();
-  }
-
   #draw(): void {
     this.#clear();
     const width = (process.stderr.columns || 80) - 1;
     // A line that wraps would take two rows, and the next update would start one row too low.
-    for (const { text } of this.#lines.values()) say(fitted(escaped(text).replaceAll('\n', ' '), width).trimEnd());
+    for (const [name, { text }] of this.#lines) {
+      const line = fitted(escaped(text).replaceAll('\n', ' '), width).trimEnd();
+      const state = line.startsWith(`${name}: `) ? name.length + 2 : 0;
+      process.stderr.write(`${line.slice(0, state)}${coloured(line.slice(state), process.stderr)}\n`);
+    }
     this.#drawn = this.#lines.size;
   }
 

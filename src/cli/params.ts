@@ -1,41 +1,28 @@
 import path from 'node:path';
-import type { GenerateMediaInput, JsonValue, MediaKind, ReferenceInput } from '../contract/index.js';
+import type { GenerateMediaInput, MediaKind, ReferenceInput } from '../contract/index.js';
 import { parseExactJson } from '../policy/exact-json.js';
 import { InvalidInput } from '../policy/index.js';
 
-type Params = NonNullable<GenerateMediaInput['params']>;
-
-/**
- * The params of a command line: `key=text` (values of `select` parameters are texts, also booleans and durations),
- * `key:=json`, and one JSON object. Undefined where there are none.
- *
- * @throws InvalidInput for a key that is given twice, or for what is no JSON.
- */
-export function readParams(assignments: readonly string[], json?: string): Params | undefined {
-  const whole = json === undefined ? {} : parseExactJson(json, 'params');
-  if (typeof whole !== 'object' || whole === null || Array.isArray(whole)) {
-    throw new InvalidInput('params', 'must be a JSON object, for example \'{"seed":42}\'');
-  }
-  const single = assignments.map((assignment): [string, JsonValue] => {
+/** The params of a command line, each `key=text` or `key:=json`; undefined for none. @throws InvalidInput */
+export function readParams(assignments: readonly string[] = []): GenerateMediaInput['params'] {
+  return eachOnce('params', assignments, (assignment) => {
     const [, key, operator, value = ''] = /^([^=:][^=]*?)(:?=)(.*)$/s.exec(assignment) ?? [];
     if (key === undefined) throw new InvalidInput('params', `"${assignment}" is not key=value or key:=json`);
     return [key, operator === ':=' ? parseExactJson(value, `params.${key}`) : value];
   });
-  return once('params', [...Object.entries(whole as Params), ...single]);
 }
 
-/** Labels of a command line, each `name=text`. */
-export function readLabels(assignments: readonly string[]): Record<string, string> | undefined {
-  const labels = assignments.map((assignment): [string, string] => {
+/** Labels of a command line, each `name=text`. Undefined where there are none. */
+export function readLabels(assignments: readonly string[] = []): Record<string, string> | undefined {
+  return eachOnce('labels', assignments, (assignment) => {
     const at = assignment.indexOf('=');
     if (at < 1) throw new InvalidInput('labels', `"${assignment}" is not name=value`);
     return [assignment.slice(0, at), assignment.slice(at + 1)];
   });
-  return once('labels', labels);
 }
 
-/** Undefined where there are none. */
-function once<T>(field: string, entries: readonly [string, T][]): Record<string, T> | undefined {
+function eachOnce<T>(field: string, assignments: readonly string[], read: (assignment: string) => [string, T]) {
+  const entries = assignments.map(read);
   const names = entries.map(([name]) => name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) throw new InvalidInput(`${field}.${twice}`, 'is given twice');
@@ -44,7 +31,7 @@ function once<T>(field: string, entries: readonly [string, T][]): Record<string,
 }
 
 /** References of a command line, each `kind:source`; a path is made absolute here. `readInput` judges the rest. */
-export function readReferences(given: readonly string[]): ReferenceInput[] | undefined {
+export function readReferences(given: readonly string[] = []): ReferenceInput[] | undefined {
   const references = given.map((text, index): ReferenceInput => {
     const [, kind, source] = /^([a-z]+):(.+)$/s.exec(text) ?? [];
     if (kind === undefined || source === undefined) {
@@ -55,7 +42,7 @@ export function readReferences(given: readonly string[]): ReferenceInput[] | und
   return references.length === 0 ? undefined : references;
 }
 
-function sourceOf(source: string): Pick<ReferenceInput, 'path' | 'uri' | 'url'> {
+function sourceOf(source: string): { url: string } | { uri: string } | { path: string } {
   if (/^https?:/i.test(source)) return { url: source };
   // A letter before a colon is a drive.
   if (/^[a-z][a-z0-9+.-]+:/i.test(source)) return { uri: source };

@@ -1,22 +1,11 @@
 /** All that a store or a namespace says of what was paid, and what in it cannot be read. */
 import type { Client } from '@temporalio/client';
-import {
-  PAID_RUNS,
-  paidRuns,
-  recordsOfChat,
-  recordsOfReceipts,
-  recordsOfRuns,
-  type KeyRecord,
-  type PaidRun,
-} from '../../activities/facts.js';
 import type { Receipts } from '../storage/index.js';
+import { recordsOfChat, recordsOfReceipts, recordsOfRuns, type KeyRecord } from './key-records.js';
+import { PAID_RUNS, paidRuns, type PaidRun } from './paid-runs.js';
 
 /** A record that cannot be read: its Workflow ID (null where not even that is known), its task where one is, and why. */
-export interface Unread {
-  readonly workflowId: string | null;
-  readonly taskId?: string | null;
-  readonly why: string;
-}
+export type Unread = { readonly workflowId: string | null; readonly taskId?: string | null; readonly why: string };
 
 const SHOWN = 10;
 
@@ -32,13 +21,15 @@ export function notRead(unread: readonly Unread[], missing: string): string {
 
 /** What the receipts of a store say. */
 export async function recordsOfStore(receipts: Receipts) {
-  const found: { readonly own: readonly KeyRecord[]; readonly broken: readonly Error[] }[] = [];
-  for await (const { broken, ...folder } of receipts.all()) found.push({ own: recordsOfReceipts(folder), broken });
-  for await (const { broken, ...folder } of receipts.chats.all()) found.push({ own: recordsOfChat(folder), broken });
-  const unread = found.flatMap(({ own: [one], broken }): Unread[] =>
-    broken.map(({ message: why }) => ({ workflowId: one?.workflowId ?? null, why })),
-  );
-  return { records: found.flatMap(({ own }) => own), unread };
+  const records: KeyRecord[] = [];
+  const unread: Unread[] = [];
+  const add = (own: readonly KeyRecord[], broken: readonly Error[]): void => {
+    records.push(...own);
+    for (const { message: why } of broken) unread.push({ workflowId: own[0]?.workflowId ?? null, why });
+  };
+  for await (const { broken, ...folder } of receipts.all()) add(recordsOfReceipts(folder), broken);
+  for await (const { broken, ...folder } of receipts.chats.all()) add(recordsOfChat(folder), broken);
+  return { records, unread };
 }
 
 /** What the memos of all runs in a namespace say. */
@@ -47,10 +38,14 @@ export async function recordsOfTemporal(client: Client) {
   for await (const run of paidRuns(client, PAID_RUNS)) runs.push(run);
   const generations = [...groupBy(runs, ({ workflowId }) => workflowId).values()];
   const records = generations.flatMap((own) => recordsOfRuns(own, client.options.namespace));
-  const unread = new Map<string, Unread>();
-  for (const { workflowId, unread: why } of runs) if (why !== undefined) unread.set(workflowId, { workflowId, why });
   const oldest = runs.map(({ startTime }) => startTime.toISOString()).toSorted()[0] ?? null;
-  return { records, oldest, unread: [...unread.values()] };
+  return { records, oldest, unread: unreadAmong(runs) };
+}
+
+/** The Workflow IDs whose memos cannot be read, each once. */
+export function unreadAmong(runs: readonly PaidRun[]): Unread[] {
+  const unread = runs.flatMap(({ workflowId, unread: why }) => (why === undefined ? [] : [{ workflowId, why }]));
+  return [...new Map(unread.map((one) => [one.workflowId, one])).values()];
 }
 
 export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K, T[]> {

@@ -4,9 +4,10 @@ import { GenerationClient } from '../client.js';
 import { isOpen } from '../contract/index.js';
 import { formatDuration, isSettled } from '../policy/index.js';
 import { delayOf, named } from '../temporal/pending.js';
-import type { PaidRun } from '../../activities/facts.js';
-import { describeRun } from '../../activities/runs.js';
-import { withAction } from './errors.js';
+import { describeRun, startsWith } from '../temporal/runs.js';
+import { advice } from './advice.js';
+import { heldHere } from './errors.js';
+import { PAID_RUNS, paidRuns, type PaidRun } from './paid-runs.js';
 import { endingOf } from './follow.js';
 import { printTable, terminalWidth } from './output.js';
 
@@ -28,18 +29,12 @@ export async function rowOf(client: Client, run: Run) {
   const { workflowId, type, startTime, closeTime, paid, step } = run;
   const { phase = null, taskId = null, model = null, status = null } = paid ?? {};
   const { reservedCredits = null, finalCredits = null, hold = null, labels = {} } = paid ?? {};
-  const task = { phase, taskId, model, status, reservedCredits, finalCredits, hold, labels };
+  const task = heldHere({ phase, taskId, model, status, reservedCredits, finalCredits, hold, labels });
   const durationMs = (closeTime ?? new Date()).getTime() - startTime.getTime();
-  const where = { state: stateOf(run), workflowStatus: run.status.name, reason: await reasonOf(client, run) };
-  return {
-    ...(step !== undefined && { step }),
-    workflowId,
-    type,
-    ...where,
-    ...task,
-    startedAt: startTime.toISOString(),
-    durationMs,
-  };
+  const reason = await reasonOf(client, run);
+  const where = { state: stateOf(run), workflowStatus: run.status.name, reason: reason && advice(reason) };
+  const times = { startedAt: startTime.toISOString(), durationMs };
+  return { ...(step !== undefined && { step }), workflowId, type, ...where, ...task, ...times };
 }
 
 /** Where a run stands, in a word of `list --status`. */
@@ -62,7 +57,18 @@ async function reasonOf(client: Client, run: Run): Promise<string | null> {
   if (ending instanceof Error) return ending.message;
   if (ending.kind !== 'failure') return null;
   const { code, message, details } = ending.error;
-  return withAction(named(code, message), details.action ?? null);
+  return named(code, advice(message, details.field));
+}
+
+/** The latest run of each step of a Workflow, in the order in which they started: its children, named `<parent>/<step>`. */
+export async function stepsOf(client: Client, parent: string) {
+  const latest = new Map<string, PaidRun & { readonly step: string }>();
+  for await (const run of paidRuns(client, `${PAID_RUNS} AND ${startsWith(`${parent}/`)}`)) {
+    const { startTime } = latest.get(run.workflowId) ?? {};
+    if (!run.workflowId.startsWith(`${parent}/`) || (startTime !== undefined && startTime > run.startTime)) continue;
+    latest.set(run.workflowId, { ...run, step: run.workflowId.slice(parent.length + 1) });
+  }
+  return [...latest.values()].toSorted((a, b) => a.startTime.getTime() - b.startTime.getTime());
 }
 
 /** Prints rows for people, as wide as the terminal. */

@@ -1,9 +1,9 @@
-/** What the Activities take and return. The Workflow sees these types only, never the code. */
-
+/** Inputs and results of the Activities. They stand in histories, so a field is never renamed. Workflows import these types. */
+import type { BatchTickInput, BatchTickResult } from './batch.js';
 import type { ChatAnswer } from './chat.js';
 import type { UploadInput, UploadResult } from './references.js';
 
-/** Media kinds for which the poll schedule differs. `null` where the model list could not tell. */
+/** The kind of medium that a model makes. The schedule of status checks depends on it. */
 export type MediaKind = 'image' | 'video' | 'audio';
 
 export function isMediaKind(value: unknown): value is MediaKind {
@@ -21,9 +21,9 @@ export interface TaskSnapshot {
   readonly finalCredits: number | null;
   readonly createdAt: string | null;
   readonly updatedAt: string | null;
-  /** Age of the task in milliseconds, both times from the API's own clock; null where it did not tell. */
+  /** Age of the task in milliseconds, both times from the API's own clock; null where the reply names no time. */
   readonly ageMs: number | null;
-  /** When it was asked for, on the Service's clock. Status checks only, and not in histories of older Workers. */
+  /** When the status was asked for, on the Service's clock. Status checks only, and not in histories of older Workers. */
   readonly askedAt?: number;
   readonly urls: readonly string[];
   readonly error: { readonly code: string | null; readonly message: string | null } | null;
@@ -32,11 +32,11 @@ export interface TaskSnapshot {
   readonly requestId: string | null;
 }
 
-/** A POST with an unknown outcome: a task may exist under its key. Lives in heartbeats, failure details, memo and receipt. */
+/** An unanswered POST: a task may exist under its key. It stands in heartbeats, failure details, memo and receipt. */
 export interface UnansweredPost {
-  /** Of the first POST under the key that may have reached the API; milliseconds since the epoch, on the Worker's clock. */
+  /** Time of the first POST under the key that may have reached the API: milliseconds since the epoch, on the Worker's clock. */
   readonly firstPostedAt: number;
-  /** Of the last one; left out where nobody knows it. */
+  /** Time of the last such POST; left out where it is not known. */
   readonly lastPostedAt?: number;
   /** Short digest of the API key that the POST carried (never the key), or `unknown`. */
   readonly fingerprint: string;
@@ -44,9 +44,9 @@ export interface UnansweredPost {
   readonly errorRequestId?: string;
 }
 
-/** How far a generation has come: the number in its idempotency key, and which paid attempt that key is for. */
+/** The progress of a generation: its key number, and the attempt which that key pays for. */
 export interface Position {
-  /** From 1. See `idempotencyKey` in `src/policy/key.ts` for when it moves. */
+  /** From 1. The comment of `idempotencyKey` in `src/policy/key.ts` says when it moves on. */
   readonly keyNumber: number;
   /** Number of the paid attempt, from 1. */
   readonly attempt: number;
@@ -66,15 +66,15 @@ export interface PaidCallInput extends Omit<Position, 'earlier'> {
   readonly labels: Readonly<Record<string, string>>;
   /** The exact bytes of the request body, as text. */
   readonly body: string;
-  /** Digest by which the request is compared, where it is not that of the body: references count by their content. */
+  /** Digest of the request with references by their content; left out: that of the body. */
   readonly digest?: string;
-  /** Addresses in the body that uploads of ours were answered with: the spending policy judges the others. */
+  /** Addresses in the body that came from our own uploads: the spending policy judges all others. */
   readonly uploadUrls?: readonly string[];
   /** Milliseconds after `firstPostedAt` during which an unanswered POST may be repeated. */
   readonly idempotencyWindowMs: number;
-  /** Run ID of the run that has looked at receipts and earlier runs. Any other run looks before it posts. */
+  /** ID of the run whose recall was completed. Any other run reads receipts and earlier runs before it posts. */
   readonly lookedBy: string | null;
-  /** Why a person has accepted to post again although a task may exist, for the receipt. */
+  /** The reason that a person gave to post again although a task may exist, for the receipt. */
   readonly riskReason: string | null;
   /** Credits that all attempts together may cost, by the starting price; left out: any number. */
   readonly maxCredits?: number;
@@ -82,9 +82,9 @@ export interface PaidCallInput extends Omit<Position, 'earlier'> {
 
 /** Result of the Activities that pay. */
 export interface PaidCallResult<Answer> {
-  /** Null where an earlier run has come to a higher key number: nothing was posted, go on at `position`. */
+  /** Null where an earlier run has reached a higher key number: nothing was posted, and the next submit is at `position`. */
   readonly answer: Answer | null;
-  /** Where receipts or earlier runs say that the generation is; null where they say nothing new. */
+  /** The position that receipts or earlier runs name; null where they name no later one. */
   readonly position: Position | null;
   /** The key under which the answer was made. */
   readonly idempotencyKey: string;
@@ -94,13 +94,11 @@ export interface PaidCallResult<Answer> {
   readonly sinceFirstPostMs: number;
   /** True when a receipt or an earlier run knew the answer, so that nothing was posted. */
   readonly reused: boolean;
-  /** The run that has looked. */
+  /** ID of this run, whose recall was completed. */
   readonly lookedBy: string;
-  readonly attributes?: Attributes;
+  /** As in `FailureDetails`. */
+  readonly attributes?: boolean;
 }
-
-/** Whether the namespace has the search attributes; left out where the Worker cannot tell. */
-export type Attributes = boolean;
 
 export interface CheckInput {
   readonly taskId: string;
@@ -108,7 +106,7 @@ export interface CheckInput {
   readonly baseKey?: string;
   /** The key number under which the task was made, beside `baseKey`. */
   readonly keyNumber?: number;
-  /** Set where a person says that this POST has made the task: it must fit, and belong to no other generation. */
+  /** The POST that has made the task, as a person says. The task must fit it and belong to no other generation. */
   readonly named?: UnansweredPost;
 }
 
@@ -116,39 +114,46 @@ export interface CheckResult {
   readonly task: TaskSnapshot;
   /** GETs that this Activity made, retries included. */
   readonly checks: number;
-  /** True where the process that checked stores results too and has no store: there is nothing to ask it for. */
+  /** True where the process that checked also stores results, and has no store: then no file can be stored. */
   readonly linksOnly?: boolean;
-  readonly attributes?: Attributes;
+  /** As in `FailureDetails`. */
+  readonly attributes?: boolean;
 }
 
 export interface StoreInput {
   readonly taskId: string;
   readonly urls: readonly string[];
   readonly workflowId: string;
+  /** A person has said that this is what was ordered: it is stored as it is. */
+  readonly asIs?: SeenResult;
   /** For the sidecars of the files. */
   readonly about: ResultAbout;
 }
 
-/** What a sidecar tells of the generation beside what the file itself tells. */
-export interface ResultAbout {
-  readonly model: string;
+/** What a link gave in place of an image, a video or audio. */
+export interface SeenResult {
+  /** Number of the result, from 1. */
+  readonly file: number;
+  /** SHA-256 of its first 4,100 bytes. */
+  readonly beginning: string;
+}
+
+/** The facts about a generation in the sidecar of its file. */
+export interface ResultAbout extends Pick<PaidCallInput, 'model' | 'labels'>, Paid {
   /** The request body, with prompt and params. */
   readonly body: string;
-  /** Null for a task that was taken up by its ID. */
+  /** Null for a task that the input names. */
   readonly idempotencyKey: string | null;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly createdAt: string | null;
-  readonly reservedCredits: number | null;
-  readonly finalCredits: number | null;
-  readonly simulated: boolean;
 }
+
+type Paid = Pick<TaskSnapshot, 'createdAt' | 'reservedCredits' | 'finalCredits' | 'simulated'>;
 
 export interface StoredFile {
   readonly uri: string;
   readonly bytes: number;
   readonly sha256: string;
   readonly contentType: string | null;
-  /** Where it came from, without the query (which may carry a signature). */
+  /** The link that it came from, without the query, in which a signature may stand. */
   readonly sourceUrl: string;
 }
 
@@ -157,7 +162,7 @@ export interface StoreResult {
   readonly files: readonly StoredFile[];
 }
 
-/** What two inputs must have in common to be one paid thing. */
+/** The part of an input that identifies a generation: a start attaches to a run with the same identity. */
 export interface InputIdentity {
   readonly taskId: string | null;
   readonly ownKey: string | null;
@@ -166,7 +171,7 @@ export interface InputIdentity {
 }
 
 export interface ResultInput {
-  /** Of a child that an earlier run has started. */
+  /** ID of a child that an earlier run has started. */
   readonly workflowId: string;
   /** `generateMedia` or `rivyaChat`. */
   readonly workflowType: string;
@@ -174,9 +179,9 @@ export interface ResultInput {
 }
 
 export interface ResultOfChild {
-  /** How its latest run has ended, in the words of the Service. */
+  /** Status of its latest run, in the words of the Service. */
   readonly status: string;
-  /** What it returned, where it is `COMPLETED`. */
+  /** Its result, where the status is `COMPLETED`. */
   readonly result?: unknown;
 }
 
@@ -186,7 +191,7 @@ export interface EstimateInput {
 }
 
 export interface EstimateResult {
-  /** Starting price by model ID; null where the list of models does not tell. */
+  /** Starting price by model ID; null where the list of models names none. */
   readonly prices: Readonly<Record<string, number | null>>;
   readonly currentCredits: number | null;
 }
@@ -200,4 +205,5 @@ export interface RivyaActivities {
   rivyaUpload(input: UploadInput): Promise<UploadResult>;
   rivyaChat(input: PaidCallInput): Promise<PaidCallResult<ChatAnswer>>;
   rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
+  rivyaBatchTick(input: BatchTickInput): Promise<BatchTickResult>;
 }

@@ -1,4 +1,5 @@
-import type { GenerationOptions } from './generation.js';
+/** A chat as its users see it: options, request and result. It contains no code but one list of values. */
+import type { GenerateMediaInput, GenerationOptions } from './generation.js';
 
 /** Options of a chat, as those of a generation. */
 export type ChatOptions = Pick<
@@ -8,30 +9,36 @@ export type ChatOptions = Pick<
 
 export const REASONING_EFFORTS = ['default', 'minimal', 'low', 'medium', 'high', 'xhigh'] as const;
 
-/** One message to a chat model. */
-export interface ChatRequest {
+/** One message to a chat model. Of `sessionId` and `session`, at most one is given. */
+export type ChatRequest = ChatFields &
+  (
+    | {
+        /** Goes on with a session that the API named before; left out, a new one begins. */
+        readonly sessionId?: string;
+        readonly session?: undefined;
+      }
+    | {
+        readonly sessionId?: undefined;
+        /** The same, by the result of an earlier chat. */
+        readonly session?: Pick<ChatResult, 'sessionId'>;
+      }
+  );
+
+interface ChatFields extends Pick<GenerateMediaInput, 'clientRequestId' | 'labels'> {
   /** Public ID of a chat model, for example `gpt-5-2-chat`. */
   readonly model: string;
   /** One user message, 1 to 20,000 characters. */
   readonly message: string;
-  /** Goes on with a session that the API named before; left out, a new one begins. */
-  readonly sessionId?: string;
-  /** The same, by the result of an earlier chat. Give one of the two. */
-  readonly session?: Pick<ChatResult, 'sessionId'>;
   /** Images that were uploaded through the Files API, at most 20. */
   readonly attachments?: readonly { readonly fileId: string }[];
   /** Only on models that support it; the API's default is no. */
   readonly enableWebSearch?: boolean;
   /** Which values a model takes depends on the model. */
   readonly reasoningEffort?: (typeof REASONING_EFFORTS)[number];
-  /** Your own trace ID, at most 128 characters, sent as `client_request_id`. */
-  readonly clientRequestId?: string;
-  /** Your own labels, for `charges`, as those of a generation. They never go to the API. */
-  readonly labels?: Readonly<Record<string, string>>;
   readonly options?: ChatOptions;
 }
 
-/** Tokens as the API counted them; null where it did not tell. */
+/** Tokens as the API counted them; null where it gave no number. */
 export interface ChatUsage {
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;
@@ -57,7 +64,7 @@ export interface ChatAnswer {
   readonly simulated: boolean;
 }
 
-/** What `chat` returns. Credits are as the API reported them; null where it did not. */
+/** Result of `chat`. Credits are as the API reported them; null where it did not. */
 export interface ChatResult extends Omit<ChatAnswer, 'id' | 'model'> {
   readonly model: string;
   readonly idempotencyKey: string;

@@ -1,17 +1,26 @@
+/** A generation as its users see it: options, input, result, state and memo. Imports types only and contains no code. */
 import type { StoredFile, UnansweredPost } from './activities.js';
 import type { ReferenceInput } from './references.js';
 
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 
-/** `"90s"`, `"10m"`, `"6h"`, `"2d"`, or milliseconds. */
-export type Duration = string | number;
+type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
+
+/**
+ * A length of time: `"90s"`, `"10m"`, `"6h"`, `"2d"`, or milliseconds. A text that is not known before the program runs, such
+ * as a setting, is given as `text as Duration`: it is checked when it is used.
+ */
+export type Duration = number | `${number}${DurationUnit}` | `${number} ${DurationUnit}`;
+
+/** The fields, at least one of which is given. */
+type OneOrMore<Fields, Name extends keyof Fields> = Fields & { [One in Name]: Required<Pick<Fields, One>> }[Name];
 
 export interface GenerationOptions {
   /** Paid tasks that may be made for this generation; another is only made after one ended `failed`. 1 to 10, default 1. */
   readonly maxAttempts?: number;
   /** How long to wait for the task, counted from the first POST, not while held. Default `"6h"`, at most 30 days. */
   readonly deadline?: Duration;
-  /** How long a task that was never accepted is tried for. Default `"24h"`, at most 30 days. */
+  /** How long a submit is tried that the API does not accept. Default `"24h"`, at most 30 days. */
   readonly submitDeadline?: Duration;
   /** How long after an unanswered POST the same request is repeated. Default `"12h"`: how long the API remembers a key is not published. */
   readonly idempotencyWindow?: Duration;
@@ -27,8 +36,10 @@ export interface GenerationOptions {
   readonly taskQueue?: string;
 }
 
-/** What a generation is made from. These fields, and no others, go into the request body. */
-export interface GenerationRequest {
+/** What a generation is made from, at least one of `prompt`, `params` and `references`. These fields, and no others, go into the request body. */
+export type GenerationRequest = OneOrMore<RequestFields, 'prompt' | 'params' | 'references'>;
+
+interface RequestFields {
   /** Public model ID, for example `z-image`. */
   readonly model: string;
   /** Text prompt; many models need one, and each model has its own longest length. */
@@ -41,11 +52,16 @@ export interface GenerationRequest {
   readonly clientRequestId?: string;
 }
 
-/** Input of the Workflow `generateMedia`: one JSON object, from any language. */
-export interface GenerateMediaInput extends GenerationRequest {
+/**
+ * Input of the Workflow `generateMedia`: one JSON object, from any language. It needs at least one of `prompt`, `params`,
+ * `references` and `taskId`.
+ */
+export type GenerateMediaInput = OneOrMore<InputFields, 'prompt' | 'params' | 'references' | 'taskId'>;
+
+interface InputFields extends RequestFields {
   /** Your own idempotency key, 1 to 255 visible ASCII characters; sent as it is. */
   readonly idempotencyKey?: string;
-  /** Take up the wait for a task that exists; nothing is submitted and nothing is paid. */
+  /** Wait for a task that exists; nothing is submitted and nothing is paid. */
   readonly taskId?: string;
   /** Your own labels, for `charges`: at most 20, names to 64 and texts to 256 characters. They never go to the API. */
   readonly labels?: Readonly<Record<string, string>>;
@@ -69,7 +85,7 @@ export interface GenerationResult {
   readonly attempts: number;
   /** Status calls (GET) that were made, retries included. */
   readonly statusChecks: number;
-  /** True when this run did not create the task: it was adopted, or it existed before this run's first POST. */
+  /** True when this run did not create the task: the input named it, or it existed before this run's first POST. */
   readonly reused: boolean;
   /** True when the emulator answered: nothing was paid and the media is not real. */
   readonly simulated: boolean;
@@ -85,6 +101,10 @@ export interface Hold {
   readonly httpStatus: number | null;
   readonly requestId: string | null;
   readonly since: string;
+  /** The link of the result that could not be stored, as the API gave it; it expires (`ResultUnavailable` only). */
+  readonly link?: string;
+  /** Media type of what the link gave, where it is no image, video or audio: `resume` with `storeAsIs` stores it. */
+  readonly found?: string;
 }
 
 export type Phase =
@@ -93,7 +113,7 @@ export type Phase =
 /** Answer of the query `generation`. Times are ISO 8601 unless they end in `Ms` or `At` with a number. */
 export interface GenerationState {
   readonly phase: Phase;
-  /** The API's last word on the task, or null before it was accepted. */
+  /** The last status that the API gave for the task; null before it was accepted. */
   readonly status: string | null;
   readonly model: string;
   readonly taskId: string | null;
@@ -108,40 +128,42 @@ export interface GenerationState {
   readonly hold: Hold | null;
   /** A POST without an answer: a task may exist. Null once its task is known, or a person has accepted to post again. */
   readonly unanswered: UnansweredPost | null;
-  /** Since when a submit has been scheduled whose outcome this Workflow does not know yet (milliseconds), or null. */
+  /** Time at which a submit was scheduled whose outcome is not known yet (milliseconds since the epoch), or null. */
   readonly submittingSince: number | null;
-  /** Run ID of the run that has looked at receipts and earlier runs, or null. */
+  /** ID of the run whose recall was completed, or null. */
   readonly lookedBy: string | null;
-  /** Why a person had it posted again although a task might exist; null where nobody did. */
+  /** The reason that a person gave to post again although a task might exist, or null. */
   readonly riskReason: string | null;
   /** Tasks of the attempts before this one, which failed. */
   readonly earlier: readonly string[];
   readonly simulated: boolean;
-  /** Whether the namespace has the search attributes, as far as an Activity has said. */
+  /** True once an Activity has said that the namespace has the search attributes. */
   readonly listable: boolean;
 }
 
-/** What a Workflow keeps in its memo; readable when no Worker runs, and by later runs of the same Workflow ID. */
+/** The memo of a Workflow: readable when no Worker runs, and by later runs of the same Workflow ID. */
 export interface GenerationMemo extends Omit<
   GenerationState,
   'statusChecks' | 'nextCheckAt' | 'unanswered' | 'submittingSince' | 'simulated' | 'listable'
 > {
   /**
-   * A POST under `keyNumber` whose answer this run does not know, or has not read yet. Written in the Workflow Task that
-   * schedules the submit, with the time of that; null where the answer is known.
+   * A POST under `keyNumber` without an answer; null where the answer is known. Written in the Workflow Task that schedules
+   * the submit, with the time of that Task, because from then on a POST may go out.
    */
   readonly mayPostSince: UnansweredPost | null;
   /** The key of number 1, or the caller's own; null for a task that the input names. */
   readonly baseKey: string | null;
   readonly labels: Readonly<Record<string, string>>;
-  /** Digest of the request body (references by their content), which tells whether the task is that of the same input. */
+  /** Digest of the request body, with references by their content: tasks of the same input have the same one. */
   readonly bodyDigest: string;
 }
 
-/** Argument of `resume` (Update and Signal); both fields may be left out. */
+/** Argument of `resume` (Update and Signal); every field may be left out. */
 export interface ResumeInput {
   /** After `SubmitUnresolved`: the task that was found in the Rivya Studio. */
   readonly taskId?: string;
   /** After `SubmitUnresolved`: why it is right to post again although a task may exist. */
   readonly reason?: string;
+  /** After a `ResultUnavailable` with `found`: true to store what the link gave as it is; other content of the link holds again. */
+  readonly storeAsIs?: boolean;
 }

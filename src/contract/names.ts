@@ -14,12 +14,17 @@ export const STATE_QUERY = 'generation';
 export const CHECK_NOW = 'checkNow';
 export const RESUME = 'resume';
 
-/** Memo field in which a Workflow keeps what must be readable when no Worker runs. */
+export const BATCH_WORKFLOW_TYPE = 'rivyaBatch';
+export const BATCH_QUERY = 'batch';
+/** Memo field of a `BatchState`. */
+export const BATCH_MEMO_FIELD = 'rivyaBatch';
+
+/** Memo field of a `GenerationMemo`. */
 export const MEMO_FIELD = 'rivya';
 
 /**
- * Search attributes of generations and chats, each with its type. `rivya-temporal setup` registers them in a namespace. Where
- * they are missing, nothing but the list loses them. Credits can be fractions: one in an Int would stop a Workflow for ever.
+ * Search attributes of generations and chats, each with its type. `rivya-temporal setup` registers them in a namespace;
+ * without them only lists are poorer. Credits can be fractions: a fraction in an Int would stop a Workflow for ever.
  */
 export const SEARCH_ATTRIBUTES = {
   /** `submitting`, `queued`, `processing`, `succeeded`, `failed`, `cancelled` or `held:<code>`. */
@@ -30,10 +35,10 @@ export const SEARCH_ATTRIBUTES = {
   RivyaCredits: 'DOUBLE',
 } as const;
 
-/** Fingerprint of a POST whose API key is not known; it matches every key. */
+/** Fingerprint in place of one that is not known: such a POST may be repeated under any API key. */
 export const UNKNOWN_FINGERPRINT = 'unknown';
 
-/** Where the Rivya API lives, and the response header by which the emulator says that nothing is real. */
+/** Address of the Rivya API, and the response header that marks answers of the emulator. */
 export const DEFAULT_BASE_URL = 'https://rivya.ai';
 export const SIMULATED_HEADER = 'x-rivya-simulated';
 
@@ -42,5 +47,5 @@ export function isOpen(status: string): boolean {
   return status === 'RUNNING' || status === 'PAUSED';
 }
 
-/** The same as a condition of a visibility query. */
+/** `isOpen` as a condition of a visibility query. */
 export const OPEN_QUERY = "ExecutionStatus IN ('Running', 'Paused')";

@@ -1,5 +1,59 @@
+import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../contract/index.js';
-import { FAULT_TARGETS, type Fault, type FaultAction, type FaultTarget } from './types.js';
+import { checked } from './validate.js';
+
+const CODE = z.enum(Object.keys(ERROR_CODES) as [ErrorCode, ...ErrorCode[]]);
+const TEXT = z.string().optional();
+const RAW_REPLY = {
+  status: z.number(),
+  body: z.string(),
+  /** `base64` for bytes that are no text. Default: the body is text, sent as UTF-8. */
+  encoding: z.enum(['utf8', 'base64']).optional(),
+  headers: z.record(z.string(), z.string()).optional(),
+};
+const FAULT_ACTION = z.discriminatedUnion('kind', [
+  // The documented envelope; nothing is done. `retryAfter` is sent as it is.
+  z.strictObject({ kind: z.literal('error'), code: CODE, retryAfter: TEXT, message: TEXT }),
+  z.strictObject({ kind: z.literal('errorAfter'), code: CODE }),
+  z.strictObject({ kind: z.literal('reply'), ...RAW_REPLY }),
+  z.strictObject({ kind: z.literal('replyAfter'), ...RAW_REPLY }),
+  z.strictObject({ kind: z.literal('redirect'), location: z.string() }),
+  // The connection is cut; with `hang` nothing is done and the connection ends with `close()`. `create`: the task ends
+  // `failed`, or never ends.
+  z.strictObject({ kind: z.literal(['dropBefore', 'dropAfter', 'hang', 'fail', 'stuck']) }),
+  // The work, also when its sender has given up, or only its reply is late. Milliseconds of real time. `create`: the task
+  // takes so long, in milliseconds at speed 1.
+  z.strictObject({ kind: z.literal(['delayBefore', 'delayAfter', 'duration']), ms: z.number() }),
+  // `Content-Length` is right, but the connection ends after so many bytes of the body.
+  z.strictObject({ kind: z.literal('truncateAfter'), bytes: z.number() }),
+  // `create`: the task gets this ID, unless another one has it.
+  z.strictObject({ kind: z.literal('id'), id: z.string() }),
+  // `status`: the task is shown with this status word, without result and error.
+  z.strictObject({ kind: z.literal('status'), status: z.string() }),
+]);
+/** The action of a fault. Kinds that end in `After` do the work first: the task exists and is charged. */
+export type FaultAction = z.infer<typeof FAULT_ACTION>;
+
+const FAULT = z
+  .strictObject({
+    on: z.enum(['create', 'chat', 'status', 'models', 'credits', 'media', 'upload', 'file']),
+    /** Only where the task's prompt, or the name of an uploaded file, contains this. */
+    prompt: TEXT,
+    /** Only where this is the task's idempotency key. */
+    key: TEXT,
+    /** So many matching requests pass unharmed first. Default 0. */
+    skip: z.number().optional(),
+    /** Then so many are hit. Default all. */
+    times: z.number().optional(),
+    do: FAULT_ACTION,
+  })
+  .refine((fault) => shapeOf(fault.do) === null || fault.on === 'create', 'this action belongs to "create"')
+  .refine((fault) => fault.do.kind !== 'status' || fault.on === 'status', '"status" belongs to "status"');
+
+/** A fault on demand: where, how often, and what goes wrong. */
+export type Fault = z.infer<typeof FAULT>;
+/** The call that a fault is for. */
+export type FaultTarget = Fault['on'];
 
 /** What faults make of a new task. */
 export interface TaskShape {
@@ -15,70 +69,53 @@ export interface PickedFault {
   readonly action: FaultAction | null;
 }
 
+/** The request that a fault is picked for. */
 export interface FaultSubject {
   readonly prompt: string;
   readonly key: string | null;
-  /** Counts of directives are kept per subject: the idempotency key of a create (the prompt without one), the task of a check. */
+  /** What directives are counted by: the idempotency key of a create (the prompt without one), the task of a check. */
   readonly id: string;
 }
 
-/** A fault with the name under which its uses are counted. */
-interface Counted {
-  readonly fault: Fault;
-  readonly place: number;
-  readonly name: string;
-}
+export type Faults = ReturnType<typeof openFaults>;
 
-/** Picks what goes wrong. A fault with `skip` and `times` depends on how often it was used before. */
-export class Faults {
-  /** By idempotency key, because there may be one for each of ten thousand; undefined: for any. */
-  #faults = new Map<string | undefined, Counted[]>();
-  readonly #countUse: (name: string) => number;
-
-  /** @param countUse - Counts a use and returns how often that fault was used before. */
-  constructor(countUse: (name: string) => number) {
-    this.#countUse = countUse;
-  }
+/** The faults of an emulator. `countUse` counts the use of a fault and returns how often it was used before. */
+export function openFaults(countUse: (name: string) => number) {
+  /** Each with the name under which its uses are counted. */
+  let all: { readonly fault: Fault; readonly name: string }[] = [];
 
   /** @throws TypeError for a fault that is not one, so that a slip does not pass as "no fault". */
-  set(faults: readonly Fault[]): void {
-    for (const fault of faults) checkFault(fault);
-    this.#faults = new Map();
-    for (const [place, fault] of faults.entries()) {
-      const counted: Counted = { fault: { ...fault }, place, name: `${place} ${JSON.stringify(fault)}` };
-      const sameKey = this.#faults.get(fault.key);
-      if (sameKey === undefined) this.#faults.set(fault.key, [counted]);
-      else sameKey.push(counted);
-    }
+  function set(faults: readonly Fault[]): void {
+    checked(z.array(FAULT), faults, 'Not a fault');
+    all = faults.map((fault, place) => ({ fault: { ...fault }, name: `${place} ${JSON.stringify(fault)}` }));
   }
 
-  pick(on: FaultTarget, subject: FaultSubject): PickedFault {
-    const shapes: TaskShape[] = [];
-    let action: FaultAction | null = null;
-    const forKey = subject.key === null ? [] : (this.#faults.get(subject.key) ?? []);
-    const matching = [...forKey, ...(this.#faults.get(undefined) ?? [])]
-      .filter(({ fault }) => fault.prompt === undefined || subject.prompt.includes(fault.prompt))
-      .toSorted((a, b) => a.place - b.place);
-    const directives = promptFaults(subject.prompt, on === 'chat' ? 'chat' : 'create').map((fault, index) => {
+  function pick(on: FaultTarget, { prompt, key, id }: FaultSubject): PickedFault {
+    const matching = all.filter(
+      ({ fault }) =>
+        (fault.key === undefined || fault.key === key) && (fault.prompt === undefined || prompt.includes(fault.prompt)),
+    );
+    const directives = promptFaults(prompt, on === 'chat' ? 'chat' : 'create').map((fault, index) => {
       // A refusal is counted through all keys: a client may well take another one after it.
       const refusal = on !== 'status' && fault.do.kind === 'error';
-      return { fault, name: `${on} ${index} ${refusal ? subject.prompt : subject.id}` };
+      return { fault, name: `${on} ${index} ${refusal ? prompt : id}` };
     });
+    const shapes: TaskShape[] = [];
+    let action: FaultAction | null = null;
     for (const { fault, name } of [...matching, ...directives]) {
       if (fault.on !== on) continue;
       const shaping = shapeOf(fault.do);
       if (shaping === null && action !== null) continue;
-      if (!this.#isDue(fault, name)) continue;
+      const used = countUse(name);
+      const { skip = 0, times = Infinity } = fault;
+      if (used < skip || used >= skip + times) continue;
       if (shaping === null) action = fault.do;
       else shapes.unshift(shaping); // The first that matches has the last word.
     }
     return { shape: Object.assign({}, ...shapes) as TaskShape, action };
   }
 
-  #isDue({ skip = 0, times = Infinity }: Fault, name: string): boolean {
-    const used = this.#countUse(name);
-    return used >= skip && used < skip + times;
-  }
+  return { set, pick };
 }
 
 function shapeOf(action: FaultAction): TaskShape | null {
@@ -96,80 +133,25 @@ const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as co
  * `[[drop-reply:2]]` (first two POSTs), `[[status-error:3]]` (first three checks). Other double brackets are text.
  */
 function promptFaults(prompt: string, submit: 'create' | 'chat'): Fault[] {
-  const faults: Fault[] = [];
-  for (const match of prompt.matchAll(/\[\[([a-z-]+)(?::([^:\]]+))?(?::(\d+))?\]\]/g)) {
-    const fault = directive(match[1] ?? '', match[2] ?? '', match[3]);
-    if (fault !== null) faults.push(fault.on === 'create' ? { ...fault, on: submit } : fault);
-  }
-  return faults;
+  const directives = prompt.matchAll(/\[\[([a-z-]+)(?::([^:\]]+))?(?::(\d+))?\]\]/g);
+  const found = Array.from(directives, ([, name = '', value = '', count]) => directive(submit, name, value, count));
+  return found.filter((fault) => fault !== null);
 }
 
-function directive(name: string, value: string, count: string | undefined): Fault | null {
+/** The fault of a directive, or null for other text. A slip in a directive is a refusal that names it. */
+function directive(on: 'create' | 'chat', name: string, value: string, count: string | undefined): Fault | null {
+  const refuse = (message: string): Fault => ({ on, do: { kind: 'error', code: 'validation_failed', message } });
   const times = Number(value || 1);
-  switch (name) {
-    case 'fail':
-    case 'stuck':
-      return { on: 'create', do: { kind: name } };
-    case 'duration': {
-      const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) ?? [];
-      if (unit === undefined) return refuse(`[[duration:${value}]] is not a duration such as 90s.`);
-      return { on: 'create', do: { kind: 'duration', ms: Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS] } };
-    }
-    case 'code': {
-      if (!Object.hasOwn(ERROR_CODES, value)) return refuse(`[[code:${value}]] is not a documented error code.`);
-      const limit = count === undefined ? {} : { times: Number(count) };
-      return { on: 'create', ...limit, do: { kind: 'error', code: value as ErrorCode } };
-    }
-    case 'drop-reply':
-      return { on: 'create', times, do: { kind: 'dropAfter' } };
-    case 'status-error':
-      return { on: 'status', times, do: { kind: 'error', code: 'internal_error' } };
-    default:
-      return null;
+  if (name === 'fail' || name === 'stuck') return { on, do: { kind: name } };
+  if (name === 'drop-reply') return { on, times, do: { kind: 'dropAfter' } };
+  if (name === 'status-error') return { on: 'status', times, do: { kind: 'error', code: 'internal_error' } };
+  if (name === 'code') {
+    const code = CODE.safeParse(value);
+    if (!code.success) return refuse(`[[code:${value}]] is not a documented error code.`);
+    return { on, ...(count !== undefined && { times: Number(count) }), do: { kind: 'error', code: code.data } };
   }
-}
-
-/** A slip in a directive is told, not passed over. */
-function refuse(message: string): Fault {
-  return { on: 'create', do: { kind: 'error', code: 'validation_failed', message } };
-}
-
-const TARGETS = new Set<unknown>(FAULT_TARGETS);
-const FIELDS = new Set(['on', 'prompt', 'key', 'skip', 'times', 'do']);
-/** The fields that each action needs, and where it makes sense. */
-const ACTIONS: { readonly [Kind in FaultAction['kind']]: readonly string[] } = {
-  error: ['code'],
-  errorAfter: ['code'],
-  reply: ['status', 'body'],
-  replyAfter: ['status', 'body'],
-  redirect: ['location'],
-  dropBefore: [],
-  dropAfter: [],
-  delayBefore: ['ms'],
-  delayAfter: ['ms'],
-  truncateAfter: ['bytes'],
-  hang: [],
-  fail: [],
-  stuck: [],
-  duration: ['ms'],
-  id: ['id'],
-  status: ['status'],
-};
-
-function checkFault(fault: Fault): void {
-  const text = JSON.stringify(fault);
-  const problem = (what: string): TypeError => new TypeError(`Not a fault: ${text}: ${what}`);
-  if (typeof fault !== 'object' || fault === null || !TARGETS.has(fault.on)) throw problem('"on" names no endpoint');
-  const unknown = Object.keys(fault).find((name) => !FIELDS.has(name));
-  if (unknown !== undefined) throw problem(`unknown field "${unknown}"`);
-  const action: FaultAction | undefined = fault.do;
-  if (action === undefined || !Object.hasOwn(ACTIONS, action.kind)) throw problem('"do.kind" names no action');
-  const missing = ACTIONS[action.kind].find((name) => !Object.hasOwn(action, name));
-  if (missing !== undefined) throw problem(`"do.${missing}" is missing`);
-  if ('code' in action && !Object.hasOwn(ERROR_CODES, action.code)) throw problem('"do.code" is not documented');
-  if ('encoding' in action && action.encoding !== 'utf8' && action.encoding !== 'base64') {
-    throw problem('"do.encoding" is neither utf8 nor base64');
-  }
-  if (shapeOf(action) !== null && fault.on !== 'create') throw problem(`"${action.kind}" belongs to "create"`);
-  if (action.kind === 'status' && fault.on !== 'status') throw problem('"status" belongs to "status"');
+  if (name !== 'duration') return null;
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(value) ?? [];
+  if (unit === undefined) return refuse(`[[duration:${value}]] is not a duration such as 90s.`);
+  return { on, do: { kind: 'duration', ms: Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS] } };
 }

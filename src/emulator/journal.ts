@@ -1,64 +1,76 @@
-import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 
-/** From now on, this key of this table has this value. */
-export type Put = readonly [table: string, key: string, value: unknown];
+/** A change: this key of this table has this value from now on. */
+type Put = readonly [table: string, key: string, value: unknown];
 
 const HEADER = '{"version":2}';
 
 /**
- * A file that grows by one line with each step, however large it is: a line is a JSON array of puts, the last put of a
- * key counts. A step is in it whole or not at all, because a start drops a last line that a kill has cut off.
+ * Tables in memory and, where there is a file, in a file that grows by one line with each `save()`, however large it is: a
+ * line is a JSON array of puts, the last put of a key counts. A step is in the file whole or not at all, because a start
+ * drops a last line that a kill has cut off.
  */
-export class Journal {
-  readonly #file: string;
-  #descriptor: number | null = null;
-  #pending: Put[] = [];
+export function openJournal(file: string | undefined) {
+  const tables = new Map<string, Map<string, unknown>>();
+  let descriptor: number | null = null;
+  let pending: Put[] = [];
 
-  constructor(file: string) {
-    this.#file = file;
+  /** A map whose changes go to the file. All tables are made before `open()`. */
+  function table<Value>(name: string): Map<string, Value> {
+    const rows = new Map<string, Value>();
+    tables.set(name, rows);
+    const set = (key: string, value: Value): Map<string, Value> => {
+      if (descriptor !== null) pending.push([name, key, value]);
+      return Map.prototype.set.call(rows, key, value) as Map<string, Value>;
+    };
+    return Object.assign(rows, { set });
   }
 
-  /**
-   * What the file says, in order; nothing where there is no file.
-   * @throws Error for a file that is none of ours: starting empty would forget idempotency keys and make tasks twice.
-   */
-  read(): Put[] {
-    if (!existsSync(this.#file)) return [];
-    try {
-      const [header, ...lines] = readFileSync(this.#file, 'utf8').split('\n');
-      if (header !== HEADER) throw new Error(`its first line is not ${HEADER}`);
-      // Behind the last line break stands nothing, or the line that was being written.
-      return lines.slice(0, -1).flatMap((line) => JSON.parse(line) as Put[]);
-    } catch (cause) {
-      throw new Error(`The emulator's state file ${this.#file} cannot be read; delete it to start anew.`, { cause });
+  /** Fills the tables from the file, if there is one, and begins to write. @throws Error for any other file. */
+  function open(): void {
+    if (file !== undefined && existsSync(file)) {
+      try {
+        const [header, ...lines] = readFileSync(file, 'utf8').split('\n');
+        if (header !== HEADER) throw new Error(`its first line is not ${HEADER}`);
+        // Behind the last line break stands nothing, or the line that was being written.
+        const puts = lines.slice(0, -1).flatMap((line) => JSON.parse(line) as Put[]);
+        for (const [name, key, value] of puts) tables.get(name)?.set(key, value);
+      } catch (cause) {
+        // An empty start would forget idempotency keys and make tasks twice.
+        throw new Error(`The emulator's state file ${file} cannot be read; delete it to start anew.`, { cause });
+      }
     }
+    rewrite();
   }
 
-  /** Starts the file anew with one line for each put. A reader, or a start after a kill, meets the old file or the new one. */
-  rewrite(puts: Iterable<Put>): void {
-    const temporary = `${this.#file}.tmp`;
-    writeFileSync(temporary, [HEADER, ...Array.from(puts, (put) => JSON.stringify([put])), ''].join('\n'));
-    renameSync(temporary, this.#file);
-    this.close();
-    this.#descriptor = openSync(this.#file, 'a');
-    this.#pending = [];
+  function clear(): void {
+    for (const rows of tables.values()) rows.clear();
+    rewrite();
   }
 
-  close(): void {
-    if (this.#descriptor !== null) closeSync(this.#descriptor);
-    this.#descriptor = null;
+  /** Starts the file anew with one line for each entry. A reader, or a start after a kill, meets the old file or the new one. */
+  function rewrite(): void {
+    if (file === undefined) return;
+    const lines = [...tables].flatMap(([name, rows]) => [...rows].map((row) => JSON.stringify([[name, ...row]])));
+    const temporary = `${file}.tmp`;
+    writeFileSync(temporary, [HEADER, ...lines, ''].join('\n'));
+    renameSync(temporary, file);
+    close();
+    descriptor = openSync(file, 'a');
+    pending = [];
   }
 
-  /** Notes a change for the next `save()`; the value is written as it is then. */
-  put(...put: Put): void {
-    this.#pending.push(put);
+  /** Writes what changed since the last time: one step, one line. To be called before the reply that tells of it leaves. */
+  function save(): void {
+    if (pending.length === 0 || descriptor === null) return;
+    writeFileSync(descriptor, `${JSON.stringify(pending)}\n`);
+    pending = [];
   }
 
-  /** Writes what was put since the last time: one step, one line. */
-  save(): void {
-    if (this.#pending.length === 0 || this.#descriptor === null) return;
-    const line = Buffer.from(`${JSON.stringify(this.#pending)}\n`);
-    this.#pending = [];
-    for (let written = 0; written < line.length;) written += writeSync(this.#descriptor, line, written);
+  function close(): void {
+    if (descriptor !== null) closeSync(descriptor);
+    descriptor = null;
   }
+
+  return { table, open, clear, rewrite, save, close };
 }

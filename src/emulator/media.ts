@@ -1,21 +1,18 @@
 import { readFileSync } from 'node:fs';
-import type { Reply } from './replies.js';
+import { findModel } from './catalogue.js';
 import { drawPicture } from './picture.js';
-import { mediaExtension, type Task } from './tasks.js';
+import type { Reply } from './replies.js';
+import type { Task } from './tasks.js';
+
+/** The media of a succeeded task: a picture of its prompt, or the same short film or tune for all. */
+export function mediaReply({ model, prompt, params }: Pick<Task, 'model' | 'prompt' | 'params'>): Reply {
+  const kind = findModel(model)?.category;
+  const reply = (type: string, body: Buffer): Reply => ({ status: 200, headers: { 'content-type': type }, body });
+  if (kind === 'video') return reply('video/mp4', asset('simulated.mp4'));
+  if (kind === 'audio') return reply('audio/mpeg', asset('simulated.mp3'));
+  return reply('image/png', drawPicture(prompt ?? '(no prompt)', model, params));
+}
 
 function asset(name: string): Buffer {
   return readFileSync(new URL(`./assets/${name}`, import.meta.url));
-}
-
-/** The media of a succeeded task: a picture of its prompt, or the same short film or tune for all. */
-export function mediaReply(task: Task): Reply {
-  const file = (type: string, body: Buffer): Reply => ({ status: 200, headers: { 'content-type': type }, body });
-  switch (mediaExtension(task.model)) {
-    case 'mp4':
-      return file('video/mp4', asset('simulated.mp4'));
-    case 'mp3':
-      return file('audio/mpeg', asset('simulated.mp3'));
-    default:
-      return file('image/png', drawPicture(task.prompt ?? '(no prompt)', task.model, task.params));
-  }
 }

@@ -1,12 +1,24 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { inflateSync } from 'node:zlib';
-import { encodePng, type Image } from './png.js';
+import { crc32, deflateSync, inflateSync } from 'node:zlib';
+
+/** An image of 8 bits per channel, red, green, blue, row by row. */
+interface Image {
+  readonly width: number;
+  readonly height: number;
+  readonly pixels: Uint8Array;
+}
 
 /** Cell of a glyph in `assets/glyphs.bin`: coverage from 0 to 255; the printable ASCII characters, then a box. */
 const CELL_WIDTH = 24;
 const CELL_HEIGHT = 48;
 const BOX = 95;
+/** Longest side of the pictures, in pixels. */
+const SIDE = 640;
+/** Shortest side in pixels: below it no text fits. */
+const SHORTEST_SIDE = 160;
+const WHITE = 255;
+const BLACK = 0;
 
 let glyphs: Uint8Array | undefined;
 
@@ -16,25 +28,16 @@ function coverage(glyph: number, x: number, y: number): number {
   return (glyphs[(glyph * CELL_HEIGHT + y) * CELL_WIDTH + x] ?? 0) / 255;
 }
 
-type Colour = readonly [number, number, number];
-const WHITE: Colour = [255, 255, 255];
-const BLACK: Colour = [0, 0, 0];
-
-function blend(image: Image, x: number, y: number, colour: Colour, opacity: number): void {
-  if (x < 0 || y < 0 || x >= image.width || y >= image.height || opacity <= 0) return;
-  const at = (y * image.width + x) * 3;
-  for (let c = 0; c < 3; c++) {
-    const under = image.pixels[at + c] ?? 0;
-    image.pixels[at + c] = Math.round(under + ((colour[c] ?? 0) - under) * opacity);
+function blend({ width, height, pixels }: Image, x: number, y: number, shade: number, opacity: number): void {
+  if (x < 0 || y < 0 || x >= width || y >= height) return;
+  for (let at = (y * width + x) * 3, end = at + 3; at < end; at++) {
+    const under = pixels[at] ?? 0;
+    pixels[at] = Math.round(under + (shade - under) * opacity);
   }
 }
 
-function fill(image: Image, left: number, top: number, width: number, height: number, opacity: number): void {
-  for (let y = top; y < top + height; y++) for (let x = left; x < left + width; x++) blend(image, x, y, BLACK, opacity);
-}
-
 /** Draws one line; glyphs are made smaller by averaging four neighbours. */
-function drawLine(image: Image, line: string, left: number, top: number, scale: number, colour: Colour): void {
+function drawLine(image: Image, line: string, left: number, top: number, scale: number, shade: number): void {
   [...line].forEach((character, column) => {
     const code = (character.codePointAt(0) ?? 0) - 32;
     const glyph = code >= 0 && code < BOX ? code : BOX;
@@ -45,47 +48,30 @@ function drawLine(image: Image, line: string, left: number, top: number, scale: 
         const [a, b] = [u - i, v - j];
         const upper = coverage(glyph, i, j) * (1 - a) + coverage(glyph, i + 1, j) * a;
         const lower = coverage(glyph, i, j + 1) * (1 - a) + coverage(glyph, i + 1, j + 1) * a;
-        const opacity = upper * (1 - b) + lower * b;
-        blend(image, Math.round(left + column * CELL_WIDTH * scale) + x, top + y, colour, opacity);
+        blend(image, Math.round(left + column * CELL_WIDTH * scale) + x, top + y, shade, upper * (1 - b) + lower * b);
       }
     }
   });
 }
 
-/** Breaks at spaces, and inside a word only where it is longer than a line. */
+/** Draws one white line with a shadow, for light gradients. */
+function drawShadowed(image: Image, line: string, left: number, top: number, scale: number): void {
+  drawLine(image, line, left + 1, top + 1, scale, BLACK);
+  drawLine(image, line, left, top, scale, WHITE);
+}
+
+/** The lines of a text. It breaks at spaces, and inside a word only where that is longer than a line. */
 export function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  for (const paragraph of text.split(/\r?\n/)) {
-    let line: string[] = [];
-    for (const word of paragraph.split(/\s+/)) {
-      let rest = [...word];
-      if (line.length > 0 && line.length + 1 + rest.length <= columns) {
-        line.push(' ', ...rest);
-        continue;
-      }
-      if (line.length > 0) lines.push(line.join(''));
-      for (; rest.length > columns; rest = rest.slice(columns)) lines.push(rest.slice(0, columns).join(''));
-      line = rest;
-    }
-    lines.push(line.join(''));
-  }
-  return lines;
+  const line = new RegExp(`.{1,${columns}}(?: |$)|.{${columns}}`, 'gu');
+  const paragraphs = text.split(/\r?\n/).map((paragraph) => paragraph.trim().replaceAll(/\s+/g, ' '));
+  return paragraphs.flatMap((paragraph) => paragraph.match(line)?.map((each) => each.trimEnd()) ?? ['']);
 }
 
-/** Hue in degrees; saturation and lightness from 0 to 1. */
-function hsl(hue: number, saturation: number, lightness: number): Colour {
-  const channel = (n: number): number => {
-    const k = (n + hue / 30) % 12;
-    const a = saturation * Math.min(lightness, 1 - lightness);
-    return 255 * (lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1)));
-  };
-  return [channel(0), channel(8), channel(4)];
-}
-
+/** A gradient between two colours that follow from the seed, neither black nor white. */
 function gradient(width: number, height: number, seed: string): Image {
   const hash = createHash('sha256').update(seed).digest();
-  const hue = (hash.readUInt16BE(0) / 65_536) * 360;
-  const [from, to] = [hsl(hue, 0.55, 0.32), hsl((hue + 50 + (hash[2] ?? 0) / 4) % 360, 0.6, 0.58)];
+  const from = [...hash.subarray(0, 3)].map((byte) => byte / 2 + 20);
+  const to = [...hash.subarray(3, 6)].map((byte) => byte / 2 + 70);
   const pixels = new Uint8Array(width * height * 3);
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -96,17 +82,13 @@ function gradient(width: number, height: number, seed: string): Image {
   return { width, height, pixels };
 }
 
-/** Longest side of the pictures, in pixels. */
-const SIDE = 640;
-
-/** Width and height from whichever parameter the model uses for its format; square where none says "w:h". */
+/** Width and height from any of the parameters that models use for their format; square where none says "w:h". */
 export function pictureSize(params: Readonly<Record<string, unknown>>): [number, number] {
   const names = ['aspect_ratio', 'aspectRatio', 'image_size', 'imageSize', 'size'];
   const ratio = names.map((name) => /^(\d{1,2}):(\d{1,2})$/.exec(String(params[name]))).find((match) => match !== null);
   const [w, h] = [Number(ratio?.[1] ?? 1), Number(ratio?.[2] ?? 1)];
   if (w === 0 || h === 0) return [SIDE, SIDE];
-  // No side below 160 pixels, or no text would fit.
-  const side = (part: number): number => Math.max(160, Math.round((SIDE * part) / Math.max(w, h)));
+  const side = (part: number): number => Math.max(SHORTEST_SIDE, Math.round((SIDE * part) / Math.max(w, h)));
   return [side(w), side(h)];
 }
 
@@ -116,28 +98,46 @@ export function drawPicture(prompt: string, model: string, params: Readonly<Reco
   const image = gradient(width, height, `${model}\n${prompt}`);
   const margin = Math.round(width / 20);
   const bar = 40;
-  fill(image, 0, 0, width, bar, 0.45);
-  fill(image, 0, height - bar, width, bar, 0.45);
-  const small = 0.5;
-  drawLine(image, 'SIMULATED', margin, 8, small, WHITE);
-  drawLine(image, model, margin, height - bar + 8, small, WHITE);
+  drawShadowed(image, 'SIMULATED', margin, 8, 0.5);
+  drawShadowed(image, model, margin, height - bar + 8, 0.5);
 
-  const [roomX, roomY] = [width - 2 * margin, height - 2 * bar - margin];
   // The largest of these sizes at which everything fits; the smallest is still legible, and cuts off the rest.
   for (const scale of [1, 0.75, 0.5]) {
-    const columns = Math.floor(roomX / (CELL_WIDTH * scale));
-    const rows = Math.floor(roomY / (CELL_HEIGHT * scale));
+    const columns = Math.floor((width - 2 * margin) / (CELL_WIDTH * scale));
+    const rows = Math.floor((height - 2 * bar - margin) / (CELL_HEIGHT * scale));
     // Accents are not in the glyphs; a bare letter reads better than a box.
     let lines = wrap(prompt.normalize('NFKD').replace(/\p{M}/gu, ''), columns);
     if (lines.length > rows && scale > 0.5) continue;
     if (lines.length > rows) lines = [...lines.slice(0, rows - 1), '...'];
     const top = Math.round((height - lines.length * CELL_HEIGHT * scale) / 2);
-    lines.forEach((line, row) => {
-      const y = top + Math.round(row * CELL_HEIGHT * scale);
-      drawLine(image, line, margin + 1, y + 1, scale, BLACK); // A shadow, for light gradients.
-      drawLine(image, line, margin, y, scale, WHITE);
-    });
+    lines.forEach((line, row) => drawShadowed(image, line, margin, top + row * CELL_HEIGHT * scale, scale));
     break;
   }
-  return encodePng(image);
+  return pngOf(image);
+}
+
+function pngOf({ width, height, pixels }: Image): Buffer {
+  const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 2, 0, 0, 0]); // 8 bits, RGB, not interlaced.
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  const stride = width * 3;
+  const rows = Buffer.alloc((stride + 1) * height);
+  for (let y = 0, at = 0; y < height; y++) {
+    const out = y * (stride + 1);
+    rows[out] = 1; // Filter "Sub": a gradient becomes runs of small numbers.
+    for (let x = 0; x < stride; x++, at++) {
+      rows[out + 1 + x] = (pixels[at] ?? 0) - (x < 3 ? 0 : (pixels[at - 3] ?? 0));
+    }
+  }
+  const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+  const data = deflateSync(rows, { level: 5 });
+  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', data), chunk('IEND', Buffer.alloc(0))]);
+}
+
+function chunk(type: string, data: Uint8Array): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
+  const numbers = Buffer.alloc(8);
+  numbers.writeUInt32BE(data.length, 0);
+  numbers.writeUInt32BE(crc32(body), 4);
+  return Buffer.concat([numbers.subarray(0, 4), body, numbers.subarray(4)]);
 }

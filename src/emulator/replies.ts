@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { ERROR_CODES, type ErrorCode } from '../contract/index.js';
-import type { RawReply } from './types.js';
+import { newId } from './ids.js';
 
 /** A reply before it is sent. `Date` and the mark of the emulator are added on sending. */
 export interface Reply {
@@ -9,21 +8,17 @@ export interface Reply {
   readonly body: Buffer;
 }
 
-/** A call that the API refuses; carries the documented code. */
+/** A call that the API refuses; carries the documented code. The page gives a message for one code only. */
 export class Refusal extends Error {
   readonly code: ErrorCode;
   readonly retryAfter: string | undefined;
 
   constructor(code: ErrorCode, message?: string, retryAfter?: string) {
-    super(message ?? defaultMessage(code));
+    const missing = code === 'api_key_missing' ? 'A valid Bearer API key is required.' : null;
+    super(message ?? missing ?? ERROR_CODES[code].meaning);
     this.code = code;
     this.retryAfter = retryAfter;
   }
-}
-
-/** The page gives a message for one code only; the others say what the table says. */
-function defaultMessage(code: ErrorCode): string {
-  return code === 'api_key_missing' ? 'A valid Bearer API key is required.' : ERROR_CODES[code].meaning;
 }
 
 export function json(status: number, value: unknown): Reply {
@@ -34,17 +29,8 @@ export function text(status: number, body: string, headers: Readonly<Record<stri
   return { status, headers, body: Buffer.from(body) };
 }
 
-/** Exactly these bytes. */
-export function rawReply({ status, body, encoding = 'utf8', headers = {} }: RawReply): Reply {
-  return { status, headers, body: Buffer.from(body, encoding) };
-}
-
 /** The error envelope of the page "API Errors and Limits", with a new `requestId`. */
-export function refusalReply(refusal: Refusal): Reply {
-  const requestId = `req_${randomBytes(9).toString('hex')}`;
-  const reply = json(ERROR_CODES[refusal.code].httpStatus, {
-    error: { code: refusal.code, message: refusal.message, requestId },
-  });
-  if (refusal.retryAfter === undefined) return reply;
-  return { ...reply, headers: { ...reply.headers, 'retry-after': refusal.retryAfter } };
+export function refusalReply({ code, message, retryAfter }: Refusal): Reply {
+  const reply = json(ERROR_CODES[code].httpStatus, { error: { code, message, requestId: newId('req') } });
+  return { ...reply, headers: { ...reply.headers, ...(retryAfter !== undefined && { 'retry-after': retryAfter }) } };
 }

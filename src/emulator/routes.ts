@@ -1,30 +1,34 @@
-import type { FaultTarget } from './types.js';
+import type { FaultTarget } from './faults.js';
 
-/** Which documented call, or file of the media host, a request is for. */
-export interface Route {
-  readonly on: FaultTarget;
-  readonly taskId?: string;
-  readonly fileId?: string;
-}
+/** The documented call, or the file of the media host, that a request is for. */
+export type Route = { readonly on: FaultTarget; readonly taskId?: string; readonly fileId?: string };
+
+const ROUTES: readonly (readonly [RegExp, FaultTarget])[] = [
+  [/^POST \/api\/v1\/generations$/, 'create'],
+  [/^POST \/api\/v1\/chat\/completions$/, 'chat'],
+  [/^POST \/api\/v1\/files$/, 'upload'],
+  [/^GET \/api\/v1\/models$/, 'models'],
+  [/^GET \/api\/v1\/credits$/, 'credits'],
+  [/^GET \/api\/v1\/generations\/(?<taskId>[^/]+)$/, 'status'],
+  [/^GET \/api\/v1\/files\/(?<fileId>[^/]+)$/, 'file'],
+  [/^GET \/media\/(?<taskId>[^/]+)\/\d+\.\w+$/, 'media'],
+  [/^GET \/files\/(?<fileId>[^/]+)$/, 'media'],
+];
 
 export function routeOf(method: string, path: string): Route | null {
-  if (method === 'POST' && path === '/api/v1/generations') return { on: 'create' };
-  if (method === 'POST' && path === '/api/v1/chat/completions') return { on: 'chat' };
-  if (method === 'POST' && path === '/api/v1/files') return { on: 'upload' };
-  if (method !== 'GET') return null;
-  if (path === '/api/v1/models') return { on: 'models' };
-  if (path === '/api/v1/credits') return { on: 'credits' };
-  const [, checked, fetched] = /^(?:\/api\/v1\/generations\/([^/]+)|\/media\/([^/]+)\/\d+\.\w+)$/.exec(path) ?? [];
-  const [, api, fileId] = /^(\/api\/v1)?\/files\/([^/]+)$/.exec(path) ?? [];
-  if (fileId !== undefined) return { on: api === undefined ? 'media' : 'file', fileId: decode(fileId) };
-  if (checked !== undefined) return { on: 'status', taskId: decode(checked) };
-  return fetched === undefined ? null : { on: 'media', taskId: decode(fetched) };
+  for (const [pattern, on] of ROUTES) {
+    const found = pattern.exec(`${method} ${path}`);
+    if (found === null) continue;
+    const ids = Object.entries(found.groups ?? {}).map(([name, id]) => [name, decoded(id)]);
+    return { on, ...(Object.fromEntries(ids) as Omit<Route, 'on'>) };
+  }
+  return null;
 }
 
-function decode(part: string): string {
+function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // Not a task ID of ours in any case.
+    return part; // No ID of this emulator.
   }
 }

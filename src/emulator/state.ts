@@ -1,36 +1,12 @@
-import { createHash } from 'node:crypto';
-import { Journal, type Put } from './journal.js';
+import type { ApiSettings } from './call.js';
+import { openJournal } from './journal.js';
 import { finalCredits, statusAt, type Task } from './tasks.js';
 import type { Ledger, LedgerChat, LedgerFile, LedgerKey, LedgerTask } from './types.js';
 
-/** A message that was answered, and paid for. */
-export interface ChatRecord extends LedgerChat {
-  readonly id: string;
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number;
-}
-
-/** A file that was uploaded. Its bytes are kept in memory alone. */
-export interface UploadedFile extends LedgerFile {
-  readonly id: string;
-  readonly mimeType: string;
-  /** For video and audio. */
-  readonly durationToken: string | null;
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number;
-}
-
-export function sha256(data: string | Buffer): string {
-  return createHash('sha256').update(data).digest('hex');
-}
-
-/** The answer that an idempotency key was given, kept for its replays. */
+/** The answer to a paid call, kept for repeated calls with its idempotency key. */
 export interface StoredReply {
   /** Digest of the request's bytes. */
   readonly digest: string;
-  /** Digest of the API key, which itself is not written to the state file. */
-  readonly apiKey: string;
-  readonly account: string;
   readonly status: number;
   readonly body: string;
   /** Null where a refusal or a server error was stored. */
@@ -38,195 +14,98 @@ export interface StoredReply {
   readonly at: number;
 }
 
-interface Posts {
-  posts: number;
-  faulted: number;
-  readonly bodies: string[];
-}
+type Posts = { readonly posts: number; readonly faulted: number; readonly bodies: readonly string[] };
 
-/** Tasks, stored replies, credits and what arrived, in memory and, if asked for, in a file. */
-export class State {
-  readonly #tasks = new Map<string, Task>();
-  /** By idempotency key; one entry for each API key or account that used it. */
-  readonly #replies = new Map<string, readonly StoredReply[]>();
-  readonly #posts = new Map<string, Posts>();
-  readonly #credits = new Map<string, number>();
-  readonly #files = new Map<string, UploadedFile>();
-  readonly #chats = new Map<string, ChatRecord>();
-  readonly #uses = new Map<string, number>();
-  readonly #tables: Readonly<Record<string, Map<string, unknown>>> = {
-    tasks: this.#tasks,
-    replies: this.#replies,
-    posts: this.#posts,
-    credits: this.#credits,
-    files: this.#files,
-    chats: this.#chats,
-    uses: this.#uses,
-  };
-  /** Tasks that will fail and are not refunded yet. */
-  readonly #toRefund = new Set<Task>();
-  readonly #journal: Journal | null;
-  readonly #creditsAtStart: number;
+export type State = ReturnType<typeof openState>;
 
-  constructor(creditsAtStart: number, file: string | undefined) {
-    this.#creditsAtStart = creditsAtStart;
-    this.#journal = file === undefined ? null : new Journal(file);
-    for (const [table, key, value] of this.#journal?.read() ?? []) this.#tables[table]?.set(key, value);
-    for (const task of this.#tasks.values()) this.#expectRefund(task);
-    this.#compact();
-  }
-
-  /** Writes what has changed; to be called before the reply that tells of it leaves. */
-  save(): void {
-    this.#journal?.save();
-  }
-
-  close(): void {
-    this.#journal?.close();
-  }
-
-  #compact(): void {
-    const puts = Object.entries(this.#tables).flatMap(([table, rows]) =>
-      [...rows].map(([key, value]): Put => [table, key, value]),
-    );
-    this.#journal?.rewrite(puts);
-  }
-
-  clear(): void {
-    for (const table of Object.values(this.#tables)) table.clear();
-    this.#toRefund.clear();
-    this.#compact();
-  }
-
-  task(id: string): Task | undefined {
-    return this.#tasks.get(id);
-  }
-
-  addTask(task: Task): void {
-    this.#tasks.set(task.id, task);
-    this.#journal?.put('tasks', task.id, task);
-    this.#expectRefund(task);
-  }
-
-  #expectRefund(task: Task): void {
-    if (task.charged && task.outcome === 'failed' && !task.refunded) this.#toRefund.add(task);
-  }
-
-  file(id: string): UploadedFile | undefined {
-    return this.#files.get(id);
-  }
-
-  files(): readonly UploadedFile[] {
-    return [...this.#files.values()];
-  }
-
-  addFile(file: UploadedFile): void {
-    this.#files.set(file.id, file);
-    this.#journal?.put('files', file.id, file);
-  }
-
-  chats(): readonly ChatRecord[] {
-    return [...this.#chats.values()];
-  }
-
-  addChat(chat: ChatRecord): void {
-    this.#chats.set(chat.id, chat);
-    this.#journal?.put('chats', chat.id, chat);
-  }
-
-  replies(key: string): readonly StoredReply[] {
-    return this.#replies.get(key) ?? [];
-  }
-
-  setReplies(key: string, replies: readonly StoredReply[]): void {
-    this.#replies.set(key, replies);
-    this.#journal?.put('replies', key, replies);
-  }
+/** Settings; and tasks, chats, files, stored replies, credits and counts, in memory and, if asked for, in a file. */
+export function openState(settings: ApiSettings, creditsAtStart: number, file: string | undefined) {
+  const journal = openJournal(file);
+  const tasks = journal.table<Task>('tasks');
+  /** By idempotency key and its owner. */
+  const replies = journal.table<StoredReply>('replies');
+  const postsOf = journal.table<Posts>('posts');
+  const balances = journal.table<number>('credits');
+  const files = journal.table<LedgerFile>('files');
+  const chats = journal.table<LedgerChat>('chats');
+  /** Uses of faults. */
+  const uses = journal.table<number>('uses');
+  journal.open();
 
   /** Counts a POST that arrived, whatever becomes of it. */
-  countPost(key: string, body: string, faulted: boolean): void {
-    const posts = this.#posts.get(key) ?? { posts: 0, faulted: 0, bodies: [] };
-    posts.posts += 1;
-    if (faulted) posts.faulted += 1;
-    if (!posts.bodies.includes(body)) posts.bodies.push(body);
-    this.#posts.set(key, posts);
-    this.#journal?.put('posts', key, posts);
+  function countPost(key: string, body: string, faulted: boolean): void {
+    const before = postsOf.get(key) ?? { posts: 0, faulted: 0, bodies: [] };
+    const bodies = before.bodies.includes(body) ? before.bodies : [...before.bodies, body];
+    postsOf.set(key, { posts: before.posts + 1, faulted: before.faulted + Number(faulted), bodies });
   }
 
   /** Counts a GET of a task that arrived, whatever becomes of it. */
-  countCheck(task: Task, now: number): void {
+  function countCheck(task: Task, now: number): void {
     task.checks.push(now);
-    this.#journal?.put('tasks', task.id, task);
+    tasks.set(task.id, task);
   }
 
   /** Counts the use of a fault and returns how often it was used before. */
-  countUse(fault: string): number {
-    const used = this.#uses.get(fault) ?? 0;
-    this.#uses.set(fault, used + 1);
-    this.#journal?.put('uses', fault, used + 1);
+  function countUse(fault: string): number {
+    const used = uses.get(fault) ?? 0;
+    uses.set(fault, used + 1);
     return used;
   }
 
-  forgetUses(): void {
-    this.#uses.clear();
-    this.#compact();
+  function forgetUses(): void {
+    uses.clear();
+    journal.rewrite();
   }
 
   /** Balance of an account, after the refunds that are due. */
-  credits(account: string, now: number): number {
-    for (const task of this.#toRefund) {
-      if (statusAt(task, now) !== 'failed') continue;
-      this.#toRefund.delete(task);
+  function credits(account: string, now: number): number {
+    const balance = (of: string): number => balances.get(of) ?? creditsAtStart;
+    for (const task of tasks.values()) {
+      if (!task.charged || task.refunded || statusAt(task, now) !== 'failed') continue;
+      balances.set(task.account, balance(task.account) + task.reserved);
       task.refunded = true;
-      this.#journal?.put('tasks', task.id, task);
-      this.#setBalance(task.account, this.#balance(task.account) + task.reserved);
+      tasks.set(task.id, task);
     }
-    return this.#balance(account);
+    return balance(account);
   }
 
-  #balance(account: string): number {
-    return this.#credits.get(account) ?? this.#creditsAtStart;
+  function setCredits(account: string, balance: number, now: number): void {
+    credits(account, now); // Refunds that are due belong to the old balance.
+    balances.set(account, balance);
   }
 
-  #setBalance(account: string, credits: number): void {
-    this.#credits.set(account, credits);
-    this.#journal?.put('credits', account, credits);
-  }
-
-  setCredits(account: string, credits: number, now: number): void {
-    this.credits(account, now); // Refunds that are due belong to the old balance.
-    this.#setBalance(account, credits);
-  }
-
-  ledger(accounts: readonly string[], now: number): Ledger {
-    const tasks: Record<string, LedgerTask> = {};
-    const paid = [...this.#tasks.values()].filter((task) => task.charged);
-    for (const task of this.#tasks.values()) {
-      const { account, model, prompt, key, reserved, checks } = task;
-      const shown = { status: statusAt(task, now), account, model, prompt, key, reserved };
-      tasks[task.id] = { ...shown, final: finalCredits(task, now), checks: [...checks] };
-    }
-    const paidBy = new Map<string | null, (Task | ChatRecord)[]>();
-    for (const task of [...paid, ...this.chats()]) paidBy.set(task.key, [...(paidBy.get(task.key) ?? []), task]);
-    const keys = [...this.#posts].map(([key, { posts, faulted, bodies }]): [string, LedgerKey] => {
-      const own = paidBy.get(key) ?? [];
-      const charged = own.reduce((sum, task) => sum + task.reserved, 0);
-      return [key, { tasks: own.map((task) => task.id), posts, faulted, bodies: [...bodies], charged }];
+  function ledger(now: number): Ledger {
+    const known = new Set([...settings.keys.map(({ account }) => account), ...balances.keys()]);
+    const creditsOf = Object.fromEntries([...known].map((account) => [account, credits(account, now)]));
+    const all = [...tasks.values()];
+    const tasksById = all.map((task): [string, LedgerTask] => {
+      const { id, account, model, prompt, key, reserved, checks } = task;
+      const [status, final] = [statusAt(task, now), finalCredits(task, now)];
+      return [id, { status, account, model, prompt, key, reserved, final, checks: [...checks] }];
     });
-    const files = this.files().map(({ id, account, kind, name, bytes, sha256: digest }): [string, LedgerFile] => [
-      id,
-      { account, kind, name, bytes, sha256: digest },
-    ]);
-    const chats = this.chats().map(({ id, createdAt: _, ...chat }): [string, LedgerChat] => [id, chat]);
-    const known = new Set([...accounts, ...this.#credits.keys()]);
+    const paid = all.filter((task) => task.charged);
+    const paidBy = new Map<string | null, (Task | LedgerChat)[]>();
+    for (const each of [...paid, ...chats.values()]) {
+      const sameKey = paidBy.get(each.key) ?? [];
+      sameKey.push(each);
+      paidBy.set(each.key, sameKey);
+    }
+    const keys = [...postsOf].map(([key, posts]): [string, LedgerKey] => {
+      const own = paidBy.get(key) ?? [];
+      const charged = own.reduce((sum, { reserved }) => sum + reserved, 0);
+      return [key, { tasks: own.map(({ id }) => id), ...posts, charged }];
+    });
     return {
       paidTasks: paid.length,
       chats: Object.fromEntries(chats),
       keys: Object.fromEntries(keys),
       withoutKey: paid.filter((task) => task.key === null).map((task) => task.id),
-      tasks,
+      tasks: Object.fromEntries(tasksById),
       files: Object.fromEntries(files),
-      credits: Object.fromEntries([...known].map((account) => [account, this.credits(account, now)])),
+      credits: creditsOf,
     };
   }
+
+  const tables = { tasks, chats, files, replies };
+  return { settings, journal, ...tables, countPost, countCheck, countUse, forgetUses, credits, setCredits, ledger };
 }

@@ -1,7 +1,8 @@
 import { findModel } from './catalogue.js';
-import type { EmulatorSwitches, LedgerTask } from './types.js';
+import type { EmulatorSwitches } from './switches.js';
+import type { LedgerTask } from './types.js';
 
-/** A task as it is kept. What it looks like at a time follows from its times alone. All times in milliseconds since the epoch. */
+/** A task as it is kept. Its status at a time follows from its times alone, in milliseconds since the epoch. */
 export interface Task extends Pick<LedgerTask, 'account' | 'model' | 'prompt' | 'key' | 'reserved'> {
   readonly id: string;
   readonly params: Readonly<Record<string, unknown>>;
@@ -20,35 +21,44 @@ export interface Task extends Pick<LedgerTask, 'account' | 'model' | 'prompt' | 
   refunded: boolean;
 }
 
-export function statusAt(task: Task, now: number): 'queued' | 'processing' | 'succeeded' | 'failed' {
-  if (task.endsAt !== null && now >= task.endsAt) return task.outcome;
-  return now >= task.startsAt ? 'processing' : 'queued';
+/** A task that was seeded, unless `fields` say otherwise. */
+export function newTask(
+  fields: Pick<Task, 'id' | 'account' | 'model' | 'createdAt' | 'startsAt' | 'endsAt' | 'outcome'> & Partial<Task>,
+): Task {
+  const reserved = findModel(fields.model)?.credits ?? 0;
+  const seeded = { prompt: null, params: {}, key: null, urls: null, charged: false };
+  return { ...seeded, reserved, checks: [], refunded: false, ...fields };
+}
+
+type Status = 'queued' | 'processing' | 'succeeded' | 'failed';
+
+/** The status of a task at a time, and since when it has it. */
+function statusSince({ createdAt, startsAt, endsAt, outcome }: Task, now: number): readonly [Status, number] {
+  if (endsAt !== null && now >= endsAt) return [outcome, endsAt];
+  return now >= startsAt ? ['processing', startsAt] : ['queued', createdAt];
+}
+
+export function statusAt(task: Task, now: number): Status {
+  return statusSince(task, now)[0];
 }
 
 export function finalCredits(task: Task, now: number): number {
   return statusAt(task, now) === 'succeeded' ? task.reserved : 0;
 }
 
-function updatedAt(task: Task, now: number): number {
-  if (task.endsAt !== null && now >= task.endsAt) return task.endsAt;
-  return now >= task.startsAt ? task.startsAt : task.createdAt;
-}
-
 const EXTENSION = { image: 'png', video: 'mp4', audio: 'mp3', chat: 'txt' } as const;
-
-export function mediaExtension(model: string): string {
-  return EXTENSION[findModel(model)?.category ?? 'image'];
-}
 
 function result(task: Task, switches: EmulatorSwitches, baseUrl: string): object {
   if (switches.urls === 'none') return { primary_url: null, urls: [] };
-  const urls = task.urls ?? [`${baseUrl}/media/${encodeURIComponent(task.id)}/1.${mediaExtension(task.model)}`];
+  const urls = task.urls ?? [
+    `${baseUrl}/media/${encodeURIComponent(task.id)}/1.${EXTENSION[findModel(task.model)?.category ?? 'image']}`,
+  ];
   return switches.urls === 'missing' ? { primary_url: urls[0] } : { primary_url: urls[0], urls };
 }
 
 /** The task as the status endpoint shows it; fields and their order are those of the page "Generation Status". */
 export function taskBody(task: Task, now: number, switches: EmulatorSwitches, baseUrl: string): object {
-  const status = statusAt(task, now);
+  const [status, since] = statusSince(task, now);
   const shown = status === 'succeeded' && now >= (task.endsAt ?? Infinity) + switches.resultLagMs;
   const failed = status === 'failed' && switches.errorOnFailed === 'present';
   const iso = (time: number): string => new Date(time + switches.clockOffsetMs).toISOString();
@@ -59,7 +69,7 @@ export function taskBody(task: Task, now: number, switches: EmulatorSwitches, ba
     reserved_credits: task.reserved,
     final_credits: finalCredits(task, now),
     created_at: iso(task.createdAt),
-    updated_at: iso(updatedAt(task, now)),
+    updated_at: iso(since),
     result: shown ? result(task, switches, baseUrl) : null,
     error: failed ? { code: 'generation_failed', message: 'The generation failed.' } : null,
   };

@@ -1,20 +1,17 @@
-import type { ErrorCode, MediaKind } from '../contract/index.js';
+import type { MediaKind } from '../contract/index.js';
+import type { Fault } from './faults.js';
+import type { EmulatorSwitches } from './switches.js';
 
 /** The nine scopes of an API key, from the page "API Authentication". */
+// prettier-ignore
 export const ALL_SCOPES = [
-  'models:read',
-  'generations:create',
-  'generations:read',
-  'files:create',
-  'files:read',
-  'credits:read',
-  'webhooks:manage',
-  'chat:create',
-  'chat:read',
+  'models:read', 'generations:create', 'generations:read', 'files:create', 'files:read', 'credits:read',
+  'webhooks:manage', 'chat:create', 'chat:read',
 ] as const;
 
 export type Scope = (typeof ALL_SCOPES)[number];
 
+/** An API key of the emulator. */
 export interface EmulatorKey {
   readonly key: string;
   /** Default `acct_emulator`. Tasks and credits belong to the account, the rate limit to the key. */
@@ -23,108 +20,6 @@ export interface EmulatorKey {
   readonly scopes?: readonly Scope[];
   /** Default `active`. */
   readonly state?: 'active' | 'revoked' | 'expired';
-}
-
-/** What the documentation leaves open. A client must work with every setting. */
-export interface EmulatorSwitches {
-  /** HTTP status of an accepted create. Default 201. */
-  readonly createStatus: 200 | 201 | 202;
-  /** Whether a create is answered with the whole task, or as on the developers' page: no `final_credits`, no times. */
-  readonly createBody: 'full' | 'short';
-  /** Whether a repeated create gets the body that was stored, or the task as it is now. */
-  readonly replay: 'stored' | 'current';
-  /** Whether a refusal of body or credits is stored under its idempotency key and given again, with its `requestId`. */
-  readonly storeRefusals: boolean;
-  /** The same for HTTP 500. */
-  readonly storeServerErrors: boolean;
-  /** What a POST gets while the first one with its key still runs: 409, the first one's answer when it is there, or at once. */
-  readonly concurrentPost: 'conflict' | 'wait' | 'replay';
-  /** Whether idempotency keys are known per API key or per account. */
-  readonly keyScope: 'apiKey' | 'account';
-  /** How long an idempotency key is remembered, in milliseconds of the emulator's clock. Default for ever. */
-  readonly keyLifetimeMs: number;
-  /** Whether a result has all links, `primary_url` alone, or a null `primary_url` with an empty list. */
-  readonly urls: 'present' | 'missing' | 'none';
-  /** A failed task "may" carry an error object. */
-  readonly errorOnFailed: 'present' | 'null';
-  /** For so long after its end a succeeded task shows no result. Milliseconds, default 0. */
-  readonly resultLagMs: number;
-  /** Error of the API's clock: moves the `Date` header and all times of tasks, not their ageing. Milliseconds. */
-  readonly clockOffsetMs: number;
-  /** What a chat in a session that does not exist is refused with. */
-  readonly unknownSession: 'notFound' | 'conflict';
-  /** Whether a chat session belongs to the model that it began with. */
-  readonly otherModelInSession: 'conflict' | 'allow';
-  /** Whether a chat session takes a message while it answers another. */
-  readonly busySession: 'conflict' | 'allow';
-  /** Whether an attachment of a chat has to be a file that was uploaded here. */
-  readonly chatFiles: 'any' | 'known';
-  /** Form of `Retry-After` on 429 and 503. Default `none`: the documentation does not mention the header. */
-  readonly retryAfter: 'none' | 'seconds' | 'date';
-  /** HTTP status of an upload. Default 201. */
-  readonly fileStatus: 200 | 201;
-  /** Whether an upload is answered with all that is known of the file, or with `url` and `duration_token` alone. */
-  readonly fileBody: 'full' | 'short';
-  /** What the same bytes get when they are uploaded again: another address, or the first one. */
-  readonly fileAgain: 'new' | 'same';
-  /** How long an upload can be referred to, in milliseconds of the emulator's clock. Default for ever. */
-  readonly fileLifetimeMs: number;
-  /** Whether a reference to a video or a tune must carry its `durationToken`. A wrong one is refused in any case. */
-  readonly durationToken: 'optional' | 'required';
-}
-
-export const FAULT_TARGETS = ['create', 'chat', 'status', 'models', 'credits', 'media', 'upload', 'file'] as const;
-
-export type FaultTarget = (typeof FAULT_TARGETS)[number];
-
-export interface RawReply {
-  readonly status: number;
-  readonly body: string;
-  /** `base64` for bytes that no text can hold. Default: the body is text, sent as UTF-8. */
-  readonly encoding?: 'utf8' | 'base64';
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** What goes wrong. Names that end in `After` do the work first: the task exists and is charged. */
-export type FaultAction =
-  /** The documented envelope; nothing is done. `retryAfter` is sent as it is. */
-  | { readonly kind: 'error'; readonly code: ErrorCode; readonly retryAfter?: string; readonly message?: string }
-  | { readonly kind: 'errorAfter'; readonly code: ErrorCode }
-  | ({ readonly kind: 'reply' } & RawReply)
-  | ({ readonly kind: 'replyAfter' } & RawReply)
-  | { readonly kind: 'redirect'; readonly location: string }
-  | { readonly kind: 'dropBefore' }
-  | { readonly kind: 'dropAfter' }
-  /** The request is worked on late, also when its sender has given up. Milliseconds of real time. */
-  | { readonly kind: 'delayBefore'; readonly ms: number }
-  /** The work is done at once, its reply is late. Milliseconds of real time. */
-  | { readonly kind: 'delayAfter'; readonly ms: number }
-  /** Right `Content-Length`, but the connection ends after so many bytes of the body. */
-  | { readonly kind: 'truncateAfter'; readonly bytes: number }
-  /** Nothing is done and no answer comes; the connection ends with `close()`. */
-  | { readonly kind: 'hang' }
-  /** `create`: the task will end `failed`. */
-  | { readonly kind: 'fail' }
-  /** `create`: the task never ends. */
-  | { readonly kind: 'stuck' }
-  /** `create`: the task takes so long, in milliseconds at speed 1. */
-  | { readonly kind: 'duration'; readonly ms: number }
-  /** `create`: the task gets this ID, unless another one has it. */
-  | { readonly kind: 'id'; readonly id: string }
-  /** `status`: the task is shown with this status word, without result and error. */
-  | { readonly kind: 'status'; readonly status: string };
-
-export interface Fault {
-  readonly on: FaultTarget;
-  /** Only where the task's prompt, or the name of an uploaded file, contains this. */
-  readonly prompt?: string;
-  /** Only where this is the task's idempotency key. */
-  readonly key?: string;
-  /** So many matching requests pass unharmed first. Default 0. */
-  readonly skip?: number;
-  /** Then so many are hit. Default all. */
-  readonly times?: number;
-  readonly do: FaultAction;
 }
 
 /** A task that exists from the start. It is in the ledger, but nobody paid for it. */
@@ -143,6 +38,7 @@ export interface SeedTask {
   readonly urls?: readonly string[];
 }
 
+/** Options of `startEmulator`. */
 export interface EmulatorOptions {
   /** Default 0: any free port. */
   readonly port?: number;
@@ -160,7 +56,7 @@ export interface EmulatorOptions {
   readonly credits?: number;
   /** Calls in each minute of the clock, per API key. Default 600. */
   readonly rateLimitPerMinute?: number;
-  /** All but switches, keys and rate windows is kept in this file: written before each reply that tells of it, read at the start. */
+  /** File that keeps all but switches, keys and rate windows: written before each reply about it, read at the start. */
   readonly stateFile?: string;
   readonly switches?: Partial<EmulatorSwitches>;
   readonly faults?: readonly Fault[];
@@ -180,10 +76,11 @@ export interface RecordedRequest {
   readonly status: number | null;
 }
 
+/** Payments and POSTs of an idempotency key. */
 export interface LedgerKey {
   /** Tasks that were created, and chats that were answered, under this idempotency key; more than one is a double payment. */
   readonly tasks: readonly string[];
-  /** POSTs that arrived with it, whatever became of them. */
+  /** POSTs that arrived with it, answered or not. */
   readonly posts: number;
   /** Those of them that a fault hit. */
   readonly faulted: number;
@@ -193,6 +90,7 @@ export interface LedgerKey {
   readonly charged: number;
 }
 
+/** A task, also one that nobody paid for. */
 export interface LedgerTask {
   readonly status: string;
   readonly account: string;
@@ -205,7 +103,9 @@ export interface LedgerTask {
   readonly checks: readonly number[];
 }
 
+/** A chat that was answered. */
 export interface LedgerChat {
+  readonly id: string;
   readonly account: string;
   readonly model: string;
   readonly sessionId: string;
@@ -213,14 +113,23 @@ export interface LedgerChat {
   readonly key: string | null;
   readonly reserved: number;
   readonly final: number;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
 }
 
+/** A file that was uploaded. Its bytes are kept in memory alone. */
 export interface LedgerFile {
+  readonly id: string;
   readonly account: string;
   readonly kind: MediaKind;
+  readonly mimeType: string;
   readonly name: string;
   readonly bytes: number;
   readonly sha256: string;
+  /** For video and audio. */
+  readonly durationToken: string | null;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
 }
 
 /** The judge of every test about money. A paid task is one that was created and charged, whatever it ended as. */

@@ -1,67 +1,64 @@
+/** The file by which commands find a Temporal server that another one runs: the `dev` of this machine, or a `batch run`. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { homedir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import { accepts } from '../temporal/embedded/ready.js';
+import { userDirectory } from './directories.js';
 
 const Session = z.object({
   pid: z.number().int().positive(),
-  /** `host:port` of the embedded Temporal server. */
+  /** `127.0.0.1:port` of the embedded Temporal server. */
   address: z.string(),
   uiUrl: z.string().nullable(),
   /** The emulator, or null where the session uses the real API. */
   baseUrl: z.string().nullable(),
   taskQueue: z.string(),
   /** Address of its store, good in any directory; null where it has none. */
-  store: z.string().nullable().default(null),
+  store: z.string().nullable(),
+  /** Where it keeps its state, or null where it keeps none. */
+  directory: z.string().nullable(),
 });
 
 /** A `dev` that runs on this machine. */
 export type DevSession = z.infer<typeof Session>;
 
-// A server of this machine accepts at once; this is for one that is busy.
-const ACCEPT_MS = 1_000;
-
-/** Directory of the state that must survive a reboot: the usual place of the system, or below `XDG_DATA_HOME`. */
-export function dataDirectory(env: NodeJS.ProcessEnv = process.env): string {
-  const base =
-    env['XDG_DATA_HOME'] ||
-    (process.platform === 'darwin'
-      ? path.join(homedir(), 'Library', 'Application Support')
-      : process.platform === 'win32'
-        ? env['LOCALAPPDATA'] || path.join(homedir(), 'AppData', 'Local')
-        : path.join(homedir(), '.local', 'share'));
-  return path.join(base, 'rivya-temporal');
-}
-
-/** The `dev` that keeps its state in a directory, if it still runs. */
-export async function findSession(directory = dataDirectory()): Promise<DevSession | null> {
+/** The `dev` of this machine, if one runs; or the `batch run` of a directory. */
+export async function findSession(directory = userDirectory('data')): Promise<DevSession | null> {
   const session = readSession(directory);
-  return session !== null && (await isAlive(session)) ? session : null;
+  if (session === null) return null;
+  if (!isAlive(session.pid)) return null;
+  // After a reboot the number may belong to another process.
+  return (await accepts(Number(session.address.split(':').at(-1)))) ? session : null;
 }
 
-/**
- * Tells other commands where this `dev` listens; false where another one that runs has done so before. Only the owner
- * can read the file.
- */
-export async function publishSession(directory: string, session: DevSession): Promise<boolean> {
-  const file = sessionFile(directory);
-  const publish = (): void => writeFileSync(file, JSON.stringify(session), { mode: 0o600, flag: 'wx' });
-  mkdirSync(directory, { recursive: true });
+/** True while a process of this number runs. */
+export function isAlive(pid: number): boolean {
   try {
-    publish();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    if ((await findSession(directory)) !== null) return false;
-    // Left behind by a process that was killed.
-    rmSync(file, { force: true });
-    publish();
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
-  return true;
 }
 
-/** Takes back what {@link publishSession} told, unless it is another session's by now. */
-export function withdrawSession(directory: string, pid: number): void {
+/** Writes the file. Returns the `dev` that commands find: this one, an earlier one, or null without a file. */
+export async function publishSession(
+  session: DevSession,
+  directory = userDirectory('data'),
+): Promise<DevSession | null> {
+  const file = sessionFile(directory);
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    // Left behind by a process that was killed.
+    if ((await findSession(directory)) === null) rmSync(file, { force: true });
+    writeFileSync(file, JSON.stringify(session), { mode: 0o600, flag: 'wx' });
+    return session;
+  } catch {
+    return findSession(directory);
+  }
+}
+
+/** Removes the file, unless it is another session's. */
+export function withdrawSession(pid: number, directory = userDirectory('data')): void {
   if (readSession(directory)?.pid === pid) rmSync(sessionFile(directory), { force: true });
 }
 
@@ -76,25 +73,4 @@ function readSession(directory: string): DevSession | null {
     // Missing, or left behind by another version: there is no session to use.
     return null;
   }
-}
-
-async function isAlive({ pid, address }: DevSession): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-  // After a reboot the number may belong to another process.
-  return new Promise((resolve) => {
-    const at = address.lastIndexOf(':');
-    const socket = connect({ host: address.slice(0, at), port: Number(address.slice(at + 1)), timeout: ACCEPT_MS });
-    const end = (alive: boolean): void => {
-      socket.destroy();
-      resolve(alive);
-    };
-    socket
-      .once('connect', () => end(true))
-      .once('error', () => end(false))
-      .once('timeout', () => end(false));
-  });
 }

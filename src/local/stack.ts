@@ -1,12 +1,14 @@
-import { randomBytes } from 'node:crypto';
+/** All that is needed to run generations on this machine, as `dev` and `demo` start it. */
 import type { Client } from '@temporalio/client';
 import { hasKey, readSettings, SettingsError, WORKER_ROLES } from '../config.js';
 import { configuredAddress, connectClient, connectWorker } from '../temporal/connect.js';
-import type { Emulator } from '../emulator/index.js';
+import { EMULATOR_API_KEY, startEmulator, type EmulatorOptions } from '../emulator/index.js';
+import { endOfWorkers } from '../temporal/refusal.js';
 import { servedQueues } from '../temporal/pollers.js';
 import { startDevServer, type DevServerOptions } from '../temporal/embedded/server.js';
 import { checkWorkerSettings } from '../worker/check.js';
 import { installRuntime } from '../worker/logging.js';
+import { startWorkers } from '../worker/workers.js';
 
 export interface StackOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -15,15 +17,19 @@ export interface StackOptions {
   readonly defaultStore: string;
   /** Ports and database file of the embedded server. */
   readonly server: Pick<DevServerOptions, 'port' | 'uiPort' | 'dbFilename' | 'retentionDays'>;
-  /** File of the emulator's state; without one it is in memory. */
-  readonly emulatorState?: string | undefined;
-  /** Port of the emulator; any other where it is taken. Default: any. */
-  readonly emulatorPort?: number;
-  /** Take a task queue of its own on a Temporal Service that is not ours, so that no other Worker is disturbed. */
-  readonly ownQueue: boolean;
+  /** State file of the emulator, and its port: another one where that is taken. */
+  readonly emulator?: Pick<EmulatorOptions, 'port' | 'stateFile'>;
 }
 
-/** All that is needed to run generations, in this process and below it. */
+/** The Temporal server that was started here has ended by itself, or was killed. */
+export class ServerEnded extends Error {
+  override readonly name = 'ServerEnded';
+  constructor(how: string) {
+    super(`The Temporal server has ended (${how}).`);
+  }
+}
+
+/** A Temporal server, the emulator and Workers that run. */
 export type Stack = Awaited<ReturnType<typeof startStack>>;
 
 /**
@@ -36,68 +42,65 @@ export async function startStack(options: StackOptions) {
   let stopping: Promise<void> | null = null;
   const stop = (): Promise<void> => (stopping ??= stopAll(closers));
   try {
-    // Wrong settings are found before anything is started.
-    readSettings(options.env);
     const named = configuredAddress();
     const env: NodeJS.ProcessEnv = { ...options.env, RIVYA_WORKER_ROLES: WORKER_ROLES.join(',') };
     env['RIVYA_STORE'] ||= options.defaultStore;
-    if (named !== null && options.ownQueue) env['RIVYA_TASK_QUEUE'] = `rivya-demo-${randomBytes(4).toString('hex')}`;
+    const isReal = hasKey(env);
+    if (!isReal) env['RIVYA_API_KEY'] = EMULATOR_API_KEY;
+    // Wrong settings are found before anything is started.
+    await checkWorkerSettings(readSettings(env));
 
-    let emulatorUrl: string | null = null;
-    if (!hasKey(env)) {
-      const emulator = await emulatorFor(options);
-      closers.push(() => emulator.close());
-      emulatorUrl = emulator.url;
-      const trusted = [env['RIVYA_TRUSTED_RESULT_HOSTS'], new URL(emulator.url).host].filter(Boolean).join(',');
-      Object.assign(env, {
-        RIVYA_BASE_URL: emulator.url,
-        RIVYA_API_KEY: emulator.apiKey,
-        RIVYA_TRUSTED_RESULT_HOSTS: trusted,
-        // The emulator's own limit: nobody has to wait for a simulated one.
-        RIVYA_RATE_LIMIT_PER_MINUTE: env['RIVYA_RATE_LIMIT_PER_MINUTE'] || '600',
-      });
-      log(`No RIVYA_API_KEY: the emulator at ${emulator.url} answers instead of the API. Nothing is paid.`);
-    }
-    const settings = readSettings(env);
-    await checkWorkerSettings(settings);
-
+    // Before the emulator, because the server locks the database file, and with it the state of the emulator beside it.
     const server = named === null ? await startDevServer({ ...options.server, log, env: options.env }) : null;
     if (server !== null) closers.push(() => server.stop());
+    const emulator = isReal ? null : await emulatorFor(options.emulator);
+    if (emulator !== null) {
+      closers.push(() => emulator.close());
+      const { url } = emulator;
+      const trusted = [env['RIVYA_TRUSTED_RESULT_HOSTS'], new URL(url).host].filter(Boolean).join(',');
+      Object.assign(env, { RIVYA_BASE_URL: url, RIVYA_TRUSTED_RESULT_HOSTS: trusted });
+      log(`No RIVYA_API_KEY: the emulator at ${url} answers instead of the API. Nothing is paid.`);
+    }
+    const settings = readSettings(env);
     // Never closed: the SDK repeats a call that the stopping server broke off, and on a closed channel that is an uncaught
     // error. The process ends soon after.
     const connected = await connectClient(server?.address);
 
-    if (named !== null && emulatorUrl !== null) await refuseOthers(connected.client, settings.taskQueue);
-    // Warnings only: the progress on the screen tells the rest.
+    if (named !== null && emulator !== null) await refuseOthers(connected.client, settings.taskQueue);
+    // Warnings only: the progress on the screen says the rest.
     installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN' });
     const { connection } = await connectWorker(server?.address);
     closers.push(() => connection.close());
-    const { startWorkers } = await import('../worker/workers.js');
     const workers = await startWorkers(settings, { connection, namespace: connected.namespace });
     closers.push(() => workers.stop());
     const uiUrl = settings.uiUrl ?? server?.uiUrl ?? null;
-    const embedded = server !== null;
-    // `done` rejects when a Worker fails, and resolves when all have stopped; `stop` begins with what was started last.
-    return { ...connected, uiUrl, settings, emulatorUrl, embedded, done: workers.done, stop };
+    const ended = workers.done.catch((error: unknown) => {
+      throw endOfWorkers(error, connected.address);
+    });
+    // Workers whose server is gone would try again for ever.
+    const lost = server?.ended.then((how) => Promise.reject(new ServerEnded(how))) ?? null;
+    const done = lost === null ? ended : Promise.race([ended, lost]);
+    // Who does not wait for it must not crash by it.
+    done.catch(() => undefined);
+    // `done` rejects when a Worker fails or the server is gone, and resolves when all have stopped; `stop` begins with what was started last.
+    return { ...connected, uiUrl, settings, emulator, embedded: server !== null, done, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function emulatorFor({ emulatorState, emulatorPort = 0 }: StackOptions): Promise<Emulator> {
-  const { startEmulator } = await import('../emulator/index.js');
-  const state = emulatorState === undefined ? {} : { stateFile: emulatorState };
-  return startEmulator({ ...state, port: emulatorPort }).catch((error: unknown) => {
+function emulatorFor(options: EmulatorOptions = {}) {
+  return startEmulator(options).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    return startEmulator(state);
+    return startEmulator({ ...options, port: 0 });
   });
 }
 
 /** On a shared Service, a Worker with the emulator would take work from those that serve the queue for real. */
 async function refuseOthers(client: Client, taskQueue: string): Promise<void> {
   const queues = await servedQueues(client, taskQueue);
-  const others = queues.filter(({ role }) => role === 'api').flatMap(({ pollers }) => pollers);
+  const others = queues.flatMap(({ role, pollers }) => (role === 'api' ? pollers : []));
   if (others.length === 0) return;
   throw new SettingsError(
     `Other Workers (${others.join(', ')}) serve task queue "${taskQueue}", and the emulator would answer for them. Set RIVYA_API_KEY, or another RIVYA_TASK_QUEUE.`,

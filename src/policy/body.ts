@@ -1,5 +1,10 @@
+/**
+ * The bodies of requests: the bytes that an attempt sends, and the digest by which requests are compared. It guarantees
+ * the same bytes for the same input in every release (`test/golden`): the order of the fields never changes. Input
+ * checks, Workflows and Activities call it.
+ */
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import type { UploadResult } from '../contract/index.js';
+import type { GenerationRequest, UploadResult } from '../contract/index.js';
 import { isPlainObject } from './fields.js';
 import { digestOf } from './key.js';
 import { contentItems, mediaItems, type Reference } from './references.js';
@@ -8,8 +13,8 @@ import { contentItems, mediaItems, type Reference } from './references.js';
 export const REFERENCE_ITEMS = 'referenceMediaItems';
 
 /**
- * The body of `POST /api/v1/generations`, the same bytes for the same input in every release (`test/golden`): the fields of
- * `params` are sorted by name, so the order in which a program writes them makes no other request.
+ * The body of `POST /api/v1/generations`. The fields of `params` are sorted by name, so the order in which a program writes
+ * them makes no other request.
  */
 export function requestBody(request: {
   model: string;
@@ -17,7 +22,6 @@ export function requestBody(request: {
   params: Readonly<Record<string, unknown>> | null;
   clientRequestId: string | null;
 }): string {
-  // The order of the fields is part of the bytes: never change it.
   return JSON.stringify({
     model: request.model,
     ...(request.prompt !== null && { prompt: request.prompt }),
@@ -26,7 +30,7 @@ export function requestBody(request: {
   });
 }
 
-/** JSON with the names of each object in one order; lists keep theirs. */
+/** JSON with the names of each object sorted; lists keep their order. */
 function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (!isPlainObject(value)) return value;
@@ -34,25 +38,20 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(names.map((name) => [name, sorted(value[name])]));
 }
 
-/** What a submit sends, and the digest by which it is known. */
+/** The request of a generation with references. */
 export interface SubmitRequest {
   readonly body: string;
+  /** Digest with the references by their content: a file that is uploaded again has another address, and is the same file. */
   readonly digest: string;
-  /** Addresses in the body that uploads were answered with; all others came from the caller. */
+  /** Addresses in the body that came from uploads; all others came from the caller. */
   readonly uploadUrls: readonly string[];
 }
 
-interface Body {
-  readonly model: string;
-  readonly prompt?: string;
-  readonly params?: Readonly<Record<string, unknown>>;
-  readonly client_request_id?: string;
-}
+type Body = Pick<GenerationRequest, 'model' | 'prompt' | 'params'> & { readonly client_request_id?: string };
 
 /**
- * The request with its references, which stand in the params.
- * @param body - The request without them.
- * @param uploads - One for each reference, null for those that go by their URL.
+ * Adds the references to the params of a request.
+ * @param uploads - One for each reference, null for a reference that is sent by its URL.
  */
 export function requestWith(
   body: string,
@@ -64,20 +63,19 @@ export function requestWith(
     requestBody({ model, prompt, params: { ...params, [REFERENCE_ITEMS]: items }, clientRequestId });
   return {
     body: bodyWith(mediaItems(references, uploads)),
-    // A file that is uploaded again has another address, and is the same file.
     digest: digestOf(bodyWith(contentItems(references, uploads))),
     uploadUrls: uploads.flatMap((upload) => (upload === null ? [] : [upload.url])),
   };
 }
 
-/** The addresses of the references in a request body, also those that a caller wrote into the params by hand. */
+/** The addresses of the references in a request body, also of those that a caller wrote into the params by hand. */
 export function referenceUrls(body: string): readonly string[] {
   const items = (JSON.parse(body) as Body).params?.[REFERENCE_ITEMS];
   if (!Array.isArray(items)) return [];
   return items.map((item) => String((item as { url?: unknown } | null)?.url));
 }
 
-/** Bytes of a value as JSON in UTF-8: what it takes in a payload of Temporal. */
+/** The size of a value in a payload of Temporal: its bytes as JSON in UTF-8. */
 export function jsonBytes(value: unknown): number {
   return utf8ToBytes(JSON.stringify(value)).length;
 }

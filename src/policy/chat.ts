@@ -1,52 +1,42 @@
-import { REASONING_EFFORTS, type ChatRequest } from '../contract/index.js';
+/**
+ * The input of a chat: what is allowed, its defaults, and the body of its request. It guarantees that a wrong input is
+ * refused by the name of its field. `rivyaChat`, the step `chat` and the command call it.
+ */
+import { REASONING_EFFORTS } from '../contract/index.js';
 import { jsonBytes } from './body.js';
 import { InvalidInput, onlyKnown, record, text } from './fields.js';
-import { readInput, refuseTake, type Generation } from './input.js';
+import { readInput, SHARED_OPTIONS, type Generation } from './input.js';
 
 /** A checked chat with every default filled in. */
 export type Chat = Omit<Generation, 'taskId' | 'maxAttempts' | 'deadlineMs'>;
 
-const FIELDS = [
-  'model',
-  'message',
-  'sessionId',
-  'session',
-  'attachments',
-  'enableWebSearch',
-  'reasoningEffort',
-  'clientRequestId',
-  'labels',
-  'options',
-] as const satisfies readonly (keyof ChatRequest)[];
-const OPTIONS = [
-  'maxCredits',
-  'submitDeadline',
-  'idempotencyWindow',
-  'onActionNeeded',
-  'taskQueue',
-] as const satisfies readonly (keyof NonNullable<ChatRequest['options']>)[];
+const MESSAGE = ['model', 'message', 'sessionId', 'session', 'attachments', 'enableWebSearch', 'reasoningEffort'];
+const FIELDS = [...MESSAGE, 'clientRequestId', 'labels', 'options'];
 
 // From the pages of the chat models.
 const MESSAGE_LENGTH = 20_000;
-// As a task ID: the format is not published, the examples have about 20 characters.
+// The format is not published; the examples have about 20 characters.
 const ID_LENGTH = 256;
 // No number is published. Far above what the models' pages show for references, which is 16.
 const ATTACHMENTS = 20;
-// Temporal carries 2 MB; a Workflow may hand an answer on beside something else.
+// Temporal carries 2 MB; a Workflow may pass an answer on beside other values.
 const CONTENT_BYTES = 1_000_000;
 
 /**
  * Checks the input of a chat and fills in the defaults. Null counts as left out, because other languages send it so.
- * @throws InvalidInput with the name of the wrong field.
+ * @throws InvalidInput
  */
 export function readChat(input: unknown): Chat {
   const fields = record(input, 'input');
-  refuseTake(fields);
   onlyKnown(fields, FIELDS, '');
   const given = fields['options'] === undefined ? {} : record(fields['options'], 'options');
-  onlyKnown(given, OPTIONS, 'options.');
-  const message = readMessage(fields['message']);
-  // All else that both have means the same in a chat as in a generation.
+  onlyKnown(given, SHARED_OPTIONS, 'options.');
+  const message = text(fields['message'], 'message');
+  if (message === null) throw new InvalidInput('message', 'is missing');
+  if ([...message].length > MESSAGE_LENGTH) {
+    throw new InvalidInput('message', `is longer than ${MESSAGE_LENGTH} characters, which is what chat models take`);
+  }
+  // The other fields that both have mean the same in a chat as in a generation.
   const { clientRequestId, labels } = fields;
   const shared = { model: fields['model'], prompt: message, clientRequestId, labels, options: given };
   const { taskId: _, maxAttempts: __, deadlineMs: ___, ...chat } = readInput(shared);
@@ -60,7 +50,7 @@ export function readChat(input: unknown): Chat {
   if (effort !== undefined && !REASONING_EFFORTS.some((known) => known === effort)) {
     throw new InvalidInput('reasoningEffort', `must be one of ${REASONING_EFFORTS.join(', ')}`);
   }
-  // The order of the fields is part of the bytes, which are the same in every release (`test/golden`): never change it.
+  // The order of the fields never changes: the bytes are the same in every release (`test/golden`).
   const body = JSON.stringify({
     model: chat.model,
     message,
@@ -73,22 +63,12 @@ export function readChat(input: unknown): Chat {
   return { ...chat, body };
 }
 
-function readMessage(value: unknown): string {
-  const message = text(value, 'message');
-  if (message === null) throw new InvalidInput('message', 'is missing');
-  if ([...message].length > MESSAGE_LENGTH) {
-    throw new InvalidInput('message', `is longer than ${MESSAGE_LENGTH} characters, which is what chat models take`);
-  }
-  return message;
-}
-
 function readSession(sessionId: unknown, session: unknown): string | null {
   if (session === undefined) return text(sessionId, 'sessionId', ID_LENGTH);
   if (sessionId !== undefined) throw new InvalidInput('session', 'cannot go with sessionId; give one of the two');
   const id = text(record(session, 'session')['sessionId'], 'session.sessionId', ID_LENGTH);
-  if (id === null)
-    throw new InvalidInput('session.sessionId', 'is missing: that answer named no session to go on with');
-  return id;
+  if (id !== null) return id;
+  throw new InvalidInput('session.sessionId', 'is missing: that answer named no session to go on with');
 }
 
 function readAttachments(value: unknown): string[] {
@@ -108,7 +88,7 @@ function readAttachments(value: unknown): string[] {
   });
 }
 
-/** As much of a text as a history carries: its first megabyte, as JSON in UTF-8. */
+/** The part of a text that a history carries: its first megabyte, as JSON in UTF-8. */
 export function carriedContent(content: string): string {
   if (jsonBytes(content) <= CONTENT_BYTES) return content;
   let [fits, above] = [0, Math.min(content.length, CONTENT_BYTES)];
@@ -118,6 +98,6 @@ export function carriedContent(content: string): string {
     else above = middle;
   }
   const cut = content.slice(0, fits);
-  // Not in the middle of a character.
+  // The cut must not split a character.
   return cut.isWellFormed() ? cut : content.slice(0, fits - 1);
 }

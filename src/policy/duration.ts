@@ -1,9 +1,12 @@
-import type { Duration } from '../contract/index.js';
-
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** Lengths of time, as inputs give them and as people read them. */
+export const SECOND = 1_000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+const UNITS = { ms: 1, s: SECOND, m: MINUTE, h: HOUR, d: DAY } as const;
 
 /** Milliseconds of `"90s"`, `"1.5h"` or a number of milliseconds; null for anything else. */
-export function parseDuration(value: Duration): number | null {
+export function parseDuration(value: string | number): number | null {
   if (typeof value === 'number') return Number.isFinite(value) && value >= 0 ? Math.round(value) : null;
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(value.trim());
   if (match === null) return null;

@@ -1,14 +1,8 @@
-/** JSON that a person wrote, read without changing a number or a name. */
+/** Reads JSON that people write and refuses each number and name that a JavaScript value cannot keep. */
 import type { JsonValue } from '../contract/index.js';
 import { InvalidInput } from './fields.js';
 
-/**
- * Parses JSON and refuses what a JavaScript number or object would change without a word: a number that is not kept
- * exactly (`12345678901234567890`, `1e400`), and a name that stands twice in one object.
- *
- * @param field - Name of the place, for the message.
- * @throws InvalidInput naming the place inside the document.
- */
+/** Parses JSON. @throws InvalidInput that begins with `field` and the place in the document. */
 export function parseExactJson(text: string, field: string): JsonValue {
   let value: JsonValue;
   try {
@@ -50,10 +44,10 @@ function checkTokens(text: string, field: string): void {
       if (level.names.has(name)) throw new InvalidInput(place(field, levels), 'stands twice in the same object');
       level.names.add(name);
     } else if (!isExact(token)) {
-      throw new InvalidInput(
-        place(field, levels),
-        `${shorten(token)} is a number that JSON cannot carry exactly; send it as a string`,
-      );
+      // A number of a million digits would fill the screen.
+      const shown = token.length > 40 ? `${token.slice(0, 40)}…` : token;
+      const problem = `${shown} is a number that JSON cannot carry exactly; send it as a string`;
+      throw new InvalidInput(place(field, levels), problem);
     }
   }
 }
@@ -76,9 +70,4 @@ function decimal(text: string): string {
   const kept = digits.replace(/0+$/, '');
   if (kept === '') return '0';
   return `${sign}${kept}e${Number(exponent) - fraction.length + digits.length - kept.length}`;
-}
-
-// A number of a million digits would fill the screen.
-function shorten(token: string): string {
-  return token.length > 40 ? `${token.slice(0, 40)}…` : token;
 }

@@ -1,14 +1,9 @@
-import { errorCodeRow, FAILURE, TASK_ERRORS, type ErrorCode, type TaskError } from '../contract/index.js';
+/** Which failures a person or another attempt can help, and when a held call is tried again. The Workflows call it. */
+import { DEAD_LINK, errorCodeRow, FAILURE, TASK_ERRORS } from '../contract/index.js';
+import { HOUR, MINUTE, SECOND } from './duration.js';
 
-const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
-const KEY_CODES = new Set<string>([
-  'api_key_missing',
-  'api_key_invalid',
-  'api_key_revoked',
-  'api_key_expired',
-  'api_scope_denied',
-] satisfies ErrorCode[]);
+// Two minutes: some stores show a new object late, and a link that has just expired is replaced.
+const FRESH_LINKS_AFTER = [5, 10, 20, 40, 45];
 
 /**
  * Milliseconds until a held call is tried again without a person, or null for never. A key file may have changed, so
@@ -17,16 +12,29 @@ const KEY_CODES = new Set<string>([
  */
 export function holdRecheckDelay(code: string, tries: number, random: number): number | null {
   if (code === FAILURE.SubmitUnresolved) return null;
-  const delay = KEY_CODES.has(code) ? MINUTE : Math.min(5 * MINUTE * 2 ** Math.min(tries, 10), HOUR);
+  // The statuses of all codes about the API key and its scope.
+  const aboutKey = [401, 403].includes(errorCodeRow(code, null).httpStatus);
+  const delay = aboutKey ? MINUTE : Math.min(5 * MINUTE * 2 ** Math.min(tries, 10), HOUR);
   return Math.round(delay * (1 + 0.2 * random));
 }
 
-/** Codes that only a person at the account can mend (credits, key, scope). */
+/**
+ * Milliseconds until fresh links are asked for and tried, where a file could not be stored; null where the Workflow holds.
+ * Dead links are tried for about two minutes. Whatever else is in the way, the Activity has repeated already.
+ * @param tries - Tries in vain before this one.
+ */
+export function freshLinksDelay(tries: number, httpStatus: number | null): number | null {
+  const isDead = httpStatus !== null && DEAD_LINK.has(httpStatus);
+  const seconds = tries === 0 || isDead ? FRESH_LINKS_AFTER[tries] : undefined;
+  return seconds === undefined ? null : seconds * SECOND;
+}
+
+/** True for a code that only the operator of the account can clear (credits, key, scope). */
 export function needsOperator(code: string): boolean {
   return errorCodeRow(code, null).actor === 'operator';
 }
 
-/** True where another paid attempt may follow a failed task (`maxAttempts` above 1). A failure without a code may pass. */
+/** True where another attempt may follow a failed task (`maxAttempts` above 1), also after a failure without a code. */
 export function mayAttemptAgain(errorCode: string | null): boolean {
-  return errorCode === null || (Object.hasOwn(TASK_ERRORS, errorCode) && TASK_ERRORS[errorCode as TaskError]);
+  return errorCode === null || (TASK_ERRORS as Readonly<Record<string, unknown>>)[errorCode] === true;
 }

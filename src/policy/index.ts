@@ -1,3 +1,11 @@
+/**
+ * The pure decisions of this package. They read no clock and draw no number, so they can be replayed in a Workflow. What no
+ * Workflow needs (`listed.ts`, `nearest.ts`) is left out, so that the bundle stays small.
+ */
+export * from './asked.js';
+export * from './batch.js';
+export * from './batch-input.js';
+export * from './batch-text.js';
 export * from './body.js';
 export * from './budget.js';
 export * from './chat.js';
@@ -6,7 +14,6 @@ export * from './fields.js';
 export * from './hold.js';
 export * from './input.js';
 export * from './key.js';
-export * from './listing.js';
 export * from './media.js';
 export * from './memo.js';
 export * from './references.js';

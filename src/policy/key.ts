@@ -1,11 +1,14 @@
+/**
+ * The idempotency key, from which the API tells whether a request was paid before. It guarantees the same key for the
+ * same parts in every release (`test/golden`), without a clock or a run ID. Workflows derive the key before the first
+ * POST. It never varies a caller's own key.
+ */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 
-/** What a key pays for. A Workflow ID stands for one of the two. */
-export type KeyUse = 'generation' | 'chat';
-
 export interface KeyParts {
-  readonly use: KeyUse;
+  /** A Workflow ID stands for one of the two. */
+  readonly use: 'generation' | 'chat';
   readonly namespace: string;
   readonly workflowId: string;
   /** The key number, from 1. */
@@ -18,9 +21,8 @@ const SLUG_LENGTH = 23;
 const DIGEST_HEX = 40;
 
 /**
- * The idempotency key of a paid call: a readable start, then a digest over all parts, at most 64 characters. It holds no
- * run ID and no clock, so a reset, a Workflow retry, continue-as-new and a second start under the same ID derive the same
- * key. The same parts give the same key in every release (`test/golden`).
+ * The idempotency key of a paid call: a readable start, then a digest over all parts, at most 64 characters. A reset, a
+ * Workflow retry, continue-as-new and a second start under the same ID derive the same key.
  *
  * The key number moves on where no task can exist under the key, or a person has accepted that one may: when the task of
  * the key has failed and another attempt is allowed, and when a hold or a failed run ends in which the key was posted and
@@ -33,7 +35,7 @@ export function idempotencyKey({ use, namespace, workflowId, number }: KeyParts)
   return `${slug(workflowId, SLUG_LENGTH)}-${digestOf(text)}`;
 }
 
-/** A short digest of a text. Of a request body: two inputs that would pay for different things differ in it. */
+/** A short digest of a text: two request bodies that pay for different things differ in it. */
 export function digestOf(text: string): string {
   return bytesToHex(sha256(utf8ToBytes(text))).slice(0, DIGEST_HEX);
 }

@@ -1,13 +1,16 @@
+/**
+ * The files that the API takes as references: their media types and sizes, from its page "Files". `rivyaUpload` calls
+ * it before a byte is sent. It looks into no file.
+ */
 import type { MediaKind } from '../contract/index.js';
 
-/** Types that the API takes as references, from the page "Files". */
 const TYPES: Readonly<Record<MediaKind, readonly string[]>> = {
   image: ['image/jpeg', 'image/png', 'image/webp'],
   video: ['video/mp4', 'video/quicktime', 'video/webm'],
   audio: ['audio/mpeg', 'audio/mp4', 'audio/wav', 'audio/aac', 'audio/ogg'],
 };
 
-/** Other names of these. */
+/** Other names of these types. */
 const SAME: Readonly<Record<string, string>> = {
   'image/jpg': 'image/jpeg',
   'video/x-m4v': 'video/mp4',
@@ -45,8 +48,8 @@ function plainType(type: string): string {
 
 /**
  * The media type under which a file is uploaded.
- * @param seen - By its signature, null where it has none that is known.
- * @param said - By the caller.
+ * @param seen - The type by the first bytes of the file; null where they do not say it, and only the caller can.
+ * @param said - The type that the caller gives, or null.
  */
 export function referenceType(
   kind: MediaKind,
@@ -54,9 +57,11 @@ export function referenceType(
   said: string | null,
 ): { type: string } | { problem: string } {
   const allowed = TYPES[kind].join(', ');
-  if (seen === null) return { problem: `is no file of a known type; for ${kind} the API takes ${allowed}` };
-  const plain = plainType(seen);
-  // The container is the same, and its start does not tell whether pictures are in it.
+  if (seen === null && said === null) {
+    return { problem: `is no file of a known type; for ${kind} the API takes ${allowed}` };
+  }
+  const plain = plainType(seen ?? said ?? '');
+  // Audio and video share this container, and its first bytes do not say which of them it holds.
   const type = kind === 'audio' && plain === 'video/mp4' ? 'audio/mp4' : plain;
   if (!TYPES[kind].includes(type)) return { problem: `is ${plain}; for ${kind} the API takes ${allowed}` };
   if (said !== null && plainType(said) !== type) return { problem: `is ${type}, not ${said} as its mimeType says` };

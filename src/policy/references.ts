@@ -1,8 +1,12 @@
+/**
+ * The references of an input: what is allowed, and how they stand in the request. It guarantees that a wrong reference
+ * is refused by the name of its field, and that no message repeats an address, in which a signature may stand. Input
+ * checks and `requestWith` call it. It opens no file.
+ */
 import { isMediaKind } from '../contract/index.js';
 import type { MediaKind, ReferenceInput, ReferenceSource, UploadResult } from '../contract/index.js';
 import { InvalidInput, integer, onlyKnown, record, text } from './fields.js';
 
-/** A checked reference. */
 export interface Reference {
   /** A URL goes to the API as it is; anything else is uploaded. */
   readonly source: { readonly url: string } | ReferenceSource;
@@ -13,19 +17,9 @@ export interface Reference {
   readonly durationToken: string | null;
 }
 
-const FIELDS = [
-  'path',
-  'uri',
-  'url',
-  'from',
-  'file',
-  'kind',
-  'name',
-  'mimeType',
-  'durationSeconds',
-  'durationToken',
-] as const satisfies readonly (keyof ReferenceInput)[];
-const SOURCES = ['path', 'uri', 'url', 'from'] as const;
+type Field = keyof ReferenceInput;
+const SOURCES: readonly Field[] = ['path', 'uri', 'url', 'from'];
+const DETAILS: readonly Field[] = ['file', 'kind', 'name', 'mimeType', 'durationSeconds', 'durationToken'];
 
 // The model that takes most takes 16.
 const REFERENCES = 20;
@@ -40,8 +34,8 @@ const LONGEST_SECONDS = 86_400;
 const LAST_FILE = 99;
 
 /**
- * Checks the references of an input. The result of an earlier step is reduced at once to what finds its file.
- * @throws InvalidInput with the name of the wrong field.
+ * Checks the references of an input. Of the result of an earlier step only the place of its file is kept.
+ * @throws InvalidInput
  */
 export function readReferences(value: unknown): readonly Reference[] {
   if (value === undefined) return [];
@@ -52,7 +46,7 @@ export function readReferences(value: unknown): readonly Reference[] {
 
 function readReference(value: unknown, field: string): Reference {
   const fields = record(value, field);
-  onlyKnown(fields, FIELDS, `${field}.`);
+  onlyKnown(fields, [...SOURCES, ...DETAILS], `${field}.`);
   const given = SOURCES.filter((name) => fields[name] !== undefined);
   if (given.length !== 1) {
     const found = given.length === 0 ? 'none is given' : `${given.join(' and ')} are given`;
@@ -65,11 +59,19 @@ function readReference(value: unknown, field: string): Reference {
   if (durationToken !== null && fields['url'] === undefined) {
     throw new InvalidInput(`${field}.durationToken`, 'belongs to an upload of your own, so it goes with url only');
   }
+  const source = readSource(fields, field);
+  const { kind } = fields;
+  if (!isMediaKind(kind)) throw new InvalidInput(`${field}.kind`, 'must be "image", "video" or "audio"');
+  const name = text(fields['name'], `${field}.name`, NAME_LENGTH);
+  const mimeType = text(fields['mimeType'], `${field}.mimeType`, MIME_LENGTH);
+  if (mimeType !== null && !/^[\w.+-]+\/[\w.+-]+$/.test(mimeType)) {
+    throw new InvalidInput(`${field}.mimeType`, 'must be a media type, for example "image/png"');
+  }
   return {
-    source: readSource(fields, field),
-    kind: readKind(fields['kind'], `${field}.kind`),
-    name: text(fields['name'], `${field}.name`, NAME_LENGTH),
-    mimeType: readMimeType(fields['mimeType'], `${field}.mimeType`),
+    source,
+    kind,
+    name,
+    mimeType,
     durationSeconds: readSeconds(fields['durationSeconds'], `${field}.durationSeconds`),
     durationToken,
   };
@@ -89,13 +91,12 @@ function readSource(fields: Record<string, unknown>, field: string): Reference['
 }
 
 function storeUri(uri: string, field: string): string {
-  if (/^https?:/i.test(uri))
-    throw new InvalidInput(field, 'is the URI of a file in the store; give a web address as url');
+  const web = /^https?:/i.test(uri);
+  if (web) throw new InvalidInput(field, 'is the URI of a file in the store; give a web address as url');
   if (!/^[a-z][a-z0-9+.-]*:./i.test(uri)) throw new InvalidInput(field, 'must be a URI, as files[n].uri of a result');
   return uri;
 }
 
-/** Never says what the address is: a signature may stand in it. */
 function httpsUrl(url: string, field: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed?.protocol !== 'https:') throw new InvalidInput(field, 'must be an HTTPS address');
@@ -105,20 +106,20 @@ function httpsUrl(url: string, field: string): string {
   return url;
 }
 
-/** Where file `n` of an earlier result is: in the store, or behind its link. */
+/** The place of file `n` of an earlier result: in the store, or behind its link. */
 function readOrigin(value: unknown, n: number, field: string): ReferenceSource {
   const result = record(value, field);
   const files: unknown[] = Array.isArray(result['files']) ? result['files'] : [];
   const urls: unknown[] = Array.isArray(result['urls']) ? result['urls'] : [];
   if (files[n] != null) {
-    const stored = record(files[n], `${field}.files[${n}]`);
-    const uri = text(stored['uri'], `${field}.files[${n}].uri`, URL_LENGTH);
-    const sha256 = text(stored['sha256'], `${field}.files[${n}].sha256`);
-    if (uri === null) throw new InvalidInput(`${field}.files[${n}].uri`, 'is missing');
-    if (sha256 !== null && !/^[0-9a-f]{64}$/.test(sha256)) {
-      throw new InvalidInput(`${field}.files[${n}].sha256`, 'is no SHA-256 in lower-case hex');
-    }
-    return { uri: storeUri(uri, `${field}.files[${n}].uri`), ...(sha256 !== null && { sha256 }) };
+    const file = `${field}.files[${n}]`;
+    const stored = record(files[n], file);
+    const uri = text(stored['uri'], `${file}.uri`, URL_LENGTH);
+    const sha256 = text(stored['sha256'], `${file}.sha256`);
+    if (uri === null) throw new InvalidInput(`${file}.uri`, 'is missing');
+    const wrong = sha256 !== null && !/^[0-9a-f]{64}$/.test(sha256);
+    if (wrong) throw new InvalidInput(`${file}.sha256`, 'is no SHA-256 in lower-case hex');
+    return { uri: storeUri(uri, `${file}.uri`), ...(sha256 !== null && { sha256 }) };
   }
   const taskId = text(result['taskId'], `${field}.taskId`);
   const link = text(urls[n] ?? undefined, `${field}.urls[${n}]`, URL_LENGTH);
@@ -129,27 +130,14 @@ function readOrigin(value: unknown, n: number, field: string): ReferenceSource {
   return { taskId, file: n, link };
 }
 
-function readKind(value: unknown, field: string): MediaKind {
-  if (isMediaKind(value)) return value;
-  throw new InvalidInput(field, 'must be "image", "video" or "audio"');
-}
-
-function readMimeType(value: unknown, field: string): string | null {
-  const type = text(value, field, MIME_LENGTH);
-  if (type !== null && !/^[\w.+-]+\/[\w.+-]+$/.test(type)) {
-    throw new InvalidInput(field, 'must be a media type, for example "image/png"');
-  }
-  return type;
-}
-
 function readSeconds(value: unknown, field: string): number | null {
   if (value === undefined) return null;
   if (typeof value === 'number' && value > 0 && value <= LONGEST_SECONDS) return value;
   throw new InvalidInput(field, `must be a number of seconds above 0, at most ${LONGEST_SECONDS}`);
 }
 
-/** A reference as two inputs are compared by it: a link of a result may differ, because its task says what it is. */
-export function lasting({ source, ...rest }: Reference): object {
+/** A reference for the identity of an input. The link of a result does not count: its task identifies the file. */
+export function referenceIdentity({ source, ...rest }: Reference): object {
   return { ...rest, source: 'taskId' in source ? { taskId: source.taskId, file: source.file } : source };
 }
 
@@ -167,10 +155,7 @@ function mediaItem(reference: Reference, url: string, duration: Pick<Reference, 
   };
 }
 
-/**
- * The references as they stand in the body.
- * @param uploads - One for each reference, null for those that go by their URL.
- */
+/** The references in a request body. */
 export function mediaItems(references: readonly Reference[], uploads: readonly (UploadResult | null)[]): object[] {
   return references.map((reference, index) => {
     const upload = uploads[index] ?? null;
@@ -181,7 +166,7 @@ export function mediaItems(references: readonly Reference[], uploads: readonly (
   });
 }
 
-/** The same by content: an upload can be repeated, and then has another address and token for the same bytes. */
+/** The references by their content: an upload that is repeated has another address and token for the same bytes. */
 export function contentItems(references: readonly Reference[], uploads: readonly (UploadResult | null)[]): object[] {
   return references.map((reference, index) => {
     const sha256 = uploads[index]?.sha256;

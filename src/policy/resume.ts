@@ -1,3 +1,7 @@
+/**
+ * The argument of `resume`, and when it can be applied. It guarantees that after an unanswered POST only a task ID or a
+ * reason resumes, and that only a result whose type a person has seen is stored as it is. The handlers call it. It changes no state.
+ */
 import { FAILURE, type GenerationState } from '../contract/index.js';
 import { InvalidInput, onlyKnown, record, text } from './fields.js';
 import { readTaskId } from './input.js';
@@ -10,23 +14,28 @@ const REASON_LENGTH = 1_000;
 export interface Resume {
   readonly taskId: string | null;
   readonly reason: string | null;
+  /** True where a result is to be stored although it is no image, video or audio. */
+  readonly storeAsIs: boolean;
 }
 
 /**
- * Checks the argument of `resume`. Nothing at all is allowed; null counts as left out.
- * @throws InvalidInput with the name of the wrong field.
+ * Checks the argument of `resume`. It may be left out; null counts as left out.
+ * @throws InvalidInput
  */
 export function readResume(input: unknown): Resume {
   const fields = input == null ? {} : record(input, 'resume');
-  onlyKnown(fields, ['taskId', 'reason'], '');
-  const resume = { taskId: readTaskId(fields['taskId']), reason: text(fields['reason'], 'reason', REASON_LENGTH) };
+  onlyKnown(fields, ['taskId', 'reason', 'storeAsIs'], '');
+  const { storeAsIs = false } = fields;
+  if (typeof storeAsIs !== 'boolean') throw new InvalidInput('storeAsIs', 'must be true or false');
+  const named = { taskId: readTaskId(fields['taskId']), reason: text(fields['reason'], 'reason', REASON_LENGTH) };
+  const resume = { ...named, storeAsIs };
   if (resume.taskId !== null && resume.reason !== null) {
     throw new InvalidInput('reason', 'cannot go with taskId: either the task was found, or it is posted again');
   }
   return resume;
 }
 
-/** Why `resume` cannot be applied in this state, or null. Takes whatever a caller in any language sends. */
+/** Why `resume` cannot be applied in this state, or null. The input may be anything: callers in all languages send it. */
 export function resumeProblem(
   input: unknown,
   { hold, unanswered }: Pick<GenerationState, 'hold' | 'unanswered'>,
@@ -39,11 +48,12 @@ export function resumeProblem(
   } catch (error) {
     return error instanceof InvalidInput ? error.problem : String(error);
   }
-  if (resume.taskId !== null && paid === 'answer') {
-    return 'A chat makes no task, so a taskId cannot be used. Resume without it.';
+  if (resume.storeAsIs && hold.found === undefined) {
+    return 'Only a result that is no image, video or audio can be stored as it is. Resume without storeAsIs.';
   }
-  if (resume.taskId !== null && unanswered === null) {
-    return 'There is no unanswered submit, so a taskId cannot be used. Resume without it.';
+  if (resume.taskId !== null && (paid === 'answer' || unanswered === null)) {
+    const why = paid === 'answer' ? 'A chat makes no task' : 'There is no unanswered submit';
+    return `${why}, so a taskId cannot be used. Resume without it.`;
   }
   if (hold.code !== FAILURE.SubmitUnresolved || resume.taskId !== null || resume.reason !== null) return null;
   return paid === 'answer'

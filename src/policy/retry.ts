@@ -1,15 +1,27 @@
-import { errorCodeRow, FAILURE, NOT_RETRIED, type ErrorCode, type ErrorCodeRow } from '../contract/index.js';
+/**
+ * What a failed call means: whether Temporal repeats it, when, and what the Workflow does after the last attempt. It
+ * guarantees that a refusal follows the table of error codes, and that after an unknown outcome only the same request,
+ * a task ID or a person decides. Activities and Workflows call it.
+ */
+import {
+  errorCodeRow,
+  FAILURE,
+  NOT_RETRIED,
+  repeatedRow,
+  type ErrorCode,
+  type ErrorCodeRow,
+} from '../contract/index.js';
 import { needsOperator } from './hold.js';
 
 // Below 1 s the Service takes a whole second anyway, and a delay of 0 ends the retries at once.
 const MIN_DELAY_MS = 1_000;
 // A header may ask for hours. Ten minutes keeps a stuck call visible and costs six calls an hour.
 const MAX_DELAY_MS = 10 * 60_000;
-// A rate limit counts by the minute: coming back after a second only spends the next window.
+// A rate limit counts by the minute: a call after one second would only use up the next window.
 const RATE_LIMITED_BASE_MS = 5_000;
 const BASE_MS = 1_000;
 
-/** What a failed call tells the policy. */
+/** A failed call to the API. */
 export interface CallFailure {
   /** `refused`: the API certainly did nothing. `unknown`: a task may exist. */
   readonly outcome: 'refused' | 'unknown';
@@ -21,11 +33,9 @@ export interface CallFailure {
   readonly message: string;
 }
 
-interface DelayInput {
+interface DelayInput extends Pick<CallFailure, 'code' | 'retryAfterMs'> {
   /** Number of the attempt that failed, from 1. */
   readonly attempt: number;
-  readonly code: string | null;
-  readonly retryAfterMs: number | null;
   readonly random: number;
   /** Lowest delay for this call, for example 5 s between two status checks. */
   readonly minMs?: number;
@@ -45,15 +55,15 @@ export function retryDelay({ attempt, code, retryAfterMs, random, minMs = MIN_DE
 }
 
 /**
- * Milliseconds that a repetition still has to wait when the Service hands it out before its time, as it may after a
- * restart: at most `minMs`, which is what the last attempt's call needs as distance. A time further away than any delay
- * comes from another clock, such as that of a test server that skips time.
+ * Milliseconds that an attempt must wait where the Service hands it out before its time, as it may after a restart; at most
+ * `minMs`. A time further away than any delay comes from another clock, such as that of a test server that skips time.
  */
 export function earlyBy({ dueAt, now, minMs }: { dueAt: number; now: number; minMs: number }): number {
   const early = dueAt - now;
   return early > 0 && early <= MAX_DELAY_MS ? Math.min(early, minMs) : 0;
 }
 
+/** The judgement of a failed call. */
 export interface Verdict {
   /** Rivya's error code, or `http_<status>`, or `network_error` where no reply arrived. */
   readonly code: string;
@@ -69,23 +79,23 @@ export interface Verdict {
 const CHECK_REFUSED =
   'The task is not affected and nothing more is paid. Look for it in the Rivya Studio, update rivya-temporal or ask Rivya support with the requestId, then resume.';
 
-/** What a failed upload means. It costs nothing, so all but a refusal in the API's own words is repeated. */
+/** Judges a failed call that costs nothing: all but a refusal by the API is repeated. */
 export function judgeFree(failure: CallFailure): Verdict {
   return judge(failure, failure.outcome === 'unknown');
 }
 
-/** The same of a read on which nothing depends: whoever asks for an estimate holds nothing. */
+/** Judges a failed read outside of a generation: it fails without a hold, so there is nothing to resume. */
 export function judgeRead(failure: CallFailure): Verdict {
   const verdict = judgeFree(failure);
   const action = verdict.row.action.replace('then resume', 'then ask again');
   return { ...verdict, row: { ...verdict.row, action } };
 }
 
-/** The same of a status check. */
+/** Judges a failed status check. */
 export function judgeCheck(failure: CallFailure): Verdict {
   const verdict = judgeFree(failure);
   const { row, code } = verdict;
-  // The table speaks to somebody who submits. Whoever asks for a task must not be sent to submit it again.
+  // The actions of the table are for a submit: after a check they would lead to a second payment.
   const refused = row.actor === 'caller' && code !== ('not_found' satisfies ErrorCode);
   return refused ? { ...verdict, row: { ...row, action: CHECK_REFUSED } } : verdict;
 }
@@ -93,41 +103,37 @@ export function judgeCheck(failure: CallFailure): Verdict {
 const CONFLICTS = new Set<string | null>(['idempotency_conflict', 'chat_session_conflict'] satisfies ErrorCode[]);
 
 /**
- * What a failed submit means. A refusal follows the table. After an unknown outcome only the same request again can
- * tell, so it is repeated. A conflict is repeated only where an earlier POST of the key has no answer: it may still run.
+ * Judges a failed submit. A refusal follows the table. After an unknown outcome the same request is repeated, because only
+ * its answer says whether a task exists. A conflict is repeated only where an earlier POST of the key has no answer and may
+ * still run.
  */
 export function judgeSubmit(failure: CallFailure, unanswered: boolean): Verdict {
   if (failure.outcome === 'unknown') return judge(failure, true);
   return judge(failure, unanswered && CONFLICTS.has(failure.code));
 }
 
-/** What a Workflow does when Temporal has stopped repeating a submit. */
-type AfterSubmit = 'fail' | 'hold' | 'unresolved' | 'neverAccepted';
-
-/**
- * After an unanswered POST no refusal is the end: a task may exist, and only its ID or a person can tell. Otherwise the
- * code decides.
- */
-export function afterSubmit({
-  code,
-  unanswered,
-  outOfTime,
-}: {
+interface SubmitEnd {
   readonly code: string;
   readonly unanswered: boolean;
   /** True when the time for repetitions was over. */
   readonly outOfTime: boolean;
-}): AfterSubmit {
+}
+
+/** What the Workflow does when Temporal has stopped repeating a submit. */
+export function afterSubmit(end: SubmitEnd): 'fail' | 'hold' | 'unresolved' | 'neverAccepted' {
+  const { code, unanswered, outOfTime } = end;
   if (code === FAILURE.SubmitUnresolved) return 'unresolved';
+  // A task may exist, so no refusal fails the Workflow: only a task ID or a person ends the doubt.
   if (unanswered) return needsOperator(code) && !outOfTime ? 'hold' : 'unresolved';
   if (outOfTime) return 'neverAccepted';
   return needsOperator(code) ? 'hold' : 'fail';
 }
 
 function judge(failure: CallFailure, repeatAnyway: boolean): Verdict {
-  const said = errorCodeRow(failure.code, failure.httpStatus);
-  // Whoever is asked again must not be told to change something.
-  const row = failure.outcome === 'unknown' && !said.retried ? errorCodeRow(null, null) : said;
+  const listed = errorCodeRow(failure.code, failure.httpStatus);
+  // After an unknown outcome the same request is sent again, so no action may ask for another one.
+  const isRepeated = failure.outcome === 'unknown' && !listed.retried;
+  const row = isRepeated ? repeatedRow(failure.code, failure.httpStatus) : listed;
   const code = failure.code ?? (failure.httpStatus === null ? 'network_error' : `http_${failure.httpStatus}`);
   const retry = row.retried || repeatAnyway;
   return { code, type: retry && NOT_RETRIED.includes(code) ? `repeated:${code}` : code, retry, row };

@@ -1,22 +1,22 @@
+/**
+ * The schedule of status checks. It guarantees that the API is never asked faster than its page advises.
+ * `generateMedia` calls it before each wait.
+ */
 import type { MediaKind } from '../contract/index.js';
+import { HOUR, MINUTE, SECOND } from './duration.js';
 import { TIMEOUTS } from './timeouts.js';
-
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
 
 /** No two status calls of one task are closer than this: the fastest pace that the API page advises. */
 export const MIN_WAIT_MS = 5 * SECOND;
 // The API page: "wait 2-3 seconds after submission".
 const FIRST_WAIT_MS = 2 * SECOND;
-const FIRST_SPREAD_MS = 1 * SECOND;
 
 // "Slow down for long video and audio jobs."
 const SLOW = [
   { untilMs: 60 * SECOND, everyMs: 10 * SECOND },
   { untilMs: 5 * MINUTE, everyMs: 15 * SECOND },
 ];
-/** Fixed while nothing is known of the job: growing from the start costs more calls and more lag than a fixed pace. */
+/** The pace by the age of the task. A pace that grows from the start would cost more calls and more lag. */
 const BANDS: Readonly<Record<MediaKind, readonly { readonly untilMs: number; readonly everyMs: number }[]>> = {
   image: [
     { untilMs: 30 * SECOND, everyMs: 5 * SECOND },
@@ -30,7 +30,7 @@ const SHARE_OF_AGE = 0.05;
 // A person who waits for an hour still sees the end within a minute; after that 5 minutes are nothing.
 const CAP_FIRST_HOUR_MS = 60 * SECOND;
 const CAP_LATER_MS = 5 * MINUTE;
-// A fifth of the time that a result may trail, so that an old task is asked a few times too.
+// A fifth of the grace for a result that comes after its status, so that an old task is asked a few times too.
 const TRAILING_MS = TIMEOUTS.resultGrace / 5;
 // Jobs submitted together drift apart instead of asking together for hours.
 const JITTER = 0.1;
@@ -48,20 +48,15 @@ interface WaitInput {
 }
 
 /**
- * Milliseconds until the next status check: 2 to 3 s before the first, then never less than 5 s. Jitter makes a wait
- * up to 10 % shorter, so the caps hold. An unknown kind waits like a video. A result that trails its status is looked for
- * a few times, the last time when its grace is over.
+ * Milliseconds until the next status check: 2 to 3 s before the first, then never less than 5 s. Jitter makes a wait up to
+ * 10 % shorter, so the caps hold. An unknown kind waits like a video. After `succeeded` without a link it checks a few times,
+ * the last time when the grace is over.
  */
 export function nextWait({ ageMs, kind, first, trailingMs = null, random }: WaitInput): number {
-  if (first) return Math.round(FIRST_WAIT_MS + FIRST_SPREAD_MS * random);
+  if (first) return Math.round(FIRST_WAIT_MS + SECOND * random);
   const band = BANDS[kind ?? 'video'].find(({ untilMs }) => ageMs < untilMs);
   const cap = ageMs < HOUR ? CAP_FIRST_HOUR_MS : CAP_LATER_MS;
   const every = band?.everyMs ?? Math.min(ageMs * SHARE_OF_AGE, cap);
   const trailing = trailingMs === null ? Infinity : Math.min(TRAILING_MS, TIMEOUTS.resultGrace - trailingMs);
   return Math.max(MIN_WAIT_MS, Math.round(Math.min(every * (1 - JITTER * random), trailing)));
-}
-
-/** When a task was created, on the clock of the Workflow, from its age on the API's own clock; now, where that did not tell. */
-export function bornAt({ ageMs }: { readonly ageMs: number | null }, now: number): number {
-  return now - (ageMs ?? 0);
 }

@@ -1,4 +1,9 @@
-/** What one Worker may spend, by the word of whoever runs it. No input can widen it; a rule that is null allows all. */
+/**
+ * The spending policy: what one Worker may pay for, upload and store, as its operator has written. It guarantees that
+ * no input can widen it. Activities call it before they spend, and the Worker at its start.
+ */
+
+/** The rules of a policy; a rule that is null allows all. */
 export interface SpendingPolicy {
   /** Where the rules are written, so that a denial can say who may change them. */
   readonly source: string;
@@ -12,10 +17,10 @@ export interface SpendingPolicy {
   readonly references: readonly string[] | null;
 }
 
-/** What somebody asks for; what is left out is not judged. */
+/** A request to judge; fields that are left out are not judged. */
 export interface Asked {
   readonly model?: string;
-  /** Starting price of the model in credits; null where the list of models does not tell. */
+  /** Starting price of the model in credits; null where the list of models names none. */
   readonly basePrice?: number | null;
   /** Number of the paid attempt that is to be made. Default 1. */
   readonly attempt?: number;
@@ -24,17 +29,11 @@ export interface Asked {
   readonly references?: readonly string[];
 }
 
-interface Denial {
-  readonly rule: keyof Omit<SpendingPolicy, 'source'>;
-  /** What the rule forbids, as a clause. */
-  readonly why: string;
-}
-
-/** The first rule that forbids what is asked for, or null. */
+/** The first rule that forbids the request, with what it forbids as a clause; or null. */
 export function deniedBy(
   policy: SpendingPolicy,
   { model, basePrice, attempt = 1, store, references = [] }: Asked,
-): Denial | null {
+): { readonly rule: keyof Omit<SpendingPolicy, 'source'>; readonly why: string } | null {
   const { models, maxCreditsPerGeneration: most } = policy;
   if (model !== undefined && models !== null && !models.some((pattern) => matches(pattern, model))) {
     return { rule: 'models', why: `does not allow model "${model}" (allowed: ${list(models)})` };
@@ -69,7 +68,7 @@ function matches(pattern: string, model: string): boolean {
   return new RegExp(`^${literals.join('.*')}$`, 's').test(model);
 }
 
-/** True for the very place that the prefix names, and for all below it: `/data/in` does not cover `/data/input`. */
+/** True for the place of the prefix itself and for all places below it: `/data/in` does not cover `/data/input`. */
 function isBelow(prefix: string, place: string): boolean {
   const [top, spot] = [canonical(prefix), canonical(place)];
   if (top === null || spot === null) return false;
@@ -77,15 +76,15 @@ function isBelow(prefix: string, place: string): boolean {
   return spot === top || spot.startsWith(folder);
 }
 
-/** One spelling for each place; null for what could mean another place than it seems to. */
+/** One spelling for each place; null for a spelling that could mean another place than it seems to. */
 export function canonical(place: string): string | null {
-  // A parser of addresses drops what a file system takes as it is, and turns backslashes into slashes.
+  // A parser of addresses drops control characters and turns backslashes into slashes; a file system keeps both.
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f\\]/.test(place) || place !== place.trim()) return null;
   if (/^[a-z][a-z0-9+.-]*:/i.test(place)) {
     if (!URL.canParse(place) || /^file:(?!\/)/i.test(place)) return null;
     const { protocol, username, password, host, pathname } = new URL(place);
-    // Servers and stores differ in whether they read an encoded slash as one.
+    // Some servers and stores read an encoded slash as a slash, others do not.
     const hidden = username !== '' || password !== '' || /%(?:2f|5c)/i.test(pathname);
     return hidden ? null : `${protocol}//${host}${pathname}`;
   }

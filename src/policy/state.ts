@@ -1,12 +1,11 @@
-import {
-  UNKNOWN_FINGERPRINT,
-  type GenerationMemo,
-  type GenerationResult,
-  type GenerationState,
-  type StoredFile,
-  type TaskSnapshot,
-  type UnansweredPost,
-} from '../contract/index.js';
+/**
+ * The state of a paid call: how each step changes it, and what memo, search attributes and result take from it. It
+ * guarantees that a known task, and a POST that may be unanswered, is in every memo. `Progress` and `GenerationRun`
+ * call it.
+ */
+import { ERROR_CODES, FAILURE, UNKNOWN_FINGERPRINT } from '../contract/index.js';
+import type { GenerationMemo, GenerationResult, GenerationState } from '../contract/index.js';
+import type { StoredFile, TaskSnapshot, UnansweredPost } from '../contract/index.js';
 
 /** The state of a paid call before its first step. */
 export function stateAtStart({ model, baseKey }: { model: string; baseKey: string | null }): GenerationState {
@@ -33,7 +32,7 @@ export function stateAtStart({ model, baseKey }: { model: string; baseKey: strin
   };
 }
 
-/** The part of a state that goes into the memo, for later runs and for people when no Worker runs. */
+/** The memo of a state, for later runs and for people when no Worker runs. */
 export function memoOf(
   state: GenerationState,
   about: Pick<GenerationMemo, 'baseKey' | 'labels' | 'bodyDigest'>,
@@ -44,16 +43,15 @@ export function memoOf(
   return { ...place, hold, lookedBy, riskReason, earlier, mayPostSince: mayPostSince(state), ...about };
 }
 
-/** A POST that has no answer, or one that may have gone out since its submit was scheduled. */
-export function mayPostSince({
-  unanswered,
-  submittingSince,
-}: Pick<GenerationState, 'unanswered' | 'submittingSince'>): UnansweredPost | null {
+type Submit = Pick<GenerationState, 'unanswered' | 'submittingSince'>;
+
+/** The POST without an answer, or one that may have gone out since its submit was scheduled; else null. */
+export function mayPostSince({ unanswered, submittingSince }: Submit): UnansweredPost | null {
   if (unanswered !== null || submittingSince === null) return unanswered;
   return { firstPostedAt: submittingSince, fingerprint: UNKNOWN_FINGERPRINT };
 }
 
-/** What a reply changes in a state. A later reply may leave a number out; what was known stays known. */
+/** The change of a state by a reply about its task. A number that this reply leaves out keeps its last value. */
 export function seen(task: TaskSnapshot, state: GenerationState): Partial<GenerationState> {
   const { taskId, status, simulated } = task;
   const reservedCredits = task.reservedCredits ?? state.reservedCredits;
@@ -81,11 +79,30 @@ export function resultOf(
   const money = { idempotencyKey, reservedCredits, finalCredits };
   const links = { urls, primaryUrl: urls[0] ?? null, files };
   const counted = { attempts, statusChecks, reused };
-  const told = { simulated, createdAt, updatedAt };
-  return { status: 'succeeded', taskId, model: model ?? state.model, ...money, ...links, ...counted, ...told };
+  const rest = { simulated, createdAt, updatedAt };
+  return { status: 'succeeded', taskId, model: model ?? state.model, ...money, ...links, ...counted, ...rest };
 }
 
 /** True where a task has ended, so that its final credits are final. */
 export function isSettled({ status }: { readonly status: string | null }): boolean {
   return status === 'succeeded' || status === 'failed';
+}
+
+/** The values of the search attributes; null where nothing is known. */
+export function searchAttributesOf(state: GenerationState) {
+  const { model, taskId, finalCredits, reservedCredits } = state;
+  // Until a task has ended the API may say 0, which is no price.
+  const credits = (isSettled(state) ? finalCredits : null) ?? reservedCredits;
+  return { RivyaStatus: listedStatus(state), RivyaModel: model, RivyaTaskId: taskId, RivyaCredits: credits };
+}
+
+function listedStatus({ phase, status, hold }: GenerationState): string {
+  if (phase === 'held') {
+    const code = hold?.code ?? '';
+    // Only codes of our tables: a person who filters by them must be able to name them.
+    return `held:${Object.hasOwn(ERROR_CODES, code) || Object.hasOwn(FAILURE, code) ? code : 'other'}`;
+  }
+  if (phase === 'succeeded' || phase === 'failed' || phase === 'cancelled') return phase;
+  if (phase === 'waiting' || phase === 'storing') return status === 'queued' ? 'queued' : 'processing';
+  return 'submitting';
 }

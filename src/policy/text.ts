@@ -1,28 +1,30 @@
-import type { GenerationState } from '../contract/index.js';
+/**
+ * The words about a paid call: for failures, for the current details in the Temporal UI, and for its handlers. It
+ * guarantees that words about money come from the API's own numbers. Workflows, Activities and the command call it.
+ */
+import { failureEnd, type GenerationState, type Phase } from '../contract/index.js';
 import { formatDuration } from './duration.js';
 import type { Generation } from './input.js';
+import { isSettled } from './state.js';
 
-/** What is known about the money, from the API's own numbers. Final credits are 0 until the task has ended. */
-export function money({
-  status,
-  reservedCredits,
-  finalCredits,
-}: Pick<GenerationState, 'status' | 'reservedCredits' | 'finalCredits'>): string {
+/** The credits of a task, from the API's own numbers. Until the task has ended its final credits may say 0. */
+export function money(task: Pick<GenerationState, 'status' | 'reservedCredits' | 'finalCredits'>): string {
   const say = (n: number | null): string => (n === null ? 'not reported' : String(n));
-  const ended = status === 'succeeded' || status === 'failed';
-  return `credits reserved: ${say(reservedCredits)}, final: ${ended ? say(finalCredits) : 'not settled yet'}`;
+  const final = isSettled(task) ? say(task.finalCredits) : 'not settled yet';
+  return `credits reserved: ${say(task.reservedCredits)}, final: ${final}`;
 }
 
-/** What a person does about a submit whose outcome nobody knows, where the Workflow has ended. */
+/** What a person does about an unanswered submit after the Workflow has ended. */
 export const UNRESOLVED_ENDED =
   'A task may exist and may have been paid for. Look for it in the Rivya Studio. If it is there, start again with its taskId; if not, start again under the same Workflow ID (with onActionNeeded: "hold"), which asks under the same key or holds.';
 
-/** What a paid call makes: the task of a generation, or the answer to a chat. */
+/** The thing that a call pays for: the task of a generation, or the answer to a chat. */
 export type Paid = 'task' | 'answer';
 
-/** That an unanswered POST may have been paid, as the start of a sentence. */
-export function mayExist(paid: Paid): string {
-  return paid === 'task' ? 'A task may exist' : 'It may have been answered and paid';
+/** The sentence about an unanswered POST in the message of a later failure. */
+export function unansweredText(paid: Paid): string {
+  const doubt = paid === 'task' ? 'a task may exist' : 'it may have been answered and paid';
+  return `An earlier submit is unanswered: ${doubt}.`;
 }
 
 /** What a person does about an unresolved submit, while the Workflow holds and after it has ended. */
@@ -40,10 +42,17 @@ export const UNRESOLVED: Readonly<Record<Paid, { readonly action: string; readon
   },
 };
 
+/** What a person does about a result that is no image, video or audio, while the Workflow holds and after it has ended. */
+export const UNFIT = {
+  action:
+    'Open the link. If it gives what was ordered, resume with {"storeAsIs": true}; if not, resume later, and fresh links are asked for. Nothing is paid.',
+  ended: 'Open the link. If it gives what was ordered, save it from there: links expire.',
+} as const;
+
 // The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
 const TITLE_LENGTH = 80;
 
-/** What is generated, in one line: the static summary of the Workflow. */
+/** Model and prompt in one line: the static summary of the Workflow. */
 export function titleOf({ model, prompt, taskId }: Pick<Generation, 'model' | 'prompt' | 'taskId'>): string {
   if (taskId !== null) return `${model}: wait for ${taskId}`;
   const line = [...(prompt ?? 'by params').replace(/\s+/g, ' ').trim()];
@@ -58,8 +67,16 @@ export function describeState(state: GenerationState, title: string): string {
   const lines = [`**${headline(state)}**`, '', title, ''];
   if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
   if (state.hold !== null) {
-    const { message, action, since } = state.hold;
-    lines.push(message, '', `**What to do:** ${action}`, '', `Held since ${since}.`, '');
+    const { code, message, action, since, link } = state.hold;
+    lines.push(
+      message,
+      '',
+      ...(link === undefined ? [] : [`Link of the result: <${link}>`, '']),
+      `**What to do:** ${failureEnd(code, action)}`,
+      '',
+      `Held since ${since}.`,
+      '',
+    );
   }
   lines.push(`- Attempt: ${state.attempt}`);
   if (state.unanswered !== null) {
@@ -72,26 +89,19 @@ export function describeState(state: GenerationState, title: string): string {
   return lines.join('\n');
 }
 
-function headline(state: GenerationState): string {
-  switch (state.phase) {
-    case 'uploading':
-      return 'Its references are being uploaded.';
-    case 'starting':
-    case 'submitting':
-      return 'The generation is being submitted.';
-    case 'waiting':
-      return `Rivya says ${state.status ?? 'nothing yet'}; waiting for the next check.`;
-    case 'storing':
-      return 'The task has succeeded; its files are being stored.';
-    case 'held':
-      return `Held: a person must act (${state.hold?.code ?? 'unknown'}).`;
-    case 'succeeded':
-      return 'Done.';
-    case 'failed':
-      return 'Failed.';
-    case 'cancelled':
-      return 'Cancelled here. A task that exists goes on at Rivya, which has no cancel.';
-  }
+function headline({ phase, status, hold }: GenerationState): string {
+  const headlines: Readonly<Record<Phase, string>> = {
+    starting: 'The generation is being submitted.',
+    uploading: 'Its references are being uploaded.',
+    submitting: 'The generation is being submitted.',
+    waiting: `Rivya says ${status ?? 'nothing yet'}; waiting for the next check.`,
+    storing: 'The task has succeeded; its files are being stored.',
+    held: `Held: a person must act (${hold?.code ?? 'unknown'}).`,
+    succeeded: 'Done.',
+    failed: 'Failed.',
+    cancelled: 'Cancelled here. A task that exists goes on at Rivya, which has no cancel.',
+  };
+  return headlines[phase];
 }
 
 /** Summary of a timer, as the Timeline shows it. */
@@ -99,11 +109,11 @@ export function waitSummary(waitMs: number, check: number): string {
   return `wait ${formatDuration(waitMs)} before check ${check}`;
 }
 
-/** What the UI and the command line say of the handlers of a Workflow. */
+/** The descriptions of the handlers in the Temporal UI. */
 export const HANDLERS = {
   query: 'State: phase, task ID, hold, next check.',
   checkNow: 'Check the status now (never within 5 s of the last check). No argument.',
   woken: 'The status is checked as soon as the last check is 5 s old.',
   resume:
-    'Go on after a hold, once its cause is mended. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}; otherwise no argument.',
+    'Go on after a hold, once its cause is gone. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}. For a result of another type that is what was ordered: {"storeAsIs": true}. Otherwise no argument.',
 } as const;

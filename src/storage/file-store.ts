@@ -1,3 +1,4 @@
+/** A store in a local directory. A file appears under its name only when it is whole and on the disk. */
 import { randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises';
@@ -5,9 +6,16 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { checkName } from './names.js';
-import { reason, StoreSettingError, StoreUnavailable, type Store, type StoredObject } from './store.js';
+import {
+  reasonOf,
+  StoreSettingError,
+  StoreUnavailable,
+  type PutOptions,
+  type Store,
+  type StoredObject,
+} from './store.js';
 
-// Codes by which a file system says that a person has to act; everything else is tried again.
+// Error codes for which a person has to act; after any other the Activity is tried again.
 const FOR_A_PERSON: Readonly<Record<string, string>> = {
   ENOSPC: 'it is full',
   EDQUOT: 'its quota is used up',
@@ -19,20 +27,20 @@ const FOR_A_PERSON: Readonly<Record<string, string>> = {
   EEXIST: 'a file is where a directory should be',
   EISDIR: 'a directory is where a file should be',
 };
-// Files that are not whole yet, all in one folder: no name of theirs is ever taken for a result, and one look finds them.
+// Files that are not whole yet, all in one folder, so that no listing of results shows them and a probe finds them.
 const PARTS = '.rivya/parts';
-// A part is written to all the time. One that was left alone for a day belongs to a process that is gone.
+// A part is written to all the time. One that has not changed for a day belongs to a process that is gone.
 const ABANDONED_MS = 24 * 3_600_000;
 
-/** Results and receipts in a local directory. A file appears under its name only when it is whole. */
 export class FileStore implements Store {
   readonly address: string;
   readonly #directory: string;
 
+  /** @param address - `file:` and a directory: absolute, relative to the working directory, or as a URL. */
   constructor(address: string) {
     const rest = address.slice('file:'.length);
     if (rest === '') throw new StoreSettingError('"file:" needs a directory, for example file:./output');
-    // Resolved: a slash at the end or twice in the middle is no other place.
+    // Resolved, so that a slash at the end or twice in the middle makes no difference.
     this.#directory = path.resolve(rest.startsWith('//') ? directoryOf(address) : rest);
     this.address = address;
   }
@@ -45,70 +53,75 @@ export class FileStore implements Store {
       await writeFile(probe, '');
       await rm(probe);
     } catch (error) {
-      throw new StoreSettingError(`the directory ${this.#directory} cannot be written (${reason(error)})`);
+      throw new StoreSettingError(`the directory ${this.#directory} cannot be written (${reasonOf(error)})`);
     }
     for (const name of await readdir(parts)) {
       const part = path.join(parts, name);
-      // Another Worker may sweep, or finish its file, at the same time.
+      // Another Worker may delete the part, or finish its file, at the same time.
       const found = await stat(part).catch(() => null);
       if (found !== null && Date.now() - found.mtimeMs > ABANDONED_MS) await rm(part, { force: true });
     }
   }
 
-  async put(
-    name: string,
-    body: AsyncIterable<Uint8Array>,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): Promise<{ uri: string }> {
-    const target = this.#path(name);
-    await this.#publish(target, async (file) => {
-      // One chunk is written before the next is asked for, so memory stays flat.
-      const chunks = Readable.from(body, { highWaterMark: 1, ...(signal && { signal }) });
-      for await (const chunk of chunks as AsyncIterable<Uint8Array>) await this.#write(() => file.writeFile(chunk));
-    });
+  async put(name: string, body: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<{ uri: string }> {
+    const { signal, beforeNaming } = options;
+    const target = this.#pathOf(name);
+    await this.#publish(
+      target,
+      async (file) => {
+        // One chunk is written before the next one is read, so memory stays flat.
+        const chunks = Readable.from(body, { highWaterMark: 1, ...(signal && { signal }) });
+        for await (const chunk of chunks as AsyncIterable<Uint8Array>) await this.#writing(() => file.writeFile(chunk));
+      },
+      beforeNaming,
+    );
     return { uri: pathToFileURL(target).href };
   }
 
   async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
-    const file = this.#located(uri);
-    const found = await this.#orNone(null, () => stat(file));
-    const bytes = found?.isFile() === true ? found.size : null;
-    const body = async function* (): AsyncGenerator<Uint8Array> {
+    const file = this.#pathOfUri(uri);
+    const found = await this.#reading(null, () => stat(file));
+    async function* body(): AsyncGenerator<Uint8Array> {
       yield* createReadStream(file, signal && { signal }) as AsyncIterable<Uint8Array>;
-    };
-    return bytes === null ? null : { body: body(), bytes };
+    }
+    return found?.isFile() === true ? { body: body(), bytes: found.size } : null;
   }
 
   async write(name: string, text: string): Promise<void> {
-    await this.#publish(this.#path(name), (file) => this.#write(() => file.writeFile(text)));
+    await this.#publish(this.#pathOf(name), (file) => this.#writing(() => file.writeFile(text)));
   }
 
   async read(name: string): Promise<string | null> {
-    const file = this.#path(name);
-    return this.#orNone(null, () => readFile(file, 'utf8'));
+    const file = this.#pathOf(name);
+    return this.#reading(null, () => readFile(file, 'utf8'));
   }
 
   async list(folder: string): Promise<readonly string[]> {
-    const directory = this.#path(folder);
-    return this.#orNone([], () => readdir(directory));
+    const directory = this.#pathOf(folder);
+    return this.#reading([], () => readdir(directory));
   }
 
-  /** Fills a temporary file, writes it through to the disk, so that a power cut leaves it whole, and names it. */
-  async #publish(target: string, fill: (file: FileHandle) => Promise<void>): Promise<void> {
+  /** Fills a part, flushes it to the disk, so that a power cut leaves it whole, and renames it to its name. */
+  async #publish(
+    target: string,
+    fill: (file: FileHandle) => Promise<void>,
+    beforeNaming?: () => Promise<void>,
+  ): Promise<void> {
     const part = path.join(this.#directory, PARTS, randomUUID());
-    const file = await this.#write(async () => {
+    const file = await this.#writing(async () => {
       await mkdir(path.dirname(part), { recursive: true });
       return open(part, 'wx');
     });
     try {
       try {
         await fill(file);
-        await this.#write(() => file.sync());
+        await this.#writing(() => file.sync());
       } finally {
         await file.close();
       }
-      await this.#write(async () => {
-        await mkdir(path.dirname(target), { recursive: true });
+      await this.#writing(() => mkdir(path.dirname(target), { recursive: true }));
+      await beforeNaming?.();
+      await this.#writing(async () => {
         await rename(part, target);
         await flushFolder(path.dirname(target));
       });
@@ -118,11 +131,11 @@ export class FileStore implements Store {
     }
   }
 
-  #path(name: string): string {
+  #pathOf(name: string): string {
     return path.join(this.#directory, ...checkName(name).split('/'));
   }
 
-  #located(uri: string): string {
+  #pathOfUri(uri: string): string {
     try {
       const file = fileURLToPath(uri);
       if (!file.includes('\0') && file.startsWith(this.#directory + path.sep)) return file;
@@ -132,30 +145,29 @@ export class FileStore implements Store {
     throw new StoreSettingError(`${uri} is not in the store ${this.address}`);
   }
 
-  async #write<T>(work: () => Promise<T>): Promise<T> {
+  async #writing<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      const code = reason(error);
+      const code = reasonOf(error);
       const why = FOR_A_PERSON[code];
-      throw new StoreUnavailable(
-        `The store ${this.address} cannot be written${why === undefined ? '' : `: ${why}`} (${code}).`,
-        { retryable: why === undefined },
-      );
+      const message = `The store ${this.address} cannot be written${why === undefined ? '' : `: ${why}`} (${code}).`;
+      throw new StoreUnavailable(message, { retryable: why === undefined });
     }
   }
 
-  async #orNone<T>(none: T, look: () => Promise<T>): Promise<T> {
+  /** @param none - Returned where there is no such file or folder. */
+  async #reading<T>(none: T, work: () => Promise<T>): Promise<T> {
     try {
-      return await look();
+      return await work();
     } catch (error) {
-      if (reason(error) === 'ENOENT') return none;
-      throw new StoreUnavailable(`The store ${this.address} cannot be read (${reason(error)}).`);
+      if (reasonOf(error) === 'ENOENT') return none;
+      throw new StoreUnavailable(`The store ${this.address} cannot be read (${reasonOf(error)}).`);
     }
   }
 }
 
-/** The directory of a URL, in which the first name after "//" is a host: `file://output` is none. */
+/** The directory of a URL. `file://output` has none: the first name after "//" is a host. */
 function directoryOf(url: string): string {
   try {
     return fileURLToPath(url);
@@ -164,13 +176,12 @@ function directoryOf(url: string): string {
   }
 }
 
-/** Makes a new name last through a power cut, where the system lets a folder be opened (Windows does not). */
+/** Flushes a new name to the disk, where the system lets a folder be opened (Windows does not). */
 async function flushFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => null);
-  if (handle === null) return;
   try {
-    await handle.sync();
+    await handle?.sync();
   } finally {
-    await handle.close();
+    await handle?.close();
   }
 }

@@ -1,11 +1,16 @@
+/**
+ * The receipts of one kind of paid call: a folder for each base key (generation or chat), with `submit.json` and a file for
+ * each answer. Recall reads them before the first POST, `charges` and `recover` afterwards. A receipt that cannot be read is
+ * an error, never passed over: it may be all that is left of a paid task.
+ */
 import { z } from 'zod';
 import { safeName } from './names.js';
-import { StoreUnavailable } from './store.js';
-import type { Texts } from './timely.js';
+import { BrokenReceipt } from './store.js';
+import { jsonText, parseJson, type Texts } from './texts.js';
 
 const SUBMIT = 'submit.json';
 export const VERSION = 1;
-// What a Date can hold.
+// The latest time of a Date in milliseconds.
 const time = z.number().max(8.64e15).nonnegative();
 
 export const Head = z.object({
@@ -20,11 +25,11 @@ export const Head = z.object({
   labels: z.record(z.string(), z.string()),
   /** Digest of the request body. */
   bodyDigest: z.string(),
-  /** ISO 8601, on the Worker's clock: of the submit, or when the API first answered. */
+  /** ISO 8601 by the Worker's clock: the time of the submit, or of the API's first answer. */
   at: z.string(),
 });
 const Submit = Head.extend({
-  /** A POST whose answer is not known, or null. */
+  /** The unanswered POST of this key, or null. */
   unanswered: z
     .object({
       firstPostedAt: time,
@@ -33,122 +38,105 @@ const Submit = Head.extend({
       errorRequestId: z.string().exactOptional(),
     })
     .nullable(),
-  /** Why a person had it posted again although it might have been paid, or null. */
+  /** The reason of a person who had a POST sent although a task might exist already, or null. */
   riskReason: z.string().nullable(),
 });
 
-/** What was paid for under a key. */
+/** The part that every receipt of an answer has. */
 export type AnswerReceipt = Readonly<Omit<z.infer<typeof Head>, 'version'>>;
 
-/** What every receipt says about the paid call that it belongs to. */
+/** The paid call that a receipt belongs to. */
 export type ReceiptHead = Omit<AnswerReceipt, 'at'>;
 
-/** Where the submit of a generation stands: written before each POST, and after a refusal. */
+/** The state of the last submit of a generation: written before each POST, and after a refusal. */
 export type SubmitReceipt = Readonly<Omit<z.infer<typeof Submit>, 'version'>>;
 
-/** All receipts of one generation. */
+/** All receipts of one generation or chat. */
 export interface KeyFolder<Receipt> {
-  /** The last submit. */
   readonly submit: SubmitReceipt | null;
   /** Oldest first. More than one under a key: paid more than once. */
   readonly answers: readonly Receipt[];
 }
 
-/** A file that stands for a receipt and is none. */
-export class BrokenReceipt extends StoreUnavailable {}
-
-/** The receipts of one kind of paid call, a folder for each generation by its base key: what was sent and what came of it. */
+/** The receipts of one kind of paid call. */
 export class KeyFolders<Receipt extends AnswerReceipt> {
-  readonly #store: Texts;
+  protected readonly texts: Texts;
   readonly #root: string;
   readonly #prefix: string;
   readonly #schema: z.ZodType<Receipt>;
 
-  /** @param prefix - How the names of answers begin. */
-  constructor(store: Texts, root: string, prefix: string, schema: z.ZodType<Receipt>) {
-    this.#store = store;
+  /** @param prefix - Beginning of the file names of answers. */
+  constructor(texts: Texts, root: string, prefix: string, schema: z.ZodType<Receipt>) {
+    this.texts = texts;
     this.#root = root;
     this.#prefix = prefix;
     this.#schema = schema;
   }
 
-  /** @throws StoreUnavailable where the store cannot be read, BrokenReceipt where a receipt in it is none. */
+  /** @throws StoreUnavailable where the store cannot be read, BrokenReceipt where a receipt in it cannot. */
   async find(baseKey: string): Promise<KeyFolder<Receipt>> {
-    return this.#read(this.#folder(baseKey));
+    return this.#readFolder(this.#folderOf(baseKey));
   }
 
-  /** Every generation at this API, and what is broken in its folder. */
+  /** Every folder at this API, each with its receipts that cannot be read. */
   async *all(): AsyncGenerator<KeyFolder<Receipt> & { readonly broken: readonly BrokenReceipt[] }> {
-    for (const folder of await this.#store.list(this.#root)) {
-      // What a file manager leaves behind.
+    for (const folder of await this.texts.list(this.#root)) {
+      // File managers leave files such as `.DS_Store`.
       if (folder.startsWith('.')) continue;
       const broken: BrokenReceipt[] = [];
-      yield { ...(await this.#read(`${this.#root}/${folder}`, broken)), broken };
+      yield { ...(await this.#readFolder(`${this.#root}/${folder}`, broken)), broken };
     }
   }
 
-  /** Notes where the submit of a key stands. */
-  async noteSubmit(head: ReceiptHead, standing: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
-    await this.#write(Submit, SUBMIT, { ...head, ...standing, at: new Date().toISOString() });
+  async noteSubmit(head: ReceiptHead, state: Pick<SubmitReceipt, 'unanswered' | 'riskReason'>): Promise<void> {
+    await this.#writeReceipt(Submit, SUBMIT, { ...head, ...state, at: new Date().toISOString() });
   }
 
-  /** @param id - Tells the answers under one key apart. */
-  async note(id: string, receipt: Receipt): Promise<void> {
-    await this.#write(this.#schema, `${this.#prefix}${safeName(id)}.json`, receipt);
+  /** @param id - Of the answer: the same one again replaces its receipt, another one stands beside it. */
+  protected async noteReceipt(id: string, receipt: Receipt): Promise<void> {
+    await this.#writeReceipt(this.#schema, `${this.#prefix}${safeName(id)}.json`, receipt);
   }
 
-  #folder(baseKey: string): string {
+  #folderOf(baseKey: string): string {
     return `${this.#root}/${safeName(baseKey)}`;
   }
 
-  /** Only what the schema names is written: a head may be a larger object. */
-  async #write(schema: z.ZodType, name: string, receipt: SubmitReceipt | AnswerReceipt): Promise<void> {
-    const text = JSON.stringify(schema.parse({ version: VERSION, ...receipt }), null, 2);
-    await this.#store.write(`${this.#folder(receipt.baseKey)}/${name}`, `${text}\n`);
+  /** Writes the fields of the schema only: a head may be a larger object. */
+  async #writeReceipt(schema: z.ZodType<object>, name: string, receipt: SubmitReceipt | AnswerReceipt): Promise<void> {
+    const text = jsonText(schema.parse({ version: VERSION, ...receipt }));
+    await this.texts.write(`${this.#folderOf(receipt.baseKey)}/${name}`, text);
   }
 
-  /** @param broken - Takes what is broken; without it, that is thrown. */
-  async #read(folder: string, broken?: BrokenReceipt[]): Promise<KeyFolder<Receipt>> {
+  /** @param broken - Collects the receipts that cannot be read; without it, the first of them is thrown. */
+  async #readFolder(folder: string, broken?: BrokenReceipt[]): Promise<KeyFolder<Receipt>> {
     let submit: SubmitReceipt | null = null;
     const answers: Receipt[] = [];
-    for (const name of await this.#store.list(folder)) {
+    for (const name of await this.texts.list(folder)) {
       const file = `${folder}/${name}`;
       try {
-        if (name === SUBMIT) submit = await readReceipt(this.#store, file, Submit);
-        else if (name.startsWith(this.#prefix)) {
-          const answer = await readReceipt(this.#store, file, this.#schema);
-          if (answer !== null) answers.push(answer);
-        }
+        if (name === SUBMIT) submit = await readReceipt(this.texts, file, Submit);
+        const answer = name.startsWith(this.#prefix) ? await readReceipt(this.texts, file, this.#schema) : null;
+        if (answer !== null) answers.push(answer);
       } catch (error) {
         if (broken === undefined || !(error instanceof BrokenReceipt)) throw error;
         broken.push(error);
       }
     }
-    // What was paid for is the answer.
+    // The POST of a key number that has an answer is not unanswered any more.
     const number = submit?.keyNumber;
-    if (submit !== null && answers.some(({ keyNumber }) => keyNumber === number))
-      submit = { ...submit, unanswered: null };
+    const answered = answers.some(({ keyNumber }) => keyNumber === number);
+    if (submit !== null && answered) submit = { ...submit, unanswered: null };
     return { submit, answers: answers.toSorted((a, b) => a.at.localeCompare(b.at)) };
   }
 }
 
-/** @throws BrokenReceipt where the file is no such receipt. */
-export async function readReceipt<T>(store: Texts, file: string, schema: z.ZodType<T>): Promise<T | null> {
-  const text = await store.read(file);
+/** One receipt; null where there is no such file. @throws BrokenReceipt */
+export async function readReceipt<T>(texts: Texts, file: string, schema: z.ZodType<T>): Promise<T | null> {
+  const text = await texts.read(file);
   if (text === null) return null;
-  const receipt = parsed(schema, text);
+  const receipt = parseJson(schema, text);
   if (receipt !== null) return receipt;
-  // Passing it over could pay for what it knows.
   throw new BrokenReceipt(
-    `The receipt ${file} in ${store.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
+    `The receipt ${file} in ${texts.address} cannot be read. Mend it or take it away; until then nothing is submitted under its key.`,
   );
-}
-
-/** What a text says, or null where it is no JSON that the schema takes. */
-export function parsed<T>(schema: z.ZodType<T>, text: string): T | null {
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch {
-    return null;
-  }
 }

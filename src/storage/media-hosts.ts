@@ -1,19 +1,22 @@
-/** Which hosts results are fetched from: public ones over HTTPS, and those that the operator trusts. */
+/**
+ * The connections to hosts of results: public ones over HTTPS, and those that the operator trusts. No other address is ever
+ * connected to, whatever a link, a redirect or the DNS says. Downloads of results and of references use them.
+ */
 import { lookup as lookUp, type LookupAddress } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import { promisify } from 'node:util';
 import ipaddr from 'ipaddr.js';
 import { Agent, type Dispatcher } from 'undici';
-import { openProxied, proxyOf } from '../http/proxy.js';
+import { proxyOf } from '../http/address.js';
+import { openProxied } from '../http/proxy.js';
 import { ResultError } from './store.js';
 
-// Three lost SYN packets are made up for after 7 s. A host that needs longer is not there.
+// TCP makes up for three lost SYN packets within 7 s.
 const CONNECT_MS = 10_000;
 const NOT_PUBLIC = 'RIVYA_NOT_PUBLIC';
-const HOW_TO_ALLOW = 'If this host is yours, add it to RIVYA_TRUSTED_RESULT_HOSTS.';
 
 export interface MediaHostsOptions {
-  /** `host[:port]`, as in a URL: may be private or plain HTTP, and is always reached directly. */
+  /** `host[:port]`, as in a URL: these may be private or plain HTTP, and are never reached through a proxy. */
   readonly trustedHosts: ReadonlySet<string>;
   /** Where HTTPS_PROXY and NO_PROXY are read from. Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv;
@@ -21,52 +24,38 @@ export interface MediaHostsOptions {
   readonly lookup?: typeof lookUp;
 }
 
-/** The connections to hosts of results. */
-export class MediaHosts {
-  readonly #trustedHosts: ReadonlySet<string>;
-  readonly #lookup: typeof lookUp;
-  readonly #trusted: Dispatcher;
-  readonly #others: Dispatcher;
-  readonly #proxied: boolean;
+export type MediaHosts = ReturnType<typeof openMediaHosts>;
 
-  /** @throws InvalidAddress where HTTPS_PROXY is not an HTTP(S) URL. */
-  constructor({ trustedHosts, env = process.env, lookup = lookUp }: MediaHostsOptions) {
-    this.#trustedHosts = trustedHosts;
-    this.#lookup = lookup;
-    const connect = { timeout: CONNECT_MS };
-    this.#trusted = new Agent({ connect });
-    // What a name resolves to is judged for the very connection, so no later answer of the DNS can change it.
-    const guarded = { ...connect, lookup: publicOnly(lookup) };
-    const proxy = proxyOf(env);
-    this.#proxied = proxy !== null;
-    this.#others = proxy === null ? new Agent({ connect: guarded }) : openProxied(proxy, guarded, { pipelining: 1 });
-  }
+/** @throws InvalidAddress where HTTPS_PROXY is not an HTTP(S) URL. */
+export function openMediaHosts({ trustedHosts, env = process.env, lookup = lookUp }: MediaHostsOptions) {
+  const connect = { timeout: CONNECT_MS };
+  const trusted = new Agent({ connect });
+  // The addresses are judged at the connection itself, so no later answer of the DNS can change them.
+  const guarded = { ...connect, lookup: publicOnly(lookup) };
+  const proxy = proxyOf(env);
+  const others = proxy === null ? new Agent({ connect: guarded }) : openProxied(proxy, guarded, 1);
 
   /** The connections for a link. @throws ResultError for a host that results are not fetched from. */
-  async for({ protocol, host, hostname, port }: URL): Promise<Dispatcher> {
-    // A URL leaves out the port of its scheme; who lists the host may have written it.
-    const spelled = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
-    if (this.#trustedHosts.has(host) || this.#trustedHosts.has(spelled)) return this.#trusted;
-    if (protocol !== 'https:') throw refused(`The result link to ${host} is not HTTPS. ${HOW_TO_ALLOW}`);
-    // No connection asks the DNS about an address.
+  async function connectionsFor({ protocol, host, hostname, port }: URL): Promise<Dispatcher> {
+    // A URL leaves out the port of its scheme; the operator may have written it.
+    const withPort = `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}`;
+    if (trustedHosts.has(host) || trustedHosts.has(withPort)) return trusted;
+    if (protocol !== 'https:') throw hostRefused(host, 'is not HTTPS');
+    // An address is connected to without a look-up.
     const address = hostname.replace(/^\[|\]$/g, '');
     if (isIP(address) !== 0 && !isPublic(address)) throw notPublic(host);
-    // A proxy looks names up by itself. What this machine knows to be private is not asked for; what it does not know,
-    // the proxy has to judge.
-    if (this.#proxied && isIP(address) === 0) {
-      const known = await promisify(this.#lookup)(address, { all: true }).catch(() => []);
+    // A proxy looks names up by itself. It is not asked for names that are private by the DNS of this machine.
+    if (proxy !== null && isIP(address) === 0) {
+      const known = await promisify(lookup)(address, { all: true }).catch(() => []);
       if (!known.every((entry) => isPublic(entry.address))) throw notPublic(host);
     }
-    return this.#others;
+    return others;
   }
 
-  async close(): Promise<void> {
-    await Promise.all([this.#trusted.destroy(), this.#others.destroy()]);
-  }
+  return { for: connectionsFor, close: async () => void (await Promise.all([trusted.destroy(), others.destroy()])) };
 }
 
-// All of IPv6 that has ever been given out. The rest holds old spellings of IPv4 (`::7f00:1` is 127.0.0.1), and what a
-// network may use for itself.
+// All IPv6 addresses that are given out. The rest holds forms of IPv4 (`::7f00:1` is 127.0.0.1) and private ranges.
 const GLOBAL_IPV6 = ipaddr.IPv6.parseCIDR('2000::/3');
 
 /** True for an address of the public internet: no private, local, shared, reserved, multicast or translated one. */
@@ -76,12 +65,12 @@ export function isPublic(address: string): boolean {
   return parsed.range() === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(GLOBAL_IPV6));
 }
 
-/** What a failed connection to a host means, where its addresses were the reason. */
+/** The error for a connection that failed because the host has no public address; null for any other failure. */
 export function refusedByAddress(error: unknown, host: string): ResultError | null {
   return (error as { code?: unknown } | null)?.code === NOT_PUBLIC ? notPublic(host) : null;
 }
 
-/** A DNS look-up that keeps public addresses only, so that a connection is made to no other. */
+/** A DNS look-up that gives a connection public addresses only. */
 function publicOnly(lookup: typeof lookUp): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found: LookupAddress[]) => {
@@ -98,9 +87,10 @@ function publicOnly(lookup: typeof lookUp): LookupFunction {
 }
 
 function notPublic(host: string): ResultError {
-  return refused(`The result link to ${host} leads to an address that is not public. ${HOW_TO_ALLOW}`);
+  return hostRefused(host, 'leads to an address that is not public');
 }
 
-function refused(message: string): ResultError {
+function hostRefused(host: string, why: string): ResultError {
+  const message = `The result link to ${host} ${why}. If this host is yours, add it to RIVYA_TRUSTED_RESULT_HOSTS.`;
   return new ResultError(message, { retryable: false });
 }

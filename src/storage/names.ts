@@ -1,3 +1,4 @@
+/** Names in a store: safe on every file system, readable where possible, and no two of them alike. */
 import { createHash } from 'node:crypto';
 import type { StoreInput } from '../contract/index.js';
 
@@ -5,32 +6,29 @@ import type { StoreInput } from '../contract/index.js';
 const LONGEST = 100;
 const LONGEST_PART = 255;
 
-/**
- * Name of a result below the store, without its ending: `<workflow-id>/<n>`, so that no two generations share a name. A
- * step of a pipeline lies in the folder of its parent.
- */
+/** Name of a result, without its ending: `<workflow-id>/<n>`. A step lies in the folder of its parent. */
 export function resultName({ workflowId }: Pick<StoreInput, 'workflowId'>, n: number): string {
   return [...workflowId.split('/').map(safeName), String(n)].join('/');
 }
 
-/** A text as one safe name on any file system. A text that has to be changed gets a digest, so no two meet. */
+/** A text as one part of a name. A text that has to be changed gets a digest, so no two texts have the same name. */
 export function safeName(text: string): string {
   const safe = text
     .replace(/[^A-Za-z0-9._-]+/g, '-')
     .replace(/^[.-]+|[.]+$/g, '')
     .slice(0, LONGEST);
   const reserved = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(safe);
-  // Some file systems fold case, so a name with capitals is told apart by its digest as well.
+  // Some file systems fold case, so capitals need a digest too.
   if (safe === text && safe !== '' && !reserved && safe === safe.toLowerCase()) return safe;
   return `${safe || 'id'}-${shortDigest(text)}`;
 }
 
-/** Tells two names apart, and is short enough to be read out. */
+/** 12 hex digits that tell two texts apart. */
 export function shortDigest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
-/** @throws TypeError for a name that could leave the store, or that some file system does not take. */
+/** The name itself. @throws TypeError where it could leave the store, or some file system does not take it. */
 export function checkName(name: string): string {
   const wrong = name.split('/').some((part) => /^\.{0,2}$|[\\\0]/.test(part) || Buffer.byteLength(part) > LONGEST_PART);
   if (wrong) throw new TypeError(`Not a name in a store: ${JSON.stringify(name)}`);

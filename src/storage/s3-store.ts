@@ -1,23 +1,20 @@
+/**
+ * A store in a bucket of S3, or of a service that speaks its protocol. An object appears under its name only when it is whole.
+ * Credentials, region and endpoint come from the settings of the AWS SDK, which is loaded at the first call.
+ */
 import { Readable } from 'node:stream';
-import type { ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3';
 import { checkName } from './names.js';
 import { s3Problem } from './s3-errors.js';
 import { loadS3, type S3Sdk } from './s3-sdk.js';
-import { StoreSettingError, StoreUnavailable, type S3Settings, type Store, type StoredObject } from './store.js';
-import { TEXT_MS } from './timely.js';
+import { StoreSettingError, StoreUnavailable } from './store.js';
+import type { PutOptions, S3Settings, Store, StoredObject } from './store.js';
+import { TEXT_MS } from './texts.js';
 
-// An upload holds about four parts in memory: two on their way, one that fills, one that is joined. S3 takes 10,000
-// parts of at least 5 MiB, so this carries 48 GB.
+// S3 takes 10,000 parts of at least 5 MiB, so an object has up to 48 GB. About four parts of each upload are in memory.
 const PART_BYTES = 5 * 1024 * 1024;
 const PARTS_AT_ONCE = 2;
-// S3 tells when an upload began, not when it last moved. No attempt to store a result lasts longer than four days.
-const ABANDONED_MS = 96 * 3_600_000;
 const PROBE = '.rivya/probe';
 
-/**
- * Results and receipts in a bucket of S3, or of a service that speaks its protocol. An object appears under its name only
- * when it is whole. Credentials, region and endpoint come from the settings of the AWS SDK.
- */
 export class S3Store implements Store {
   readonly address: string;
   readonly #bucket: string;
@@ -31,7 +28,7 @@ export class S3Store implements Store {
    * @throws StoreSettingError
    */
   constructor(address: string, settings: S3Settings = {}) {
-    // What is wrong is not repeated: people put credentials there.
+    // The message does not repeat the address: people put credentials there.
     const [, bucket, prefix = ''] = /^s3:\/\/([A-Za-z0-9._-]{3,255})(?:\/([^?#]*?))?\/*$/.exec(address) ?? [];
     if (bucket === undefined) throw new StoreSettingError('an address in S3 is s3://bucket or s3://bucket/prefix');
     try {
@@ -47,24 +44,20 @@ export class S3Store implements Store {
   async probe(): Promise<void> {
     try {
       await this.write(PROBE, new Date().toISOString());
-      // Without the right to list, S3 answers "denied" instead of "there is none", and no receipt could be trusted.
+      // Without the right to list, S3 answers "denied" for an object that is not there: no missing receipt could be told.
       await Promise.all([this.list('.rivya'), this.read(`${PROBE}-none`)]);
     } catch (error) {
       if (error instanceof StoreUnavailable && !error.retryable) throw new StoreSettingError(error.message);
       throw error;
     }
-    // Housekeeping must not stop a Worker: some services have no list of uploads, some credentials no right to it.
-    await this.#sweep().catch(() => undefined);
   }
 
-  async put(
-    name: string,
-    body: AsyncIterable<Uint8Array>,
-    { contentType = null, signal }: { readonly contentType?: string | null; readonly signal?: AbortSignal } = {},
-  ): Promise<{ uri: string }> {
-    const Key = this.#key(name);
+  async put(name: string, body: AsyncIterable<Uint8Array>, options: PutOptions = {}): Promise<{ uri: string }> {
+    const { contentType = null, signal } = options;
+    const Key = this.#keyOf(name);
     let broken: { readonly error: unknown } | undefined;
     const source = body[Symbol.asyncIterator]();
+    // No generator: a stream that ends early would throw its own error into it.
     const watched: AsyncIterator<Uint8Array> = {
       next: () =>
         source.next().catch((error: unknown) => {
@@ -73,12 +66,10 @@ export class S3Store implements Store {
         }),
       return: async () => source.return?.() ?? { done: true, value: undefined },
     };
-    // The signal ends the stream and not the upload, which then takes its parts away before it fails.
-    const Body = Readable.from(
-      { [Symbol.asyncIterator]: () => watched },
-      { highWaterMark: 1, ...(signal && { signal }) },
-    );
-    // Whoever reads it sees the error; between two parts nobody does, and Node would end the process.
+    // The signal ends the stream and not the upload, which then deletes its parts before it fails.
+    const chunks = { [Symbol.asyncIterator]: () => watched };
+    const Body = Readable.from(chunks, { highWaterMark: 1, ...(signal && { signal }) });
+    // The reader of the stream gets its error; between two parts there is no reader, and Node would end the process.
     Body.on('error', () => undefined);
     try {
       await this.#call('written', async ({ client, Upload }) => {
@@ -95,12 +86,11 @@ export class S3Store implements Store {
   }
 
   async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
-    const Key = this.#located(uri);
-    const input = { Bucket: this.#bucket, Key };
+    const input = { Bucket: this.#bucket, Key: this.#keyOfUri(uri) };
     const options = signal && { abortSignal: signal };
     const { client, s3 } = await this.#load();
     const bytes = await this.#call('read', async () => {
-      // An answer to HEAD has no code of S3 in it: 404 is all there is.
+      // A reply to HEAD has no error code of S3, only the status 404.
       const head = client.send(new s3.HeadObjectCommand(input), options).catch((error: unknown) => {
         if (error instanceof s3.NotFound) return null;
         throw error;
@@ -121,7 +111,7 @@ export class S3Store implements Store {
   }
 
   async write(name: string, text: string): Promise<void> {
-    const Key = this.#key(name);
+    const Key = this.#keyOf(name);
     await this.#call('written', async ({ client, s3 }) => {
       const put = new s3.PutObjectCommand({ Bucket: this.#bucket, Key, Body: text, ContentType: 'text/plain' });
       await client.send(put, limited());
@@ -129,7 +119,7 @@ export class S3Store implements Store {
   }
 
   async read(name: string): Promise<string | null> {
-    const Key = this.#key(name);
+    const Key = this.#keyOf(name);
     return this.#call('read', async ({ client, s3 }) => {
       const limit = limited();
       try {
@@ -143,7 +133,7 @@ export class S3Store implements Store {
   }
 
   async list(folder: string): Promise<readonly string[]> {
-    const Prefix = `${this.#key(folder)}/`;
+    const Prefix = `${this.#keyOf(folder)}/`;
     return this.#call('read', async ({ client, s3 }) => {
       const input = { Bucket: this.#bucket, Prefix, Delimiter: '/' };
       const names = new Set<string>();
@@ -158,36 +148,16 @@ export class S3Store implements Store {
     });
   }
 
-  /** Takes away the parts that killed processes left. Without a prefix nobody can tell whose they are, so they stay. */
-  async #sweep(): Promise<void> {
-    if (this.#prefix === '') return;
-    const { client, s3 } = await this.#load();
-    const limit = limited();
-    let input: ListMultipartUploadsCommandInput | null = { Bucket: this.#bucket, Prefix: this.#prefix };
-    while (input !== null) {
-      const page: ListMultipartUploadsCommandOutput = await client.send(
-        new s3.ListMultipartUploadsCommand(input),
-        limit,
-      );
-      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-        if (Initiated === undefined || Date.now() - Initiated.getTime() < ABANDONED_MS) continue;
-        await client.send(new s3.AbortMultipartUploadCommand({ Bucket: this.#bucket, Key, UploadId }), limit);
-      }
-      const { IsTruncated, NextKeyMarker: KeyMarker, NextUploadIdMarker: UploadIdMarker } = page;
-      input = IsTruncated === true ? { ...input, KeyMarker, UploadIdMarker } : null;
-    }
-  }
-
-  #key(name: string): string {
+  #keyOf(name: string): string {
     return this.#prefix + checkName(name);
   }
 
-  #located(uri: string): string {
+  #keyOfUri(uri: string): string {
     const root = `s3://${this.#bucket}/${this.#prefix}`;
     try {
-      if (uri.startsWith(root)) return this.#key(uri.slice(root.length));
+      if (uri.startsWith(root)) return this.#keyOf(uri.slice(root.length));
     } catch {
-      // It would leave the prefix.
+      // The URI leads out of the prefix.
     }
     throw new StoreSettingError(`${uri} is not in the store ${this.address}`);
   }

@@ -1,7 +1,8 @@
-/** The file `<n>.json` beside each result: what it is, where it came from and what it cost. */
+/** Sidecars: the file `<n>.json` beside each result, with its prompt, digest, source and price. They hold no signature. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { StoredFile, StoreInput } from '../contract/index.js';
+import { jsonText } from './texts.js';
 
 const VERSION = 1;
 
@@ -12,10 +13,10 @@ export interface Result {
   readonly namespace: string;
 }
 
-/** Whether sidecars hold the prompt and params themselves, or only their digests. */
+/** `full`: sidecars hold prompt and params; `digest`: only their SHA-256. */
 export type SidecarPrompts = 'full' | 'digest';
 
-/** What is read of a sidecar again; the rest is for people and other programs. */
+/** The fields of a sidecar that are read again; the others are for people and other programs. */
 export const Sidecar = z.object({
   version: z.literal(VERSION),
   taskId: z.string(),
@@ -27,20 +28,15 @@ export const Sidecar = z.object({
 });
 export type Sidecar = z.infer<typeof Sidecar>;
 
-export function sidecarText(
-  file: StoredFile,
-  { input, n, namespace }: Result,
-  { prompts, storedAt }: { readonly prompts: SidecarPrompts; readonly storedAt: Date },
-): string {
+export function sidecarText(file: StoredFile, { input, n, namespace }: Result, prompts: SidecarPrompts): string {
   const { taskId, workflowId, about } = input;
   const { body, model, ...paid } = about;
-  const place = { namespace, workflowId, storedAt: storedAt.toISOString() };
-  const facts = { version: VERSION, model, ...askedFor(body, prompts), taskId, n, ...file, ...place, ...paid };
-  return `${JSON.stringify(facts, null, 2)}\n`;
+  const place = { namespace, workflowId, storedAt: new Date().toISOString() };
+  return jsonText({ version: VERSION, model, ...requestOf(body, prompts), taskId, n, ...file, ...place, ...paid });
 }
 
 /** Prompt and params of a request body, or their digests. */
-function askedFor(body: string, prompts: SidecarPrompts): Record<string, unknown> {
+function requestOf(body: string, prompts: SidecarPrompts): Record<string, unknown> {
   const { prompt = null, params = null } = JSON.parse(body, withoutQueries) as { prompt?: string; params?: object };
   if (prompts === 'full') return { prompt, params };
   const digest = (value: unknown): string | null =>
@@ -48,11 +44,10 @@ function askedFor(body: string, prompts: SidecarPrompts): Record<string, unknown
   return { promptSha256: digest(prompt), paramsSha256: digest(params) };
 }
 
-/** Links to references may be signed, and a signature is a secret. */
+/** Takes the queries out of links to references: a signature is a secret. */
 function withoutQueries(_key: string, value: unknown): unknown {
-  return typeof value === 'string' && /^https?:\/\/\S+$/i.test(value) && URL.canParse(value)
-    ? withoutQuery(value)
-    : value;
+  const isLink = typeof value === 'string' && /^https?:\/\/\S+$/i.test(value) && URL.canParse(value);
+  return isLink ? withoutQuery(value) : value;
 }
 
 /** A link without its query and fragment, which may carry a signature, and without credentials. */

@@ -1,14 +1,14 @@
+/**
+ * The uploads of one API in a store, by account and content: the same file is uploaded once, so a generation that starts
+ * anew sends the same body. They hold the URL that the API gave, and no API key.
+ */
 import { z } from 'zod';
 import type { UploadInput, UploadResult } from '../contract/index.js';
-import { parsed } from './key-folders.js';
 import { safeName } from './names.js';
 import type { Store } from './store.js';
-import { timely, type Texts } from './timely.js';
+import { jsonText, parseJson, timely, type Texts } from './texts.js';
 
-// No result can take this name: names of results never start with a dot.
-const ROOT = '.rivya/uploads';
 const VERSION = 1;
-
 const Upload = z.object({
   version: z.literal(VERSION),
   sha256: z.string(),
@@ -23,40 +23,33 @@ const Upload = z.object({
   simulated: z.boolean(),
 });
 
-export type UploadFacts = Omit<UploadResult, 'remembered'>;
+type UploadFacts = Omit<UploadResult, 'remembered'>;
+/** The API checks a file against a model, so an upload for one model says nothing about another. */
+type Purpose = Pick<UploadInput, 'kind' | 'model'>;
 
-/**
- * The uploads of one API in a store, by account and content: the same file is uploaded once, so a generation that starts
- * anew sends the same body. They hold the address that the API gave, and no API key.
- */
 export class Uploads {
-  readonly #store: Texts;
+  readonly #texts: Texts;
   readonly #root: string;
 
   /** @param baseUrl - Of the API, so that uploads to the emulator are never taken for real ones. */
   constructor(store: Store, baseUrl: string) {
-    this.#store = timely(store);
-    this.#root = `${ROOT}/${safeName(new URL(baseUrl).host)}`;
+    this.#texts = timely(store);
+    // Names of results never start with a dot, so no result can take this one.
+    this.#root = `.rivya/uploads/${safeName(new URL(baseUrl).host)}`;
   }
 
-  /** Null also for a note that cannot be read: it is uploaded again, which costs nothing. */
-  async find(
-    fingerprint: string,
-    sha256: string,
-    { kind, model }: Pick<UploadInput, 'kind' | 'model'>,
-  ): Promise<UploadFacts | null> {
-    const text = await this.#store.read(this.#name(fingerprint, sha256, kind, model));
-    return text === null ? null : parsed(Upload, text);
+  /** Null also for a note that cannot be read: the file is uploaded again, which costs nothing. */
+  async findUpload(fingerprint: string, sha256: string, purpose: Purpose): Promise<UploadFacts | null> {
+    const text = await this.#texts.read(this.#noteFile(fingerprint, sha256, purpose));
+    return text === null ? null : parseJson(Upload, text);
   }
 
-  async note(upload: UploadFacts, { kind, model }: Pick<UploadInput, 'kind' | 'model'>): Promise<void> {
-    const facts = Upload.parse({ version: VERSION, ...upload });
-    const text = JSON.stringify({ ...facts, at: new Date().toISOString() }, null, 2);
-    await this.#store.write(this.#name(upload.fingerprint, upload.sha256, kind, model), `${text}\n`);
+  async noteUpload(upload: UploadFacts, purpose: Purpose): Promise<void> {
+    const facts = { ...Upload.parse({ version: VERSION, ...upload }), at: new Date().toISOString() };
+    await this.#texts.write(this.#noteFile(upload.fingerprint, upload.sha256, purpose), jsonText(facts));
   }
 
-  // The API checks a file against a model, so an upload for one model says nothing about another.
-  #name(fingerprint: string, sha256: string, kind: string, model: string): string {
+  #noteFile(fingerprint: string, sha256: string, { kind, model }: Purpose): string {
     return `${this.#root}/${safeName(fingerprint)}/${sha256}-${kind}-${safeName(model)}.json`;
   }
 }

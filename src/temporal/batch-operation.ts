@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isGrpcServiceError, type Client } from '@temporalio/client';
 import { encodeToPayloads } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { workflowTaskProblem } from './pending.js';
+import { hasAttributes } from './search-attributes.js';
 
 // The Service sends about 50 a second and counts a whole list at once; its default limit for a list is 1,000.
 const RUNS_PER_OPERATION = 250;
@@ -14,31 +15,32 @@ const BUSY_LIMIT_MS = 10 * 60_000;
 const STALLED_MS = 5 * 60_000;
 // A Worker that runs reacts within a second, under load within some, and the list trails.
 const QUIET_MS = 15_000;
-// Each pass takes those that came during the one before; they get fewer, unless more come for ever.
+const PAUSE_MS = 3_000;
+// Each pass is for the runs that came during the one before. They get fewer, unless more come for ever.
 const PASSES = 20;
 // gRPC statuses.
-const INVALID_ARGUMENT = 3;
 const ALREADY_EXISTS = 6;
 const RESOURCE_EXHAUSTED = 8;
 // The Service's numbers for a job that runs, and for a run that is paused.
 const RUNNING = 1;
 const PAUSED = 8;
 
-/** A run that a batch operation is for. */
-export interface AddressedRun {
+/** A run that should react. */
+export interface WaitingRun {
   readonly workflowId: string;
   readonly runId: string;
+  /** What the run waits in. Another value after an operation means that the run has reacted, and waits again. */
+  readonly state: string;
 }
 
-export interface BatchOperation {
+interface BatchOperation {
   /** A Signal with its argument, or a request to cancel. */
   readonly send: { readonly signal: string; readonly input?: object } | 'cancel';
   /** Stands at the job in the Temporal UI. */
   readonly reason: string;
 }
 
-/** Who looks on, and who can stop it. */
-export interface BatchWatch {
+interface BatchWatch {
   /** Called with the number of runs that the Service has sent to so far. */
   readonly sent: (count: number) => void;
   /** Called where the Service does not take the job yet: it runs one job of a namespace at a time. */
@@ -48,33 +50,29 @@ export interface BatchWatch {
 }
 
 /**
- * Has the Service send a Signal or a cancel to these runs, and waits until it has. Runs are addressed and not a query, so
- * that no run gets it that the caller has not seen. A run that has ended meanwhile counts as sent.
+ * Has the Service send a Signal or a cancel to these runs, and waits until it has. Runs are addressed one by one, so that
+ * no run is reached that the caller has not seen. A run that has ended meanwhile counts as sent.
  *
- * @returns how many runs it was sent to, and how many the Service gave up on.
  * @throws the Service's refusal where it lasts for 10 min; the reason of `interrupted` where that is aborted.
  */
 export async function runBatchOperation(
   client: Client,
   operation: BatchOperation,
-  runs: readonly AddressedRun[],
+  runs: readonly WaitingRun[],
   watch: BatchWatch,
-): Promise<{ readonly sent: number; readonly failed: number }> {
-  let [sent, failed] = [0, 0];
+): Promise<void> {
+  let sent = 0;
   for (let from = 0; from < runs.length; from += RUNS_PER_OPERATION) {
     const jobId = await startJob(client, operation, runs.slice(from, from + RUNS_PER_OPERATION), watch);
     const before = sent;
-    const end = await endOfJob(client, jobId, { ...watch, sent: (count) => watch.sent(before + count) });
-    sent += end.sent;
-    failed += end.failed;
+    sent += await endOfJob(client, jobId, { ...watch, sent: (count) => watch.sent(before + count) });
   }
-  return { sent, failed };
 }
 
 async function startJob(
   client: Client,
   { send, reason }: BatchOperation,
-  executions: readonly AddressedRun[],
+  runs: readonly WaitingRun[],
   { busy, interrupted }: BatchWatch,
 ): Promise<string> {
   const { namespace, identity, loadedDataConverter } = client.options;
@@ -85,12 +83,12 @@ async function startJob(
     send === 'cancel'
       ? { cancellationOperation: { identity } }
       : { signalOperation: { signal: send.signal, input: payloads && { payloads }, identity } };
-  const job = { namespace, jobId, reason, executions: [...executions], ...what };
+  const executions = runs.map(({ workflowId, runId }) => ({ workflowId, runId }));
   for (const giveUpAt = Date.now() + BUSY_LIMIT_MS; ;) {
     interrupted.throwIfAborted();
     const late = setTimeout(busy, BUSY_AFTER_MS);
     try {
-      await client.workflowService.startBatchOperation(job);
+      await client.workflowService.startBatchOperation({ namespace, jobId, reason, executions, ...what });
       return jobId;
     } catch (error) {
       const code = isGrpcServiceError(error) ? (error.code as number) : null;
@@ -103,50 +101,42 @@ async function startJob(
   }
 }
 
-async function endOfJob({ workflowService, options }: Client, jobId: string, { sent, interrupted }: BatchWatch) {
+/** Returns how many runs the job has sent to. */
+async function endOfJob(
+  { workflowService, options }: Client,
+  jobId: string,
+  { sent, interrupted }: BatchWatch,
+): Promise<number> {
   const job = { namespace: options.namespace, jobId };
-  for (let done = 0, doneAt = Date.now(); ;) {
-    const { state, completeOperationCount, failureOperationCount } = await workflowService.describeBatchOperation(job);
+  for (let done = 0, doneAt = Date.now(); ; await sleep(POLL_MS)) {
+    const { state, completeOperationCount } = await workflowService.describeBatchOperation(job);
     const count = Number(completeOperationCount);
     if (count > done) [done, doneAt] = [count, Date.now()];
     sent(done);
-    if ((state as number) !== RUNNING) return { sent: count, failed: Number(failureOperationCount) };
-    if (interrupted.aborted || Date.now() - doneAt > STALLED_MS) {
-      const reason = interrupted.aborted ? 'interrupted' : 'no progress';
-      await workflowService.stopBatchOperation({ ...job, reason, identity: options.identity });
-      interrupted.throwIfAborted();
-      return { sent: count, failed: Number(failureOperationCount) };
-    }
-    await sleep(POLL_MS);
+    if ((state as number) !== RUNNING) return count;
+    if (!interrupted.aborted && Date.now() - doneAt <= STALLED_MS) continue;
+    const reason = interrupted.aborted ? 'interrupted' : 'no progress';
+    await workflowService.stopBatchOperation({ ...job, reason, identity: options.identity });
+    interrupted.throwIfAborted();
+    return count;
   }
 }
 
-/** A run that should react. */
-export interface WaitingRun extends AddressedRun {
-  /** What it waits in. Another value after an operation means that it has reacted, and waits again. */
-  readonly state: string;
-}
-
-export interface Repeated<T extends WaitingRun> {
-  /** Those to begin with. */
-  readonly first: readonly T[];
-  /** Those that wait now, by the Service's list. */
-  readonly look: () => Promise<readonly T[]>;
-  readonly send: (due: readonly T[]) => Promise<unknown>;
-  /** Between two looks, and before it is believed that nobody is left. Default 3 s. */
-  readonly pauseMs?: number;
-  readonly interrupted: AbortSignal;
-}
-
 /**
- * Sends until two looks in a row find nobody to send to: one pass misses those that come meanwhile. A run is asked twice at
- * most (one that is just trying again by itself ignores a Signal), and not again once it has reacted. So this ends also
- * where no Worker runs, and where the cause is still there.
+ * Sends until two looks in a row find nobody to send to, because one pass misses the runs that come meanwhile. A run is asked
+ * twice at most (one that is just trying again by itself ignores a Signal), and not again once it has reacted. So this ends
+ * also where no Worker runs, and where the cause is still there.
  *
+ * @param repeated - `first`: the runs to begin with. `look`: the runs that wait now, by the Service's list.
  * @returns the state in which each run was asked, by run ID.
  */
-export async function repeatUntilNobody<T extends WaitingRun>(repeated: Repeated<T>): Promise<Map<string, string>> {
-  const { first, look, send, pauseMs = 3_000, interrupted } = repeated;
+export async function repeatUntilNobody<T extends WaitingRun>(repeated: {
+  readonly first: readonly T[];
+  readonly look: () => Promise<readonly T[]>;
+  readonly send: (due: readonly T[]) => Promise<unknown>;
+  readonly interrupted: AbortSignal;
+}): Promise<Map<string, string>> {
+  const { first, look, send, interrupted } = repeated;
   const asked = new Map<string, string>();
   const twice = new Set<string>();
   const isStuck = ({ runId, state }: T): boolean => asked.get(runId) === state;
@@ -161,7 +151,7 @@ export async function repeatUntilNobody<T extends WaitingRun>(repeated: Repeated
       asked.set(runId, state);
     }
     for (let stuck = -1, since = Date.now(); ;) {
-      await sleep(pauseMs, undefined, { signal: interrupted });
+      await sleep(PAUSE_MS, undefined, { signal: interrupted });
       left = await look();
       const count = left.filter(isStuck).length;
       if (count === 0 || (count === stuck && Date.now() - since > QUIET_MS)) break;
@@ -172,18 +162,13 @@ export async function repeatUntilNobody<T extends WaitingRun>(repeated: Repeated
 }
 
 /**
- * Narrows a query to what may be held, where the namespace has the search attribute. A run that began without the attribute
- * has no value, and only its memo tells.
+ * Narrows a query to the runs that may be held, where the namespace has the search attributes. A run that began without
+ * them has no value: its memo says whether it is held.
  */
-export async function heldAmong({ workflowService, options }: Client, query: string): Promise<string> {
-  const narrowed = `${query} AND (RivyaStatus STARTS_WITH 'held:' OR RivyaStatus IS NULL)`;
-  try {
-    await workflowService.countWorkflowExecutions({ namespace: options.namespace, query: narrowed });
-    return narrowed;
-  } catch (error) {
-    if (!isGrpcServiceError(error) || (error.code as number) !== INVALID_ARGUMENT) throw error;
-    return query;
-  }
+export async function heldAmong(client: Client, query: string): Promise<string> {
+  return (await hasAttributes(client))
+    ? `${query} AND (RivyaStatus STARTS_WITH 'held:' OR RivyaStatus IS NULL)`
+    : query;
 }
 
 /**
@@ -203,6 +188,6 @@ export async function whyLeft(
   if (task == null) return null;
   return (
     workflowTaskProblem(described) ??
-    `no Worker takes it up: the request waits until one runs on task queue "${executionConfig?.taskQueue?.name}" (rivya-temporal worker)`
+    `no Worker runs it: the request waits until one polls task queue "${executionConfig?.taskQueue?.name}" (rivya-temporal worker)`
   );
 }

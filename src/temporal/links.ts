@@ -1,10 +1,7 @@
 /** Links into the Temporal UI. */
 
-/** Where a UI shows a namespace; `uiUrl` is its base, or null where none is known. */
-interface Place {
-  readonly uiUrl: string | null;
-  readonly namespace: string;
-}
+/** A namespace, and the base of its Temporal UI or null where none is known. */
+type Place = { readonly uiUrl: string | null; readonly namespace: string };
 
 /** Saved views for the list of the Temporal UI. Closed Workflows keep their last values, so some ask for running ones. */
 const VIEWS = {
@@ -26,9 +23,8 @@ export function workflowLink({ uiUrl, namespace }: Place, id: string): string | 
 /** The views by name, each as a link that saves it in the browser, or as its query without a UI. */
 export function viewLinks({ uiUrl, namespace }: Place): Record<string, string> {
   const list = `${uiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows`;
-  const links = Object.entries(VIEWS).map(([name, query]) => {
-    const link = `${list}?${new URLSearchParams({ query, savedQuery: name }).toString()}`;
-    return [name, uiUrl === null ? query : link] as const;
-  });
-  return Object.fromEntries(links);
+  const linkOf = (query: string, savedQuery: string) =>
+    `${list}?${new URLSearchParams({ query, savedQuery }).toString()}`;
+  const views = Object.entries(VIEWS).map(([name, query]) => [name, uiUrl === null ? query : linkOf(query, name)]);
+  return Object.fromEntries(views) as Record<string, string>;
 }

@@ -1,17 +1,14 @@
-/** Why the next step of a Workflow does not come, as the Service tells it. */
+/** Why a Workflow does not go on, by what the Service shows. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../client.js';
 import { unpolled } from './pollers.js';
 
-/** Why nothing goes on; `text` also says how often it was tried and since when. */
-export interface Delay {
-  readonly reason: string;
-  readonly text: string;
-}
+/** Why a Workflow does not go on; `text` adds how often it was tried, and since when. */
+export type Delay = { readonly reason: string; readonly text: string };
 
 /**
- * The last failure of the Activity that a run waits for, a missing Worker, or its turn within the rate limit. Null where an
- * Activity is under way, or none is needed.
+ * What a run waits for: a repetition after the last failure of its Activity, a Worker, or its turn within the rate limit.
+ * Null where an Activity is under way, or none is needed.
  */
 export async function delayOf(client: Client, description: WorkflowExecutionDescription): Promise<Delay | null> {
   const failing = workflowTaskProblem(description.raw);
@@ -35,7 +32,7 @@ export async function delayOf(client: Client, description: WorkflowExecutionDesc
 
 const PAUSED = 'its Activity is paused: unpause it in the Temporal UI';
 
-/** Why Workflow code does not go on, where that is not for want of a Worker; else null. */
+/** That the Workflow Tasks of a run fail, so its code does not go on; null where they do not. */
 export function workflowTaskProblem({ pendingWorkflowTask: task }: WorkflowExecutionDescription['raw']): string | null {
   if ((task?.attempt ?? 0) <= 1) return null;
   return `its Workflow Tasks fail (attempt ${task?.attempt}): look at it in the Temporal UI, and at search attributes with rivya-temporal setup`;
@@ -45,7 +42,7 @@ function timeOf(time: { readonly seconds?: unknown } | null | undefined): string
   return new Date(Number(time?.seconds ?? 0) * 1_000).toISOString();
 }
 
-/** A message with its code, unless it names it. */
+/** A message with its code, unless the message has the code already. */
 export function named(code: string | null | undefined, message: string): string {
   return code == null || message.includes(code) ? message : `${code}: ${message}`;
 }

@@ -1,4 +1,4 @@
-/** Which Workers ask the Service for work. */
+/** The Workers that ask the Service for work, by role. */
 import type { Client } from '@temporalio/client';
 import type { WorkerRole } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
@@ -6,10 +6,9 @@ import { apiTaskQueue } from '../contract/index.js';
 // A Worker asks for work at least once a minute; Temporal lists it for five.
 const FRESH_POLL_MS = 90_000;
 // The Service's numbers for the two kinds of task queue.
-const WORKFLOW_QUEUE = 1;
-const ACTIVITY_QUEUE = 2;
+const [WORKFLOW_QUEUE, ACTIVITY_QUEUE] = [1, 2];
 
-/** What one role of Workers serves. */
+/** The task queue of one role. */
 export interface ServedQueue {
   readonly role: WorkerRole;
   readonly queue: string;
@@ -17,21 +16,20 @@ export interface ServedQueue {
   readonly pollers: readonly string[];
 }
 
-/** The queues of the three roles, and who polls them. */
-export function servedQueues(
-  client: Client,
-  taskQueue: string,
-  namespace = client.options.namespace,
-): Promise<ServedQueue[]> {
-  const queues = [
-    ['workflows', taskQueue, WORKFLOW_QUEUE],
-    ['results', taskQueue, ACTIVITY_QUEUE],
-    ['api', apiTaskQueue(taskQueue), ACTIVITY_QUEUE],
-  ] as const;
-  const served = queues.map(async ([role, queue, type]) => {
-    return { role, queue, pollers: await pollersOf(client, namespace, queue, type) };
-  });
-  return Promise.all(served);
+/** The task queue of each role, and the Workers that poll it. */
+export function servedQueues(client: Client, taskQueue: string, namespace = client.options.namespace) {
+  const served = async (role: WorkerRole, queue: string, taskQueueType: number): Promise<ServedQueue> => {
+    const asked = { namespace, taskQueue: { name: queue }, taskQueueType };
+    const { pollers } = await client.workflowService.describeTaskQueue(asked);
+    const oldest = Date.now() - FRESH_POLL_MS;
+    const fresh = pollers?.filter(({ lastAccessTime: time }) => Number(time?.seconds ?? 0) * 1_000 > oldest) ?? [];
+    return { role, queue, pollers: fresh.map(({ identity }) => identity ?? '') };
+  };
+  return Promise.all([
+    served('workflows', taskQueue, WORKFLOW_QUEUE),
+    served('results', taskQueue, ACTIVITY_QUEUE),
+    served('api', apiTaskQueue(taskQueue), ACTIVITY_QUEUE),
+  ]);
 }
 
 /** A sentence for each role that no Worker has. */
@@ -42,12 +40,4 @@ export async function unpolled(client: Client, taskQueue: string): Promise<strin
 
 export function noWorkerOn({ role, queue }: Pick<ServedQueue, 'role' | 'queue'>): string {
   return `No Worker with the role "${role}" polls task queue "${queue}", so nothing goes on there. Start one with: rivya-temporal worker`;
-}
-
-async function pollersOf(client: Client, namespace: string, name: string, taskQueueType: number): Promise<string[]> {
-  const answer = await client.workflowService.describeTaskQueue({ namespace, taskQueue: { name }, taskQueueType });
-  const oldest = Date.now() - FRESH_POLL_MS;
-  return (answer.pollers ?? [])
-    .filter(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000 > oldest)
-    .map(({ identity }) => identity ?? '');
 }

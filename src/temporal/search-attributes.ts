@@ -1,4 +1,4 @@
-/** Registers the search attributes of this package in a namespace, and says how they stand there. */
+/** The search attributes of this package in a namespace: which are registered, and their registration. */
 import { isGrpcServiceError, type Client, type Connection } from '@temporalio/client';
 import type { NativeConnection } from '@temporalio/worker';
 import { SEARCH_ATTRIBUTES } from '../contract/index.js';
@@ -14,21 +14,13 @@ export class NoRight extends Error {
   override readonly name = 'NoRight';
 }
 
-/** One attribute, and its type in the namespace; null where it is not registered. */
-export interface AttributeState {
-  readonly name: string;
-  readonly type: string;
-  readonly registeredAs: string | null;
-}
+type WithOperator = Pick<Connection | NativeConnection, 'operatorService'>;
 
-/**
- * How the attributes stand in a namespace.
- * @throws NoRight where the Service does not let this connection ask.
- */
-export async function attributeStates(
-  { operatorService }: Pick<Connection | NativeConnection, 'operatorService'>,
-  namespace: string,
-): Promise<AttributeState[]> {
+/** One attribute, and its type in the namespace; null where it is not registered. */
+export type AttributeState = { readonly name: string; readonly type: string; readonly registeredAs: string | null };
+
+/** The state of each attribute in a namespace. @throws NoRight where this connection may not ask. */
+export async function attributeStates({ operatorService }: WithOperator, namespace: string): Promise<AttributeState[]> {
   const { customAttributes } = await allowed(operatorService.listSearchAttributes({ namespace }));
   return WANTED.map(([name, type]) => {
     const number = customAttributes[name];
@@ -37,23 +29,21 @@ export async function attributeStates(
 }
 
 /**
- * Registers those that are missing; the others stay as they are. Usable a moment later (0.2 s on a dev server).
+ * Registers attributes; one that is registered stays as it is. They are usable a moment later (0.2 s on a dev server).
  * @throws NoRight where the Service does not let this connection register any.
  */
 export async function registerAttributes(
-  { operatorService }: Pick<Connection | NativeConnection, 'operatorService'>,
+  { operatorService }: WithOperator,
   namespace: string,
   names: readonly string[] = WANTED.map(([name]) => name),
 ): Promise<void> {
-  const missing = WANTED.filter(([name]) => names.includes(name));
-  const searchAttributes = Object.fromEntries(missing.map(([name, type]) => [name, TYPES.indexOf(type)]));
+  const wanted = WANTED.filter(([name]) => names.includes(name));
+  const searchAttributes = Object.fromEntries(wanted.map(([name, type]) => [name, TYPES.indexOf(type)]));
   await allowed(operatorService.addSearchAttributes({ namespace, searchAttributes }));
 }
 
-// Where the types are not told: a name that is not registered, or of another kind, is refused. An Int is not noticed.
-const QUERY = WANTED.map(([name, type]) => (type === 'KEYWORD' ? `${name} STARTS_WITH '-'` : `${name} = -1`)).join(
-  ' AND ',
-);
+// Refused where a name is not registered, or is of another type. An Int in place of a Double is not noticed.
+const CONDITIONS = WANTED.map(([name, type]) => (type === 'KEYWORD' ? `${name} STARTS_WITH '-'` : `${name} = -1`));
 // gRPC INVALID_ARGUMENT.
 const REFUSED_QUERY = 3;
 const FRESH_MS = 60_000;
@@ -62,25 +52,18 @@ const ANSWER_MS = 3_000;
 
 const answers = new WeakMap<Client, { readonly askedAt: number; readonly answer: Promise<boolean | undefined> }>();
 
-/**
- * Whether the namespace of a client has all of them; undefined where the Service cannot tell. A client asks once a minute.
- * Never throws.
- */
+/** Whether the namespace has all attributes, asked once a minute; undefined without an answer. Never throws. */
 export async function hasAttributes(client: Client): Promise<boolean | undefined> {
-  const known = answers.get(client);
-  if (known !== undefined && Date.now() - known.askedAt < FRESH_MS) return known.answer;
-  const answer = ask(client).catch(() => undefined);
+  const last = answers.get(client);
+  if (last !== undefined && Date.now() - last.askedAt < FRESH_MS) return last.answer;
+  const answer = client.withDeadline(Date.now() + ANSWER_MS, () => ask(client)).catch(() => undefined);
   answers.set(client, { askedAt: Date.now(), answer });
-  // What could not be told is asked again.
+  // Without an answer the next caller asks again.
   if ((await answer) === undefined) answers.delete(client);
   return answer;
 }
 
-async function ask(client: Client): Promise<boolean> {
-  return client.withDeadline(Date.now() + ANSWER_MS, () => inTime(client));
-}
-
-async function inTime({ connection, workflowService, options: { namespace } }: Client): Promise<boolean> {
+async function ask({ connection, workflowService, options: { namespace } }: Client): Promise<boolean> {
   try {
     const states = await attributeStates(connection, namespace);
     return states.every(({ type, registeredAs }) => registeredAs === type);
@@ -88,7 +71,7 @@ async function inTime({ connection, workflowService, options: { namespace } }: C
     if (!(error instanceof NoRight)) throw error;
   }
   try {
-    await workflowService.countWorkflowExecutions({ namespace, query: QUERY });
+    await workflowService.countWorkflowExecutions({ namespace, query: CONDITIONS.join(' AND ') });
     return true;
   } catch (error) {
     if (!isGrpcServiceError(error) || (error.code as number) !== REFUSED_QUERY) throw error;
@@ -105,18 +88,12 @@ async function allowed<T>(call: Promise<T>): Promise<T> {
   }
 }
 
-/** For whoever owns a namespace of Temporal Cloud, where connections of programs may not register any. */
+/** What an owner of a Temporal Cloud namespace runs, where connections of programs may not register attributes. */
 export function cloudLines(namespace: string): { readonly tcld: string; readonly terraform: readonly string[] } {
-  const all = Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [
-    name,
-    `${type[0]}${type.slice(1).toLowerCase()}`,
-  ]);
+  const all = WANTED.map(([name, type]) => [name, `${type[0]}${type.slice(1).toLowerCase()}`]);
   const pairs = all.map(([name, type]) => `--search-attribute "${name}=${type}"`).join(' ');
-  return {
-    tcld: `tcld namespace search-attributes add --namespace ${namespace} ${pairs}`,
-    terraform: all.map(
-      ([name, type]) =>
-        `resource "temporalcloud_namespace_search_attribute" "${name}" { namespace_id = "${namespace}", name = "${name}", type = "${type}" }`,
-    ),
-  };
+  const terraform = all.map(([name, type]) => {
+    return `resource "temporalcloud_namespace_search_attribute" "${name}" { namespace_id = "${namespace}", name = "${name}", type = "${type}" }`;
+  });
+  return { tcld: `tcld namespace search-attributes add --namespace ${namespace} ${pairs}`, terraform };
 }

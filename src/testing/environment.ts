@@ -15,7 +15,7 @@ import { startDevServer } from '../temporal/embedded/server.js';
 import { registerAttributes } from '../temporal/search-attributes.js';
 import { servedQueues } from '../temporal/pollers.js';
 import { workflowCode } from '../worker/bundle.js';
-import { startWorkers, type RunningWorkers } from '../worker/workers.js';
+import { startWorkers, stopPolling, type RunningWorkers } from '../worker/workers.js';
 import type { FakeActivities } from './fake-activities.js';
 
 // Jobs end within a second, so a generation is done at its first check.
@@ -28,6 +28,10 @@ const RETENTION = { seconds: 86_400 as never };
 const NAMESPACE_READY_MS = 60_000;
 // How the Workers of test environments are called: a Worker is listed for a while after it has stopped.
 const WORKER_IDENTITY = 'rivya-temporal test';
+// Of the user's Workflows. No name of ours: the Workers of this package poll other queues.
+const PIPELINES = 'pipelines';
+// The Workflows of a Worker that was stopped go to another one soon.
+const STICKY = { stickyQueueScheduleToStartTimeout: TIMEOUTS.stickyQueue };
 // gRPC statuses.
 const NOT_FOUND = 5;
 const UNIMPLEMENTED = 12;
@@ -44,28 +48,26 @@ export interface ExistingEnvironment {
   currentTimeMs?(): Promise<number>;
 }
 
-type WorkflowCode = Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'>;
-
-interface CommonOptions extends WorkflowCode, Pick<WorkerOptions, 'activities'> {
+/** Your own Workflows and Activities, which run on a Worker of their own as long as the environment is there. */
+interface CommonOptions extends Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle' | 'activities'> {
   /**
    * A Temporal server that runs, and a namespace of it that no other Worker uses, for example a `TestWorkflowEnvironment`;
    * it stays yours to end. Default: a namespace of its own (`rivya-test-…`) on the server that `TEMPORAL_ADDRESS` names, or
    * else on a dev server of its own, found as `rivya-temporal dev` finds it.
    */
   readonly environment?: ExistingEnvironment;
-  /**
-   * Task queue of the Workers. Default `rivya`, as in production, so that your Workflows run unchanged. Two environments
-   * at a time in one namespace need different ones.
-   */
+  /** Task queue of your own Workflows and Activities. Default `pipelines`. */
   readonly taskQueue?: string;
+  /**
+   * Task queue of the Workers of this package. Default `rivya`, as in production, so that your Workflows run unchanged. Two
+   * environments at a time in one namespace need different ones.
+   */
+  readonly rivyaTaskQueue?: string;
   /** Receives what the search for a Temporal server says. Default: nobody. */
   readonly log?: (line: string) => void;
 }
 
-/**
- * `workflowsPath` or `workflowBundle`: your Workflows, which also hold `export * from 'rivya-temporal/workflows'`; default
- * those of this package alone. `activities`: your own.
- */
+/** A test environment with the emulator. */
 export interface TestEnvironmentOptions extends CommonOptions {
   /** Models, prices, switches, faults. Here jobs take 800 ms unless `durations` says otherwise. */
   readonly emulator?: EmulatorOptions;
@@ -76,7 +78,7 @@ export interface TestEnvironmentOptions extends CommonOptions {
   readonly fake?: undefined;
 }
 
-/** As `TestEnvironmentOptions`, without the API. */
+/** A test environment without the API. */
 export interface FakeEnvironmentOptions extends CommonOptions {
   /** What each step comes to; the Workers have these Activities and call no API. */
   readonly fake: FakeActivities;
@@ -87,6 +89,7 @@ export interface TestEnvironment extends AsyncDisposable {
   /** For Workers of your own. */
   readonly connection: NativeConnection;
   readonly generations: GenerationClient;
+  /** Of your own Workflows and Activities. */
   readonly taskQueue: string;
   /** Ends what this environment started; also the Workflows are gone with a server of its own. */
   dispose(): Promise<void>;
@@ -102,9 +105,9 @@ export interface EmulatorEnvironment extends TestEnvironment {
    * server; the address is missing where neither `environment` nor the connection of its client tells it.
    */
   readonly env: NodeJS.ProcessEnv;
-  /** Starts Workers, by default as at the start. `env`: settings that differ, such as `RIVYA_WORKER_ROLES`. */
-  startWorkers(change?: { readonly env?: NodeJS.ProcessEnv } & WorkflowCode): Promise<RunningWorkers>;
-  /** Stops all of them; their Workflows wait. */
+  /** Starts Workers of this package, by default as at the start. `env`: settings that differ, such as `RIVYA_WORKER_ROLES`. */
+  startWorkers(change?: { readonly env?: NodeJS.ProcessEnv }): Promise<RunningWorkers>;
+  /** Stops all of them; generations wait. */
   stopWorkers(): Promise<void>;
 }
 
@@ -127,22 +130,23 @@ export async function createTestEnvironment(
     for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
   };
   try {
-    const { environment: given, taskQueue = DEFAULT_TASK_QUEUE, activities = {} } = options;
-    const server = given ?? (await connect(options.log, ends));
+    const { environment: given, taskQueue = PIPELINES, rivyaTaskQueue = DEFAULT_TASK_QUEUE } = options;
+    const server: ExistingEnvironment = given ?? (await connect(ends, options.log));
     const { client, nativeConnection, namespace = client.options.namespace } = server;
-    if (given !== undefined) await refuseShared(client, namespace, taskQueue);
+    if (given !== undefined) await refuseShared(client, namespace, [taskQueue, rivyaTaskQueue, DEFAULT_TASK_QUEUE]);
     const base = {
       client,
       connection: nativeConnection,
-      generations: new GenerationClient(client, { taskQueue }),
+      generations: new GenerationClient(client, { taskQueue: rivyaTaskQueue }),
       taskQueue,
       dispose,
       [Symbol.asyncDispose]: dispose,
     };
     const identity = `${WORKER_IDENTITY} ${process.pid}@${hostname()}`;
-    const target = { connection: nativeConnection, namespace, activities, identity };
+    const target = { connection: nativeConnection, namespace, identity };
     if (options.fake !== undefined) {
-      ends.push(await startFakeWorkers(options.fake, { ...target, taskQueue, ...workflowsOf(options) }));
+      ends.push(await startFakeWorkers(options.fake, { ...target, taskQueue: rivyaTaskQueue }));
+      ends.push(await startOwnWorker(options, { ...target, taskQueue }));
       return base;
     }
 
@@ -158,7 +162,7 @@ export async function createTestEnvironment(
       TEMPORAL_NAMESPACE: namespace,
       RIVYA_API_KEY: emulator.apiKey,
       RIVYA_BASE_URL: emulator.url,
-      RIVYA_TASK_QUEUE: taskQueue,
+      RIVYA_TASK_QUEUE: rivyaTaskQueue,
       RIVYA_RATE_LIMIT_PER_MINUTE: String(RATE_LIMIT_PER_MINUTE),
       RIVYA_STORE: `file:${output}`,
       RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
@@ -167,13 +171,13 @@ export async function createTestEnvironment(
     const running: RunningWorkers[] = [];
     const start: EmulatorEnvironment['startWorkers'] = async (change = {}) => {
       const settings = readSettings({ ...env, ...change.env });
-      const workflows = workflowsOf({ ...options, ...change });
-      const started = await startWorkers(settings, { ...target, workflows });
+      const started = await startWorkers(settings, target);
       running.push(started);
       return started;
     };
     const stop = async (): Promise<void> => void (await Promise.all(running.map((workers) => workers.stop())));
     ends.push(stop);
+    ends.push(await startOwnWorker(options, { ...target, taskQueue }));
     // First of all, so that no Worker waits for an answer that hangs.
     ends.push(() => emulator.close());
     const environment: EmulatorEnvironment = { ...base, emulator, output, env, startWorkers: start, stopWorkers: stop };
@@ -186,10 +190,7 @@ export async function createTestEnvironment(
 }
 
 /** A namespace that nobody else knows, on the server of Temporal's own settings or on one of our own. */
-async function connect(
-  log: (line: string) => void = () => undefined,
-  ends: (() => Promise<unknown>)[],
-): Promise<ExistingEnvironment> {
+async function connect(ends: (() => Promise<unknown>)[], log = (_line: string): void => undefined) {
   const server = configuredAddress() === null ? await startDevServer({ log, ui: false, port: 0 }) : null;
   if (server !== null) ends.push(() => server.stop());
   const { client: first, address } = await connectClient(server?.address);
@@ -228,12 +229,9 @@ async function register(client: Client, address: string): Promise<void> {
   }
 }
 
-/**
- * Refuses a namespace in which somebody else does the work of a test. A step without `options.taskQueue` runs on the
- * default queue, so that one counts too.
- */
-async function refuseShared(client: Client, namespace: string, taskQueue: string): Promise<void> {
-  for (const served of new Set([taskQueue, DEFAULT_TASK_QUEUE])) {
+/** Refuses a namespace in which somebody else polls one of these task queues, and so does the work of a test. */
+async function refuseShared(client: Client, namespace: string, taskQueues: readonly string[]): Promise<void> {
+  for (const served of new Set(taskQueues)) {
     const queues = await servedQueues(client, served, namespace).catch((error: unknown) => {
       // A test server that skips time cannot tell, and in a namespace that is not there nobody polls.
       if (isGrpcServiceError(error) && [NOT_FOUND, UNIMPLEMENTED].includes(error.code)) return [];
@@ -249,25 +247,29 @@ async function refuseShared(client: Client, namespace: string, taskQueue: string
   }
 }
 
-/** Workers on both task queues whose Rivya Activities are fakes. */
-async function startFakeWorkers(
-  { activities: fakes }: FakeActivities,
-  options: WorkerOptions & Required<Pick<WorkerOptions, 'taskQueue' | 'activities'>>,
-): Promise<() => Promise<void>> {
-  const { taskQueue, activities, workflowsPath: _, workflowBundle: __, ...common } = options;
-  const { stickyQueue: stickyQueueScheduleToStartTimeout } = TIMEOUTS;
-  const workers = [
-    await Worker.create({ ...options, stickyQueueScheduleToStartTimeout, activities: { ...activities, ...fakes } }),
-    await Worker.create({ ...common, taskQueue: apiTaskQueue(taskQueue), activities: { ...fakes } }),
-  ];
-  const runs = workers.map((worker) => worker.run());
-  return async () => {
-    for (const worker of workers) worker.shutdown();
-    await Promise.all(runs);
-  };
+type Target = Pick<WorkerOptions, 'connection' | 'namespace' | 'identity' | 'taskQueue'>;
+
+/** Workers of this package on both task queues whose Activities are fakes. */
+async function startFakeWorkers({ activities: fakes }: FakeActivities, target: Target): Promise<() => Promise<void>> {
+  const activities = { ...fakes };
+  return runAll([
+    await Worker.create({ ...target, ...workflowCode(), ...STICKY, activities }),
+    await Worker.create({ ...target, taskQueue: apiTaskQueue(target.taskQueue), activities }),
+  ]);
 }
 
-function workflowsOf({ workflowsPath, workflowBundle }: WorkflowCode): WorkflowCode {
-  if (workflowBundle !== undefined) return { workflowBundle };
-  return workflowsPath === undefined ? workflowCode() : { workflowsPath };
+/** The Worker of the user's Workflows and Activities, where there are any. */
+async function startOwnWorker(options: CommonOptions, target: Target): Promise<() => Promise<void>> {
+  const { workflowsPath, workflowBundle, activities } = options;
+  const own = Object.entries({ workflowsPath, workflowBundle, activities }).filter(([, value]) => value !== undefined);
+  return runAll(own.length === 0 ? [] : [await Worker.create({ ...target, ...STICKY, ...Object.fromEntries(own) })]);
+}
+
+/** Runs Workers until the function is called that it returns. */
+function runAll(workers: readonly Worker[]): () => Promise<void> {
+  const runs = workers.map((worker) => worker.run());
+  return async () => {
+    for (const worker of workers) stopPolling(worker);
+    await Promise.all(runs);
+  };
 }

@@ -20,19 +20,16 @@ import {
 import { UNRESOLVED, type Paid } from '../policy/index.js';
 
 interface FakeTask {
-  /** Credits reserved, and in the end taken. Default: not told. */
+  /** Credits that are reserved, and in the end taken. Default: unknown. */
   readonly credits?: number;
-  /**
-   * Status checks until the task has ended. Default 0: it has ended when it is accepted, so that a test waits for no
-   * timer. Each costs 2 to 10 s on a server that does not skip time.
-   */
+  /** Status checks until the task has ended. Default 0: it ends at once. Each costs 2 to 10 s unless the server skips time. */
   readonly checks?: number;
 }
 
 /** The task succeeds. */
 export interface FakeSucceeded extends FakeTask {
   readonly urls: readonly string[];
-  /** What the store says. Default: none, as from a Worker without a store. */
+  /** Files in the store. Default: none, as from a Worker without a store. */
   readonly files?: readonly StoredFile[];
 }
 
@@ -46,36 +43,34 @@ export interface FakeRefused {
   readonly fails: ErrorCode;
 }
 
-/** The first submit is one that holds; once the generation is resumed, the task succeeds. */
-export interface FakeHeld extends FakeSucceeded {
-  readonly holds: ErrorCode | typeof FAILURE.SubmitUnresolved;
-}
-
 /** A chat is answered. */
 export interface FakeAnswered {
   readonly says: string;
-  /** Credits reserved and taken. Default: not told. */
+  /** Credits reserved and taken. Default: unknown. */
   readonly credits?: number;
 }
 
-/** The first submit of a chat is one that holds; once it is resumed, it is answered. */
-export interface FakeHeldAnswer extends FakeAnswered {
-  readonly holds: ErrorCode | typeof FAILURE.SubmitUnresolved;
-}
+/** The step is held at its first submit; once it is resumed, it succeeds. */
+export type FakeHeld = (FakeSucceeded | FakeAnswered) & { readonly holds: ErrorCode | typeof FAILURE.SubmitUnresolved };
 
-export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeHeld | FakeAnswered | FakeHeldAnswer;
+/** Outcome of a step: of a generation, or of a chat. */
+export type FakeOutcome = FakeSucceeded | FakeFailed | FakeRefused | FakeAnswered | FakeHeld;
 
+/** Activities with the outcomes of `fakeActivities`. */
 export interface FakeActivities {
   /** For a Worker, by their registered names. Calls run on `<queue>-api` and `<queue>`. */
-  readonly activities: RivyaActivities;
+  readonly activities: Faked;
   /** How often each Activity was called for a step, a Workflow ID or a task ID. */
-  calls(name: string): Readonly<Record<keyof RivyaActivities, number>>;
+  calls(name: string): Readonly<Record<keyof Faked, number>>;
 }
 
-/** The Workflow of a call that comes from no Worker. */
+/** Batches run on the emulator: their items are no steps of a Workflow. */
+type Faked = Omit<RivyaActivities, 'rivyaBatchTick'>;
+
+/** The Workflow of a call outside of any Worker. */
 export const caller = new AsyncLocalStorage<NonNullable<Info['workflowExecution']>>();
 
-interface Made {
+interface TaskOfFake {
   readonly taskId: string;
   readonly model: string | null;
   readonly outcome: FakeSucceeded | FakeFailed;
@@ -83,87 +78,78 @@ interface Made {
 }
 
 /**
- * Activities that come to the outcome you name, for tests of your own Workflows without the API. A key names a step (the
- * last part of the Workflow ID `<parent>/<step>`), a whole Workflow ID, or the `taskId` that a generation takes up; `'*'` is
- * for all others. Several outcomes are those of its paid attempts, the last one also of those after it.
+ * Activities with outcomes that you name, for tests of your own Workflows without the API. A key names a step (the last
+ * part of the Workflow ID `<parent>/<step>`), a whole Workflow ID, or the `taskId` of a generation's input; `'*'` is for all
+ * others. Of several outcomes each is for one paid attempt, the last one also for those after it.
  * @throws TypeError for an outcome that no Workflow would ever see.
  */
 export function fakeActivities(
   outcomes: Readonly<Record<string, FakeOutcome | readonly FakeOutcome[]>>,
 ): FakeActivities {
-  for (const [name, outcome] of Object.entries(outcomes)) for (const one of list(outcome)) check(name, one);
-  const log: { readonly activity: string; readonly names: readonly string[] }[] = [];
-  const tasks = new Map<string, Made>();
+  for (const [name, outcome] of Object.entries(outcomes)) for (const each of listOf(outcome)) checkOutcome(name, each);
+  const log: (readonly [activity: string, names: readonly string[]])[] = [];
+  const tasks = new Map<string, TaskOfFake>();
   const answers = new Map<string, PaidCallResult<unknown>>();
   const held = new Set<string>();
   /** Models of the submits, by Workflow ID. */
   const modelOf = new Map<string, string>();
 
-  /** Notes a call. Returns what an outcome for it may be called, the most special name first. */
+  /** Notes a call. Returns the keys under which it may have an outcome, the most special one first. */
   const called = (
-    activity: keyof RivyaActivities,
+    activity: keyof Faked,
     { workflowId = execution()?.workflowId ?? '', taskId }: { workflowId?: string; taskId?: string } = {},
   ): readonly string[] => {
     const step = workflowId.slice(workflowId.lastIndexOf('/') + 1);
     const names = [...new Set([...(taskId === undefined ? [] : [taskId]), workflowId, step])];
-    log.push({ activity, names });
+    log.push([activity, names]);
     return names;
   };
-  const outcomeOf = (names: readonly string[], attempt: number): FakeOutcome => {
-    const name = names.find((one) => Object.hasOwn(outcomes, one)) ?? '*';
-    const outcome = list(outcomes[name] ?? []);
+  const outcomeFor = (names: readonly string[], attempt: number): FakeOutcome => {
+    const outcome = listOf(outcomes[names.find((name) => Object.hasOwn(outcomes, name)) ?? '*'] ?? []);
     const chosen = outcome[Math.min(attempt, outcome.length) - 1];
     if (chosen !== undefined) return chosen;
-    const asked = names.map((one) => JSON.stringify(one)).join(' or ');
+    const asked = names.map((name) => JSON.stringify(name)).join(' or ');
     throw wrong(`there is no outcome for ${asked}, only for ${Object.keys(outcomes).join(', ')}`);
   };
-  /** What a paid call comes to: one answer for each attempt, however often it is asked for. */
-  const pay = <Answer>(
+  /** The result of a paid call: one answer for each attempt, however often it is asked for. */
+  const paidCall = <Answer>(
     { idempotencyKey, baseKey, attempt }: PaidCallInput,
     paid: Paid,
     names: readonly string[],
     answerOf: (outcome: FakeOutcome) => Answer,
   ): PaidCallResult<Answer> => {
     const lookedBy = execution()?.runId ?? '';
-    // Not by the key: a hold in which it was only refused ends with another one.
+    // Not by the idempotency key: after a hold with refusals alone there is another one.
     const id = `${baseKey} ${attempt}`;
     const known = answers.get(id) as PaidCallResult<Answer> | undefined;
     if (known !== undefined) return { ...known, reused: true, lookedBy };
-    const outcome = outcomeOf(names, attempt);
+    const outcome = outcomeFor(names, attempt);
     if ('fails' in outcome) throw refused(outcome.fails, paid);
     if ('holds' in outcome && !held.has(id)) {
       held.add(id);
       throw refused(outcome.holds, paid);
     }
-    const answer = answerOf(outcome);
-    const result = {
-      answer,
-      position: null,
-      idempotencyKey,
-      firstPostedAt: null,
-      sinceFirstPostMs: 0,
-      reused: false,
-      lookedBy,
-    };
+    const posted = { position: null, firstPostedAt: null, sinceFirstPostMs: 0, reused: false };
+    const result = { answer: answerOf(outcome), idempotencyKey, lookedBy, ...posted };
     answers.set(id, result);
     return result;
   };
-  const taskOf = (taskId: string, names: readonly string[]): Made => {
+  const taskOf = (taskId: string, names: readonly string[]): TaskOfFake => {
     const known = tasks.get(taskId);
     if (known !== undefined) return known;
-    // A task that somebody names, for example one of an earlier day.
-    const outcome = outcomeOf(names, 1);
+    // A task that a person names, for example one of an earlier day.
+    const outcome = outcomeFor(names, 1);
     if (!makesTask(outcome)) throw failure('not_found', `No task ${taskId}.`);
     const task = { taskId, model: null, outcome, checks: 0 };
     tasks.set(taskId, task);
     return task;
   };
 
-  const activities: RivyaActivities = {
+  const activities: Faked = {
     rivyaSubmit: async (input) => {
       const names = called('rivyaSubmit');
       modelOf.set(execution()?.workflowId ?? '', input.model);
-      return pay(input, 'task', names, (outcome) => {
+      return paidCall(input, 'task', names, (outcome) => {
         if (!makesTask(outcome)) throw wrong(`${names.join(' or ')}: a generation needs { urls }, this answers a chat`);
         const task = { taskId: `fake_${input.idempotencyKey}`, model: input.model, outcome, checks: 0 };
         tasks.set(task.taskId, task);
@@ -172,7 +158,7 @@ export function fakeActivities(
     },
     rivyaChat: async (input) => {
       const names = called('rivyaChat');
-      return pay(input, 'answer', names, (outcome) => {
+      return paidCall(input, 'answer', names, (outcome) => {
         if (!('says' in outcome)) throw wrong(`${names.join(' or ')}: a chat needs { says }, this is a generation`);
         const { session_id: session } = JSON.parse(input.body) as { session_id?: string };
         const { says: content, credits = null } = outcome;
@@ -194,7 +180,7 @@ export function fakeActivities(
     rivyaCheck: async ({ taskId }) => {
       const task = taskOf(taskId, called('rivyaCheck', { taskId }));
       task.checks++;
-      // What a person names after an unanswered submit is what that submit has made.
+      // A task that a person names after an unanswered POST is of the model of that POST.
       const model = task.model ?? modelOf.get(execution()?.workflowId ?? '') ?? null;
       return { task: snapshot({ ...task, model }), checks: 1 };
     },
@@ -202,7 +188,7 @@ export function fakeActivities(
       const { outcome } = taskOf(taskId, called('rivyaStore', { taskId }));
       return { files: 'files' in outcome && outcome.files !== undefined ? outcome.files : [] };
     },
-    // No file is read.
+    // Reads no file.
     rivyaUpload: async ({ field, kind, source }) => {
       called('rivyaUpload');
       const sha256 = createHash('sha256').update(JSON.stringify(source)).digest('hex');
@@ -220,7 +206,7 @@ export function fakeActivities(
         simulated: true,
       };
     },
-    // It asks Temporal alone, so nothing about it is a fake.
+    // No fake: it calls Temporal alone.
     rivyaResult: (input) => {
       called('rivyaResult', input);
       return rivyaResult(input);
@@ -234,16 +220,16 @@ export function fakeActivities(
   return {
     activities,
     calls: (name) => {
-      const count = (of: string): number =>
-        log.filter((call) => call.activity === of && call.names.includes(name)).length;
+      const own = log.filter(([, names]) => names.includes(name));
+      const count = (of: string): number => own.filter(([activity]) => activity === of).length;
       const counts = Object.keys(activities).map((activity) => [activity, count(activity)]);
       return Object.fromEntries(counts) as Record<keyof RivyaActivities, number>;
     },
   };
 }
 
-function list(outcome: FakeOutcome | readonly FakeOutcome[]): readonly FakeOutcome[] {
-  return Array.isArray(outcome) ? (outcome as readonly FakeOutcome[]) : [outcome as FakeOutcome];
+function listOf(outcome: FakeOutcome | readonly FakeOutcome[]): readonly FakeOutcome[] {
+  return [outcome].flat();
 }
 
 function makesTask(outcome: FakeOutcome): outcome is FakeSucceeded | FakeFailed {
@@ -254,19 +240,18 @@ function execution(): Info['workflowExecution'] {
   return asyncLocalStorage.getStore()?.info.workflowExecution ?? caller.getStore();
 }
 
-function check(name: string, outcome: FakeOutcome): void {
+function checkOutcome(name: string, outcome: FakeOutcome): void {
   const code = 'fails' in outcome ? outcome.fails : 'holds' in outcome ? outcome.holds : null;
   if (code === null || code === FAILURE.SubmitUnresolved) return;
+  const refuse = (problem: string): never => {
+    throw new TypeError(`fakeActivities: ${name}: ${code} ${problem}.`);
+  };
   const { retried, actor } = errorCodeRow(code, null);
-  const problem = retried
-    ? 'is repeated by Temporal until it passes, so a Workflow never sees it; use the emulator and its faults'
-    : 'holds' in outcome && actor !== 'operator'
-      ? 'is nothing that a person could mend, so it fails; write { fails }'
-      : null;
-  if (problem !== null) throw new TypeError(`fakeActivities: ${name}: ${code} ${problem}.`);
+  if (retried) refuse('is repeated by Temporal, so a Workflow never sees it; use the emulator and its faults');
+  if ('holds' in outcome && actor !== 'operator') refuse('is nothing that a person can correct; write { fails }');
 }
 
-function snapshot({ taskId, model, outcome, checks }: Made): TaskSnapshot {
+function snapshot({ taskId, model, outcome, checks }: TaskOfFake): TaskSnapshot {
   const { credits = null } = outcome;
   const ended = checks >= (outcome.checks ?? 0);
   const failed = 'taskFails' in outcome;
@@ -288,7 +273,7 @@ function snapshot({ taskId, model, outcome, checks }: Made): TaskSnapshot {
   };
 }
 
-/** A submit that was refused, or has no answer, as the real Activities tell it. */
+/** Failure of a submit that was refused, or that has no answer, as from the real Activities. */
 function refused(code: ErrorCode | typeof FAILURE.SubmitUnresolved, paid: Paid): ApplicationFailure {
   if (code !== FAILURE.SubmitUnresolved) return failure(code, undefined, { posted: true });
   const unanswered = { firstPostedAt: Date.now(), fingerprint: UNKNOWN_FINGERPRINT };
@@ -301,7 +286,7 @@ function wrong(problem: string): ApplicationFailure {
   return failure(FAILURE.InvalidInput, `fakeActivities: ${problem}.`);
 }
 
-/** A failure as the real Activities throw it when nothing is repeated. */
+/** A failure that is not repeated, as from the real Activities. */
 function failure(code: string, message?: string, more: Partial<FailureDetails> = {}): ApplicationFailure {
   const { httpStatus, meaning, action } = errorCodeRow(code, 400);
   const runId = execution()?.runId;

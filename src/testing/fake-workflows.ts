@@ -1,12 +1,5 @@
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
-import type {
-  ChatResult,
-  GenerationResult,
-  GenerationState,
-  PaidCallInput,
-  PaidCallResult,
-  TaskSnapshot,
-} from '../contract/index.js';
+import type { ChatResult, GenerationState, PaidCallInput, PaidCallResult, TaskSnapshot } from '../contract/index.js';
 import {
   afterSubmit,
   creditEstimate,
@@ -28,32 +21,31 @@ import { generationStep } from '../../workflows/generate.js';
 import * as real from '../../workflows/index.js';
 import { caller, type FakeActivities } from './fake-activities.js';
 
-/** The Workflow ID of whatever calls. */
+/** The Workflow ID of the user's Workflow. */
 const PARENT = 'fake';
-// Of all fakes together: several modules may be made of the same Activities.
-let calls = 0;
+// Of all modules together, which may have the same Activities.
+let steps = 0;
 
 /**
- * The module `rivya-temporal/workflows` for unit tests that call your Workflow as a plain function: `generate`,
- * `startGeneration`, `generateAll`, `chat` and `estimateCredits` come to the outcomes of these fakes, in no time and without
- * Temporal. Mock the module with it. Inputs are checked and failures are made as in a Workflow.
+ * The module `rivya-temporal/workflows` for unit tests that call your Workflow as a plain function. Mock the module with it:
+ * `generate`, `startGeneration`, `generateAll`, `chat` and `estimateCredits` give the outcomes of these fakes at once, without
+ * Temporal. Inputs are checked and failures are made as in a Workflow.
  *
- * Each call is one of a Workflow of its own: a name that is used twice is not noticed, and nothing is reused. Nobody waits for
- * a person here: what `{ holds }` is resumed at once, and a step that would stay held throws. Whatever else
- * your Workflow takes from `@temporalio/workflow` (timers, handlers, child Workflows) does not work outside of one: for
- * that use `createTestEnvironment`.
+ * Each call is a Workflow of its own: a step name that is used twice is not noticed, and nothing is reused. A step that
+ * `{ holds }` is resumed at once, and a step that would stay held throws. Timers, handlers and child Workflows of
+ * `@temporalio/workflow` do not work outside of a Workflow: for them use `createTestEnvironment`.
  */
 export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>): typeof real {
-  /** Runs a step as if it was a Workflow of its own. */
+  /** Runs a step as a Workflow of its own. */
   const run = <T>(workflowId: string, step: (baseKey: string) => Promise<T>): Promise<T> => {
-    const baseKey = `fake-${++calls}`;
+    const baseKey = `fake-${++steps}`;
     return caller.run({ workflowId, runId: baseKey }, () => step(baseKey));
   };
 
   const startGeneration: typeof real.startGeneration = async (request, { step }) => {
     const { workflowId } = generationStep(request, step, '', PARENT);
     const result = run(workflowId, (baseKey) => generation(activities, readInput(request), workflowId, baseKey));
-    // Nobody has to ask for it.
+    // A result that nobody asks for may fail.
     result.catch(() => undefined);
     return { workflowId, result: () => result };
   };
@@ -76,13 +68,8 @@ export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>
 
 type Activities = FakeActivities['activities'];
 
-/** What `generateMedia` does, without a clock. */
-async function generation(
-  activities: Activities,
-  input: Generation,
-  workflowId: string,
-  baseKey: string,
-): Promise<GenerationResult> {
+/** A generation as in `generateMedia`, without a clock. */
+async function generation(activities: Activities, input: Generation, workflowId: string, baseKey: string) {
   let statusChecks = 0;
   const check = async (taskId: string): Promise<TaskSnapshot> => {
     const { task, checks } = await activities.rivyaCheck({ taskId });
@@ -115,7 +102,7 @@ async function generation(
   }
 }
 
-/** What `rivyaChat` does. */
+/** An answer as in `rivyaChat`. */
 async function answer(activities: Activities, input: Chat, baseKey: string): Promise<ChatResult> {
   const paid = await pay((call) => activities.rivyaChat(call), input, { baseKey, attempt: 1 }, 'answer');
   const { answer: given, idempotencyKey, reused } = paid;
@@ -123,7 +110,7 @@ async function answer(activities: Activities, input: Chat, baseKey: string): Pro
   return { ...told, model: input.model, idempotencyKey, reused };
 }
 
-/** Calls what pays; what holds is resumed at once. */
+/** The result of a paid call; a hold is resumed at once. */
 async function pay<Answer>(
   call: (input: PaidCallInput) => Promise<PaidCallResult<Answer>>,
   { model, body, labels, idempotencyWindowMs, ownKey, onActionNeeded }: Generation | Chat,
@@ -139,7 +126,7 @@ async function pay<Answer>(
       if (result.answer !== null) return { ...result, answer: result.answer };
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
-      // As it arrives in a Workflow.
+      // The shape in which a Workflow gets it.
       const wrapped = new ActivityFailure(error.message, 'fake', '1', 'NON_RETRYABLE_FAILURE', 'fake', error);
       const end = failures.callEnd(wrapped);
       const next = afterSubmit({ code: end.code, unanswered: false, outOfTime: false });
@@ -148,7 +135,7 @@ async function pay<Answer>(
       }
       if (resumed) {
         throw new Error(
-          `This step is held (${end.code}) until a person mends it, for which a plain function cannot wait. Say { holds: '${end.code}', … } where somebody does, set onActionNeeded: 'fail', or use createTestEnvironment.`,
+          `This step is held (${end.code}) for a person, and a plain function cannot wait for one. Nothing was paid. Write { holds: '${end.code}', … } for a hold that is resumed, set onActionNeeded: 'fail', or use createTestEnvironment.`,
           { cause: error },
         );
       }

@@ -1,28 +1,23 @@
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { StoreSettingError, type Store, type StoredObject } from '../storage/index.js';
 import { checkName } from '../storage/names.js';
+
+type Options = { readonly signal?: AbortSignal };
 
 /** A store for tests: everything is in memory and gone with the process. */
 export class MemoryStore implements Store {
   readonly address = 'memory:';
   readonly #objects = new Map<string, Buffer>();
 
-  async put(
-    name: string,
-    body: AsyncIterable<Uint8Array>,
-    { signal }: { readonly signal?: AbortSignal } = {},
-  ): Promise<{ uri: string }> {
+  async put(name: string, body: AsyncIterable<Uint8Array>, { signal }: Options = {}): Promise<{ uri: string }> {
     checkName(name);
-    const chunks: Uint8Array[] = [];
     signal?.throwIfAborted();
-    for await (const chunk of body) {
-      signal?.throwIfAborted();
-      chunks.push(chunk);
-    }
-    this.#objects.set(name, Buffer.concat(chunks));
+    this.#objects.set(name, await buffer(Readable.from(body, signal && { signal })));
     return { uri: this.address + name };
   }
 
-  async open(uri: string, { signal }: { readonly signal?: AbortSignal } = {}): Promise<StoredObject | null> {
+  async open(uri: string, { signal }: Options = {}): Promise<StoredObject | null> {
     signal?.throwIfAborted();
     const name = uri.startsWith(this.address) ? uri.slice(this.address.length) : '..';
     try {
@@ -31,7 +26,8 @@ export class MemoryStore implements Store {
       throw new StoreSettingError(`${uri} is not in the store ${this.address}`);
     }
     const found = this.#objects.get(name);
-    return found === undefined ? null : { body: chunksOf(found), bytes: found.length };
+    // In pieces, as files and networks give them.
+    return found === undefined ? null : { body: new Blob([found]).stream(), bytes: found.length };
   }
 
   async write(name: string, text: string): Promise<void> {
@@ -51,9 +47,4 @@ export class MemoryStore implements Store {
   async probe(): Promise<void> {
     // Memory can always be written.
   }
-}
-
-async function* chunksOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
-  // As files and networks give them.
-  for (let at = 0; at < bytes.length; at += 65_536) yield bytes.subarray(at, at + 65_536);
 }

@@ -1,39 +1,36 @@
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { SettingsError, type Settings } from '../config.js';
 import { deniedBy, TIMEOUTS } from '../policy/index.js';
+import { absoluteAddress } from '../storage/open.js';
 
-/** @throws SettingsError that names a setting with which a Worker could only fail later. */
+/** @throws SettingsError that names each setting with which a Worker could only fail later. */
 export async function checkWorkerSettings(settings: Settings): Promise<void> {
-  checkKey(settings);
-  const { roles, store, policy } = settings;
+  const problems = [keyProblem(settings), await storeProblem(settings)].filter((problem) => problem !== null);
+  if (problems.length > 0) throw new SettingsError(problems.join('\n'));
+}
+
+async function storeProblem({ roles, store, policy }: Settings): Promise<string | null> {
   // Both keep something in it: results, and receipts of what was paid.
-  if (store === null || (!roles.has('results') && !roles.has('api'))) return;
-  const denial = policy === null ? null : deniedBy(policy, { store: absolute(store.address) });
-  if (denial !== null) throw new SettingsError(`RIVYA_STORE: the spending policy (${policy?.source}) ${denial.why}`);
+  if (store === null || (!roles.has('results') && !roles.has('api'))) return null;
+  const denial = policy === null ? null : deniedBy(policy, { store: absoluteAddress(store.address) });
+  if (denial !== null) return `RIVYA_STORE: the spending policy (${policy?.source}) ${denial.why}`;
   // A mount that is gone lets every call to it wait for ever.
   const late = sleep(TIMEOUTS.storeProbe, undefined, { ref: false }).then(() => {
     throw new Error(`${store.address} did not answer within ${TIMEOUTS.storeProbe / 1_000} s`);
   });
-  await Promise.race([store.probe(), late]).catch((error: Error) => {
-    throw new SettingsError(`RIVYA_STORE: ${error.message}`);
-  });
-}
-
-/** @throws SettingsError for the api role without a key. */
-export function checkKey({ roles, keys }: Pick<Settings, 'roles' | 'keys'>): void {
-  if (!roles.has('api') || keys !== null) return;
-  throw new SettingsError(
-    'RIVYA_API_KEY: a Worker with the api role needs a key. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE, or take "api" out of RIVYA_WORKER_ROLES.',
+  return Promise.race([store.probe(), late]).then(
+    () => null,
+    (error: Error) => `RIVYA_STORE: ${error.message}`,
   );
 }
 
-/** A directory may be given as seen from here; a policy names places that mean the same everywhere. */
-function absolute(address: string): string {
-  if (!address.startsWith('file:')) return address;
-  const directory = address.startsWith('file://')
-    ? fileURLToPath(address)
-    : path.resolve(address.slice('file:'.length));
-  return pathToFileURL(directory).href;
+/** @throws SettingsError for the api role without a key. */
+export function checkKey(settings: Settings): void {
+  const problem = keyProblem(settings);
+  if (problem !== null) throw new SettingsError(problem);
+}
+
+function keyProblem({ roles, keys }: Settings): string | null {
+  if (!roles.has('api') || keys !== null) return null;
+  return 'RIVYA_API_KEY: a Worker with the api role needs a key. Set RIVYA_API_KEY or RIVYA_API_KEY_FILE, or take "api" out of RIVYA_WORKER_ROLES.';
 }

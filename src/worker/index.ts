@@ -4,4 +4,5 @@ export type { SpendingRules } from '../spending-policy.js';
 export { StoreSettingError, StoreUnavailable, type Store, type StoredObject } from '../storage/index.js';
 export type { RivyaOptions } from './options.js';
 export { RivyaPlugin } from './plugin.js';
-export { createRivyaWorkers, type HostOptions, type RivyaWorkers } from './workers.js';
+export { createRivyaWorkers } from './shared.js';
+export type { HostOptions, RivyaWorkers } from './workers.js';

@@ -5,21 +5,16 @@ import type { FailureDetails } from '../contract/index.js';
 // The Worker on `<queue>-api` has Activities only, as it should.
 const EXPECTED = 'No workflows registered, not polling for workflow tasks';
 
-/**
- * Installs the Temporal Runtime of this process with structured logs on stderr: JSON lines when it is not a terminal.
- * Call it once, before the first connection.
- */
-export function installRuntime({
-  level = 'INFO',
-  signals = [],
-}: { level?: LogLevel; signals?: NodeJS.Signals[] } = {}): void {
+/** Installs the Temporal Runtime, once, before the first connection, with logs on stderr: JSON off a terminal. */
+export function installRuntime(options: { level?: LogLevel; signals?: NodeJS.Signals[] } = {}): void {
+  const { level = 'INFO', signals = [] } = options;
   const json = !process.stderr.isTTY;
   Runtime.install({
     logger: new DefaultLogger(level, (entry) => {
       if (entry.message !== EXPECTED) process.stderr.write(json ? jsonLine(entry) : textLine(entry));
     }),
     telemetryOptions: { logging: { forward: {}, filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }) } },
-    // Whoever runs Workers decides what a signal means: by default the Runtime swallows them for the whole process.
+    // The caller decides what a signal means: by default the Runtime takes signals for the whole process.
     shutdownSignals: signals,
   });
 }

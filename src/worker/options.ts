@@ -1,9 +1,9 @@
-import { readSettings, SettingsError, type Settings, type WorkerRole } from '../config.js';
+import { readSettings, SettingsError, unknownSettings, type Settings, type WorkerRole } from '../config.js';
 import { parsePolicy, type SpendingRules } from '../spending-policy.js';
 import type { SidecarPrompts, Store } from '../storage/index.js';
 
 /**
- * Settings in code. What is left out comes from the environment (`RIVYA_*`), with the defaults of the README, so a key can
+ * Settings in code. What is left out comes from the environment (`RIVYA_*`), with the defaults of docs/reference.md, so a key can
  * stay out of the code.
  */
 export interface RivyaOptions {
@@ -59,22 +59,23 @@ const VARIABLES = {
 
 const OURS: ReadonlySet<string> = new Set([...Object.keys(VARIABLES), 'policy']);
 
-/** @throws SettingsError for a name that is none: a policy that is misspelt would be no policy. */
-export function refuseUnknownOptions(options: object): void {
-  const unknown = Object.keys(options).filter((name) => !OURS.has(name));
-  if (unknown.length > 0) throw new SettingsError(`${unknown.join(', ')}: no such option`);
+/** Options of this package, and the rest, which belongs to Temporal. */
+export function splitOptions<T extends RivyaOptions>(
+  options: T,
+): [ours: RivyaOptions, rest: Omit<T, keyof RivyaOptions>] {
+  const part = (ours: boolean): object =>
+    Object.fromEntries(Object.entries(options).filter(([name]) => OURS.has(name) === ours));
+  return [part(true), part(false) as Omit<T, keyof RivyaOptions>];
 }
 
-/** The rest of some options: what belongs to somebody else. */
-export function withoutRivyaOptions<T extends RivyaOptions>(options: T): Omit<T, keyof RivyaOptions> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !OURS.has(name))) as Omit<T, keyof RivyaOptions>;
-}
+const warned = new Set<string>();
 
-/**
- * The settings of the environment with these options over them.
- * @throws SettingsError that names each wrong option or variable.
- */
+/** The settings of the environment with these options over them. @throws SettingsError naming each wrong one. */
 export function settingsOf({ store, ...others }: RivyaOptions, environment = process.env): Settings {
+  for (const warning of unknownSettings(environment)) {
+    if (!warned.has(warning)) process.emitWarning(warning.replace(/^Warning: /, ''));
+    warned.add(warning);
+  }
   if (typeof store !== 'object' || store === null) {
     return read({ ...others, ...(store !== undefined && { store }) }, environment);
   }
@@ -91,11 +92,28 @@ function read(options: TextOptions, environment: NodeJS.ProcessEnv): Settings {
   }
   if (options.policy !== undefined) delete env['RIVYA_POLICY_FILE'];
   const given = Object.entries(VARIABLES).filter(([option]) => options[option as keyof typeof VARIABLES] !== undefined);
-  for (const [option, variable] of given) env[variable] = asText(options[option as keyof typeof VARIABLES], option);
-  const settings = named(given, () => readSettings(env));
-  if (options.policy == null) return settings;
-  const { policy } = options;
-  return named([], () => ({ ...settings, policy: parsePolicy(policy, 'the option "policy"') }));
+  // One that is misspelt is wrong too: a policy under another name would be no policy.
+  const unknown = Object.keys(options).filter((name) => !OURS.has(name));
+  const problems = unknown.length === 0 ? [] : [`${unknown.join(', ')}: no such option`];
+  const orProblem = <T>(work: () => T): T | undefined => {
+    try {
+      return work();
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+  for (const [option, variable] of given) {
+    env[variable] = orProblem(() => asText(options[option as keyof typeof VARIABLES], option)) ?? '';
+  }
+  const { policy = null } = options;
+  const rules = policy === null ? null : orProblem(() => parsePolicy(policy, 'the option "policy"'));
+  const settings = orProblem(() => readSettings(env));
+  if (settings !== undefined && problems.length === 0) return { ...settings, ...(rules && { policy: rules }) };
+  // Errors name the option that was given, not the variable that the option stands for.
+  const names = new Map<string, string>(given.map(([option, variable]) => [variable, option]));
+  const named = problems.join('\n').replace(/^RIVYA_[A-Z\d_]+/gm, (variable) => names.get(variable) ?? variable);
+  throw new SettingsError(named);
 }
 
 function asText(value: TextOptions[keyof typeof VARIABLES], option: string): string {
@@ -110,15 +128,4 @@ function asText(value: TextOptions[keyof typeof VARIABLES], option: string): str
   // An empty variable counts as not set, and an option that is empty by mistake must not fall back on a default.
   if (text.trim() === '') throw new SettingsError(`${option}: is empty`);
   return text;
-}
-
-/** Whoever gave an option looks for its name in the error, not for that of a variable. */
-function named<T>(given: readonly (readonly [option: string, variable: string])[], work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const names = new Map(given.map(([option, variable]) => [variable, option]));
-    const message = error instanceof Error ? error.message : String(error);
-    throw new SettingsError(message.replace(/^RIVYA_[A-Z\d_]+/gm, (variable) => names.get(variable) ?? variable));
-  }
 }

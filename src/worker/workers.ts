@@ -1,27 +1,31 @@
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
-import { createApiActivities, createResultActivities, type OnStep } from '../../activities/index.js';
+import {
+  createApiActivities,
+  createBatchActivities,
+  createResultActivities,
+  type OnStep,
+} from '../../activities/index.js';
 import { createRivyaClient } from '../api/index.js';
-import type { Settings } from '../config.js';
+import { batchApi } from '../batch/api.js';
+import { SettingsError, type Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
-import { Receipts, ReferenceSources, Results, Uploads } from '../storage/index.js';
-import { workflowCode } from './bundle.js';
-import { checkWorkerSettings } from './check.js';
+import { Receipts, openReferenceSources, openResults, Uploads } from '../storage/index.js';
+import { workflowCode, type WorkflowCode } from './bundle.js';
+import { runToEnd } from './end.js';
 import { cachedModels } from './models.js';
-import { settingsOf, withoutRivyaOptions, type RivyaOptions } from './options.js';
 import { activitiesPerSecond } from './rate.js';
-import { requireOurs, withOurs } from './with-ours.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
 const MAX_CACHED_WORKFLOWS = 500;
 
-/** Stands in the plugin list of each Worker that is made here: `RivyaPlugin` adds nothing to those. */
+/** Stands first in the plugin list of each Worker that is made here: `RivyaPlugin` runs nothing beside those. */
 export const OWN_WORKER: WorkerPlugin = { name: 'rivya-temporal' };
 
-/** Options of the Worker on `<queue>`. Connection, namespace, converter, interceptors and plugins go to both Workers. */
+/** Options of the Worker on `<queue>`. Connection, namespace, identity, converter, interceptors and plugins go to both Workers. */
 export interface HostOptions extends Omit<
   WorkerOptions,
-  'connection' | 'taskQueue' | 'maxTaskQueueActivitiesPerSecond'
+  'connection' | 'taskQueue' | 'maxTaskQueueActivitiesPerSecond' | 'activities' | 'workflowsPath' | 'workflowBundle'
 > {
   readonly connection: NativeConnection;
 }
@@ -34,40 +38,35 @@ export interface RivyaWorkers {
   shutdown(): void;
 }
 
-/**
- * Makes the Workers that run Rivya generations in your own process: Workflows and results on `<taskQueue>`, calls to the
- * API on `<taskQueue>-api`, with the rate limit. Your own Workflows come with `workflowsPath` or `workflowBundle`; their
- * module also holds `export * from 'rivya-temporal/workflows'`. Your own `activities` run on `<taskQueue>`.
- * @throws SettingsError naming each option or variable that is wrong, before anything is polled.
- */
-export async function createRivyaWorkers(options: RivyaOptions & HostOptions): Promise<RivyaWorkers> {
-  const settings = settingsOf(options);
-  await checkWorkerSettings(settings);
-  // What the SDK is given it may log, and the key is among our options.
-  return createWorkers(settings, withoutRivyaOptions(options));
+/** For tests. */
+interface Internals {
+  /** Called around each side effect of the Activities. */
+  readonly onStep?: OnStep | undefined;
+  /** Workflow code in the place of ours. */
+  readonly workflows?: WorkflowCode | undefined;
 }
 
-/**
- * Makes the Workers of the roles in the settings.
- * @param onStep - For tests of faults: called around each side effect of the Activities.
- */
-export async function createWorkers(
-  settings: Settings,
-  { onStep, ...host }: HostOptions & { readonly onStep?: OnStep | undefined },
-): Promise<RivyaWorkers> {
+/** Makes the Workers of the roles in the settings, which were checked. */
+export async function createWorkers(settings: Settings, options: HostOptions & Internals): Promise<RivyaWorkers> {
+  const { onStep, workflows, ...host } = options;
   const { roles } = settings;
   const hooks = onStep === undefined ? {} : { onStep };
   const parts: Part[] = [];
-  if (roles.has('workflows') || roles.has('results')) parts.push(await mainWorker(settings, host, hooks));
-  if (roles.has('api')) parts.push(await apiWorker(settings, host, hooks));
+  try {
+    if (roles.has('workflows') || roles.has('results')) parts.push(await mainWorker(settings, host, hooks, workflows));
+    if (roles.has('api')) parts.push(await apiWorker(settings, host, hooks));
+  } catch (error) {
+    await Promise.all(parts.map(({ worker }) => endUnused(worker)));
+    throw error;
+  }
   const workers = parts.map(({ worker }) => worker);
   const shutdown = (): void => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+    for (const worker of workers) stopPolling(worker);
   };
   return {
     shutdown,
     async run() {
-      const runs = workers.map((worker) => worker.run());
+      const runs = workers.map((worker) => runToEnd(worker, host.connection, host.namespace ?? 'default'));
       // One Worker that fails ends the others too: half a process would look alive and do half of the work.
       for (const run of runs) run.catch(shutdown);
       const ends = await Promise.allSettled(runs);
@@ -78,46 +77,30 @@ export async function createWorkers(
   };
 }
 
-interface Hooks {
-  readonly onStep?: OnStep;
-}
+type Hooks = { readonly onStep?: OnStep };
 
 /** A Worker, and what to close when it has ended. */
-interface Part {
-  readonly worker: Worker;
-  readonly close: () => Promise<void>;
-}
+type Part = { readonly worker: Worker; readonly close: () => Promise<void> };
 
-async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
-  const { roles, taskQueue } = settings;
-  const results = roles.has('results') ? openResults(settings) : null;
-  const { workflowsPath, workflowBundle, activities, plugins = [], ...rest } = host;
-  const own = workflowsPath === undefined && workflowBundle === undefined;
-  const code = own
-    ? workflowCode(host)
-    : { ...(workflowsPath && { workflowsPath }), ...(workflowBundle && { workflowBundle }) };
-  const ours = roles.has('results') ? createResultActivities({ results, ...hooks }) : {};
-  const worker = await Worker.create({
-    shutdownGraceTime: TIMEOUTS.shutdownGrace,
+async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, code?: WorkflowCode): Promise<Part> {
+  const { roles, taskQueue, store, trustedResultHosts: trustedHosts, maxResultBytes: maxBytes } = settings;
+  const kept = roles.has('results') ? store : null;
+  // Null where results stay links.
+  const results = kept && openResults(kept, { trustedHosts, maxBytes, prompts: settings.sidecarPrompts });
+  // A batch waits for its items inside an Activity, which must not keep a Worker that stops.
+  const isStopping = (): boolean => worker.getState() !== 'RUNNING';
+  const batches = { store, api: batchApi(settings.baseUrl), isStopping, ...hooks };
+  const ours = { ...createResultActivities({ results, ...hooks }), ...createBatchActivities(batches) };
+  const worker: Worker = await create(roles.has('results') ? ours : {}, {
     ...(roles.has('workflows') && {
       maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
       stickyQueueScheduleToStartTimeout: TIMEOUTS.stickyQueue,
-      ...code,
+      ...(code ?? workflowCode(host)),
     }),
-    ...rest,
-    plugins: [OWN_WORKER, ...plugins],
+    ...host,
     taskQueue,
-    activities: withOurs(activities, ours),
   });
-  // A plugin may have put its own in the place of ours.
-  requireOurs(worker.options.activities, ours);
   return { worker, close: async () => results?.close() };
-}
-
-/** Null where results stay links. */
-export function openResults({ store, trustedResultHosts, maxResultBytes, sidecarPrompts }: Settings): Results | null {
-  if (store === null) return null;
-  return new Results(store, { trustedHosts: trustedResultHosts, maxBytes: maxResultBytes, prompts: sidecarPrompts });
 }
 
 async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
@@ -125,7 +108,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
   const { trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
   if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
   const api = createRivyaClient({ baseUrl, keys });
-  const sources = new ReferenceSources({ roots, store, trustedHosts });
+  const sources = openReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();
   const ours = createApiActivities({
@@ -136,27 +119,61 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     linksOnly: store === null && roles.has('results'),
     sources,
     kindOf: (model) => models.kindOf(model),
+    problemOf: (request) => models.problemOf(request),
     spending: { policy, basePrice: (model) => models.basePrice(model) },
     ...hooks,
   });
   const { connection, namespace, identity, dataConverter, interceptors, plugins = [] } = host;
   // There are no Workflows here to intercept.
   const { workflowModules: _, ...callInterceptors } = interceptors ?? {};
-  const worker = await Worker.create({
+  const worker = await create(ours, {
     connection,
     ...(namespace !== undefined && { namespace }),
     ...(identity !== undefined && { identity }),
     ...(dataConverter !== undefined && { dataConverter }),
     interceptors: callInterceptors,
-    plugins: [OWN_WORKER, ...plugins],
-    shutdownGraceTime: TIMEOUTS.shutdownGrace,
+    plugins,
     taskQueue: apiTaskQueue(taskQueue),
-    activities: { ...ours },
     // Never leave this out: the last Worker that polls sets the limit for all.
     maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
   });
-  requireOurs(worker.options.activities, ours);
   return { worker, close: async () => void (await Promise.all([api.close(), sources.close()])) };
+}
+
+/** @throws SettingsError where a Worker of the same process polls the queue, or a plugin replaces one of our Activities. */
+async function create(activities: object, { plugins = [], ...options }: WorkerOptions): Promise<Worker> {
+  const { taskQueue } = options;
+  const worker = await Worker.create({
+    shutdownGraceTime: TIMEOUTS.shutdownGrace,
+    ...options,
+    plugins: [OWN_WORKER, ...plugins],
+    activities: { ...activities },
+  }).catch((error: unknown) => {
+    // What the SDK says where one connection has two Workers on a queue.
+    if (!/overlapping worker task types/.test(String(error))) throw error;
+    throw new SettingsError(
+      `taskQueue: a Worker of this process polls "${taskQueue}" already. That queue is for the Workers of rivya-temporal: give your Worker a task queue of its own, for example "pipelines". Nothing was started.`,
+      { cause: error },
+    );
+  });
+  const replaced = Object.entries(activities).filter(([name, ours]) => worker.options.activities.get(name) !== ours);
+  if (replaced.length === 0) return worker;
+  await endUnused(worker);
+  throw new SettingsError(
+    `plugins: one registers ${replaced.map(([name]) => name).join(', ')} in the place of the Activity of rivya-temporal. Names that begin with "rivya" belong to rivya-temporal: register it under another name.`,
+  );
+}
+
+/** Shuts a Worker down; one that is ending already, or never ran, stays as it is. */
+export function stopPolling(worker: Worker): void {
+  if (worker.getState() === 'RUNNING') worker.shutdown();
+}
+
+/** Ends a Worker that never ran: it holds its task queue and its connection until it has run. */
+async function endUnused(worker: Worker): Promise<void> {
+  const run = worker.run();
+  worker.shutdown();
+  await run;
 }
 
 export interface RunningWorkers {
@@ -167,19 +184,10 @@ export interface RunningWorkers {
 }
 
 /** Makes the Workers of these settings and runs them. Resolves when they poll. */
-export async function startWorkers(
-  settings: Settings,
-  {
-    workflows,
-    ...host
-  }: Parameters<typeof createWorkers>[1] & {
-    /** The Workflow code to run; default: this package's bundle. */
-    readonly workflows?: Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'>;
-  },
-): Promise<RunningWorkers> {
-  const workers = await createWorkers(settings, { ...host, ...workflows });
+export async function startWorkers(settings: Settings, options: HostOptions & Internals): Promise<RunningWorkers> {
+  const workers = await createWorkers(settings, options);
   const done = workers.run();
-  // Whoever does not wait for it must not crash by it.
+  // A caller that does not wait for it must not crash by it.
   done.catch(() => undefined);
   return {
     done,

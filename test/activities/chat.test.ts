@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { rivyaChat } from '../../activities/chat.js';
+import { postChat } from '../../activities/chat.js';
 import { createRivyaClient, staticKey, type RivyaClient } from '../../src/api/index.js';
 import type { ChatAnswer, PaidCallInput, PaidCallResult } from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
@@ -44,7 +44,7 @@ async function attempt(chat: PaidCallInput = input): Promise<PaidCallResult<Chat
   const receipts = new Receipts(new FileStore(`file:${directory}`), emulator.url);
   const dependencies = { api, keys: staticKey(emulator.apiKey), receipts };
   const environment = new MockActivityEnvironment({ workflowType: 'rivyaChat' }, { client: fakeService().client });
-  const result: PaidCallResult<ChatAnswer> = await environment.run(() => rivyaChat(chat, dependencies));
+  const result: PaidCallResult<ChatAnswer> = await environment.run(() => postChat(chat, dependencies));
   return { ...result, answer: result.answer! };
 }
 

@@ -55,6 +55,7 @@ export function fakeService({
     },
     workflow: { getHandle: (_: string, runId: string) => ({ describe: () => describe(runId) }) },
     workflowService: { listWorkflowExecutions },
+    withDeadline: (_deadline: number, work: () => unknown) => work(),
     // The SDK ties calls that an Activity makes to its cancellation.
     withAbortSignal: (_signal: AbortSignal, work: () => unknown) => work(),
   } as unknown as Client;

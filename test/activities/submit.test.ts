@@ -18,9 +18,9 @@ import type {
   UnansweredPost,
 } from '../../src/contract/index.js';
 import { startEmulator, type Emulator } from '../../src/emulator/index.js';
-import { digestOf, readInput, TIMEOUTS } from '../../src/policy/index.js';
+import { digestOf, InvalidInput, readInput, TIMEOUTS } from '../../src/policy/index.js';
 import { parsePolicy } from '../../src/spending-policy.js';
-import { FileStore, Receipts, ReferenceSources } from '../../src/storage/index.js';
+import { FileStore, Receipts, openReferenceSources } from '../../src/storage/index.js';
 import { until } from '../support/until.js';
 import { fakeService, memo, RUN_ID, type Service } from './service.js';
 
@@ -53,7 +53,7 @@ beforeEach(async () => {
     api: createRivyaClient({ baseUrl: emulator.url, keys }),
     keys,
     receipts: new Receipts(store, emulator.url),
-    sources: new ReferenceSources({ roots: [], store: null, trustedHosts: new Set() }),
+    sources: openReferenceSources({ roots: [], store: null, trustedHosts: new Set() }),
     uploads: null,
     kindOf: () => null,
   };
@@ -147,6 +147,21 @@ describe('an attempt posts once and tells the task', () => {
     await expect(attempt({ submit })).rejects.toMatchObject({ type: 'BudgetReached', nonRetryable: true });
     expect(posts()).toBe(0);
     await attempt({ submit: { ...submit, unanswered: await unansweredSince(5 * MINUTE) } });
+    expect(posts()).toBe(1);
+  });
+
+  test('after an unanswered POST, whatever the list of models says by now', async () => {
+    const problemOf = async () => new InvalidInput('model', 'is not in the list');
+    dependencies = { ...dependencies, problemOf };
+    await expect(attempt()).rejects.toMatchObject({
+      type: 'InvalidInput',
+      nonRetryable: true,
+      message: expect.stringMatching(/^model: is not in the list\. Nothing was sent and nothing was paid by this call/),
+      details: [{ field: 'model', posted: false }],
+    });
+    expect(posts()).toBe(0);
+    const submit = { ...input, unanswered: await unansweredSince(5 * MINUTE) };
+    await expect(attempt({ submit })).resolves.toMatchObject(aTask);
     expect(posts()).toBe(1);
   });
 

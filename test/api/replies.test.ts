@@ -340,3 +340,48 @@ describe('after a 401', () => {
     expect((await create(client)).task.taskId).toBe('task_1');
   });
 });
+
+describe('somebody else who answers in the place of the API is shown in the message, on every call', () => {
+  const LOGIN = 'https://login.example/sso/start';
+  const secret = `?session=hunter2&key=${encodeURIComponent(API_KEY)}`;
+  const page = `<!DOCTYPE html>\n<html><head><title lang="en">\n Access denied\n  by policy </title></head><body>hunter2</body>`;
+  const long = `<html><title>${'x'.repeat(100_000)}</title>`;
+  const calls: Record<string, (client: RivyaClient) => Promise<unknown>> = {
+    submit: create,
+    check: (client) => client.retrieveGeneration('task_1'),
+    credits: (client) => client.getCredits(),
+    models: (client) => client.listModels(),
+    file: (client) => client.retrieveFile('file_1'),
+  };
+
+  it.each(Object.entries(calls))('%s', async (_, call) => {
+    const [redirected] = await answering(
+      reply(302, '', { Location: `https://me:hunter2@login.example/sso/start${secret}` }),
+    );
+    expect((await failure(call(redirected))).message).toContain(`HTTP 302 with a redirect to ${LOGIN}.`);
+    const [blocked] = await answering(reply(200, page, { 'Content-Type': 'text/html; charset=utf-8' }));
+    expect((await failure(call(blocked))).message).toContain('HTTP 200 with an HTML page, "Access denied by policy".');
+  });
+
+  it.each<[string, Buffer, string]>([
+    [
+      'both',
+      reply(307, page, { Location: '/login#hunter2' }),
+      'with a redirect to /login and an HTML page, "Access denied',
+    ],
+    ['a page without a content type', reply(403, page), 'with an HTML page, "Access denied by policy"'],
+    ['a page without a title', reply(503, '<html>hunter2', { 'Content-Type': 'text/html' }), 'with an HTML page. '],
+    ['a key in the title', reply(403, `<html><title>${API_KEY}</title>`), '"[redacted]"'],
+    ['no redirect for 200', reply(200, '[]', { Location: LOGIN }), 'with a body that is not what the API documents'],
+  ])('%s', async (_, bytes, says) => {
+    const [client] = await answering(bytes);
+    const { message } = await failure(create(client));
+    expect(message).toContain(says);
+    expect(message).not.toContain('hunter2');
+  });
+
+  it('at a length that a log line bears', async () => {
+    const [client] = await answering(reply(301, long, { Location: `https://${'y'.repeat(4_000)}.example` }));
+    expect((await failure(create(client))).message.length).toBeLessThan(800);
+  });
+});

@@ -5,7 +5,6 @@ import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
-  InvalidApiKey,
   isTaskId,
   keyFile,
   parseBaseUrl,
@@ -150,7 +149,7 @@ describe('key sources', () => {
           return caught;
         }
       })();
-      expect(error).toBeInstanceOf(InvalidApiKey);
+      expect(error).toMatchObject({ code: 'api_key_invalid', outcome: 'refused' });
       expect(inspect(error)).not.toContain(value);
     },
   );
@@ -192,7 +191,7 @@ describe('key sources', () => {
   it('a file with a broken key is named, without the key', async () => {
     const path = join(directory, 'key');
     await writeFile(path, 'rvya_sk_a b');
-    await expect(keyFile(path).current()).rejects.toThrow(InvalidApiKey);
+    await expect(keyFile(path).current()).rejects.toMatchObject({ code: 'api_key_invalid', outcome: 'refused' });
     await expect(keyFile(path).current()).rejects.not.toThrow('rvya_sk_a b');
   });
 });
@@ -242,7 +241,7 @@ describe('what comes back', () => {
       fc.property(fc.dictionary(fc.constantFrom(...fields), odd), (rest) => {
         const task = taskSchema.parse({ ...rest, id: 'task_1', surprise: 1 });
         expect(task.id).toBe('task_1');
-        for (const n of [task.reserved_credits, task.final_credits]) expect(n === null || n >= 0).toBe(true);
+        for (const n of [task.reservedCredits, task.finalCredits]) expect(n === null || n >= 0).toBe(true);
         expect(task.urls.every((url) => typeof url === 'string')).toBe(true);
         expect(task).not.toHaveProperty('surprise');
       }),
@@ -297,8 +296,8 @@ describe('what comes back', () => {
   });
 
   it('a time without a zone is dropped, because it would be read in the zone of the Worker', () => {
-    expect(taskSchema.parse({ id: 't', created_at: '2026-05-10T00:00:00' }).created_at).toBeNull();
-    expect(taskSchema.parse({ id: 't', created_at: '2026-05-10T00:00:00+02:00' }).created_at).not.toBeNull();
+    expect(taskSchema.parse({ id: 't', created_at: '2026-05-10T00:00:00' }).createdAt).toBeNull();
+    expect(taskSchema.parse({ id: 't', created_at: '2026-05-10T00:00:00+02:00' }).createdAt).not.toBeNull();
   });
 
   it('an ID that could change the path of a request is refused', () => {
@@ -310,17 +309,51 @@ describe('what comes back', () => {
 
   it('a model that cannot be read does not hide the others', () => {
     const data = [null, { id: 7 }, { id: 'a', category: 'image', base_credits: 'free', surprise: 1 }, 'x', { id: 'b' }];
-    const models = modelListSchema.parse({ object: 'list', data });
+    const { models, whole } = modelListSchema.parse({ object: 'list', data });
+    expect(whole).toBe(false);
     expect(models.map((model) => [model.id, model.kind, model.baseCredits])).toEqual([
       ['a', 'image', null],
       ['b', null, null],
     ]);
   });
 
+  it.each<[object, boolean]>([
+    [{}, true],
+    [{ has_more: false, next: null }, true],
+    [{ has_more: true }, false],
+    [{ next_cursor: 'abc' }, false],
+    [{ next_page: 2 }, false],
+  ])('a list of models that says %j is whole: %s', (more, whole) => {
+    expect(modelListSchema.parse({ data: [{ id: 'a' }], ...more })).toMatchObject({ whole, models: [{ id: 'a' }] });
+  });
+
+  it.each([0, -1, '20', null])('a longest prompt of %j is no limit', (length) => {
+    const { models } = modelListSchema.parse({ data: [{ id: 'a', max_prompt_length: length }] });
+    expect(models).toMatchObject([{ id: 'a', maxPromptLength: null }]);
+  });
+
+  it('params of a model are read by key, or by a name that can only be the key; one with neither leaves all unknown', () => {
+    const paramsOf = (params: unknown): unknown =>
+      modelListSchema.parse({ data: [{ id: 'a', params }] }).models[0]?.params;
+    const size = { type: 'select', required: true, default: 's', options: ['s', { label: 'Large', value: 'l' }] };
+    const read = { ...size, name: 'size', min: null, max: null, options: ['s', 'l'] };
+    expect(paramsOf([{ key: 'size', name: 'Size', ...size }])).toEqual([read]);
+    expect(paramsOf([{ name: 'size', ...size, min: 'x' }])).toEqual([read]);
+    expect(paramsOf([{ name: 'size', ...size, options: [['s']] }])).toMatchObject([{ name: 'size', options: null }]);
+    const forPeople = [
+      { name: 'Aspect ratio' },
+      { name: 'Seed' },
+      ...['id', 'param', 'slug'].map((field) => ({ [field]: 'seed', name: 'seed' })),
+    ];
+    for (const unread of [...forPeople, { label: 'Seed' }]) expect(paramsOf([{ key: 'size' }, unread])).toBeNull();
+    for (const unread of [['size'], { size }, 7]) expect(paramsOf(unread)).toBeNull();
+    expect(paramsOf([])).toEqual([]);
+  });
+
   it.each([{}, { current_credits: 'many' }, { current_credits: -1 }])(
     'credits %j are unknown, not an error',
     (body) => {
-      expect(creditsSchema.parse(body).current_credits).toBeNull();
+      expect(creditsSchema.parse(body).currentCredits).toBeNull();
     },
   );
 });

@@ -5,7 +5,6 @@ import { fileURLToPath } from 'node:url';
 import type { Client } from '@temporalio/client';
 import type { Ledger, LedgerKey } from '../../src/emulator/index.js';
 import { mediaReply } from '../../src/emulator/media.js';
-import type { Task } from '../../src/emulator/tasks.js';
 import { MIN_WAIT_MS } from '../../src/policy/index.js';
 import type { Outcome } from './jobs.js';
 import { keyOf, lastKeyNumber, type Job } from './plan.js';
@@ -129,7 +128,7 @@ async function whyNotDelivered({ job, result, error }: Outcome, { tasks }: Accou
   if (file === undefined || others.length > 0) return `${result.files.length} files`;
   const bytes = await readFile(fileURLToPath(file.uri)).catch(() => null);
   if (bytes === null) return `its file ${file.uri} is not there`;
-  const { body } = mediaReply({ model: job.input.model, prompt: job.input.prompt, params: {} } as Task);
+  const { body } = mediaReply({ model: job.input.model, prompt: job.input.prompt ?? null, params: {} });
   const digests = new Set([
     file.sha256,
     ...[bytes, body].map((data) => createHash('sha256').update(data).digest('hex')),

@@ -147,7 +147,7 @@ export function planJob(seed: number, n: number, hardness: Hardness): Job {
   const stored = faults.some(({ do: action }) => action.kind === 'error' && action.code === 'insufficient_credits');
   const options = {
     ...(paid > 1 && { maxAttempts: paid }),
-    ...(stored && { idempotencyWindow: '20s' }),
+    ...(stored && { idempotencyWindow: '20s' as const }),
   };
   return {
     workflowId,

@@ -3,8 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from '@temporalio/client';
-import { connectTo } from '../../src/temporal/embedded/ready.js';
+import { Client, Connection } from '@temporalio/client';
 import { until } from '../support/until.js';
 import { Cluster } from './cluster.js';
 import { runJob, type Outcome } from './jobs.js';
@@ -47,7 +46,7 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
   const faults = jobs.flatMap((job) => job.faults);
   const cluster = await Cluster.start({ directory, faults, switches: (start) => planSwitches(seed, start) });
   try {
-    const connection = await connectTo(cluster.temporalAddress, 30_000);
+    const connection = await Connection.connect({ address: cluster.temporalAddress, connectTimeout: 30_000 });
     const client = new Client({ connection });
     const person = employ(client, () => cluster.ledger());
     const outcomes = await runAll(jobs, client, cluster, options);

@@ -131,7 +131,7 @@ describe.concurrent('resume --query', () => {
     await harness.emulator.setCredits(undefined, 1_000);
     const resume = (): Promise<Finished> => cli(harness, 'resume', '--query', NIGHT, '--yes');
     const stopped = await resume();
-    expect(stopped.stdout).toMatch(/^0 resumed, 1 left\.\nnight-1 .*no Worker takes it up: .*rivya-temporal worker/);
+    expect(stopped.stdout).toMatch(/^0 resumed, 1 left\.\nnight-1 .*no Worker runs it: .*rivya-temporal worker/);
     expect(stopped.status).toBe(4);
     expect(await signalsOf(harness, 'night-1')).toBe(2);
     const interrupted = new CommandRun(['resume', '--query', NIGHT, '--yes'], optionsOf(harness));
@@ -177,8 +177,8 @@ test.concurrent(
     expect(checked.status).toBe(0);
     for (const workflowId of ids) expect(await signalsOf(harness, workflowId)).toBe(1);
 
-    // The Service sends about 50 a second.
-    const executions = Array.from({ length: 500 }, () => ({ workflowId: 'day-1', runId: randomUUID() }));
+    // The Service sends about 50 a second, and takes a list of 1,000: long enough for a command on a busy machine.
+    const executions = Array.from({ length: 1_000 }, () => ({ workflowId: 'day-1', runId: randomUUID() }));
     const signalOperation = { signal: 'checkNow', identity: 'somebody else' };
     const foreign = { namespace, jobId: randomUUID(), reason: 'of somebody else', executions, signalOperation };
     await workflowService.startBatchOperation(foreign);

@@ -1,9 +1,10 @@
 /** What is paid is counted once, and what looks wrong is named. */
 import { describe, expect, test } from 'vitest';
 import { chargesOf, groupsOf, totalsOf, type Charge } from '../../src/cli/charges.js';
-import { recordsOfRuns, type KeyRecord, type PaidRun, type PaidTask } from '../../activities/facts.js';
+import type { PaidRun } from '../../activities/facts.js';
+import { recordsOfRuns, type KeyRecord, type PaidTask } from '../../src/cli/key-records.js';
 import { recordsOfStore } from '../../src/cli/records.js';
-import { csv } from '../../src/cli/output.js';
+import { csv } from '../../src/batch/csv.js';
 import type { ChatAnswer, GenerationMemo } from '../../src/contract/index.js';
 import { Receipts } from '../../src/storage/index.js';
 import { MemoryStore } from '../../src/testing/memory-store.js';
@@ -245,9 +246,12 @@ describe('CSV', () => {
     expect(csv(rows)).toBe('"a,b","say ""hi""","two\nlines"\r\n1,,true\r\n');
   });
 
-  test.each(['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1'])('%j is no formula in a spreadsheet', (text) => {
-    expect(csv([[text]]).replace(/^"/, '')).toMatch(/^'/);
-  });
+  test.each(['=1+1', '+1', '-1+1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', '＝1+1'])(
+    '%j is no formula in a spreadsheet',
+    (text) => {
+      expect(csv([[text]]).replace(/^"/, '')).toMatch(/^'/);
+    },
+  );
 
-  test('a number stays a number', () => expect(csv([[-1]])).toBe('-1\r\n'));
+  test('a number stays a number, also as text', () => expect(csv([[-1, '-1.5']])).toBe('-1,-1.5\r\n'));
 });

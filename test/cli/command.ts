@@ -13,7 +13,9 @@ export class CommandRun {
   #changed: (() => void)[] = [];
 
   constructor(args: readonly string[], { env = {}, cwd }: { env?: NodeJS.ProcessEnv; cwd: string }) {
-    const inherited = Object.entries(process.env).filter(([name]) => !/^(RIVYA|TEMPORAL)_/.test(name));
+    const inherited = Object.entries(process.env).filter(
+      ([name]) => !/^(RIVYA|TEMPORAL)_|^(NO|FORCE)_COLOR$/.test(name),
+    );
     // Where the server's binary is stays known; nothing else of the surroundings may leak in.
     const cli = process.env['TEMPORAL_CLI_PATH'];
     this.child = spawn(process.execPath, [MAIN, ...args], {
@@ -48,6 +50,12 @@ export class CommandRun {
   #wake(): void {
     for (const wake of this.#changed.splice(0)) wake();
   }
+}
+
+/** The settings that `dev` prints for other terminals. */
+export function settingsOfDev({ stderr }: CommandRun): Record<string, string> {
+  const [, printed = ''] = /: export (.*)/.exec(stderr) ?? [];
+  return Object.fromEntries(printed.split(' ').map((pair) => pair.split('=')));
 }
 
 export interface Finished {

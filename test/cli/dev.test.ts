@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,11 +8,13 @@ import { Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerationResult } from '../../src/contract/index.js';
 import { findServerBinary } from '../../src/temporal/embedded/find.js';
-import { CommandRun, runCommand } from './command.js';
+import { drawPicture } from '../../src/emulator/picture.js';
+import { CommandRun, runCommand, settingsOfDev } from './command.js';
 
 // The commands talk to a `dev` in another process, as a person would have it.
 const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-dev-'));
-const env = { XDG_DATA_HOME: path.join(cwd, 'data') };
+// Many generations at a time would wait for the default limit.
+const env = { XDG_DATA_HOME: path.join(cwd, 'data'), RIVYA_RATE_LIMIT_PER_MINUTE: '600' };
 const sessionFile = path.join(cwd, 'data', 'rivya-temporal', 'dev.json');
 const cli = (...args: string[]) => runCommand(args, { cwd, env });
 let dev: CommandRun;
@@ -104,7 +106,7 @@ describe.concurrent('generate', () => {
       await run.untilSaid(/task_/);
       run.child.kill(signal);
       expect(await run.status).toBe(130);
-      expect(run.stderr).toContain(`${id} goes on; take it up with: rivya-temporal wait ${id}`);
+      expect(run.stderr).toContain(`${id} goes on; wait for it with: npx rivya-temporal wait ${id}`);
       const { stdout } = await cli('status', id, '--json');
       expect(JSON.parse(stdout)).toMatchObject({ workflowStatus: 'RUNNING', source: 'query' });
       const waited = await cli('wait', id, '--json');
@@ -192,7 +194,7 @@ it('doctor finds everything in order and says what is of dev, and the health che
 });
 
 it('a program in another language starts generateMedia by name and gets its JSON result', async () => {
-  const temporal = await findServerBinary({ kind: 'dev', log: () => undefined });
+  const temporal = await findServerBinary({ log: () => undefined });
   const input = JSON.stringify({ model: 'z-image', prompt: 'a fox' });
   const args = [
     'workflow',
@@ -214,28 +216,93 @@ it('a program in another language starts generateMedia by name and gets its JSON
   expect(JSON.parse(stdout)).toMatchObject({ result: { status: 'succeeded', model: 'z-image', simulated: true } });
 });
 
-/** What `dev` says to export for Workers of the user. */
-function toldTo({ stderr }: CommandRun): Record<string, string> {
-  const [, told = ''] = /For Workers of your own: export (.*)/.exec(stderr) ?? [];
-  return Object.fromEntries(told.split(' ').map((pair) => pair.split('=')));
-}
+describe('dev with a data directory of its own', () => {
+  const home = path.join(cwd, 'home');
+  const files = path.join(cwd, 'files');
+  const kept = path.join(cwd, 'kept');
+  let own: CommandRun;
 
-it('tells Workers of your own where Temporal is, which is not at the default port', async () => {
-  const told = toldTo(dev);
+  beforeAll(async () => {
+    mkdirSync(files);
+    const args = ['--port', '0', '--ui-port', '0', '--emulator-port', '0', '--reference-root', cwd];
+    own = new CommandRun(['dev', '--data-dir', kept, ...args], { cwd: files, env: { XDG_DATA_HOME: home } });
+    await own.untilSaid(/Ctrl-C ends it/);
+  });
+  afterAll(async () => {
+    own.child.kill('SIGINT');
+    await own.status;
+  });
+
+  it('is reached from another terminal by the one line that it prints, and from one of the same user without it', async () => {
+    const stranger = { XDG_DATA_HOME: path.join(cwd, 'stranger'), ...settingsOfDev(own) };
+    const elsewhere = { cwd: tmpdir(), env: stranger };
+    const generate = ['generate', '--model', 'z-image', '--prompt', 'a fox', '--id', 'far', '--json'];
+    const { stdout } = await runCommand(generate, elsewhere);
+    const {
+      files: [file],
+    } = JSON.parse(stdout) as GenerationResult;
+    expect(fileURLToPath(file?.uri ?? '')).toContain(files);
+    for (const terminal of [elsewhere, { cwd: tmpdir(), env: { XDG_DATA_HOME: home } }]) {
+      expect((await runCommand(['list'], terminal)).stdout).toMatch(/^far +completed/m);
+      expect((await runCommand(['status', 'far'], terminal)).stdout).toContain(
+        `${settingsOfDev(own)['RIVYA_UI_URL']}/`,
+      );
+      const charges = JSON.parse((await runCommand(['charges', '--json'], terminal)).stdout) as object;
+      expect(charges).toMatchObject({ source: 'store', generations: [{ workflowId: 'far' }] });
+    }
+  });
+
+  it('says which rate limit applies: the documented default', () => {
+    expect(own.stderr).toContain('at most 60 API calls a minute (RIVYA_RATE_LIMIT_PER_MINUTE)');
+  });
+
+  it('reads references below --reference-root, and no others', async () => {
+    const [inside, outside] = [
+      path.join(cwd, 'fox.png'),
+      path.join(mkdtempSync(path.join(tmpdir(), 'rivya-')), 'a.png'),
+    ];
+    for (const file of [inside, outside]) writeFileSync(file, drawPicture('a fox', 'z-image', {}));
+    const terminal = { cwd, env: { XDG_DATA_HOME: home } };
+    const edit = ['generate', '--model', 'gpt-image-2', '--prompt', 'a fox', '--reference'];
+    const [read, refused] = await Promise.all(
+      [inside, outside].map((file) => runCommand([...edit, `image:${file}`], terminal)),
+    );
+    expect(read?.status).toBe(0);
+    expect(refused).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/--reference\[0\].*RIVYA_REFERENCE_ROOTS/),
+    });
+  });
+
+  it('keeps that directory to itself, and leaves the commands to a dev that was there before', async () => {
+    const args = ['dev', '--port', '0', '--ui-port', '0', '--emulator-port', '0'];
+    const same = await runCommand([...args, '--data-dir', kept], { cwd: files, env });
+    // It is not found by its file, which belongs to another home: the database is locked.
+    expect(same).toMatchObject({ status: 2, stderr: expect.stringContaining('uses the same database file') });
+    const third = new CommandRun([...args, '--memory'], { cwd: files, env: { XDG_DATA_HOME: home } });
+    await third.untilSaid(/All that another terminal needs first: export[^]*Ctrl-C ends it/);
+    third.child.kill('SIGINT');
+    expect(await third.status).toBe(0);
+    expect((await runCommand(['status', 'far'], { cwd, env: { XDG_DATA_HOME: home } })).status).toBe(0);
+  });
+});
+
+it('prints where Temporal is for Workers of your own, which is not at the default port', async () => {
+  const told = settingsOfDev(dev);
   expect(told).toMatchObject({ TEMPORAL_ADDRESS: address, RIVYA_BASE_URL: expect.stringMatching(/^http:/) });
   expect(address).not.toMatch(/:7233$/);
   // There is one only where Temporal's settings name it.
   expect(told).not.toHaveProperty('TEMPORAL_NAMESPACE');
   // It has nothing else to find the server by; the queue of its own leaves the work of other tests alone.
   const elsewhere = { XDG_DATA_HOME: path.join(cwd, 'elsewhere'), RIVYA_TASK_QUEUE: 'mine' };
-  const worker = new CommandRun(['worker'], { cwd, env: { ...elsewhere, ...told } });
+  const worker = new CommandRun(['worker'], { cwd, env: { ...told, ...elsewhere } });
   await worker.untilSaid(/^Worker .*, task queue mine/m);
   worker.child.kill('SIGKILL');
   await worker.status;
   expect(worker.stderr).toContain(`at ${address}, namespace default`);
 });
 
-it('tells them the namespace too where it is another one', async () => {
+it('prints the namespace too where it is another one', async () => {
   const connection = await Connection.connect({ address });
   const workflowExecutionRetentionPeriod = { seconds: 86_400 as never };
   await connection.workflowService.registerNamespace({ namespace: 'films', workflowExecutionRetentionPeriod });
@@ -246,12 +313,12 @@ it('tells them the namespace too where it is another one', async () => {
   await other.untilSaid(/Ctrl-C ends it/);
   other.child.kill('SIGINT');
   expect(await other.status).toBe(0);
-  expect(toldTo(other)).toMatchObject(temporal);
+  expect(settingsOfDev(other)).toMatchObject(temporal);
 });
 
 it('a second dev on the same data directory is told so', async () => {
   const { status, stderr } = await cli('dev');
-  expect(stderr).toMatch(/Another "rivya-temporal dev"/);
+  expect(stderr).toMatch(/Another "dev"/);
   expect(status).toBe(2);
 });
 

@@ -7,9 +7,8 @@ import * as fc from 'fast-check';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { createRivyaClient, staticKey } from '../../src/api/index.js';
 import { doctorLive } from '../../src/cli/commands/doctor.js';
-import { confirmSpending } from '../../src/cli/confirm.js';
-import { assess } from '../../src/cli/live-report.js';
-import { askAccount } from '../../src/cli/live.js';
+import { confirmSpending } from '../../src/cli/terminal.js';
+import { askAccount, assess } from '../../src/cli/live.js';
 import {
   ALL_SCOPES,
   startEmulator,
@@ -178,6 +177,7 @@ describe.concurrent('asks first', () => {
 it.concurrent('Ctrl-C ends with 130, posts nothing more, and reports what was posted', async () => {
   const { emulator, env } = await account({ faults: [nth(0, { kind: 'delayAfter', ms: 3_000 })] });
   const run = new CommandRun(['doctor', '--live', '--yes'], { cwd, env });
+  await run.untilSaid(/never more than/);
   await vi.waitFor(() => expect(posts(emulator)).toBe(1), 60_000);
   run.child.kill('SIGINT');
   expect(await run.status).toBe(130);

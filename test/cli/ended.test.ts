@@ -1,7 +1,7 @@
 /** What a generation that ended has left at Rivya, by all that its runs and receipts know. */
 import { expect, test } from 'vitest';
-import { recordsOfReceipts, recordsOfRun } from '../../activities/facts.js';
-import { openOf } from '../../src/cli/ended.js';
+import { recordsOfReceipts, recordsOfRun } from '../../src/cli/key-records.js';
+import { lastLeftover } from '../../src/cli/ended.js';
 import type { GenerationMemo } from '../../src/contract/index.js';
 import type { TaskReceipt } from '../../src/storage/index.js';
 import { memo, UNANSWERED } from './memo.js';
@@ -22,7 +22,7 @@ function opened(memos: readonly (GenerationMemo | null)[], receipts: readonly Ta
   const run = { workflowId: 'fox', type: 'generateMedia', status: { code: 5, name: 'TERMINATED' } } as const;
   const runs = memos.map((paid, index) => ({ ...run, runId: `run-${index}`, startTime: new Date(0), paid }));
   const records = runs.flatMap((one) => recordsOfRun(one, 'default'));
-  const open = openOf([...records, ...recordsOfReceipts({ submit: null, tasks: receipts })]);
+  const open = lastLeftover([...records, ...recordsOfReceipts({ submit: null, answers: receipts })]);
   return open && { ...open, taskId: open.answer?.taskId ?? null };
 }
 

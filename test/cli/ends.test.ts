@@ -108,7 +108,9 @@ test('status of a failed one says why, and what was paid', async () => {
     .result()
     .catch(() => undefined);
   const { status, stdout } = await cli('status', 'fails');
-  expect(stdout).toMatch(/reason +GenerationFailed: /);
+  // The link once, although the message goes through the Workflow, the client and the command.
+  expect(stdout).toMatch(/reason +GenerationFailed: .*\(see rivya-temporal\/docs\/reference\.md#generationfailed\)$/m);
+  expect(stdout.match(/reference\.md/g)).toHaveLength(1);
   expect(stdout).toMatch(/task +task_/);
   expect(stdout).toMatch(/money +credits reserved: 1, final: 0/);
   expect(status).toBe(0);

@@ -7,6 +7,7 @@ import type { PayloadCodec } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memoOf } from '../../src/client.js';
 import type { GenerateMediaInput } from '../../src/contract/index.js';
+import type { Fault } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 import { runCommand, type Finished } from './command.js';
@@ -28,12 +29,14 @@ interface Row {
   readonly startedAt: string;
 }
 
+const NO_KEY: Fault = { on: 'create', prompt: 'no key', do: { kind: 'error', code: 'api_key_revoked' } };
+
 beforeAll(async () => {
   harness = await startHarness({
     emulator: {
       faults: [
         { on: 'create', prompt: 'held', do: { kind: 'error', code: 'insufficient_credits' } },
-        { on: 'create', prompt: 'no key', do: { kind: 'error', code: 'api_key_revoked' } },
+        NO_KEY,
         {
           on: 'create',
           prompt: 'busy',
@@ -176,7 +179,7 @@ describe('list', () => {
     expect(reasons.get('held')).toMatch(/insufficient_credits/);
     expect(reasons.get('busy')).toMatch(/rate_limited.*\(attempt \d+ since 2.*Z; the last one failed at 2.*Z\)/s);
     expect(reasons.get('fails')).toMatch(/GenerationFailed/);
-    expect(reasons.get('stuck')).toMatch(/Cancelled\. Task task_\w+ goes on at Rivya; take it up without paying/);
+    expect(reasons.get('stuck')).toMatch(/Cancelled\. Task task_\w+ goes on at Rivya; wait for it without paying/);
     expect(reasons.get('done')).toBeNull();
   });
 
@@ -256,17 +259,20 @@ describe('the steps of a Workflow of the user', () => {
       expect(status).toBe(2);
       return stderr;
     };
-    expect(await refused('two')).toMatch(/several.*rivya-temporal resume two --step <step>\. Its steps: .*a \(held\)/);
+    expect(await refused('two')).toMatch(
+      /several.*npx rivya-temporal resume two --step <step>\. Its steps: .*a \(held\)/,
+    );
     expect(await refused('two', '--step', 'c')).toMatch(/no step "c" \(--step\)\. Its steps: .*b \(held\)/);
     expect(await refused('empty')).toMatch(/no step that is held\. Its steps: none/);
   });
 
   test('resume lets the only held step go on, or the one that is named', async () => {
-    harness.emulator.setFaults([]);
+    harness.emulator.setFaults([NO_KEY]);
     const [film, two] = await Promise.all([cli('resume', 'film'), cli('resume', 'two', '--step', 'b', '--json')]);
     expect(film).toMatchObject({ status: 0, stdout: expect.stringContaining('rivya-temporal wait film/b') });
     expect(JSON.parse(two.stdout)).toMatchObject({ workflowId: 'two/b', applied: true });
     await Promise.all(['film/b', 'two/b'].map((id) => harness.client.handle(id).result()));
-    expect(await phaseOf('two/a')).toBe('held');
+    // It looks by itself each minute, in between.
+    await until(async () => (await phaseOf('two/a')) === 'held', SETUP_MS);
   });
 });

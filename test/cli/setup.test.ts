@@ -1,9 +1,9 @@
 /** `rivya-temporal setup`, on the real server: what it registers, what it refuses, what it says to an owner of a cloud namespace. */
-import { randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { attributeStates } from '../../src/temporal/search-attributes.js';
+import { newNamespace } from '../support/namespace.js';
 import { until } from '../support/until.js';
 import { runCommand, type Finished } from './command.js';
 
@@ -13,21 +13,6 @@ beforeAll(async () => {
 });
 afterAll(() => connection.close());
 
-async function newNamespace(): Promise<string> {
-  const namespace = `setup-${randomUUID()}`;
-  await connection.workflowService.registerNamespace({
-    namespace,
-    workflowExecutionRetentionPeriod: { seconds: 86_400 as never },
-  });
-  await until(() =>
-    connection.operatorService.listSearchAttributes({ namespace }).then(
-      () => true,
-      () => false,
-    ),
-  );
-  return namespace;
-}
-
 function setup(namespace: string, ...args: string[]): Promise<Finished> {
   const env = { TEMPORAL_ADDRESS: inject('temporalAddress'), TEMPORAL_NAMESPACE: namespace };
   const cwd = tmpdir();
@@ -35,7 +20,7 @@ function setup(namespace: string, ...args: string[]): Promise<Finished> {
 }
 
 test('it registers what is missing, once, and a dry run registers nothing', async () => {
-  const namespace = await newNamespace();
+  const namespace = await newNamespace(connection);
   const dry = await setup(namespace, '--dry-run', '--json');
   const all = ['RivyaStatus', 'RivyaModel', 'RivyaTaskId', 'RivyaBatchId', 'RivyaCredits'];
   expect(JSON.parse(dry.stdout)).toMatchObject({ registered: [], missing: all, existed: [] });
@@ -49,7 +34,7 @@ test('it registers what is missing, once, and a dry run registers nothing', asyn
 });
 
 test('its links open views of the UI; what is held or fails asks for running Workflows', async () => {
-  const { stdout } = await setup(await newNamespace(), '--json');
+  const { stdout } = await setup(await newNamespace(connection), '--json');
   const { views } = JSON.parse(stdout) as { views: Record<string, string> };
   for (const [name, link] of Object.entries(views)) {
     const { searchParams } = new URL(link);
@@ -66,7 +51,7 @@ test('its links open views of the UI; what is held or fails asks for running Wor
 });
 
 test('a name of another type is refused with the way out, and nothing is registered', async () => {
-  const namespace = await newNamespace();
+  const namespace = await newNamespace(connection);
   await connection.operatorService.addSearchAttributes({ namespace, searchAttributes: { RivyaCredits: 3 } });
   await until(async () =>
     (await attributeStates(connection, namespace)).some(({ registeredAs }) => registeredAs === 'INT'),

@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { startEmulator } from '../../src/emulator/index.js';
 import { runCommand } from './command.js';
@@ -29,15 +31,28 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['no model', ['generate', '--prompt', 'x'], /--model: is missing/],
     ['neither prompt nor params', ['generate', '--model', 'z-image'], /--prompt: is missing/],
     ['an empty prompt', ['generate', '--model', 'z-image', '--prompt', ''], /--prompt: is empty/],
-    ['params that are not JSON', [...generate, '--params-json', '{'], /params: is not JSON/],
-    ['an inexact number', [...generate, '--param', 'seed:=12345678901234567890'], /params\.seed: /],
-    ['an inexact number in JSON', [...generate, '--params-json', '{"a":{"seed":1e400}}'], /params\.a\.seed: /],
-    [
-      'a param that is given twice',
-      [...generate, '--param', 'a=1', '--params-json', '{"a":"2"}'],
-      /params\.a: .*twice/,
-    ],
+    ['params that are not JSON', [...generate, '--param', 'a:={'], /--param a: is not JSON/],
+    ['an inexact number', [...generate, '--param', 'seed:=12345678901234567890'], /--param seed: /],
+    ['an inexact number in JSON', [...generate, '--param', 'a:={"seed":1e400}'], /--param a\.seed: /],
+    ['a param that is given twice', [...generate, '--param', 'a=1', '--param', 'a:="2"'], /--param a: .*twice/],
     ['a long Workflow ID', [...generate, '--id', 'é'.repeat(128)], /--id: is longer than 255 bytes/],
+    [
+      'several at once',
+      [
+        ...generate,
+        '--deadline',
+        'a while',
+        '--max-attempts',
+        '99',
+        '--max-credits',
+        'x',
+        '--param',
+        'a',
+        '--label',
+        'b',
+      ],
+      /^--param: .*\. --label: .*\. --max-attempts: must .*\. --deadline: must .*\. --max-credits: must .* Nothing was sent/,
+    ],
     ['no attempts', [...generate, '--max-attempts', '0'], /--max-attempts: must be/],
     ['no credits', [...generate, '--max-credits', '0'], /--max-credits: must be/],
     ['a deadline that is none', [...generate, '--deadline', 'soon'], /--deadline: must be/],
@@ -68,6 +83,9 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['such a day with a time', ['charges', '--since', '2026-06-31T12:00:00Z'], /--since.*day of the calendar/],
     ['a group that is no label', ['charges', '--group-by', 'team'], /label\.team/],
     ['receipts without a store', ['charges', '--from', 'store'], /RIVYA_STORE/],
+    ['an unknown command of a group', ['batch', 'nope'], /nope/],
+    ['no such batch', ['batch', 'report', 'nope', '--store', `file:${cwd}`], /no batch "nope" in the store file:/],
+    ['a store that is none', ['batch', 'report', 'spring', '--store', 'ftp://x'], /--store: .*ftp:/],
     ['an unknown category', ['models', '--category', 'smell'], /--category/],
     ['an unknown switch', ['emulator', '--switch', 'nope=1'], /nope/],
     ['faults that are no array', ['emulator', '--faults', '{}'], /--faults/],
@@ -118,23 +136,64 @@ describe.concurrent('without Temporal or the API', () => {
   });
 });
 
+it('a misspelt setting is one warning on stderr, of a command and of a Worker, and no error', async () => {
+  const misspelt = { XDG_DATA_HOME: cwd, RIVYA_RATE_LIMIT: '5', RIVYA_API_KEY: '' };
+  const warning =
+    'Warning: RIVYA_RATE_LIMIT is no setting, so it has no effect. Did you mean RIVYA_RATE_LIMIT_PER_MINUTE?';
+  const emulator = await startEmulator();
+  const command = await runCommand(['models', '--json'], { cwd, env: { ...misspelt, RIVYA_BASE_URL: emulator.url } });
+  expect(command).toMatchObject({ status: 0, stderr: `${warning}\n` });
+  await emulator.close();
+  const program = fileURLToPath(new URL('../../dist/worker.js', import.meta.url));
+  const worker = spawnSync(process.execPath, [program], {
+    cwd,
+    env: { ...process.env, ...misspelt },
+    encoding: 'utf8',
+  });
+  expect(worker.stderr).toMatch(new RegExp(`^${warning.replace('?', '\\?')}\nRIVYA_API_KEY: `));
+  expect(worker.status).toBe(2);
+});
+
 it('credits and models ask the API of the settings', async () => {
-  const emulator = await startEmulator({ credits: 77 });
+  const emulator = await startEmulator({ credits: 77, switches: { modelParams: 'key' } });
   const settings = { ...env, RIVYA_BASE_URL: emulator.url, RIVYA_API_KEY: emulator.apiKey };
   expect((await runCommand(['credits'], { cwd, env: settings })).stdout).toBe('77\n');
   const models = await runCommand(['models', '--category', 'audio', '--json'], { cwd, env: settings });
   expect(JSON.parse(models.stdout)).toMatchObject({ simulated: true, models: [{ category: 'audio' }, {}, {}] });
+  const effect = 'elevenlabs-sound-effect-v2';
+  const one = await runCommand(['models', effect], { cwd, env: settings });
+  const facts = new RegExp(
+    [
+      `^${effect}\n`,
+      'starting price +3 credits \\(METERED\\)\n',
+      'inputs +text ',
+      'longest prompt +5000 ',
+      '--param loop= +select, false \\| true, default false\n',
+      '--param duration_seconds:= +number, 0.5 to 22, default 3\n',
+    ].join('.*'),
+    's',
+  );
+  expect(one).toMatchObject({ status: 0, stdout: expect.stringMatching(facts) });
+  const all = await runCommand(['models'], { cwd, env: settings });
+  expect(all.stdout).toMatch(/^MODEL .*INPUTS .*PARAMS\nz-image +image +1 .*aspect_ratio\n/);
+  const mistyped = await runCommand(['models', 'sora2'], { cwd, env: settings });
+  expect(mistyped).toMatchObject({ status: 2, stderr: expect.stringContaining('did you mean "sora-2"?') });
   const refused = await runCommand(['credits'], { cwd, env: { ...settings, RIVYA_API_KEY: 'rvya_sk_other' } });
-  expect(refused.status).toBe(2);
+  expect(refused).toMatchObject({
+    status: 2,
+    stderr: expect.stringMatching(/Check RIVYA_API_KEY .* run the command again/),
+  });
+  expect(refused.stderr).not.toMatch(/Worker|resume/);
   await emulator.close();
 });
 
 it('every command has help with an example, and prints JSON when asked', async () => {
   const { status, stdout } = await runCommand(['--help'], { cwd });
   expect(status).toBe(0);
-  const commands = [...stdout.matchAll(/^ {2}([a-z]+) .*/gm)]
-    .map(([, name]) => name ?? '')
-    .filter((name) => name !== 'help');
+  const namesIn = (help: string): string[] =>
+    Array.from(help.matchAll(/^ {2}([a-z-]+) .*/gm), ([, name]) => name ?? '').filter((name) => name !== 'help');
+  const { stdout: group } = await runCommand(['batch', '--help'], { cwd });
+  const commands = [...namesIn(stdout), ...namesIn(group).map((name) => `batch ${name}`)];
   expect(commands).toEqual(
     expect.arrayContaining([
       'demo',
@@ -148,11 +207,12 @@ it('every command has help with an example, and prints JSON when asked', async (
       'credits',
       'emulator',
       'doctor',
+      'batch report',
     ]),
   );
   for (const command of commands) {
-    const help = await runCommand([command, '--help'], { cwd });
-    expect(help.stdout).toContain(`$ rivya-temporal ${command}`);
+    const help = await runCommand([...command.split(' '), '--help'], { cwd });
+    expect(help.stdout).toContain(`$ npx rivya-temporal ${command}`);
     expect(help.stdout).toContain('--json');
     expect(help.status).toBe(0);
   }
@@ -165,14 +225,16 @@ it('the file of a dev that was killed leads nobody astray', async () => {
     pid: process.pid,
     address: `127.0.0.1:${await closedPort()}`,
     uiUrl: null,
-    baseUrl: null,
+    baseUrl: 'http://127.0.0.1:1',
     taskQueue: 'q',
+    store: null,
+    directory: null,
   };
   writeFileSync(path.join(home, 'rivya-temporal', 'dev.json'), JSON.stringify(session));
   // The process ID lives (it is ours), but nothing listens: the usual address is tried, or the API asked.
   const { stderr } = await runCommand(['credits'], {
     cwd,
-    env: { XDG_DATA_HOME: home, RIVYA_BASE_URL: 'http://127.0.0.1:1' },
+    env: { XDG_DATA_HOME: home },
   });
   expect(stderr).toMatch(/no API key/);
 });

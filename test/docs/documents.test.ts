@@ -1,79 +1,66 @@
 /** README and docs say what is true: they are checked against the code they speak of. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { ERROR_CODES, FAILURE, type ErrorCode } from '../../src/contract/index.js';
+import { blocksOf, brokenLinks } from '../support/markdown.js';
 
 const root = new URL('../../', import.meta.url);
-// Tables are padded for people.
-const readme = readFileSync(new URL('README.md', root), 'utf8').replace(/ +/g, ' ');
-const guarantees = readFileSync(new URL('docs/guarantees.md', root), 'utf8');
-const proofs = readFileSync(new URL('docs/proofs.md', root), 'utf8');
-const rows = readme.split('\n').filter((line) => line.startsWith('| '));
+const read = (file: string): string => readFileSync(new URL(file, root), 'utf8');
+const guarantees = read('docs/guarantees.md');
+const proofs = read('docs/proofs.md');
 
-describe('the table of error codes', () => {
-  test.each(Object.entries(ERROR_CODES))('%s: status and outcome are those of the code', (code, row) => {
-    const line = rows.find((text) => text.startsWith(`| \`${code}\` |`));
-    expect(line).toContain(`| ${row.httpStatus} |`);
-    // A conflict and a missing task depend on what came before, and the row says so.
-    const mixed: readonly ErrorCode[] = ['idempotency_conflict', 'not_found'];
-    if (mixed.includes(code as ErrorCode)) return;
-    const outcome = row.retried ? '| repeated' : row.actor === 'operator' ? '| holds' : '| fails';
-    expect(line).toContain(outcome);
-  });
-
-  test('failures that the code can throw are named', () => {
-    const missing = Object.values(FAILURE).filter((name) => !readme.includes(`\`${name}\``));
-    expect(missing).toEqual([]);
-  });
-});
-
-describe('each promise names a proof that exists', () => {
-  const table = readme.slice(readme.indexOf('## Promises'), readme.indexOf('## Settings'));
-  const promises = table.split('\n').filter((line) => line.startsWith('| ') && !/^\| (promise|---)/.test(line));
-  test('there are promises', () => expect(promises.length).toBeGreaterThan(5));
-  test.each(promises)('%s', (line) => expect(notFound(line.split('|')[2]!)).toEqual([]));
-});
-
-describe('each guarantee has proofs that exist', () => {
+describe('each promise has proofs that exist', () => {
   const lines = proofs.split('\n').filter((line) => line.startsWith('- `test/'));
   test('there are proofs', () => expect(lines.length).toBeGreaterThan(15));
   test.each(lines)('%s', (line) => expect(notFound(line)).toEqual([]));
 
-  test('the promises are those that are proven', () => {
+  test('P1 to P9 are promised, and each is proven', () => {
     const [promises = ''] = guarantees.split('\n## ');
-    const names = [...promises.matchAll(/^- \*\*(.+?)\.\*\*/gm)].map(([, name]) => name);
+    const names = Array.from(promises.matchAll(/^- \*\*(.+?)\.\*\*/gm), ([, name]) => name!);
     const proven = proofs.split('\n## ').filter((section) => section.includes('\n- `test/'));
     expect(names).toEqual(proven.map((section) => section.split('\n')[0]));
+    expect(names.map((name) => name.split(' ')[0])).toEqual(Array.from({ length: 9 }, (_, n) => `P${n + 1}`));
   });
 });
 
 /** What a proof names and nobody finds. It is one or more files in backticks, and titles of their tests in quotes. */
 function notFound(proof: string): string[] {
-  const files = [...proof.matchAll(/`([^`]+)`/g)].map(([, name]) =>
-    name === 'generate-media.test.ts' ? 'test/workflow/generate-media.test.ts' : name!,
-  );
+  const files = Array.from(proof.matchAll(/`([^`]+)`/g), ([, name]) => name!);
   if (files.length === 0) return ['a file'];
   const lost = files.filter((file) => !existsSync(new URL(file, root)));
   if (lost.length > 0) return lost;
-  const tests = files.filter((file) => file.endsWith('.ts'));
-  const code = tests.map((file) => readFileSync(new URL(file, root), 'utf8')).join('\n');
-  return [...proof.matchAll(/"([^"]+)"/g)].flatMap(([, title]) => (code.includes(title!) ? [] : [title!]));
+  const code = files.flatMap((file) => (file.endsWith('.ts') ? read(file) : [])).join('\n');
+  return Array.from(proof.matchAll(/"([^"]+)"/g), ([, title]) => title!).filter((title) => !code.includes(title));
 }
 
-test('settings: every variable that is read is documented', () => {
-  const config = readFileSync(new URL('src/config.ts', root), 'utf8');
-  const read = new Set([...config.matchAll(/RIVYA_[A-Z_]+/g)].map(([name]) => name));
-  const table = readme.slice(readme.indexOf('## Settings'), readme.indexOf('## Error codes'));
-  for (const name of read) expect(table).toContain(name);
-});
-
-describe('every link to a file of the project works', () => {
+describe('every link to a file of the project, and to a heading in it, works', () => {
   const pages = ['', 'docs/', 'examples/'].flatMap((folder) =>
     readdirSync(new URL(folder, root)).flatMap((name) => (name.endsWith('.md') ? [folder + name] : [])),
   );
-  test.each(pages)('%s', (page) => {
-    const text = readFileSync(new URL(page, root), 'utf8');
-    const targets = [...text.matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)].map(([, target]) => target!);
-    expect(targets.filter((target) => !existsSync(new URL(target, new URL(page, root))))).toEqual([]);
-  });
+  test.each(pages)('%s', (page) => expect(brokenLinks(fileURLToPath(root), page)).toEqual([]));
+});
+
+test('README and the way of one generation can be read in one sitting', () => {
+  const lines = (page: string): number => read(page).trimEnd().split('\n').length;
+  expect(lines('README.md')).toBeLessThanOrEqual(200);
+  expect(lines('docs/how-it-works.md')).toBeLessThanOrEqual(150);
+});
+
+describe('every name in docs/how-it-works.md exists in the code', () => {
+  const page = read('docs/how-it-works.md');
+  const sources = ['src', 'workflows', 'activities'].flatMap((folder) =>
+    readdirSync(new URL(`${folder}/`, root), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => `${folder}/${name}`),
+  );
+  const code = `${sources.join('\n')}\n${sources.map(read).join('\n')}`;
+  const inText = Array.from(page.matchAll(/`([^`\n]+)`/g), ([, text]) => text!.match(/[\w/-]+\.ts|\w{2,}/g) ?? []);
+  // Of a diagram, what is written as code is: words in camel case, and files.
+  const diagrams = blocksOf(page).filter(({ language }) => language === 'mermaid');
+  const inDiagrams = diagrams.map(
+    ({ code: text }) =>
+      text.slice(text.indexOf('\n')).match(/\b([a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|[\w-]+\.ts)\b/g) ?? [],
+  );
+  test('there is a diagram of a payment and one of a submit', () => expect(diagrams).toHaveLength(2));
+  test.each([...new Set([...inText, ...inDiagrams].flat())])('%s', (name) => expect(code.includes(name)).toBe(true));
 });

@@ -25,6 +25,16 @@ test('a connection that is dropped before the work leaves nothing', async () => 
   expect([ledger.paidTasks, ledger.keys['k']?.posts, await credits(emulator)]).toStrictEqual([0, 1, 1000]);
 });
 
+test('many answers that are delayed at the same time cause no warning of a leak', async () => {
+  const emulator = await emulatorFor({ faults: [{ on: 'create', do: { kind: 'delayBefore', ms: 200 } }] });
+  const warnings: Error[] = [];
+  const onWarning = (warning: Error): number => warnings.push(warning);
+  process.on('warning', onWarning);
+  await Promise.all(Array.from({ length: 12 }, (_, n) => create(emulator, `k${n}`)));
+  process.off('warning', onWarning);
+  expect(warnings).toEqual([]);
+});
+
 test('a delayed create is done although its sender has gone', async () => {
   const emulator = await emulatorFor({ faults: [{ on: 'create', times: 1, do: { kind: 'delayBefore', ms: 50 } }] });
   const { hostname, port } = new URL(emulator.url);

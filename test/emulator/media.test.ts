@@ -121,3 +121,18 @@ test.each([
 ])('the format %j makes a picture of %j', (params, size) => {
   expect(pictureSize(params)).toStrictEqual(size);
 });
+
+test('links expire where the switch says so, until the status is asked for again', async () => {
+  const clock = new TestClock();
+  const emulator = await emulatorFor({ clock: clock.read, switches: { linkLifetimeMs: 60_000 } });
+  const { id } = (await create(emulator)).body;
+  clock.pass(60_000);
+  const linkOf = async (): Promise<string> => (await check(emulator, id)).body.result.primary_url;
+  const statusOf = async (url: string): Promise<number> => (await fetch(url)).status;
+  const url = await linkOf();
+  clock.pass(60_000);
+  expect(await statusOf(url)).toBe(200);
+  clock.pass(1);
+  expect(await statusOf(url)).toBe(403);
+  expect(await statusOf(await linkOf())).toBe(200);
+});

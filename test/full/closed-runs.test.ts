@@ -1,7 +1,7 @@
 /** Runs that Temporal ends or starts by itself: Workflow retry, time-outs, termination. Paid once, the same task. */
 import type { WorkflowFailedError, WorkflowStartOptions } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { GenerateMediaInput, GenerationResult } from '../../src/contract/index.js';
+import type { GenerateMediaInput, GenerationOptions, GenerationResult } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 
@@ -48,7 +48,7 @@ const causeOf = (error: unknown): unknown => (error as WorkflowFailedError).caus
 describe.concurrent('a Workflow retry policy', () => {
   const retry = { maximumAttempts: 3, initialInterval: '1s' } as const;
 
-  test.each([
+  test.each<[string, string, GenerationOptions]>([
     ['fails', 'GenerationFailed', {}],
     ['stuck', 'DeadlinePassed', { deadline: '1s' }],
   ])('does not repeat a generation that %s (%s)', async (prompt, type, options) => {
@@ -63,7 +63,7 @@ describe.concurrent('a Workflow retry policy', () => {
 
   test('takes up the same task after a run timeout', async () => {
     const prompt = 'run timeout';
-    const input = { model: 'z-image', prompt, options: { deadline: '4s' } };
+    const input = { model: 'z-image', prompt, options: { deadline: '4s' } } as const;
     // A busy machine may need more runs than three.
     const handle = await start(input, prompt, { retry: { initialInterval: '1s' }, workflowRunTimeout: '6s' });
     const result = (await handle.result()) as GenerationResult;
@@ -77,7 +77,7 @@ describe.concurrent('a Workflow retry policy', () => {
 describe.concurrent('started again, the same task is taken up', () => {
   test('after an execution timeout while it waits', async () => {
     const prompt = 'execution timeout [[duration:20s]]';
-    const input = { model: 'z-image', prompt, options: { deadline: '15s' } };
+    const input = { model: 'z-image', prompt, options: { deadline: '15s' } } as const;
     const handle = await start(input, prompt, { workflowExecutionTimeout: '15s' });
     await expect(handle.result()).rejects.toMatchObject({ cause: { timeoutType: expect.anything() } });
     const again = await harness.client.start({ model: 'z-image', prompt }, { workflowId: prompt });
@@ -113,7 +113,7 @@ describe.concurrent('started again, an unanswered submit is not posted blind', (
     const first = harness.temporal.workflow.getHandle(prompt);
     await until(async () => (await first.describe()).raw.pendingActivities?.[0]?.attempt === 3, LIMIT_MS);
     await first.terminate();
-    const options = { idempotencyWindow: '1s' };
+    const options = { idempotencyWindow: '1s' } as const;
     const again = await harness.client.start({ model: 'z-image', prompt, options }, { workflowId: prompt });
     await until(async () => (await again.state())?.hold?.code === 'SubmitUnresolved', LIMIT_MS);
     expect((await ledgerOf(prompt)).posts).toBe(2);

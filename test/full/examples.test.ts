@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '../../src/emulator/index.js';
-import { CommandRun } from '../cli/command.js';
+import { CommandRun, settingsOfDev } from '../cli/command.js';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -17,7 +17,7 @@ const TSC = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
 
 let directory: string;
 let dev: CommandRun;
-/** What `dev` tells people to export. */
+/** The settings that `dev` prints for other terminals. */
 let env: Record<string, string>;
 
 beforeAll(async () => {
@@ -26,12 +26,11 @@ beforeAll(async () => {
   const link = path.join(EXAMPLES, 'node_modules', 'rivya-temporal');
   await mkdir(path.dirname(link), { recursive: true });
   if (!existsSync(link)) await symlink(ROOT, link, 'junction');
-  const home = { XDG_DATA_HOME: path.join(directory, 'data') };
+  const home = { XDG_DATA_HOME: path.join(directory, 'data'), RIVYA_RATE_LIMIT_PER_MINUTE: '600' };
   const ports = ['--port', '0', '--ui-port', '0', '--emulator-port', '0'];
   dev = new CommandRun(['dev', ...ports], { cwd: directory, env: home });
   await dev.untilSaid(/Ctrl-C ends it/);
-  const [, told = ''] = /For Workers of your own: export (.*)/.exec(dev.stderr)!;
-  env = Object.fromEntries(told.split(' ').map((pair) => pair.split('='))) as Record<string, string>;
+  env = settingsOfDev(dev);
 });
 afterAll(async () => {
   dev.child.kill('SIGINT');

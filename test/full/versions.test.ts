@@ -16,7 +16,7 @@ const LIMIT_MS = 120_000;
 const NEW_WORDS: Change = ['src/policy/text.ts', "'Done.'", "'Done, in newer words.'"];
 // A new command in the wait, for Workflows that come there on the newer code.
 const NEW_COMMAND: readonly Change[] = [
-  ['workflows/generation.ts', 'import { workflowInfo }', 'import { patched, sleep, workflowInfo }'],
+  ['workflows/generation.ts', 'import { patched, workflowInfo }', 'import { patched, sleep, workflowInfo }'],
   [
     'workflows/generation.ts',
     'const first = !wait.checked;',

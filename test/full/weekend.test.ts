@@ -101,7 +101,7 @@ test('a passed deadline says all that is known, and the very command that it pri
       `^Task ${taskId} is still ${details.status} at an age of \\d+ s, past the deadline of 1 s; credits reserved: 1,`,
     ),
   );
-  const command = /rivya-temporal (generate .+)$/.exec(message)![1]!;
+  const command = /rivya-temporal (generate .+) \(see /.exec(message)![1]!;
   const { status, stdout, stderr } = await runCommand([...command.split(' '), '--json'], {
     cwd: harness.output,
     env: { ...harness.temporalEnv, RIVYA_TASK_QUEUE: harness.taskQueue },

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createApiActivities, type RivyaActivities } from '../../activities/index.js';
 import { staticKey, type RivyaClient } from '../../src/api/index.js';
 import { NOT_RETRIED, type FailureDetails, type PaidCallInput, type UnansweredPost } from '../../src/contract/index.js';
-import { ReferenceSources } from '../../src/storage/index.js';
+import { openReferenceSources } from '../../src/storage/index.js';
 import { fakeService, RUN_ID } from '../activities/service.js';
 import { API_KEY, BODY, clientFor, envelope, serve, type Wire } from '../api/wire.js';
 import { framedAs, isRefusal, runs, SEED, taskIdOf, wireReply, type WireReply } from './replies.js';
@@ -21,7 +21,7 @@ let api: RivyaClient;
 let activities: Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck'>;
 let next: WireReply;
 const keys = staticKey(API_KEY);
-const sources = new ReferenceSources({ roots: [], store: null, trustedHosts: new Set() });
+const sources = openReferenceSources({ roots: [], store: null, trustedHosts: new Set() });
 
 beforeAll(async () => {
   wire = await serve((socket) => {

@@ -59,6 +59,8 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
       '../src/api/index.js',
       '../src/storage/index.js',
       '../src/contract/index.js',
+      '../src/batch/files.js',
+      '../src/temporal/runs.js',
       '../src/temporal/search-attributes.js',
       '@temporalio/activity',
       '@temporalio/client',
@@ -111,8 +113,8 @@ const FOLDERS: Record<string, { allowed: string[]; refused: string[] }> = {
     refused: ['@temporalio/activity', '../policy/key.js', '../api/index.js', '../cli/main.js', '../config.js'],
   },
   'src/emulator': {
-    allowed: ['./state.js', '../contract/index.js', 'node:http'],
-    refused: ['zod', 'undici', '@temporalio/common', '../api/index.js', '../policy/key.js', '../config.js'],
+    allowed: ['./state.js', '../contract/index.js', 'file-type', 'node:http', 'zod'],
+    refused: ['undici', '@temporalio/common', '../api/index.js', '../policy/key.js', '../config.js'],
   },
   'src/temporal': {
     allowed: ['./embedded/server.js', '../contract/index.js', '../config.js', '@temporalio/client', 'node:fs'],

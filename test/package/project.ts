@@ -1,6 +1,6 @@
 /** An empty project into which the packed package is installed, as a user would. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,16 +36,22 @@ export async function exec(
   }
 }
 
-async function npm(args: readonly string[], cwd: string): Promise<string> {
-  const { status, stdout, output } = await exec('npm', args, { cwd, timeoutMs: INSTALL_MS });
-  if (status !== 0) throw new Error(`npm ${args.join(' ')}: ${output}`);
+/** Runs a package manager. @throws Error with all that it printed. */
+async function manage(file: string, args: readonly string[], cwd: string): Promise<string> {
+  const { status, stdout, output } = await exec(file, args, { cwd, timeoutMs: INSTALL_MS });
+  if (status !== 0) throw new Error(`${file} ${args.join(' ')}: ${output}`);
   return stdout;
 }
 
+const npm = (args: readonly string[], cwd: string): Promise<string> => manage('npm', args, cwd);
+
 export interface Tarball {
   readonly file: string;
-  /** Bytes. */
+  /** Bytes of the tarball, and of what is in it. */
   readonly size: number;
+  readonly unpackedSize: number;
+  /** Number of files. */
+  readonly entryCount: number;
 }
 
 /** Packs what was built, as `npm publish` would. */
@@ -53,8 +59,8 @@ export async function pack(): Promise<Tarball> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rivya-packed-'));
   // The build is done: running it again would take it from under tests that run at the same time.
   const args = ['pack', '--ignore-scripts', '--json', '--pack-destination', directory];
-  const [packed] = JSON.parse(await npm(args, ROOT)) as { filename: string; size: number }[];
-  return { file: path.join(directory, packed!.filename), size: packed!.size };
+  const [packed] = JSON.parse(await npm(args, ROOT)) as [Tarball & { readonly filename: string }];
+  return { ...packed, file: path.join(directory, packed.filename) };
 }
 
 export interface Manifest {
@@ -75,23 +81,37 @@ export async function temporalVersions(): Promise<readonly string[]> {
   return [...new Set([versions[0]!, versions.at(-1)!])];
 }
 
+/** What the package.json of a user says: the tarball with these `@temporalio/*`, and what else is asked for. */
+async function userManifest(tarball: Tarball, temporal: string, tools: Readonly<Record<string, string>> = {}) {
+  const { peerDependencies, peerDependenciesMeta } = await manifest();
+  const needed = Object.keys(peerDependencies).filter((name) => peerDependenciesMeta?.[name]?.optional !== true);
+  const peers = Object.fromEntries(needed.map((name) => [name, temporal]));
+  const dependencies = { 'rivya-temporal': `file:${tarball.file}`, ...peers, ...tools };
+  return JSON.stringify({ private: true, type: 'module', dependencies });
+}
+
 /** Installs the tarball with these `@temporalio/*` and what else is asked for. Returns the directory of the project. */
 export async function install(
   tarball: Tarball,
   temporal: string,
   tools: Readonly<Record<string, string>>,
 ): Promise<string> {
-  const { peerDependencies, peerDependenciesMeta } = await manifest();
-  const needed = Object.keys(peerDependencies).filter((name) => peerDependenciesMeta?.[name]?.optional !== true);
   const directory = await mkdtemp(path.join(tmpdir(), 'rivya-project-'));
-  const dependencies = {
-    'rivya-temporal': `file:${tarball.file}`,
-    ...Object.fromEntries(needed.map((name) => [name, temporal])),
-    ...tools,
-  };
-  await writeFile(path.join(directory, 'package.json'), JSON.stringify({ private: true, dependencies }));
+  await writeFile(path.join(directory, 'package.json'), await userManifest(tarball, temporal, tools));
   await npm(['install', '--no-audit', '--no-fund', '--loglevel=error'], directory);
   return directory;
+}
+
+/** Makes a pnpm workspace with the tarball in its one package. Returns the directories of both. */
+export async function pnpmWorkspace(pnpm: string, tarball: Tarball, temporal: string) {
+  const root = await mkdtemp(path.join(tmpdir(), 'rivya-workspace-'));
+  const member = path.join(root, 'packages', 'films');
+  await mkdir(member, { recursive: true });
+  await writeFile(path.join(root, 'package.json'), JSON.stringify({ private: true }));
+  await writeFile(path.join(root, 'pnpm-workspace.yaml'), 'packages: ["packages/*"]\n');
+  await writeFile(path.join(member, 'package.json'), await userManifest(tarball, temporal));
+  await manage(process.execPath, [pnpm, 'install', '--store-dir', path.join(root, '.store')], root);
+  return { root, member };
 }
 
 interface Locked {

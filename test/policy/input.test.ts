@@ -21,6 +21,23 @@ const fieldOf = (input: unknown): string => {
   return 'accepted';
 };
 
+test('several wrong fields are named at once, the first of them as the field', () => {
+  const options = { deadline: 'a while', maxAttempts: 99, maxCredits: 'x', surprise: 1 };
+  const wrong = { prompt: '', params: { a: undefined }, labels: { a: 1 }, options };
+  const fields = ['model', 'prompt', 'params.a', 'labels.a', 'options.maxAttempts', 'options.deadline'];
+  fields.push('options.maxCredits', 'options.surprise');
+  try {
+    readInput(wrong);
+    expect.unreachable();
+  } catch (error) {
+    const { field, message, problem, problems } = error as InvalidInput;
+    expect(problems.map((one) => one.field).toSorted()).toEqual(fields.toSorted());
+    expect(field).toBe(problems[0]!.field);
+    expect(problem).toBe(problems.map((one) => one.problem).join(' '));
+    expect(message.startsWith(`${problem} Nothing was sent`)).toBe(true);
+  }
+});
+
 describe('bad input is refused by the name of its field', () => {
   test.each<[string, unknown]>([
     ['input', null],
@@ -66,6 +83,18 @@ describe('bad input is refused by the name of its field', () => {
   });
 });
 
+test.each<[string, unknown, string]>([
+  ['params.a', { a: undefined }, 'is undefined, which JSON cannot carry: leave it out, or give null'],
+  ['params.a.b[1]', { a: { b: [1, undefined] } }, 'is undefined'],
+  ['params.a', { a: new Date(0) }, 'is a Date, which JSON cannot carry: give a string'],
+  ['params.a', { a: new Map() }, 'is a Map'],
+  ['params.a', { a: Buffer.from('x') }, 'is a Buffer'],
+  ['params.a', { a: 1n }, 'is a bigint'],
+  ['params.a', { a: () => 1 }, 'is a function'],
+])('a value that JSON cannot carry is named: %s', (field, params, says) => {
+  expect(() => readInput({ model: 'z-image', params })).toThrow(`${field}: ${says}`);
+});
+
 describe('what is accepted arrives as it was written', () => {
   test('any JSON params come back from the body unchanged', () => {
     const json = fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 })).filter((params) => {
@@ -104,10 +133,6 @@ describe('what is accepted arrives as it was written', () => {
     });
     expect(other.body).not.toBe(one.body);
   });
-});
-
-test('the field take of earlier versions is refused with the two ways that took its place', () => {
-  expect(() => readInput({ ...good, take: 2 })).toThrow(/another Workflow ID \(or step name\).*options\.maxAttempts/);
 });
 
 describe('a start attaches to another one of the same ID where both want the same', () => {

@@ -60,6 +60,25 @@ describe('the retry decisions of the API page', () => {
   });
 });
 
+describe('a page or a redirect in the place of the API, also where the call is repeated', () => {
+  test.each([302, 200, 403, 503])('status %i: the advice is about the way to the API', (status) => {
+    const judged = [judgeSubmit(unknown(null, status), false), judgeCheck(unknown(null, status))];
+    for (const { retry, row } of judged) {
+      expect(retry).toBe(true);
+      expect(row.action).toMatch(/RIVYA_BASE_URL or HTTPS_PROXY.* repeated with back-off/);
+    }
+  });
+
+  test.each<[string | null, number | null]>([
+    [null, null],
+    ['brand_new', 503],
+  ])('and not where nobody has answered, or the API itself (code %s, status %s)', (code, status) => {
+    expect(judgeSubmit(unknown(code, status), false).row.action).toBe(
+      'Nothing to do: the call is repeated with back-off.',
+    );
+  });
+});
+
 describe('a status check', () => {
   test.each([
     ['validation_failed', 200],
@@ -109,7 +128,7 @@ describe('an unknown outcome is only ended by an answer', () => {
     expect(NOT_RETRIED).not.toContain(type);
     // Nothing in it is wrong as far as anybody knows, and another body under this key could never be answered.
     expect(row.action).toContain('repeated');
-    expect(row.action).not.toMatch(/correct|start again/i);
+    expect(row.action).not.toMatch(/correct (?!RIVYA_BASE_URL)|start again/i);
   });
 
   test.each(['idempotency_conflict', 'chat_session_conflict'])(

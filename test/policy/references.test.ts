@@ -6,6 +6,7 @@ import {
   InvalidInput,
   isSameInput,
   readInput,
+  referenceType,
   requestWith,
   type Reference,
 } from '../../src/policy/index.js';
@@ -121,4 +122,16 @@ test('null counts as left out, and no reference changes no byte of the body', ()
   const plain = readInput({ model: 'z-image', prompt: 'x' }).body;
   expect(readInput({ model: 'z-image', prompt: 'x', references: [] }).body).toBe(plain);
   expect(readInput({ model: 'z-image', references: [{ url: LINK, kind: 'image' }] }).body).toBe('{"model":"z-image"}');
+});
+
+test.each([
+  ['audio/mpeg', null, { type: 'audio/mpeg' }],
+  // First bytes that say nothing: the caller does.
+  [null, 'audio/mp3', { type: 'audio/mpeg' }],
+  [null, null, { problem: expect.stringContaining('is no file of a known type') }],
+  [null, 'audio/pcm', { problem: expect.stringContaining('is audio/pcm; for audio the API takes audio/mpeg') }],
+  ['text/html', 'audio/mpeg', { problem: expect.stringContaining('is text/html; for audio') }],
+  ['audio/wav', 'audio/mpeg', { problem: expect.stringContaining('is audio/wav, not audio/mpeg') }],
+])('audio that begins like %s and is given as %s', (seen, said, judged) => {
+  expect(referenceType('audio', seen, said)).toEqual(judged);
 });

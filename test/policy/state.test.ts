@@ -38,7 +38,8 @@ describe('a memo that was read', () => {
     finalCredits: 0.5,
   };
 
-  test.each([start, full])('is ours as a run has written it (%#)', (state) => {
+  const linked = { ...full, hold: { ...hold, link: 'https://cdn.example/1?sig=1', found: 'text/html' } };
+  test.each([start, full, linked])('is ours as a run has written it (%#)', (state) => {
     const memo = memoOf(state, about);
     expect(readMemo(JSON.parse(JSON.stringify(memo)))).toEqual(memo);
   });
@@ -65,6 +66,8 @@ test('the memo holds where the generation stands, and nothing that changes with 
 describe('resume', () => {
   const hold = (code: string) => ({ code, message: '', action: '', httpStatus: null, requestId: null, since: '' });
   const unresolved = { hold: hold('SubmitUnresolved'), unanswered };
+  const full = hold('ResultUnavailable');
+  const other = { ...full, link: 'https://cdn.example/1.json', found: 'application/json' };
   test.each<[string, unknown, Parameters<typeof resumeProblem>[1], RegExp | null]>([
     ['without a hold', {}, { hold: null, unanswered: null }, /Nothing is held/],
     ['after a refusal', undefined, { hold: hold('insufficient_credits'), unanswered: null }, null],
@@ -80,6 +83,11 @@ describe('resume', () => {
     ['with nothing after an unresolved submit', {}, unresolved, /may be paid twice/],
     ['with both', { taskId: 't', reason: 'r' }, unresolved, /cannot go with taskId/],
     ['with an unknown field', { task: 't' }, unresolved, /not a field/],
+    ['with storeAsIs where another type was seen', { storeAsIs: true }, { hold: other, unanswered: null }, null],
+    ['with storeAsIs where none was seen', { storeAsIs: true }, { hold: full, unanswered: null }, /no image, video/],
+    ['with storeAsIs after an unresolved submit', { storeAsIs: true }, unresolved, /no image, video/],
+    ['with storeAsIs that is no boolean', { storeAsIs: 'yes' }, { hold: other, unanswered: null }, /true or false/],
+    ['without storeAsIs where another type was seen', {}, { hold: other, unanswered: null }, null],
     ['with a text', 'go on', unresolved, /must be a JSON object/],
   ])('%s', (_, input, state, problem) => {
     if (problem === null) expect(resumeProblem(input, state, 'task')).toBeNull();

@@ -88,7 +88,7 @@ export const SABOTAGES = [
     name: 'paid-call-on-kept-connection',
     breaks: 'A paid call opens a connection of its own.',
     file: 'src/api/pools.ts',
-    replace: ['post: openPool(baseUrl, connectMs, env, tls, 0)', 'post: openPool(baseUrl, connectMs, env, tls, 1)'],
+    replace: ['post: openPool(0)', 'post: openPool(1)'],
     test: {
       file: TRANSPORT,
       name: 'a kept connection > is never used for a paid call, whose outcome a late close would hide',
@@ -128,7 +128,7 @@ export const SABOTAGES = [
     name: 'may-send-ignored',
     breaks: 'The HTTP client asks once more right before the first byte.',
     file: 'src/api/transport.ts',
-    replace: ['if (request.maySend?.() === false)', 'if (request.limitMs < 0)'],
+    replace: ['if (maySend?.() === false)', 'if (limitMs < 0)'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > after a machine that slept for longer than its fence holds',
@@ -151,7 +151,10 @@ export const SABOTAGES = [
     name: 'cancel-does-not-wait',
     breaks: 'A cancelled Workflow waits for the answer of a POST under way.',
     file: 'workflows/activities.ts',
-    replace: ["'WAIT_CANCELLATION_COMPLETED'", "'TRY_CANCEL'"],
+    replace: [
+      "for.\n      cancellationType: 'WAIT_CANCELLATION_COMPLETED'",
+      "for.\n      cancellationType: 'TRY_CANCEL'",
+    ],
     test: {
       file: GENERATE_MEDIA,
       name: 'never lost > a cancel during the POST lets it end, and the memo keeps the task ID',
@@ -180,7 +183,7 @@ export const SABOTAGES = [
     name: 'window-not-checked-last',
     breaks: 'The window is checked right before the POST.',
     file: 'activities/paid-post.ts',
-    replace: ['lease.held() && (unanswered === null || inWindow(input, open))', 'lease.held()'],
+    replace: ['lease.held() && (unanswered === null || inWindow(input, post))', 'lease.held()'],
     test: { file: SUBMIT, name: 'an attempt posts nothing > where that window ends right before the POST' },
   },
   {
@@ -207,7 +210,7 @@ export const SABOTAGES = [
     name: 'wiped-heartbeat-believed',
     breaks: 'A reset of the Activity that wipes its heartbeat does not wipe out that a POST may be unanswered.',
     file: 'activities/paid-post.ts',
-    replace: ['if (first) return {', 'if (first || told === undefined || told === null) return {'],
+    replace: ['if (first) return {', 'if (first || lastBeat === undefined || lastBeat === null) return {'],
     test: {
       file: 'test/workflow/unknown.test.ts',
       name: 'the window > is not passed by a reset of the Activity that also wipes its heartbeat',
@@ -341,7 +344,7 @@ export const SABOTAGES = [
     name: 'no-recall-from-receipts',
     breaks: 'The receipts are asked for the task before anything is posted.',
     file: 'activities/recall.ts',
-    replace: ['factsOfReceipts(await source.receipts())', 'factsOfReceipts<Answer>({ submit: null, answers: [] })'],
+    replace: ['factsOfReceipts(await source.readReceipts())', 'factsOfReceipts<Answer>({ submit: null, answers: [] })'],
     test: {
       file: SUBMIT,
       name: 'an attempt posts nothing > where a receipt knows the task, although neither Temporal nor the API remembers',
@@ -371,7 +374,7 @@ export const SABOTAGES = [
     name: 'digest-not-compared',
     breaks: 'A recalled task is of the same request body.',
     file: 'activities/paid-post.ts',
-    replace: ['known.bodyDigest !== head.bodyDigest', "known.bodyDigest === ''"],
+    replace: ['recalled.bodyDigest !== head.bodyDigest', "recalled.bodyDigest === ''"],
     test: {
       file: RECALL,
       name: 'without a store > paid once although the API forgot the key > and another input under the same ID never gets the result of the first, nor hides it',
@@ -382,8 +385,8 @@ export const SABOTAGES = [
     breaks: 'A receipt is written before the POST.',
     file: 'activities/paid-post.ts',
     replace: [
-      "if (receipts !== null) await step(onStep, 'receipt', () => receipts.noteSubmit(head, standing));",
-      'void standing;',
+      "if (receipts !== null) await sideEffect(onStep, 'receipt', () => receipts.noteSubmit(head, submit));",
+      'void submit;',
     ],
     test: { file: SUBMIT, name: 'an attempt posts nothing > where its receipt cannot be written' },
   },
@@ -392,8 +395,8 @@ export const SABOTAGES = [
     breaks: 'A task is told although its receipt cannot be written.',
     file: 'activities/submit.ts',
     replace: [
-      "await noted(() => step(onStep, 'receipt', () => receipts.noteTask(head, task)))",
-      "await step(onStep, 'receipt', () => receipts.noteTask(head, task))",
+      "await tryToNote(() => sideEffect(onStep, 'receipt', () => receipts.noteTask(head, task)))",
+      "await sideEffect(onStep, 'receipt', () => receipts.noteTask(head, task))",
     ],
     test: {
       file: SUBMIT,
@@ -449,8 +452,8 @@ export const SABOTAGES = [
     breaks: 'Another input under the same Workflow ID is refused.',
     file: 'src/client.ts',
     replace: [
-      'if (!isSameInput(wanted, existing)) throw other(',
-      'if (!isSameInput(existing, existing) && wanted) throw other(',
+      'if (!policy.isSameInput(wanted, existing)) throw other(',
+      'if (!policy.isSameInput(existing, existing) && wanted) throw other(',
     ],
     test: {
       file: GENERATE_MEDIA,
@@ -560,20 +563,20 @@ export const SABOTAGES = [
     },
   },
   {
-    name: 'second-plugin-dropped',
-    breaks: 'No spending policy of a plugin is left out without a word.',
-    file: 'src/worker/plugin.ts',
-    replace: ['this.#refuseAnother(plugins);', ''],
+    name: 'second-set-dropped',
+    breaks: 'No spending policy of a second set of Workers is ignored.',
+    file: 'src/worker/shared.ts',
+    replace: ['if (names.length > 0) {', 'if (names.length > 99) {'],
     test: {
       file: 'test/worker/plugin.test.ts',
-      name: 'what cannot work is refused at start, by name > a second plugin with another policy: one of them would do nothing',
+      name: 'what cannot work is refused at start, by name > a second set with another policy on one task queue',
     },
   },
   {
     name: 'retry-after-ignored',
     breaks: 'A call is repeated no earlier than the API asked.',
-    file: 'activities/submit-failure.ts',
-    replace: ['retryInMs: retryIn(error),', 'retryInMs: retryIn({ code: error.code, retryAfterMs: null }),'],
+    file: 'activities/failure.ts',
+    replace: ['retryIn(error, minDelayMs)', 'retryIn({ code: error.code, retryAfterMs: null }, minDelayMs)'],
     test: { file: GENERATE_MEDIA, name: 'paid once > when the API is busy: repeated no earlier than it asked' },
   },
   {
@@ -648,7 +651,7 @@ export const SABOTAGES = [
     name: 'way-out-of-the-roots',
     breaks: 'A local reference lies below a root, also behind every link.',
     file: 'src/storage/sources.ts',
-    replace: ['isBelow(real, within)', 'real !== within'],
+    replace: ['isInside(real, within)', 'real !== within'],
     test: {
       file: 'test/storage/sources.test.ts',
       name: 'a root that is a link itself is a root, and a way out of it none',
@@ -700,7 +703,7 @@ export const SABOTAGES = [
     name: 'name-not-claimed',
     breaks: 'Two results that arrive under one name at the same time do not replace each other.',
     file: 'src/storage/results.ts',
-    replace: ['if (claimed && parsed(Claim, claim)?.taskId !== input.taskId) continue;', ''],
+    replace: ['if (claimed && parseJson(Claim, claim)?.taskId !== input.taskId) continue;', ''],
     test: {
       file: 'test/storage/results.test.ts',
       name: 'a stored result > of two tasks that begin at the same moment under the same name: each is there, whole, at once or when tried again',
@@ -711,7 +714,7 @@ export const SABOTAGES = [
     breaks: 'Credits that the API does not tell are unknown, not 0.',
     file: 'src/api/schemas.ts',
     replace: [
-      'const credits = z.number().nonnegative().nullable().catch(null);',
+      'const credits = orNull(z.number().nonnegative());',
       'const credits = z.number().nonnegative().nullable().catch(0);',
     ],
     test: {
@@ -793,8 +796,8 @@ export const SABOTAGES = [
     breaks: 'A submit that is cancelled between two attempts may have been paid for.',
     file: 'workflows/submission.ts',
     replace: [
-      'if (left !== null) progress.submitted(left);',
-      'progress.submitted(left ?? { unanswered: null, looked: false, runId: null, attributes: undefined });',
+      'if (report !== null) progress.recordSubmit(report);',
+      'progress.recordSubmit(report ?? { unanswered: null, looked: false, runId: null, attributes: undefined });',
     ],
     test: {
       file: 'test/workflow/hidden-unanswered.test.ts',
@@ -919,11 +922,182 @@ export const SABOTAGES = [
   {
     name: 'unanswered-hidden-by-a-newer-run',
     breaks: 'A run that had not looked at those before it does not answer what they left without an answer.',
-    file: 'activities/facts.ts',
+    file: 'src/cli/key-records.ts',
     replace: ['looked ||= lookedBy === run.runId ||', 'looked ||= lookedBy !== run.runId ||'],
     test: {
       file: 'test/cli/charges-of.test.ts',
       name: 'what the memos of all runs of an ID say > a newer run that had not looked does not',
+    },
+  },
+  {
+    name: 'first-page-for-the-list',
+    breaks: 'A model that is not on the first page of the list of models is not refused.',
+    file: 'src/policy/listed.ts',
+    replace: ['if (!whole || models.length === 0) return null;', 'if (models.length === 0) return null;'],
+    test: {
+      file: 'test/policy/listed.test.ts',
+      name: 'not refused: a model that is not on the first page',
+    },
+  },
+  {
+    name: 'unanswered-post-judged-by-the-list',
+    breaks: 'An unanswered POST is repeated, whatever the list of models says by now.',
+    file: 'activities/paid-post.ts',
+    replace: [
+      'if (unanswered === null) {\n      await lease.keep(beat, () => checkListed',
+      '{\n      await lease.keep(beat, () => checkListed',
+    ],
+    test: {
+      file: 'test/activities/submit.test.ts',
+      name: 'an attempt posts once and tells the task > after an unanswered POST, whatever the list of models says by now',
+    },
+  },
+  {
+    name: 'upload-judged-before-the-recall',
+    breaks:
+      'A paid generation with a reference is recalled, whatever the list of models and the spending policy say by now.',
+    file: 'activities/upload.ts',
+    replace: ['if (!this.#posted) throw refusal;', 'throw refusal;'],
+    test: {
+      file: 'test/activities/upload.test.ts',
+      name: 'a model that the list or the spending policy refuses by now > list > a receipt has a task: the file is uploaded, without the model that the API may have no more',
+    },
+  },
+
+  // Batches.
+  {
+    name: 'line-in-item-id',
+    breaks:
+      'The place of a line is no part of the ID of its item: the others would be paid again when a line is added.',
+    file: 'src/batch/input/items.ts',
+    replace: ['derivedId(generation, digest)', 'derivedId(generation, `${line}${digest}`)'],
+    test: { file: 'test/batch/input-ids.test.ts', name: 'moving, adding or editing other lines changes no ID' },
+  },
+  {
+    name: 'one-workflow-for-two-contents',
+    breaks: 'Another content under an ID of a batch gets a Workflow of its own, and the first one keeps its own.',
+    file: 'src/batch/input/items.ts',
+    replace: ['earlier.get(id) ?? digest', "earlier.get('') ?? digest"],
+    test: {
+      file: 'test/batch/input-change.test.ts',
+      name: 'a content that was edited and then taken back has the Workflow that it had, so it is not paid again',
+    },
+  },
+  {
+    name: 'changed-input-file',
+    breaks: 'What is started is what was checked: a file that changes in between is refused.',
+    file: 'src/batch/input/read.ts',
+    replace: ['digestWith(again, file, options) !== about.source', "digestWith(again, file, options) === ''"],
+    test: {
+      file: 'test/batch/input-ids.test.ts',
+      name: 'a file that changes while it is read is refused > another carried value',
+    },
+  },
+  {
+    name: 'batch-without-a-limit',
+    breaks: 'Without a terminal a batch spends only with --yes and a limit of credits.',
+    file: 'src/cli/batch-plan.ts',
+    replace: [
+      '(!pays || maxCredits !== null || process.stdin.isTTY)',
+      '(!pays || maxCredits !== 0 || process.stdin.isTTY)',
+    ],
+    test: {
+      file: 'test/cli/batch-input.test.ts',
+      name: 'without a terminal > credits are spent only with --yes and a limit',
+    },
+  },
+  {
+    name: 'emulator-and-api-in-one-batch',
+    breaks: 'Tasks of the emulator and of the API are never in one batch.',
+    file: 'src/cli/batch-plan.ts',
+    replace: ['if (api === place.api) return;', "if (api === place.api || api === 'emulator') return;"],
+    test: {
+      file: 'test/cli/batch-input.test.ts',
+      name: 'another batch than was meant > a batch of the emulator with a real key',
+    },
+  },
+  {
+    name: 'report-unescaped',
+    breaks: 'A prompt is a text in the report of a batch, and no part of its page.',
+    file: 'src/batch/report.ts',
+    replace: ['shown.replace(/[&<>"\']/g,', 'shown.replace(/[&]/g,'],
+    test: {
+      file: 'test/batch/results.test.ts',
+      name: 'the report > escapes what comes from outside, wherever it stands',
+    },
+  },
+  // Batches.
+  {
+    name: 'batch-revives-items',
+    breaks: 'A batch starts no item that Temporal knows.',
+    file: 'src/batch/outcome.ts',
+    replace: ["retry === null ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE'", "'ALLOW_DUPLICATE'"],
+    test: {
+      file: 'test/workflow/batch.test.ts',
+      name: 'paid once > an item that Temporal knows and the store does not is not started again, and is recorded',
+    },
+  },
+  {
+    name: 'batch-takes-another-run',
+    breaks: 'A run of another request is not taken for the result of an item of a batch.',
+    file: 'src/batch/outcome.ts',
+    replace: ['identityOf(readInput(input)).digest === item.digest', 'true'],
+    test: {
+      file: 'test/workflow/batch.test.ts',
+      name: 'paid once > a run of another request under the ID of an item is not its result',
+    },
+  },
+  {
+    name: 'batch-forgets-gone-items',
+    breaks: 'What was paid for items that have left the input counts for the budget of a batch.',
+    file: 'src/batch/files.ts',
+    replace: ['if (names.size === 0) return;', 'if (names.size >= 0) return;'],
+    test: {
+      file: 'test/batch/plan.test.ts',
+      name: 'the plan > what was paid for items that were edited, dropped, or are to be bought again is spent',
+    },
+  },
+  {
+    name: 'batch-ignores-records',
+    breaks: 'A batch starts no item that has a record, although Temporal has forgotten it.',
+    file: 'src/policy/batch.ts',
+    replace: [
+      'return record !== null && record.workflowId === item.workflowId && record.retry === null;',
+      'return record?.retry !== null && record?.workflowId === item.workflowId;',
+    ],
+    test: {
+      file: 'test/policy/batch.test.ts',
+      name: 'a record ends an item unless it is of other content, or to be started again',
+    },
+  },
+  {
+    name: 'batch-without-probe',
+    breaks: 'The budget of a batch is passed by at most one item of each price class.',
+    file: 'src/policy/batch.ts',
+    replace: ["if (progress.quoted[priceClass] === undefined && this.#probes.has(priceClass)) return 'probing';", ''],
+    test: {
+      file: 'test/workflow/batch-limits.test.ts',
+      name: 'budget and brakes > where the list of models names no price, one item teaches it: the budget is passed by that item at most',
+    },
+  },
+  {
+    name: 'batch-forgets-what-runs',
+    breaks: 'Items that run count for the budget of a batch.',
+    file: 'src/policy/batch.ts',
+    replace: ['progress.spentCredits + this.committed;', 'progress.spentCredits;'],
+    test: {
+      file: 'test/workflow/batch.test.ts',
+      name: 'paid once > a look that is repeated after it has started items keeps to window and budget',
+    },
+  },
+  {
+    name: 'batch-watch-gives-up',
+    breaks: 'Whoever watches a batch sees it as long as its state can be asked for.',
+    file: 'src/cli/batch-progress.ts',
+    replace: ['const FAILED_LOOKS = 3;', 'const FAILED_LOOKS = 1;'],
+    test: {
+      file: 'test/cli/batch-watch.test.ts',
+      name: 'a look that fails now and then, or twice in a row, ends nothing',
     },
   },
 ];

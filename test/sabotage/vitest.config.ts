@@ -1,15 +1,18 @@
 import { defineConfig } from 'vitest/config';
-import base from '../../vitest.config.js';
+import { SHARED, UNITS, WITH_TEMPORAL } from '../../vitest.config.js';
+
+// The longest of these tests waits for half a minute, and four run at a time.
+const limit = { testTimeout: 90_000 };
 
 // One configuration for the tests of `npm cit` and for those of `npm run test:full`.
 export default defineConfig({
   // Nothing goes into node_modules, which the copies share.
   cacheDir: '.vite',
   test: {
-    ...base.test,
-    exclude: [],
     reporters: ['./test/sabotage/reporter.mjs'],
-    // The longest of them waits for half a minute, and three run at a time.
-    testTimeout: 90_000,
+    projects: [
+      { test: { ...SHARED, ...limit, name: 'units', include: [UNITS] } },
+      { test: { ...WITH_TEMPORAL, ...limit, include: ['test/**/*.test.ts'], exclude: [UNITS] } },
+    ],
   },
 });

@@ -111,10 +111,11 @@ describe('the schema of the input', () => {
   });
 
   test('knows the same fields', () => {
+    const fox = { model: 'z-image', prompt: 'a fox' };
     const known = (input: object): string[] => /known are (.*)\. Nothing/.exec(problemOf(input)!)![1]!.split(', ');
-    expect(Object.keys(inputSchema.shape).toSorted()).toEqual(known({ no: 1 }).toSorted());
+    expect(Object.keys(inputSchema.shape).toSorted()).toEqual(known({ ...fox, no: 1 }).toSorted());
     const options = inputSchema.shape.options.unwrap().unwrap();
-    expect(Object.keys(options.shape).toSorted()).toEqual(known({ options: { no: 1 } }).toSorted());
+    expect(Object.keys(options.shape).toSorted()).toEqual(known({ ...fox, options: { no: 1 } }).toSorted());
   });
 
   test('counts labels', () => {

@@ -3,7 +3,7 @@ import type { lookup as lookUp } from 'node:dns';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isPublic, MediaHosts } from '../../src/storage/media-hosts.js';
+import { isPublic, openMediaHosts } from '../../src/storage/media-hosts.js';
 import { closeAll, film, filesIn, newResults, resultOf, serve } from './media-server.js';
 
 const servers: Server[] = [];
@@ -61,7 +61,7 @@ describe('an address', () => {
 });
 
 test('a trusted host may be listed with the port of its scheme, which a URL leaves out', async () => {
-  const hosts = new MediaHosts({ trustedHosts: new Set(['10.0.0.1:443', 'media.example:80']), env: {} });
+  const hosts = openMediaHosts({ trustedHosts: new Set(['10.0.0.1:443', 'media.example:80']), env: {} });
   await hosts.for(new URL('https://10.0.0.1/a.png'));
   await hosts.for(new URL('http://media.example/a.png'));
   await expect(hosts.for(new URL('http://10.0.0.1/a.png'))).rejects.toThrow('is not HTTPS');

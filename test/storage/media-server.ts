@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { StoreInput } from '../../src/contract/index.js';
-import { FileStore, Results, type Result, type ResultsOptions } from '../../src/storage/index.js';
+import { FileStore, openResults, type Results, type Result, type ResultsOptions } from '../../src/storage/index.js';
 
 export const MB = 1024 * 1024;
 
@@ -41,7 +41,7 @@ export async function newResults(
 ): Promise<{ results: Results; directory: string }> {
   const directory = await mkdtemp(path.join(tmpdir(), 'rivya-store-'));
   const trustedHosts = new Set(trusted.map((url) => new URL(url).host));
-  const results = new Results(new FileStore(`file:${directory}`), { trustedHosts, env: {}, ...options });
+  const results = openResults(new FileStore(`file:${directory}`), { trustedHosts, env: {}, ...options });
   closers.push(() => results.close());
   return { results, directory };
 }

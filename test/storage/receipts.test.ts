@@ -7,9 +7,10 @@ import {
   FileStore,
   Receipts,
   Uploads,
-  type KeyReceipts,
+  type KeyFolder,
   type ReceiptHead,
   type Store,
+  type TaskReceipt,
 } from '../../src/storage/index.js';
 
 let directory: string;
@@ -63,7 +64,7 @@ test('a store that hangs is given up after 10 s, so that no submit waits in it f
     hung.noteSubmit(head, { unanswered: null, riskReason: null }),
     hung.noteTask(head, task()),
     hung.chats.find('fox'),
-    new Uploads(store, 'https://rivya.ai').find('key', 'sha256', { kind: 'image', model: 'sora-2' }),
+    new Uploads(store, 'https://rivya.ai').findUpload('key', 'sha256', { kind: 'image', model: 'sora-2' }),
   ].map((call) => expect(call).rejects.toMatchObject({ name: 'StoreUnavailable', retryable: true }));
   await vi.advanceTimersByTimeAsync(10_000);
   vi.useRealTimers();
@@ -72,13 +73,13 @@ test('a store that hangs is given up after 10 s, so that no submit waits in it f
 
 describe('a receipt', () => {
   test('of an unanswered submit says since when, until its task is known', async () => {
-    expect(await receipts.find(head.idempotencyKey)).toEqual({ submit: null, tasks: [] });
+    expect(await receipts.find(head.idempotencyKey)).toEqual({ submit: null, answers: [] });
     await receipts.noteSubmit(head, { unanswered, riskReason: null });
     expect((await receipts.find(head.idempotencyKey)).submit).toMatchObject({ ...head, unanswered });
     await receipts.noteTask(head, task());
     const known = await receipts.find(head.idempotencyKey);
     expect(known.submit?.unanswered).toBeNull();
-    expect(known.tasks).toMatchObject([{ ...head, taskId: 'task_1', reservedCredits: 1 }]);
+    expect(known.answers).toMatchObject([{ ...head, taskId: 'task_1', reservedCredits: 1 }]);
   });
 
   test('of one key number says nothing of the next one, and all of a generation lie together', async () => {
@@ -87,10 +88,10 @@ describe('a receipt', () => {
     await receipts.noteSubmit(second, { unanswered, riskReason: 'not in the Studio' });
     expect(await receipts.find(head.baseKey)).toMatchObject({
       submit: { keyNumber: 2, attempt: 2, unanswered, riskReason: 'not in the Studio' },
-      tasks: [{ keyNumber: 1, taskId: 'task_1' }],
+      answers: [{ keyNumber: 1, taskId: 'task_1' }],
     });
     await receipts.noteTask(second, task({ taskId: 'task_2' }));
-    expect((await receipts.find(head.baseKey)).tasks).toMatchObject([{ keyNumber: 1 }, { keyNumber: 2 }]);
+    expect((await receipts.find(head.baseKey)).answers).toMatchObject([{ keyNumber: 1 }, { keyNumber: 2 }]);
   });
 
   test('of a task tells whose it is, by the ID of the task alone', async () => {
@@ -101,13 +102,13 @@ describe('a receipt', () => {
 
   test('of a task learns how it ended, and a short answer takes nothing away', async () => {
     await receipts.noteTask(head, task());
-    const [{ at } = { at: '' }] = (await receipts.find(head.idempotencyKey)).tasks;
+    const [{ at } = { at: '' }] = (await receipts.find(head.idempotencyKey)).answers;
     await receipts.noteEnd(
       head.idempotencyKey,
       1,
       task({ status: 'succeeded', reservedCredits: null, finalCredits: 1 }),
     );
-    expect((await receipts.find(head.idempotencyKey)).tasks).toMatchObject([
+    expect((await receipts.find(head.idempotencyKey)).answers).toMatchObject([
       { status: 'succeeded', reservedCredits: 1, finalCredits: 1, createdAt: '2026-11-01T00:00:00.000Z', at },
     ]);
   });
@@ -120,13 +121,13 @@ describe('a receipt', () => {
   test('of an end is not taken for that of another key number', async () => {
     await receipts.noteSubmit({ ...head, keyNumber: 2 }, { unanswered: null, riskReason: null });
     await receipts.noteEnd(head.baseKey, 1, task({ status: 'failed' }));
-    expect((await receipts.find(head.baseKey)).tasks).toEqual([]);
+    expect((await receipts.find(head.baseKey)).answers).toEqual([]);
   });
 
   test('shows a second task under one key, whatever the API calls it', async () => {
     for (const taskId of ['task_1', '../../task', 'task/2', 'TASK_1']) await receipts.noteTask(head, task({ taskId }));
-    const { tasks } = await receipts.find(head.idempotencyKey);
-    expect(tasks.map(({ taskId }) => taskId).toSorted()).toEqual(['../../task', 'TASK_1', 'task/2', 'task_1']);
+    const { answers } = await receipts.find(head.idempotencyKey);
+    expect(answers.map(({ taskId }) => taskId).toSorted()).toEqual(['../../task', 'TASK_1', 'task/2', 'task_1']);
     const roots = ['receipts', 'tasks'].map((kind) => path.join(directory, '.rivya', kind, 'rivya.ai') + path.sep);
     expect((await files()).filter((file) => !roots.some((root) => file.startsWith(root)))).toEqual([]);
   });
@@ -134,7 +135,7 @@ describe('a receipt', () => {
   test('of one API is not known to another, so a task of the emulator is never taken for a real one', async () => {
     await receipts.noteTask(head, task());
     const other = new Receipts(new FileStore(`file:${directory}`), 'http://127.0.0.1:8080');
-    expect((await other.find(head.idempotencyKey)).tasks).toEqual([]);
+    expect((await other.find(head.idempotencyKey)).answers).toEqual([]);
   });
 
   test('that cannot be read stops the submit: it may know a task', async () => {
@@ -153,17 +154,17 @@ describe('a receipt', () => {
   test('is read although a file manager has left a file of its own among them', async () => {
     await receipts.noteTask(head, task());
     await writeFile(path.join(directory, '.rivya', 'receipts', 'rivya.ai', '.DS_Store'), 'x');
-    const all: KeyReceipts[] = [];
+    const all: KeyFolder<TaskReceipt>[] = [];
     for await (const known of receipts.all()) all.push(known);
-    expect(all).toMatchObject([{ tasks: [{ taskId: 'task_1' }] }]);
+    expect(all).toMatchObject([{ answers: [{ taskId: 'task_1' }] }]);
   });
 
   test('of every key is found', async () => {
     for (const name of ['a', 'B', 'b', 'order/4711']) {
       await receipts.noteTask({ ...head, idempotencyKey: name, baseKey: name }, task());
     }
-    const all: KeyReceipts[] = [];
+    const all: KeyFolder<TaskReceipt>[] = [];
     for await (const known of receipts.all()) all.push(known);
-    expect(all.map(({ tasks }) => tasks[0]!.idempotencyKey).toSorted()).toEqual(['B', 'a', 'b', 'order/4711']);
+    expect(all.map(({ answers }) => answers[0]!.idempotencyKey).toSorted()).toEqual(['B', 'a', 'b', 'order/4711']);
   });
 });

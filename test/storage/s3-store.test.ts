@@ -1,22 +1,23 @@
 /** Against a real server of the protocol, which the set-up starts. */
-import { randomUUID } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { CreateMultipartUploadCommand, HeadObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import { Readable } from 'node:stream';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:tls';
+import { GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, NoSuchKey, S3Client } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { openOutput } from '../../src/cli/copies.js';
 import { readSettings } from '../../src/config.js';
-import {
-  openStore,
-  S3Store,
-  StoreSettingError,
-  type S3Settings,
-  type Store,
-  type StoreUnavailable,
-} from '../../src/storage/index.js';
+import { openStore, S3Store, StoreSettingError, type Store, type StoreUnavailable } from '../../src/storage/index.js';
+import { throughProxy } from '../../src/storage/s3-proxy.js';
+import type { S3Settings } from '../../src/storage/store.js';
 import { storeContract } from '../../src/testing/index.js';
-import { ageUploads, keyIn, uploadsIn } from '../support/s3-uploads.js';
+import { TEST_CERT, TEST_HOST, TEST_KEY } from '../api/certificate.js';
+import { keyIn, uploadsIn } from '../support/s3-uploads.js';
 import { S3_SETUP_MS, startS3Server, type S3Server } from '../support/s3-server.js';
 
 let server: S3Server;
@@ -113,16 +114,20 @@ describe('a bucket', () => {
     await expect(store.put('job/1.mp4', broken())).rejects.toThrow('the source broke');
     expect(await uploadsIn(server, store.address)).toEqual([]);
   });
+});
 
-  test('loses the parts of killed processes after some days, and only those below the prefix', async () => {
-    const store = newStore();
-    const mine = keyIn(server, `${store.address}/job/1.mp4`);
-    const keys = [mine, keyIn(server, `${store.address}-other/1.mp4`), keyIn(server, `${store.address}/job/young.mp4`)];
-    for (const Key of keys) await abandon(Key);
-    await ageUploads(server, keys.slice(0, 2));
-    await store.probe();
-    expect((await uploadsIn(server, store.address)).toSorted()).toEqual(keys.slice(1).toSorted());
-  });
+test('--output copies a result out of a bucket, and names one that is not there any more', async () => {
+  const { store } = readSettings({ ...server.env, RIVYA_STORE: `s3://${server.bucket}/copied` });
+  const bytes = Buffer.from('a film');
+  const { uri } = await store!.put('fox/1.mp4', Readable.from([bytes]));
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const file = { uri, bytes: bytes.length, sha256, contentType: 'video/mp4', sourceUrl: '' };
+  const folder = await mkdtemp(path.join(tmpdir(), 'rivya-copies-'));
+  const output = await openOutput(folder, readSettings({ ...server.env, RIVYA_STORE: store!.address }));
+  const files = [file, { ...file, uri: `${uri}.gone.mp4` }];
+  const copies = await output?.copy('fox', { files }, new AbortController().signal);
+  expect(await readFile(path.join(folder, 'fox-1.mp4'))).toEqual(bytes);
+  expect(copies).toMatchObject([{ problem: null }, { problem: 'it is not in the store any more' }]);
 });
 
 describe('a bucket that cannot be used is named, with what to do', () => {
@@ -199,6 +204,28 @@ describe('a bucket that cannot be used is named, with what to do', () => {
     });
   });
 
+  test.each([
+    [501, 'NotImplemented', 'A header you provided implies functionality that is not implemented', /Perhaps it is the/],
+    [501, null, '', /Perhaps it is the checksums/],
+    [501, 'NotImplemented', 'x-amz-trailer is not implemented', /does not take the checksums/],
+    [400, 'InvalidArgument', 'Unsupported header x-amz-checksum-crc32: secret-of-tests', /does not take the checksums/],
+  ])(
+    'checksums that the service does not take (%s %s): the way out is named, and works',
+    async (status, code, words, says) => {
+      const xml = `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${words}</Message></Error>`;
+      const endpoint = await serve(({ headers }, r) => {
+        const isChecked = Object.keys(headers).some((name) => name.includes('checksum'));
+        r.writeHead(isChecked ? status : 200).end(isChecked && code !== null ? xml : '');
+      });
+      const { message, retryable } = await failure(newStore(endpoint).write('a', 'text'));
+      expect(message).toMatch(says);
+      expect(message).toContain('set AWS_REQUEST_CHECKSUM_CALCULATION=WHEN_REQUIRED');
+      expect(retryable).toBe(false);
+      vi.stubEnv('AWS_REQUEST_CHECKSUM_CALCULATION', 'WHEN_REQUIRED');
+      await newStore(endpoint).write('a', 'text');
+    },
+  );
+
   test("a refusal that passes at once is nobody's business", async () => {
     let calls = 0;
     const endpoint = await serve((_q, r) => void r.writeHead(++calls === 1 ? 503 : 200).end());
@@ -257,9 +284,80 @@ describe('a bucket that cannot be used is named, with what to do', () => {
   );
 });
 
-/** Begins an upload as a process does that is killed in the middle of it. */
-async function abandon(Key: string): Promise<void> {
-  const { UploadId } = await server.client.send(new CreateMultipartUploadCommand({ Bucket: server.bucket, Key }));
-  const part = { Bucket: server.bucket, Key, UploadId, PartNumber: 1, Body: Buffer.alloc(5_000_000) };
-  await server.client.send(new UploadPartCommand(part));
-}
+describe('behind a proxy (HTTPS_PROXY)', () => {
+  const PASSWORD = 'p@ss w%rd';
+  let asked: string[];
+  let proxy: string;
+  let front: TlsServer;
+
+  // The service over HTTPS, at a name that only the proxy knows.
+  beforeAll(async () => {
+    front = createTlsServer({ cert: TEST_CERT, key: TEST_KEY }, (socket) => {
+      const { hostname, port } = new URL(server.endpoint);
+      const upstream = connect(Number(port), hostname);
+      socket.pipe(upstream).pipe(socket);
+      socket.on('error', () => upstream.destroy());
+      upstream.on('error', () => socket.destroy());
+    });
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  });
+  afterAll(() => front.close());
+  beforeEach(async () => {
+    asked = [];
+    const at = await serve(() => undefined);
+    listeners.at(-1)!.on('connect', ({ url, headers }, socket: Socket) => {
+      asked.push(`${url} ${Buffer.from(headers['proxy-authorization']?.slice(6) ?? '', 'base64').toString()}`);
+      const upstream = connect((front.address() as AddressInfo).port, '127.0.0.1', () => {
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+        socket.pipe(upstream).pipe(socket);
+      });
+      socket.on('error', () => upstream.destroy());
+      upstream.on('error', () => socket.destroy());
+    });
+    proxy = at.replace('//', `//user:${encodeURIComponent(PASSWORD)}@`);
+  });
+
+  test('the requests of the SDK go through it: texts, lists, and uploads in parts', async () => {
+    const tls = { ca: TEST_CERT };
+    const requestHandler = throughProxy({ url: proxy, except: '' }, { connectMs: 9_000, silenceMs: 9_000, tls });
+    const client = new S3Client({ endpoint: `https://${TEST_HOST}`, forcePathStyle: true, requestHandler });
+    const at = { Bucket: server.bucket, Key: `through-${randomUUID()}/a b&c=d(1)` };
+    await new Upload({ client, params: { ...at, Body: Readable.from(megabytes(12)) } }).done();
+    const { Body } = await client.send(new GetObjectCommand(at));
+    const bytes = await Body!.transformToByteArray();
+    expect([bytes.length, bytes[0], bytes.at(-1)]).toEqual([12_000_000, 0, 11]);
+    const [Prefix = ''] = at.Key.split('/');
+    const { Contents } = await client.send(new ListObjectsV2Command({ Bucket: at.Bucket, Prefix, Delimiter: '*' }));
+    expect(Contents?.map(({ Key }) => Key)).toEqual([at.Key]);
+    await expect(client.send(new GetObjectCommand({ ...at, Key: 'none' }))).rejects.toThrow(NoSuchKey);
+    expect(new Set(asked)).toEqual(new Set([`${TEST_HOST}:443 user:${PASSWORD}`]));
+    client.destroy();
+  });
+
+  test('a store uses it, except for the hosts in NO_PROXY, and for plain HTTP', async () => {
+    vi.stubEnv('HTTPS_PROXY', proxy);
+    const store = () => new S3Store('s3://media', { endpoint: `https://${TEST_HOST}`, pathStyle: true });
+    // The store trusts no certificate of tests.
+    expect((await failure(store().write('a', 'text'))).message).toContain('SELF_SIGNED');
+    expect(asked[0]).toContain(TEST_HOST);
+    asked = [];
+    vi.stubEnv('NO_PROXY', 'x.example, rivya.test');
+    expect((await failure(store().write('a', 'text'))).message).toMatch(/ENOTFOUND|EAI_AGAIN/);
+    await newStore().write('a', 'text');
+    expect(asked).toEqual([]);
+  });
+
+  test('one that refuses is named by its answer, and a person may mend it', async () => {
+    listeners
+      .at(-1)!
+      .removeAllListeners('connect')
+      .on('connect', (_, socket: Socket) => {
+        socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n');
+      });
+    vi.stubEnv('HTTPS_PROXY', proxy);
+    const store = new S3Store('s3://media', { endpoint: `https://${TEST_HOST}`, pathStyle: true });
+    const { message } = await failure(store.write('a', 'text'));
+    expect(message).toContain('PROXY_ANSWERED_407');
+    expect(message).not.toContain('ss w');
+  });
+});

@@ -6,10 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import type { ReferenceSource } from '../../src/contract/index.js';
 import { drawPicture } from '../../src/emulator/picture.js';
-import { FileStore, ReferenceSources, type SourceFile } from '../../src/storage/index.js';
+import { FileStore, openReferenceSources, type SourceFile } from '../../src/storage/index.js';
 
 const PNG = drawPicture('a fox', 'z-image', {});
 const SHA = createHash('sha256').update(PNG).digest('hex');
@@ -36,7 +37,7 @@ function read(
   } = {},
 ): Promise<SourceFile> {
   const kept = store ? new FileStore(`file:${root}/store`) : null;
-  const sources = new ReferenceSources({ roots, store: kept, trustedHosts: new Set([trusted]) });
+  const sources = openReferenceSources({ roots, store: kept, trustedHosts: new Set([trusted]) });
   return sources.read(source, { maxBytes, refuse, judge, signal: new AbortController().signal });
 }
 
@@ -77,13 +78,27 @@ test('a stored file and a link are read like a file', async () => {
   await expect(read(link)).rejects.toMatchObject({ because: 'now', message: expect.stringContaining('not HTTPS') });
 });
 
+test('a link whose host sends a Content-Encoding gives the file itself, and its limit is that of the file', async () => {
+  const packed = gzipSync(PNG);
+  const server = createServer((_, r) => r.writeHead(200, { 'content-encoding': 'gzip' }).end(packed));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const trusted = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const link = { taskId: 't', file: 0, link: `http://${trusted}/1.png` };
+  const copy = await read(link, { trusted, maxBytes: PNG.length });
+  expect(copy).toMatchObject({ sha256: SHA, bytes: PNG.length });
+  await copy.close();
+  const tooLarge = read(link, { trusted, maxBytes: PNG.length - 1 });
+  await expect(tooLarge).rejects.toMatchObject({ because: 'input', message: expect.stringContaining('is larger') });
+});
+
 test.each<[string, (at: string) => Promise<void>]>([
   ['grows', (at) => appendFile(at, 'more')],
   ['is written again', (at) => writeFile(at, PNG)],
 ])('a file that %s while it is read is refused', async (_, change) => {
   // Asked when the first bytes are read, long before the end.
   await writeFile(file, Buffer.concat([PNG, Buffer.alloc(500_000)]));
-  const sources = new ReferenceSources({ roots: [root], store: null, trustedHosts: new Set() });
+  const sources = openReferenceSources({ roots: [root], store: null, trustedHosts: new Set() });
   let changed: Promise<void> | null = null;
   const refuse = (): null => {
     changed ??= change(file);

@@ -22,7 +22,7 @@ export async function bundleWith(changes: readonly Change[]): Promise<string> {
     if (!text.includes(from)) throw new Error(`${file} has no "${from}" to change`);
     await writeFile(target, text.replace(from, to));
   }
-  const workflowsPath = path.join(directory, 'workflows', 'index.ts');
+  const workflowsPath = path.join(directory, 'workflows', 'bundle.ts');
   const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
   const file = path.join(directory, 'bundle.js');
   await writeFile(file, code);

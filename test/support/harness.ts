@@ -10,7 +10,8 @@ import type { Emulator, EmulatorOptions } from '../../src/emulator/index.js';
 import { startDevServer } from '../../src/temporal/embedded/server.js';
 import { registerAttributes } from '../../src/temporal/search-attributes.js';
 import { createTestEnvironment } from '../../src/testing/environment.js';
-import type { RunningWorkers } from '../../src/worker/workers.js';
+import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
+import { newNamespace } from './namespace.js';
 
 let installed = false;
 export function quietRuntime(): void {
@@ -69,17 +70,34 @@ export async function startHarness({
       : await startDevServer({ log: () => undefined, ui: false, port: 0, dynamicConfig });
   const address = server?.address ?? inject('temporalAddress');
   const connection = await NativeConnection.connect({ address });
-  const namespace = await ownNamespace(connection);
+  // Two tests with one Workflow ID in one namespace would be two runs of one generation, and one would find what the other
+  // has paid.
+  const namespace = await newNamespace(connection);
   if (attributes) await registerAttributes(connection, namespace);
   const temporal = new Client({ connection: await Connection.connect({ address }), namespace });
+  const taskQueue = `test-${randomUUID()}`;
   const environment = await createTestEnvironment({
     environment: { client: temporal, nativeConnection: connection },
-    taskQueue: `test-${randomUUID()}`,
-    workflowBundle: { codePath: inject('bundle') },
+    rivyaTaskQueue: taskQueue,
     env,
-    workers,
+    // One Worker runs the Workflows of the tests beside those of the package.
+    workers: false,
     ...(emulator !== undefined && { emulator }),
   });
+  const running: RunningWorkers[] = [];
+  const start: Harness['startWorkers'] = async ({ roles, bundle = inject('bundle'), apiKey, policy } = {}) => {
+    const changed = {
+      ...(policy !== undefined && { RIVYA_POLICY_FILE: await policyFile(environment.output, policy) }),
+      ...(roles !== undefined && { RIVYA_WORKER_ROLES: [...roles].join() }),
+      ...(apiKey !== undefined && { RIVYA_API_KEY: apiKey }),
+    };
+    const settings = readSettings({ ...environment.env, ...changed });
+    const workflows = { workflowBundle: { codePath: bundle } };
+    const started = await startWorkers(settings, { connection, namespace, workflows });
+    running.push(started);
+    return started;
+  };
+  if (workers) await start();
   const { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE } = environment.env;
   return {
     ...environment,
@@ -88,34 +106,18 @@ export async function startHarness({
     temporalEnv: { TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE },
     temporal,
     client: environment.generations,
+    taskQueue,
     settings: readSettings(environment.env),
-    startWorkers: async ({ roles, bundle, apiKey, policy } = {}) =>
-      environment.startWorkers({
-        env: {
-          ...(policy !== undefined && { RIVYA_POLICY_FILE: await policyFile(environment.output, policy) }),
-          ...(roles !== undefined && { RIVYA_WORKER_ROLES: [...roles].join() }),
-          ...(apiKey !== undefined && { RIVYA_API_KEY: apiKey }),
-        },
-        ...(bundle !== undefined && { workflowBundle: { codePath: bundle } }),
-      }),
+    startWorkers: start,
     [Symbol.asyncDispose]: async () => {
+      // Before the Workers, so that none of them waits for an answer that hangs.
+      await environment.emulator.close();
+      await Promise.all(running.map((started) => started.stop()));
       await environment.dispose();
       await Promise.all([temporal.connection.close(), connection.close()]);
       await server?.stop();
     },
   };
-}
-
-/**
- * Two tests with one Workflow ID in one namespace would be two runs of one generation, and one would find what the other
- * has paid.
- */
-async function ownNamespace({ workflowService }: NativeConnection): Promise<string> {
-  const namespace = `test-${randomUUID()}`;
-  // The shortest that the Service takes.
-  const workflowExecutionRetentionPeriod = { seconds: 86_400 as never };
-  await workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
-  return namespace;
 }
 
 /** The policy as a file, or no file. */

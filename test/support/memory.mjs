@@ -2,13 +2,13 @@
 // node memory.mjs keep <store> <small URL> <large URL>, or upload <API> <small file> <large file>
 import path from 'node:path';
 import { createRivyaClient, staticKey } from '../../dist/src/api/index.js';
-import { openStore, ReferenceSources, Results } from '../../dist/src/storage/index.js';
+import { openStore, openReferenceSources, openResults } from '../../dist/src/storage/index.js';
 
 const [what, place, small, large] = process.argv.slice(2);
 
 function keeping() {
   const store = openStore(place, { endpoint: process.env.RIVYA_S3_ENDPOINT, pathStyle: true });
-  const results = new Results(store, { trustedHosts: new Set([new URL(small).host]), env: {} });
+  const results = openResults(store, { trustedHosts: new Set([new URL(small).host]), env: {} });
   return (url, taskId) => {
     const input = { taskId, urls: [url], workflowId: taskId, about: { body: '{}' } };
     return results.keep({ input, n: 1, namespace: 'default' });
@@ -18,7 +18,7 @@ function keeping() {
 function uploading() {
   const api = createRivyaClient({ baseUrl: place, keys: staticKey('rvya_sk_memory') });
   const roots = [path.dirname(small)];
-  const sources = new ReferenceSources({ roots, store: null, trustedHosts: new Set() });
+  const sources = openReferenceSources({ roots, store: null, trustedHosts: new Set() });
   const { signal } = new AbortController();
   return async (name) => {
     const file = await sources.read({ path: name }, { maxBytes: Infinity, refuse: () => null, signal });

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { setPriority, tmpdir } from 'node:os';
 import path from 'node:path';
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
-import { defaultCacheDir } from '../../src/temporal/embedded/find.js';
+import { userDirectory } from '../../src/local/directories.js';
 import { until } from './until.js';
 
 // A gateway that many run in production, as a Go module. Its files and its uploads are plain files and folders.
@@ -95,7 +95,7 @@ export async function s3Binary(): Promise<string> {
   const given = process.env['VERSITYGW_PATH'];
   if (given) return given;
   const exe = process.platform === 'win32' ? '.exe' : '';
-  const target = path.join(defaultCacheDir(), `versitygw-${VERSION.slice(1)}${exe}`);
+  const target = path.join(userDirectory('cache'), `versitygw-${VERSION.slice(1)}${exe}`);
   const found = await access(target).then(
     () => true,
     () => false,

@@ -1,10 +1,9 @@
-/** What a user's own Workflow module looks like: ours re-exported, theirs beside it. */
+/** Workflows of users, and beside them the Workflows of this package: most tests need one Worker for both. */
 import { ApplicationFailure, condition, continueAsNew, executeChild, sleep } from '@temporalio/workflow';
 import {
   estimateCredits,
   generate,
   generateAll,
-  generateMedia,
   startGeneration,
   type CreditEstimate,
   type GenerateMediaInput,
@@ -15,8 +14,9 @@ import {
   type ChatRequest,
   type ChatResult,
 } from '../../workflows/index.js';
+import { generateMedia } from '../../workflows/bundle.js';
 
-export * from '../../workflows/index.js';
+export * from '../../workflows/bundle.js';
 
 /** Two steps, one after the other. */
 export async function twoSteps(first: GenerateMediaInput, second: GenerateMediaInput): Promise<GenerationResult[]> {
@@ -150,7 +150,8 @@ export async function oneChat(request: ChatRequest): Promise<ChatResult> {
 /** Two messages in one session. */
 export async function twoChats(first: ChatRequest, second: ChatRequest): Promise<ChatResult[]> {
   const begun = await chat(first, { step: 'begin' });
-  return [begun, await chat({ ...second, session: begun }, { step: 'go on' })];
+  const { sessionId: _, ...message } = second;
+  return [begun, await chat({ ...message, session: begun }, { step: 'go on' })];
 }
 
 /** A prompt written by a chat model, and the image of it. */

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { downloadWithSdk, pinnedCacheName } from '../../src/temporal/embedded/download.js';
 import { findServerBinary, ServerNotFound } from '../../src/temporal/embedded/find.js';
+import { TEMPORAL_CLI } from '../../src/temporal/embedded/pins.js';
+import testServer from '../support/test-server.json' with { type: 'json' };
 
 let directory: string;
 const lines: string[] = [];
@@ -24,7 +26,7 @@ async function program(path: string, answer: string): Promise<string> {
 }
 
 async function failure(env: NodeJS.ProcessEnv, cacheDir = join(directory, 'empty')): Promise<Error> {
-  const error = await findServerBinary({ kind: 'dev', log, env, cacheDir }).then(
+  const error = await findServerBinary({ log, env, cacheDir }).then(
     (path) => new Error(`found ${path}`),
     (thrown: unknown) => thrown,
   );
@@ -38,7 +40,7 @@ describe.skipIf(process.platform === 'win32')('what is there already', () => {
     const bin = join(directory, 'bin');
     await program(join(bin, 'temporal'), 'temporal version 1.8.0 (Server 1.31.0)');
     const env = { PATH: `${bin}:/bin:/usr/bin` };
-    const options = { kind: 'dev', log, cacheDir: join(directory, 'empty') } as const;
+    const options = { log, cacheDir: join(directory, 'empty') };
     expect(await findServerBinary({ ...options, env: { ...env, TEMPORAL_CLI_PATH: named } })).toBe(named);
     expect(lines.at(-1)).toMatch(/named\/temporal, temporal version 1\.9\.1 .*\(TEMPORAL_CLI_PATH, \d+\.\d s\)/);
     expect(await findServerBinary({ ...options, env })).toBe(join(bin, 'temporal'));
@@ -69,7 +71,7 @@ describe.skipIf(process.platform === 'win32')('what is there already', () => {
 
   test('a broken file in the cache is not used', async () => {
     const cacheDir = join(directory, 'broken');
-    await program(join(cacheDir, pinnedCacheName('dev')), 'no server at all');
+    await program(join(cacheDir, pinnedCacheName(TEMPORAL_CLI)), 'no server at all');
     const { message } = await failure({ PATH: '/bin:/usr/bin', RIVYA_NO_DOWNLOAD: '1' }, cacheDir);
     expect(message).toContain(`cache ${cacheDir}: nothing usable there`);
   });
@@ -104,7 +106,7 @@ test('a network that never answers does not hold up the search, and the download
   // The first is long enough unless the machine is too busy to start the download at all.
   for (const stallMs of [2_000, 10_000, 30_000]) {
     if (reached > 0) break;
-    const download = downloadWithSdk({ kind: 'dev', log, env, cacheDir }, stallMs);
+    const download = downloadWithSdk({ program: TEMPORAL_CLI, log, env, cacheDir }, stallMs);
     await expect(download).rejects.toThrow(`nothing arrived for ${stallMs / 1000} s`);
   }
   expect(reached).toBeGreaterThan(0);
@@ -118,7 +120,7 @@ test.skipIf(process.env['RIVYA_NO_DOWNLOAD'])(
   async () => {
     const cacheDir = join(directory, 'fetched');
     const env = { ...process.env, TEMPORAL_TEST_SERVER_PATH: '' };
-    const fetchOne = () => findServerBinary({ kind: 'time-skipping', log, env, cacheDir });
+    const fetchOne = () => findServerBinary({ program: testServer, log, env, cacheDir });
     const [one, other] = await Promise.all([fetchOne(), fetchOne()]);
     expect(one).toBe(other);
     const stats = await stat(one);

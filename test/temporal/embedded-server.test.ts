@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'rivya-server-'));
-  env = { ...process.env, TEMPORAL_CLI_PATH: await findServerBinary({ kind: 'dev', log: console.error }) };
+  env = { ...process.env, TEMPORAL_CLI_PATH: await findServerBinary({ log: console.error }) };
 }, 300_000); // it may have to be fetched first
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -79,8 +79,13 @@ test('the usual ports are used when free, others when taken, and the log says so
     one.close();
     other.close();
   }
-  const free = await startDevServer({ log, env, port: one.port, ui: false });
-  await withServer(free, async () => expect([free.address, free.uiUrl]).toEqual([`127.0.0.1:${one.port}`, null]));
+  // Another process may take the port in between; hardly three times.
+  const addresses: [string, string | null][] = [];
+  for (let attempt = 0; attempt < 3 && addresses.at(-1)?.[0] !== `127.0.0.1:${one.port}`; attempt++) {
+    const free = await startDevServer({ log, env, port: one.port, ui: false });
+    await withServer(free, async () => void addresses.push([free.address, free.uiUrl]));
+  }
+  expect(addresses.at(-1)).toEqual([`127.0.0.1:${one.port}`, null]);
 });
 
 test('two servers that are started for the same port at the same time both come up, on different ports', async () => {
@@ -101,6 +106,8 @@ describe('a database file', () => {
     const options = { log, env, ui: false, port: 0, dbFilename: join(directory, 'state.db') };
     const first = await startDevServer(options);
     await withServer(first, async (connection) => {
+      // Its log is what makes a file nearly as fast as memory.
+      expect(await readdir(directory)).toContain('state.db-wal');
       await new Client({ connection }).workflow.start('anything', { taskQueue: 'none', workflowId: 'kept', args: [] });
       await expect(startDevServer(options)).rejects.toThrow(`Set TEMPORAL_ADDRESS=${first.address} to use that one`);
     });

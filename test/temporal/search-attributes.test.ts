@@ -1,5 +1,4 @@
 /** A Service that lets nobody read or register search attributes, as Temporal Cloud does: what is known then, and what a person is told. */
-import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import {
@@ -9,6 +8,7 @@ import {
   NoRight,
   registerAttributes,
 } from '../../src/temporal/search-attributes.js';
+import { newNamespace } from '../support/namespace.js';
 import { until } from '../support/until.js';
 
 let connection: Connection;
@@ -29,14 +29,6 @@ function withoutRight(code: number): Connection {
   return Object.create(connection, { operatorService: { value: operatorService } }) as Connection;
 }
 
-async function newNamespace(): Promise<string> {
-  const namespace = `attributes-${randomUUID()}`;
-  const workflowExecutionRetentionPeriod = { seconds: 86_400 as never };
-  await connection.workflowService.registerNamespace({ namespace, workflowExecutionRetentionPeriod });
-  await until(() => attributeStates(connection, namespace).then(Boolean, () => false));
-  return namespace;
-}
-
 test.each([
   ['permission denied', 7],
   ['unimplemented', 12],
@@ -48,7 +40,11 @@ test.each([
 });
 
 test('without that right a query tells whether they are registered, and whether one is of another kind', async () => {
-  const [all, none, text] = [await newNamespace(), await newNamespace(), await newNamespace()];
+  const [all, none, text] = [
+    await newNamespace(connection),
+    await newNamespace(connection),
+    await newNamespace(connection),
+  ];
   await registerAttributes(connection, all);
   await registerAttributes(connection, text, ['RivyaModel', 'RivyaTaskId', 'RivyaBatchId', 'RivyaCredits']);
   await connection.operatorService.addSearchAttributes({ namespace: text, searchAttributes: { RivyaStatus: 1 } });

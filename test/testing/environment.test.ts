@@ -5,9 +5,8 @@ import { randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
-import { SettingsError } from '../../src/config.js';
+import { createTestEnvironment, fakeActivities } from 'rivya-temporal/testing';
 import { startDevServer } from '../../src/temporal/embedded/server.js';
-import { createTestEnvironment, fakeActivities } from '../../src/testing/index.js';
 import { CommandRun } from '../cli/command.js';
 import { createTimeSkipping } from '../support/time-skipping.js';
 
@@ -16,7 +15,7 @@ const workflowBundle = { codePath: inject('bundle') };
 const input = { model: 'veo3-1-lite', prompt: 'A fox' };
 
 test('by itself it starts a server, outlives a stop of its Workers, and leaves nothing behind', async () => {
-  const env = await createTestEnvironment({ workflowBundle, emulator: { durations: { video: 3_000 } } });
+  const env = await createTestEnvironment({ emulator: { durations: { video: 3_000 } } });
   const handle = await env.generations.start(input, { workflowId: 'fox' });
   await expect.poll(async () => (await env.emulator.ledger()).paidTasks, { timeout: 60_000 }).toBe(1);
   await env.stopWorkers();
@@ -39,7 +38,6 @@ test('on a server that skips time a video of an hour takes a moment, and the ser
   try {
     const env = await createTestEnvironment({
       environment: server,
-      workflowBundle,
       emulator: { durations: { video: 3_600_000 } },
     });
     expect(env.env).toMatchObject({ TEMPORAL_ADDRESS: server.address, TEMPORAL_NAMESPACE: 'default' });
@@ -49,7 +47,7 @@ test('on a server that skips time a video of an hour takes a moment, and the ser
     expect((await server.client.workflow.getHandle('fox').describe()).status.name).toBe('COMPLETED');
 
     const wrong = createTestEnvironment({ environment: server, env: { RIVYA_RATE_LIMIT_PER_MINUTE: 'many' } });
-    await expect(wrong).rejects.toBeInstanceOf(SettingsError);
+    await expect(wrong).rejects.toMatchObject({ name: 'SettingsError' });
   } finally {
     await server.teardown();
   }
@@ -89,7 +87,7 @@ describe('nobody else sees what a test starts', () => {
     // Two at a time on one server, with one queue and one Workflow ID, do not meet either.
     const outcomes = [urls, ['https://cdn.example/other.png']];
     const results = outcomes.map(async (links) => {
-      await using env = await createTestEnvironment({ workflowBundle, fake: fakeActivities({ '*': { urls: links } }) });
+      await using env = await createTestEnvironment({ fake: fakeActivities({ '*': { urls: links } }) });
       const handle = await env.generations.start(input, { workflowId: 'fox' });
       return (await handle.result()).urls;
     });
@@ -112,18 +110,18 @@ describe('nobody else sees what a test starts', () => {
     const fake = fakeActivities({ '*': { urls } });
     // Another test is no stranger, also where the Service still lists its Workers.
     for (const workflowId of ['first', 'second']) {
-      await using env = await createTestEnvironment({ environment, taskQueue, workflowBundle, fake });
+      await using env = await createTestEnvironment({ environment, rivyaTaskQueue: taskQueue, fake });
       const handle = await env.generations.start(input, { workflowId });
       expect((await handle.result()).urls).toEqual(urls);
     }
     const other = await stranger(connection, namespace, polled);
     const refused = (): Promise<Error | null> =>
-      createTestEnvironment({ environment, taskQueue, workflowBundle, fake }).then(
+      createTestEnvironment({ environment, rivyaTaskQueue: taskQueue, fake }).then(
         (env) => env.dispose().then(() => null),
         (error: Error) => error,
       );
     // The Service knows of a Worker from its first poll on.
-    await expect.poll(refused, { timeout: 60_000 }).toBeInstanceOf(SettingsError);
+    await expect.poll(refused, { timeout: 60_000 }).toMatchObject({ name: 'SettingsError' });
     expect((await refused())?.message).toMatch(
       new RegExp(
         `Worker stranger polls the task queue ${polled}(-api)? in the namespace ${namespace}.*Nothing was started`,
@@ -137,9 +135,9 @@ describe('nobody else sees what a test starts', () => {
   test('a server without namespaces of one’s own is refused, and the error says what to do', async () => {
     const server = await createTimeSkipping();
     vi.stubEnv('TEMPORAL_ADDRESS', server.address);
-    const refused = createTestEnvironment({ workflowBundle });
+    const refused = createTestEnvironment();
     await expect(refused).rejects.toThrow(/does not give it one .*Pass `environment`/);
-    await expect(refused).rejects.toBeInstanceOf(SettingsError);
+    await expect(refused).rejects.toMatchObject({ name: 'SettingsError' });
     await server.teardown();
   });
 });

@@ -4,12 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
 import type { GenerateMediaInput, GenerationResult, GenerationState, ResumeInput } from '../../src/contract/index.js';
-import {
-  createTestEnvironment,
-  fakeActivities,
-  type FakeOutcome,
-  type TestEnvironment,
-} from '../../src/testing/index.js';
+import { createTestEnvironment, fakeActivities, type FakeOutcome, type TestEnvironment } from 'rivya-temporal/testing';
 import { quietRuntime } from '../support/harness.js';
 import { until } from '../support/until.js';
 
@@ -101,7 +96,7 @@ describe('a generation', () => {
 });
 
 describe('a step', () => {
-  const poster = { taskQueue: 'rivya', args: ['A fox'] };
+  const poster = { taskQueue: 'pipelines', args: ['A fox'] };
 
   test.concurrent('comes to the outcome of its name, and a later run of its Workflow takes its result', async () => {
     const workflowId = randomUUID();

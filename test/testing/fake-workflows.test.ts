@@ -117,7 +117,7 @@ test('generateAll tells every outcome, and checks all before the first', async (
     { status: 'fulfilled', step: 'good', value: { urls } },
     { status: 'rejected', step: 'bad', reason: { type: 'validation_failed', taskId: null } },
   ]);
-  const failed = await failureOf(generateAll([...requests, { model: '', step: 'third' }]));
+  const failed = await failureOf(generateAll([...requests, { model: '', prompt: 'x', step: 'third' }]));
   expect(failed.message).toMatch(/^\[2\]\.model/);
   const twice = await failureOf(generateAll([requests[0]!, requests[0]!]));
   expect(twice.message).toMatch(/^\[1\]\.step: "good" is that of \[0\]/);

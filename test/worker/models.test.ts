@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { cachedModels } from '../../src/worker/models.js';
 import { until } from '../support/until.js';
 
@@ -6,11 +6,11 @@ const MINUTE = 60_000;
 
 /** An API whose first `failures` look-ups fail, on a clock that stands still until it is moved. */
 function listing(failures: number, ...models: object[]) {
-  const state = { calls: 0, now: 0, models };
+  const state = { calls: 0, now: 0, models, fails: false };
   const listModels = async (): Promise<never> => {
     state.calls++;
-    if (state.calls <= failures) throw new Error('down');
-    return { models: state.models, serverTime: null, simulated: false } as never;
+    if (state.fails || state.calls <= failures) throw new Error('down');
+    return { models: state.models, whole: true, serverTime: null, simulated: false } as never;
   };
   return { state, models: cachedModels({ listModels }, () => state.now) };
 }
@@ -56,5 +56,57 @@ describe('the starting price of a model', () => {
     const { models } = listing(1, { id: 'z-image', baseCredits: 1 });
     await expect(models.basePrice('z-image')).rejects.toThrow('down');
     expect(await models.basePrice('z-image')).toBe(1);
+  });
+});
+
+describe('a request that the list proves wrong', () => {
+  const asked = (model: string) => ({ paid: 'task', model, paramTypes: {} }) as const;
+  const listed = (id: string) => ({ id, category: 'image', apiStatus: null, maxPromptLength: null, params: [] });
+
+  test('is refused; one call serves all who ask, and nobody waits for it again within the hour', async () => {
+    const { state, models } = listing(0, listed('z-image'));
+    const problems = await Promise.all(['zimage', 'z-image'].map((model) => models.problemOf(asked(model))));
+    expect(problems).toMatchObject([{ field: 'model' }, null]);
+    state.now += 59 * MINUTE;
+    expect(await models.problemOf(asked('z-image'))).toBeNull();
+    expect(state.calls).toBe(1);
+  });
+
+  test('is judged by a list that is a minute old at most: the model may have been added', async () => {
+    const { state, models } = listing(0, listed('z-image'));
+    expect(await models.problemOf(asked('brand-new'))).toMatchObject({ field: 'model' });
+    state.models = [listed('brand-new')];
+    expect(await models.problemOf(asked('brand-new'))).toMatchObject({ field: 'model' });
+    state.now += MINUTE;
+    expect(await models.problemOf(asked('brand-new'))).toBeNull();
+    expect(state.calls).toBe(2);
+  });
+
+  test('is not refused while no list can be had, nor by an old one; it is asked for once a minute', async () => {
+    const { state, models } = listing(1, listed('z-image'));
+    expect(await models.problemOf(asked('zimage'))).toBeNull();
+    expect(await models.problemOf(asked('zimage'))).toBeNull();
+    expect(state.calls).toBe(1);
+    state.now += MINUTE;
+    expect(await models.problemOf(asked('zimage'))).toMatchObject({ field: 'model' });
+    state.fails = true;
+    for (let age = 0; age < 3; age++) {
+      state.now += MINUTE;
+      expect(await models.problemOf(asked('zimage'))).toBeNull();
+      expect(await models.problemOf(asked('zimage'))).toBeNull();
+    }
+    expect(state.calls).toBe(5);
+  });
+
+  test('is not waited for where the list does not come', async () => {
+    vi.useFakeTimers();
+    try {
+      const models = cachedModels({ listModels: () => new Promise<never>(() => undefined) });
+      const problem = models.problemOf(asked('zimage'));
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(await problem).toBeNull();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

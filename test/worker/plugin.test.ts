@@ -1,13 +1,17 @@
-/** Rivya in somebody else's Worker: what the plugin adds to it, and what it leaves alone. */
+/**
+ * Rivya beside somebody else's Worker. It is tested as it is built: the Workers load the bundle of the build.
+ */
 import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { SimplePlugin } from '@temporalio/plugin';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
+import { MemoryStore } from 'rivya-temporal/testing';
+import { createRivyaWorkers, RivyaPlugin, SettingsError, type RivyaOptions } from 'rivya-temporal/worker';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { GenerationResult } from '../../src/contract/index.js';
-import { createRivyaWorkers, RivyaPlugin, SettingsError, type RivyaOptions } from '../../src/worker/index.js';
-import { MemoryStore } from '../../src/testing/index.js';
+import { createRivyaWorkers as createFromSource } from '../../src/worker/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 
@@ -23,6 +27,9 @@ beforeAll(async () => {
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 
+/** Names of task queues that nobody else uses: that of a user's Worker, and that of the Workers beside it. */
+const queues = () => ({ taskQueue: `pipelines-${randomUUID()}`, rivya: `rivya-${randomUUID()}` });
+
 /** Two steps of a user's Workflow. */
 async function twoSteps(taskQueue: string, rivyaQueue: string): Promise<GenerationResult[]> {
   const input = (prompt: string) => ({ model: 'z-image', prompt, options: { taskQueue: rivyaQueue } });
@@ -30,44 +37,32 @@ async function twoSteps(taskQueue: string, rivyaQueue: string): Promise<Generati
   return harness.temporal.workflow.execute('twoAtOnce', { workflowId: randomUUID(), taskQueue, args });
 }
 
-/** Each Worker for the API looks up the models once when it starts. */
-const apiWorkersSoFar = (): number =>
+/** A Worker of a user, with their Workflows. */
+const userWorker = (more: Pick<WorkerOptions, 'taskQueue'> & Partial<WorkerOptions>): Promise<Worker> =>
+  Worker.create({ connection: harness.connection, namespace: harness.namespace, workflowBundle, ...more });
+
+/** Each set of Workers looks up the models once when it starts. */
+const setsSoFar = (): number =>
   harness.emulator.requests().filter((request) => request.path.endsWith('/models')).length;
 
-describe.concurrent("a user's Workflow runs generations in the user's Worker", () => {
-  test('with the plugin: its own Activities stay, and those for the API run on <queue>-api beside it', async () => {
-    const taskQueue = `host-${randomUUID()}`;
-    const plugins = [new RivyaPlugin(options)];
-    const activities = { mine: async () => 'mine' };
-    const { connection, namespace } = harness;
-    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, activities, plugins });
-    expect([...worker.options.activities.keys()]).toEqual(['mine', 'rivyaStore', 'rivyaResult']);
-    const results = await worker.runUntil(twoSteps(taskQueue, taskQueue));
+describe("a user's Workflow runs generations, and the user's Worker stays as it is", () => {
+  test('with the plugin', async () => {
+    const { taskQueue, rivya } = queues();
+    const plugins = [new RivyaPlugin({ ...options, taskQueue: rivya })];
+    const worker = await userWorker({ taskQueue, activities: { mine: async () => 'mine' }, plugins });
+    expect([...worker.options.activities.keys()]).toEqual(['mine']);
+    const results = await worker.runUntil(twoSteps(taskQueue, rivya));
     expect(results).toMatchObject([{ status: 'succeeded' }, { status: 'succeeded' }]);
     expect(worker.getState()).toBe('STOPPED');
   });
 
-  test('with the plugin and a queue of another name: everything runs beside the Worker', async () => {
-    const taskQueue = `host-${randomUUID()}`;
-    const rivyaQueue = `rivya-${randomUUID()}`;
-    const { connection, namespace } = harness;
-    // From the build, which has our Workflows in a bundle of their own.
-    const built = new URL('../../dist/src/worker/index.js', import.meta.url).href;
-    const { RivyaPlugin: Built } = (await import(built)) as { readonly RivyaPlugin: typeof RivyaPlugin };
-    const plugins = [new Built({ ...options, taskQueue: rivyaQueue })];
-    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins });
-    expect([...worker.options.activities.keys()]).toEqual([]);
-    expect(await worker.runUntil(twoSteps(taskQueue, rivyaQueue))).toHaveLength(2);
-  });
-
   test('with a store of their own, which takes results, sidecars and receipts', async () => {
-    const taskQueue = `host-${randomUUID()}`;
+    const { taskQueue, rivya } = queues();
     const store = new MemoryStore();
-    const { connection, namespace } = harness;
     const trustedResultHosts = [new URL(harness.emulator.url).host];
-    const plugins = [new RivyaPlugin({ ...options, store, trustedResultHosts })];
-    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins });
-    const [result] = await worker.runUntil(twoSteps(taskQueue, taskQueue));
+    const plugins = [new RivyaPlugin({ ...options, taskQueue: rivya, store, trustedResultHosts })];
+    const worker = await userWorker({ taskQueue, plugins });
+    const [result] = await worker.runUntil(twoSteps(taskQueue, rivya));
     const [file] = result!.files;
     expect((await store.open(file!.uri))?.bytes).toBe(file!.bytes);
     expect(await store.read(file!.uri.replace('memory:', '').replace(/[.]\w+$/, '.json'))).toContain(result!.taskId);
@@ -75,45 +70,82 @@ describe.concurrent("a user's Workflow runs generations in the user's Worker", (
   });
 
   test('with createRivyaWorkers, which runs both queues, and stops', async () => {
-    const taskQueue = `host-${randomUUID()}`;
+    const { taskQueue, rivya } = queues();
     const { connection, namespace } = harness;
-    const workers = await createRivyaWorkers({ ...options, connection, namespace, taskQueue, workflowBundle });
+    const workers = await createRivyaWorkers({ ...options, connection, namespace, taskQueue: rivya });
     const running = workers.run();
-    expect(await twoSteps(taskQueue, taskQueue)).toHaveLength(2);
+    const worker = await userWorker({ taskQueue });
+    expect(await worker.runUntil(twoSteps(taskQueue, rivya))).toHaveLength(2);
     workers.shutdown();
     await running;
   });
+
+  test('with interceptors and sinks of theirs inside the sandbox', async () => {
+    const { taskQueue, rivya } = queues();
+    const seen = new Set<string>();
+    const workflowModules = [fileURLToPath(new URL('interceptors.ts', import.meta.url))];
+    const sinks = { seen: { workflow: { fn: (_: unknown, type: string) => void seen.add(type) } } };
+    const plugins = [new RivyaPlugin({ ...options, taskQueue: rivya })];
+    const worker = await userWorker({ taskQueue, plugins, sinks, interceptors: { workflowModules } });
+    await worker.runUntil(twoSteps(taskQueue, rivya));
+    expect([...seen]).toEqual(['generateMedia']);
+  });
 });
 
-describe('given more than once it applies once', () => {
-  test('to the connection and to the Worker, as one plugin or as two', async () => {
-    const plugin = new RivyaPlugin(options);
-    const { namespace } = harness;
-    const connection = await NativeConnection.connect({ address: harness.address, plugins: [plugin] });
-    for (const again of [plugin, new RivyaPlugin(options)]) {
-      const taskQueue = `host-${randomUUID()}`;
-      const before = apiWorkersSoFar();
-      const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins: [again] });
-      await worker.runUntil(until(() => apiWorkersSoFar() > before));
-      expect(apiWorkersSoFar() - before).toBe(1);
-    }
-    // And beside Workers that are ours already.
-    const taskQueue = `host-${randomUUID()}`;
-    const before = apiWorkersSoFar();
-    const workers = await createRivyaWorkers({
-      ...options,
-      connection,
-      namespace,
-      taskQueue,
-      workflowBundle,
-      plugins: [plugin],
-    });
-    const running = workers.run();
-    await until(() => apiWorkersSoFar() > before);
-    workers.shutdown();
-    await running;
-    expect(apiWorkersSoFar() - before).toBe(1);
+describe('one set of Workers for a connection, a namespace and a task queue', () => {
+  test('given to the connection and to two Workers, it runs once, until the last of them ends', async () => {
+    const { rivya } = queues();
+    const plugin = () => new RivyaPlugin({ ...options, taskQueue: rivya });
+    const connection = await NativeConnection.connect({ address: harness.address, plugins: [plugin()] });
+    const names = [queues().taskQueue, queues().taskQueue];
+    const before = setsSoFar();
+    const workers = await Promise.all(
+      names.map((taskQueue) => userWorker({ connection, taskQueue, plugins: [plugin()] })),
+    );
+    const [first, second] = workers.map((worker) => worker.run());
+    await Promise.all(names.map((taskQueue) => twoSteps(taskQueue, rivya)));
+    expect(setsSoFar() - before).toBe(1);
+    workers[0]!.shutdown();
+    await first;
+    expect(await twoSteps(names[1]!, rivya)).toHaveLength(2);
+    workers[1]!.shutdown();
+    await second;
+    // It has ended, so the next Worker gets another.
+    const { taskQueue } = queues();
+    const later = await userWorker({ connection, taskQueue });
+    expect(await later.runUntil(twoSteps(taskQueue, rivya))).toHaveLength(2);
+    expect(setsSoFar() - before).toBe(2);
     await connection.close();
+  });
+
+  test('createRivyaWorkers twice is one set, which stops when both have shut it down', async () => {
+    const { taskQueue, rivya } = queues();
+    const { connection, namespace } = harness;
+    const before = setsSoFar();
+    const make = () => createRivyaWorkers({ ...options, connection, namespace, taskQueue: rivya });
+    const [one, other] = [await make(), await make()];
+    const runs = [one.run(), other.run()];
+    one.shutdown();
+    one.shutdown();
+    await runs[0];
+    const worker = await userWorker({ taskQueue });
+    expect(await worker.runUntil(twoSteps(taskQueue, rivya))).toHaveLength(2);
+    // One that is asked for while the set ends waits for the end.
+    other.shutdown();
+    const third = await make();
+    third.shutdown();
+    await Promise.all([...runs, third.run()]);
+    await until(() => setsSoFar() > before + 1);
+    expect(setsSoFar() - before).toBe(2);
+  });
+
+  test('two plugins with a task queue each are two sets, as for two accounts', async () => {
+    const { taskQueue, rivya } = queues();
+    const second = `${rivya}-2`;
+    const plugins = [rivya, second].map((name) => new RivyaPlugin({ ...options, taskQueue: name }));
+    const worker = await userWorker({ taskQueue, plugins });
+    const both = Promise.all([twoSteps(taskQueue, rivya), twoSteps(taskQueue, second)]);
+    expect((await worker.runUntil(both)).flat()).toHaveLength(4);
   });
 
   /** Adds one interceptor to a Worker, and notes how many it has then. */
@@ -126,20 +158,17 @@ describe('given more than once it applies once', () => {
     }
   }
   const other = (): Counting => new Counting({ name: 'other' });
-  const rivya = (): RivyaPlugin => new RivyaPlugin(options);
 
-  test.each([
-    ['of the Worker', 2, () => [], () => [other(), rivya(), other()]],
-    ['of the Worker, between two of ours', 2, () => [], () => [rivya(), other(), rivya(), other()]],
-    ['of the connection', 3, () => [other(), rivya(), other()], () => [other()]],
-  ])('and so does each other plugin %s, to either Worker', async (_, times, ofConnection, ofWorker) => {
-    const { address, namespace } = harness;
-    const connection = await NativeConnection.connect({ address, plugins: ofConnection() });
-    const taskQueue = `host-${randomUUID()}`;
-    const worker = await Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins: ofWorker() });
-    await worker.runUntil(until(() => Counting.seen.has(`${taskQueue}-api`)));
-    expect(Counting.seen.get(taskQueue)).toBe(times);
-    expect(Counting.seen.get(`${taskQueue}-api`)).toBe(times);
+  test.each<[string, number, (ours: RivyaPlugin) => SimplePlugin[], (ours: RivyaPlugin) => SimplePlugin[]]>([
+    ['of the Worker', 2, () => [], (ours) => [other(), ours, other()]],
+    ['of the connection', 3, (ours) => [other(), ours, other()], () => [other()]],
+  ])('each other plugin %s applies once, to all Workers', async (_, times, ofConnection, ofWorker) => {
+    const { taskQueue, rivya } = queues();
+    const ours = new RivyaPlugin({ ...options, taskQueue: rivya });
+    const connection = await NativeConnection.connect({ address: harness.address, plugins: ofConnection(ours) });
+    const worker = await userWorker({ connection, taskQueue, plugins: ofWorker(ours) });
+    await worker.runUntil(until(() => Counting.seen.has(`${rivya}-api`)));
+    for (const queue of [taskQueue, rivya, `${rivya}-api`]) expect(Counting.seen.get(queue)).toBe(times);
     await connection.close();
   });
 });
@@ -170,89 +199,42 @@ describe('what cannot work is refused at start, by name', () => {
     expect(() => new RivyaPlugin({ ...key, ...wrong })).toThrow(name);
   });
 
-  test.each<[string, RivyaOptions, RivyaOptions]>([
-    ['taskQueue', { taskQueue: 'media' }, { taskQueue: 'video' }],
-    ['policy', {}, { policy: { models: ['z-image'] } }],
-    ['apiKey', {}, { apiKey: 'rvya_sk_of_another_account' }],
-    // From outside they look the same.
-    ['store', { store: new MemoryStore() }, { store: new MemoryStore() }],
-  ])('a second plugin with another %s: one of them would do nothing', async (name, one, another) => {
-    const { address, namespace } = harness;
-    const [first, second] = [new RivyaPlugin({ ...options, ...one }), new RivyaPlugin({ ...options, ...another })];
-    const places = [
-      { ofConnection: [], ofWorker: [first, second] },
-      { ofConnection: [first], ofWorker: [second] },
-      { ofConnection: [first, second], ofWorker: [] },
-    ];
-    for (const { ofConnection, ofWorker } of places) {
-      const connection = await NativeConnection.connect({ address, plugins: ofConnection });
-      const taskQueue = `host-${randomUUID()}`;
-      const created = Worker.create({ connection, namespace, taskQueue, workflowBundle, plugins: ofWorker });
-      const error = await created.catch((caught: unknown) => caught);
-      expect(error).toMatchObject({ name: 'SettingsError', message: expect.stringContaining(`options (${name})`) });
-      expect(error).toMatchObject({ message: expect.stringMatching(/A Worker takes one.*createRivyaWorkers/) });
-      expect(error).not.toMatchObject({ message: expect.stringContaining('rvya_sk') });
-      await connection.close();
+  test("the user's Worker on a queue of ours, with the plugin and without it", async () => {
+    const { taskQueue } = queues();
+    const refused = { name: 'SettingsError', message: expect.stringMatching(/^taskQueue: .*task queue of its own/) };
+    const plugins = [new RivyaPlugin({ ...options, taskQueue })];
+    for (const queue of [taskQueue, `${taskQueue}-api`]) {
+      await expect(userWorker({ taskQueue: queue, plugins })).rejects.toMatchObject(refused);
     }
-  });
-
-  test('two plugins of one object that was changed in between', () => {
-    const shared = { ...options, taskQueue: 'media' };
-    const first = new RivyaPlugin(shared);
-    shared.taskQueue = 'video';
-    const plugins = [first, new RivyaPlugin(shared)];
-    const configured = () =>
-      first.configureWorker({ connection: { plugins: [] } as never, taskQueue: 'queue', plugins });
-    expect(configured).toThrow(/taskQueue.*A Worker takes one/);
-  });
-
-  test('an Activity of one of our names, from the user or from a plugin that comes later', async () => {
     const { connection, namespace } = harness;
-    const mine = { rivyaStore: async () => 'mine' };
-    const plugin = new RivyaPlugin(options);
-    const common = { connection, namespace, taskQueue: `host-${randomUUID()}`, workflowBundle };
-    const refused = expect.objectContaining({ name: 'SettingsError', message: expect.stringContaining('rivyaStore') });
-    await expect(Worker.create({ ...common, activities: mine, plugins: [plugin] })).rejects.toEqual(refused);
-    await expect(createRivyaWorkers({ ...common, ...options, activities: mine })).rejects.toEqual(refused);
-    // The SDK spreads the activities of a plugin over all others without a word.
-    const later = new SimplePlugin({ name: 'later', activities: mine });
-    const own = await NativeConnection.connect({ address: harness.address });
-    const worker = await Worker.create({ ...common, connection: own, plugins: [plugin, later] });
-    await expect(worker.run()).rejects.toEqual(refused);
-  });
-});
-
-describe('what cannot work beside the Worker ends it too', () => {
-  const running = async (plugins: SimplePlugin[]): Promise<unknown> => {
-    const { namespace, address } = harness;
-    const connection = await NativeConnection.connect({ address });
-    const worker = await Worker.create({
-      connection,
-      namespace,
-      taskQueue: `host-${randomUUID()}`,
-      workflowBundle,
-      plugins,
-    });
-    return worker.run().then(
-      () => 'it ran',
-      (error: unknown) => error,
-    );
-  };
-
-  test('a store that cannot be written, also where another process calls the API', async () => {
-    const file = path.join(harness.output, 'a file');
-    await writeFile(file, '');
-    const plugin = new RivyaPlugin({ ...options, roles: ['workflows', 'results'], store: `file:${file}/below` });
-    expect(await running([plugin])).toMatchObject({
-      name: 'SettingsError',
-      message: expect.stringContaining('RIVYA_STORE'),
-    });
+    const worker = await userWorker({ taskQueue });
+    const beside = worker.runUntil(createRivyaWorkers({ ...options, connection, namespace, taskQueue }));
+    await expect(beside).rejects.toMatchObject(refused);
   });
 
-  test('an Activity of one of our names on <queue>-api, from a plugin', async () => {
-    const theirs = new SimplePlugin({ name: 'theirs', activities: { rivyaSubmit: async () => 'theirs' } });
-    const ended = await running([new RivyaPlugin(options), theirs]);
-    expect(ended).toMatchObject({ name: 'SettingsError', message: expect.stringContaining('rivyaSubmit') });
+  test.each<[string, RivyaOptions & { dataConverter?: object }]>([
+    ['policy', { policy: { models: ['z-image'] } }],
+    ['apiKey', { apiKey: 'rvya_sk_of_another_account' }],
+    // From outside they look the same.
+    ['store', { store: new MemoryStore() }],
+    ['dataConverter', { dataConverter: { payloadCodecs: [] } }],
+  ])('a second set with another %s on one task queue', async (name, another) => {
+    const { rivya } = queues();
+    const { connection, namespace } = harness;
+    const ours: RivyaOptions = { ...options, store: new MemoryStore(), taskQueue: rivya, roles: ['api'] };
+    const common = { ...ours, connection, namespace };
+    const first = await createFromSource(common);
+    const error = await createFromSource({ ...common, ...another }).catch((caught: unknown) => caught);
+    expect(error).toMatchObject({ name: 'SettingsError', message: expect.stringContaining(`${name}: this process`) });
+    expect(error).not.toMatchObject({ message: expect.stringContaining('rvya_sk') });
+    first.shutdown();
+    await first.run();
+  });
+
+  test.each(['workflowsPath', 'workflowBundle', 'activities'])('%s for createRivyaWorkers', async (name) => {
+    const { connection, namespace } = harness;
+    const made = createRivyaWorkers({ ...options, connection, namespace, [name]: {} });
+    await expect(made).rejects.toThrow(new RegExp(`^${name}: .*Worker of yours`));
   });
 
   test('an option that there is none of: a policy that is misspelt would be no policy', () => {
@@ -260,16 +242,28 @@ describe('what cannot work beside the Worker ends it too', () => {
   });
 });
 
-describe('workflowsPath', () => {
-  const plugin = new RivyaPlugin({ apiKey: 'rvya_sk_a' });
-  const configured = (more: Partial<WorkerOptions>): WorkerOptions =>
-    plugin.configureWorker({ connection: { plugins: [] } as never, taskQueue: 'queue', plugins: [plugin], ...more });
+describe('what cannot work beside the Worker ends it too', () => {
+  const running = async (ours: RivyaOptions, theirs: SimplePlugin[] = []): Promise<unknown> => {
+    const { taskQueue, rivya } = queues();
+    const worker = await userWorker({
+      taskQueue,
+      plugins: [new RivyaPlugin({ ...options, taskQueue: rivya, ...ours }), ...theirs],
+    });
+    return worker.run().catch((error: unknown) => error);
+  };
 
-  test('is ours only where the user brings no Workflows', () => {
-    expect(configured({}).workflowsPath).toMatch(/workflows\/index\.js$/);
-    expect(configured({ workflowsPath: '/mine.js' }).workflowsPath).toBe('/mine.js');
-    expect(configured({ workflowBundle: { code: 'mine' } })).not.toHaveProperty('workflowsPath');
-    expect(plugin.configureReplayWorker({ workflowsPath: '/mine.js' }).workflowsPath).toBe('/mine.js');
-    expect(plugin.configureReplayWorker({}).workflowsPath).toMatch(/workflows\/index\.js$/);
+  test('a store that cannot be written, also where another process calls the API', async () => {
+    const file = path.join(harness.output, 'a file');
+    await writeFile(file, '');
+    expect(await running({ roles: ['workflows', 'results'], store: `file:${file}/below` })).toMatchObject({
+      name: 'SettingsError',
+      message: expect.stringContaining('RIVYA_STORE'),
+    });
+  });
+
+  test.each(['rivyaStore', 'rivyaSubmit'])('a plugin with an Activity %s, which is one of ours', async (name) => {
+    const theirs = new SimplePlugin({ name: 'theirs', activities: { [name]: async () => 'theirs' } });
+    const ended = await running({}, [theirs]);
+    expect(ended).toMatchObject({ name: 'SettingsError', message: expect.stringContaining(name) });
   });
 });

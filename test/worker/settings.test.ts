@@ -2,7 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readSettings, SettingsError } from '../../src/config.js';
+import { Environment, readSettings, SettingsError, unknownSettings } from '../../src/config.js';
 import { activitiesPerSecond } from '../../src/worker/rate.js';
 import { checkWorkerSettings } from '../../src/worker/check.js';
 import { settingsOf } from '../../src/worker/options.js';
@@ -39,8 +39,44 @@ describe('a wrong setting is a named error at start', () => {
       }
       return 'accepted';
     })();
-    expect(message).toMatch(/RIVYA_BASE_URL[^]*RIVYA_STORE[^]*RIVYA_API_KEY/);
+    for (const name of Object.keys(env)) expect(message).toContain(name);
     expect(message).not.toContain('cret');
+  });
+
+  const wrongAtOnce = (work: () => unknown): string => {
+    try {
+      work();
+      return '';
+    } catch (error) {
+      expect(error).toBeInstanceOf(SettingsError);
+      return (error as Error).message;
+    }
+  };
+
+  test('all wrong options are told at once, also what is none and a wrong policy', () => {
+    const options = { rateLimit: 1, taskQueue: ' ', store: 'ftp:x', policy: { maxCredits: 1 }, maxResultBytes: 0 };
+    const said = wrongAtOnce(() => settingsOf(options as never, {})).split('\n');
+    const named = [
+      'rateLimit: no such option',
+      'taskQueue: is empty',
+      'the option "policy"',
+      'store: ',
+      'maxResultBytes: ',
+    ];
+    expect(said).toHaveLength(named.length);
+    for (const start of named) expect(said.some((line) => line.startsWith(start))).toBe(true);
+  });
+
+  test('a Worker without a key and without a usable store is told both', async () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'rivya-')), 'a-file');
+    writeFileSync(file, '');
+    const starts = checkWorkerSettings(readSettings({ RIVYA_STORE: `file:${file}/below` }));
+    await expect(starts).rejects.toThrow(/^RIVYA_API_KEY: .*\nRIVYA_STORE: .*cannot be written/);
+  });
+
+  test('the same problem of two entries is told once', () => {
+    const said = wrongAtOnce(() => readSettings({ RIVYA_REFERENCE_ROOTS: 'a,b', RIVYA_UI_URL: 'x' }));
+    expect(said.split('\n')).toHaveLength(2);
   });
 
   test('two keys are one too many', () => {
@@ -55,6 +91,37 @@ describe('a wrong setting is a named error at start', () => {
     writeFileSync(file, '');
     const settings = readSettings({ RIVYA_WORKER_ROLES: 'results', RIVYA_STORE: `file:${file}/below` });
     await expect(checkWorkerSettings(settings)).rejects.toThrow(/RIVYA_STORE: .*cannot be written/);
+  });
+});
+
+describe('a variable that is named like a setting and is none', () => {
+  test.each([
+    ['RIVYA_RATE_LIMIT', 'RIVYA_RATE_LIMIT_PER_MINUTE'],
+    ['RIVYA_API_KEYFILE', 'RIVYA_API_KEY_FILE'],
+    ['RIVYA_TASKQUEUE', 'RIVYA_TASK_QUEUE'],
+    ['RIVYA_STROE', 'RIVYA_STORE'],
+  ])('%s: %s is meant', (name, meant) => {
+    const warning = `Warning: ${name} is no setting, so it has no effect. Did you mean ${meant}?`;
+    expect(unknownSettings({ [name]: 'x', RIVYA_STORE: 'file:/a' })).toEqual([warning]);
+  });
+
+  test('has no nearest one, or is empty, or is a setting, also one that is read elsewhere', () => {
+    expect(unknownSettings({ RIVYA_WEATHER: 'x' })).toEqual([
+      'Warning: RIVYA_WEATHER is no setting, so it has no effect.',
+    ]);
+    const fine = Object.keys(Environment.shape).map((name) => [name, 'x']);
+    expect(unknownSettings({ ...Object.fromEntries(fine), RIVYA_DEBUG: '1', RIVYA_STROE: '', PATH: '/' })).toEqual([]);
+  });
+
+  test('in your own process it is a warning of Node, once', async () => {
+    const seen: string[] = [];
+    const see = ({ message }: Error): void => void seen.push(message);
+    process.on('warning', see);
+    for (let n = 0; n < 2; n++) settingsOf({}, { RIVYA_STROE: 'file:/a' });
+    // A warning is emitted in the next tick.
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', see);
+    expect(seen).toEqual(['RIVYA_STROE is no setting, so it has no effect. Did you mean RIVYA_STORE?']);
   });
 });
 

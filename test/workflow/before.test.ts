@@ -75,7 +75,7 @@ describe.concurrent('a run that was cut off before it looked', () => {
     ['started again after the window, holds and posts nothing', WINDOW_MS],
   ])('and %s', async (_, waitMs) => {
     await using harness = await startHarness({ workers: false, env });
-    const options = { idempotencyWindow: waitMs === 0 ? '1h' : WINDOW_MS };
+    const options = { idempotencyWindow: waitMs === 0 ? '1h' : WINDOW_MS } as const;
     const start = () =>
       harness.client.start({ model: 'z-image', prompt: 'a fox', options }, { workflowId: 'cut off at once' });
     await withoutApi(harness);

@@ -35,17 +35,25 @@ describe.concurrent('options.maxCredits', () => {
     expect(await run('budget-enough', input)).toMatchObject({ status: 'succeeded', reservedCredits: 1 });
   });
 
-  test.each([
-    ['a model that starts at more', 'veo3-1-lite', /allows 9\.5 credits, and "veo3-1-lite" starts at 10\./],
-    ['a model without a known price', 'not-in-the-list', /names no price for "not-in-the-list"/],
-  ])('refuses %s, before anything is sent', async (name, model, message) => {
-    const input = { model, prompt: name, options: { maxCredits: 9.5 } };
-    await expect(run(`budget ${model}`, input)).rejects.toMatchObject({
-      code: 'BudgetReached',
-      message: expect.stringMatching(message),
-      details: { code: 'BudgetReached', taskId: null, action: expect.stringContaining('options.maxCredits') },
-    });
-    expect(await postsOf(name)).toEqual({ posts: 0, tasks: 0 });
+  const refused = (message: RegExp) => ({
+    code: 'BudgetReached',
+    message: expect.stringMatching(message) as string,
+    details: { code: 'BudgetReached', taskId: null, action: expect.stringContaining('options.maxCredits') as string },
+  });
+
+  test('refuses a model that starts at more, before anything is sent', async () => {
+    const input = { model: 'veo3-1-lite', prompt: 'starts at more', options: { maxCredits: 9.5 } };
+    const says = /allows 9\.5 credits, and "veo3-1-lite" starts at 10\./;
+    await expect(run('budget more', input)).rejects.toMatchObject(refused(says));
+    expect(await postsOf('starts at more')).toEqual({ posts: 0, tasks: 0 });
+  });
+
+  test('refuses a model without a known price, before anything is sent', async () => {
+    await using paged = await startHarness({ emulator: { switches: { modelList: 'firstPage' } } });
+    const input = { model: 'sora-2', prompt: 'no price', options: { maxCredits: 9.5 } };
+    const ended = (await paged.client.start(input, { workflowId: 'budget none' })).result();
+    await expect(ended).rejects.toMatchObject(refused(/names no price for "sora-2"/));
+    expect((await paged.emulator.ledger()).keys).toEqual({});
   });
 
   test('counts an attempt that failed', async () => {

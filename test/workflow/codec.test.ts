@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { GenerationClient } from '../../src/client.js';
 import type { GenerationResult } from '../../src/contract/index.js';
 import type { Fault } from '../../src/emulator/index.js';
-import { createRivyaWorkers, RivyaPlugin, type RivyaOptions } from '../../src/worker/index.js';
+import { createRivyaWorkers, RivyaPlugin, type RivyaOptions } from 'rivya-temporal/worker';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
 import { until } from '../support/until.js';
@@ -104,18 +104,21 @@ async function everything(handle: WorkflowHandle): Promise<string> {
 
 describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (way) => {
   const taskQueue = `codec-${way}-${randomUUID()}`;
+  const userQueue = `${taskQueue}-user`;
   let stop: () => Promise<void>;
   beforeAll(async () => {
     const { connection, namespace } = harness;
-    const common = { connection, namespace, dataConverter, workflowBundle };
-    const workers =
-      way === 'gateway'
-        ? await createRivyaWorkers({ ...options, ...common, taskQueue })
-        : await Worker.create({ ...common, taskQueue, plugins: [new RivyaPlugin(options)] });
-    const running = workers.run();
+    const common = { connection, namespace, dataConverter };
+    const ours = { ...options, taskQueue };
+    const plugins = way === 'plugin' ? [new RivyaPlugin(ours)] : [];
+    const worker = await Worker.create({ ...common, taskQueue: userQueue, workflowBundle, plugins });
+    const runs = [worker.run()];
+    const gateway = way === 'gateway' ? await createRivyaWorkers({ ...ours, ...common }) : null;
+    if (gateway !== null) runs.push(gateway.run());
     stop = async () => {
-      workers.shutdown();
-      await running;
+      worker.shutdown();
+      gateway?.shutdown();
+      await Promise.all(runs);
     };
   });
   afterAll(() => stop());
@@ -146,7 +149,7 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
       const workflowId = `codec steps ${way}`;
       const input = (step: number) => ({ model: 'z-image', prompt: `${workflowId} ${step}`, options: { taskQueue } });
       const args = [input(1), input(2)];
-      const start = () => temporal.workflow.start('twoSteps', { workflowId, taskQueue, args });
+      const start = () => temporal.workflow.start('twoSteps', { workflowId, taskQueue: userQueue, args });
       const first = await start();
       await until(async () => (await tasksOf(`${workflowId} 2`)).length === 1);
       await first.terminate();

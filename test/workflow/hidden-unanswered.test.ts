@@ -43,7 +43,7 @@ describe.concurrent(
       await using harness = await startHarness({ workers: false, env, emulator });
       await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
       const api = await harness.startWorkers({ roles: new Set(['api']) });
-      const input = { model: 'z-image', prompt: 'a fox', options: { idempotencyWindow: WINDOW } };
+      const input = { model: 'z-image', prompt: 'a fox', options: { idempotencyWindow: WINDOW } } as const;
       const start = () => harness.client.start(input, { workflowId: 'open' });
       const first = await start();
       await until(async () => (await stateOf(first)).hold?.code === 'SubmitUnresolved');

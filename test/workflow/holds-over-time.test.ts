@@ -39,6 +39,8 @@ beforeAll(async () => {
     RIVYA_BASE_URL: emulator.url,
     RIVYA_TASK_QUEUE: taskQueue,
     RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
+    RIVYA_STORE: `file:${path.join(directory, 'store')}`,
+    RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
   });
   workers = await startWorkers(settings, {
     connection: env.nativeConnection,
@@ -95,6 +97,25 @@ describe('a hold that nobody answers is tried again by itself', () => {
       expect(await emulator.ledger()).toMatchObject({ paidTasks: 1 });
     },
   );
+
+  test('a dead result link after fresh ones for two minutes, and then after 5 min, growing', async () => {
+    emulator.setFaults([{ on: 'media', times: 8, do: { kind: 'reply', status: 404, body: '' } }]);
+    const handle = await start({ model: 'z-image', prompt: 'late in the store' });
+    const { files, taskId } = await handle.result();
+    expect(files).toHaveLength(1);
+    const checks = minutesBetween('GET').map((minutes) => minutes * 60);
+    // The first checks are those until it has succeeded.
+    const linksAfter = checks.slice(-8);
+    expectPace(
+      linksAfter.slice(0, 5).map((seconds) => seconds / 60),
+      [5, 10, 20, 40, 45].map((seconds) => seconds / 60),
+    );
+    expectPace(
+      linksAfter.slice(5).map((seconds) => seconds / 60),
+      [5, 10, 20],
+    );
+    expect(await emulator.ledger()).toMatchObject({ paidTasks: 1, tasks: { [taskId]: expect.anything() } });
+  });
 
   test('says since when it holds, not when it was last tried', async () => {
     emulator.setFaults([{ on: 'create', do: { kind: 'error', code: 'insufficient_credits' } }]);

@@ -97,6 +97,7 @@ describe.concurrent('what a person must mend', () => {
     const said = [`Held: a person must act (${code})`, `**What to do:** ${action}`, `Held since ${hold!.since}`];
     const aboutMoney = call === 'submit' ? 'cost nothing' : `Task: \`${taskId}\`, credits reserved: 1`;
     for (const text of [...said, aboutMoney]) expect(metadata.currentDetails).toContain(text);
+    expect(metadata.currentDetails.match(/docs\/reference\.md#\w+/g)).toEqual([`docs/reference.md#${code}`]);
 
     await WAYS[cases.findIndex((one) => one[0] === code && one[1] === call) % WAYS.length]!(handle);
     const result = await handle.result();
@@ -183,7 +184,7 @@ describe.concurrent('input that could be paid twice or never end is refused by n
     ['options.deadline', 'from 1 s', { ...good, options: { deadline: 0 } }],
     ['options.deadline', '30 d', { ...good, options: { deadline: '400d' } }],
     ['options.deadline', '30 d', { ...good, options: { deadline: 1e300 } }],
-    ['take', 'is no field any more: use another Workflow ID', { ...good, take: 2 }],
+    ['take', 'is not a field of the input', { ...good, take: 2 }],
     ['options.deadline', '6h', { ...good, options: { deadline: 'tomorrow' } }],
     ['options.submitDeadline', '30 d', { ...good, options: { submitDeadline: '31d' } }],
     ['options.idempotencyWindow', 'from 1 s', { ...good, options: { idempotencyWindow: '-1s' } }],

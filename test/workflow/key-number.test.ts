@@ -65,8 +65,8 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
       [1, 1],
     ]);
     expect(memoOf(await handle.describe())).toMatchObject({ keyNumber: 3, idempotencyKey, attempt: 1 });
-    const { submit, tasks } = await new Receipts(harness.settings.store!, harness.emulator.url).find(firstKey!);
-    expect([submit, ...tasks]).toMatchObject([{ keyNumber: 3 }, { keyNumber: 3, taskId, idempotencyKey }]);
+    const { submit, answers } = await new Receipts(harness.settings.store!, harness.emulator.url).find(firstKey!);
+    expect([submit, ...answers]).toMatchObject([{ keyNumber: 3 }, { keyNumber: 3, taskId, idempotencyKey }]);
   });
 
   test.each<[string, (harness: Harness, handle: GenerationHandle) => Promise<unknown>]>([

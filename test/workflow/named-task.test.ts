@@ -54,10 +54,10 @@ describe.concurrent('a task that a person names', () => {
     expect(await handle.result()).toMatchObject({ taskId: own, reused: true });
     expect((await harness.emulator.ledger()).paidTasks).toBe(2);
     // It had ended by then, so no later check notes it.
-    const { submit, tasks } = await new Receipts(harness.settings.store!, harness.emulator.url).find(idempotencyKey!);
-    expect({ unanswered: submit?.unanswered, tasks }).toMatchObject({
+    const { submit, answers } = await new Receipts(harness.settings.store!, harness.emulator.url).find(idempotencyKey!);
+    expect({ unanswered: submit?.unanswered, answers }).toMatchObject({
       unanswered: null,
-      tasks: [{ taskId: own, status: 'succeeded' }],
+      answers: [{ taskId: own, status: 'succeeded' }],
     });
   });
 

@@ -34,25 +34,25 @@ describe('a receipt', () => {
     const { taskId, idempotencyKey } = await handle.result();
     expect(await receiptsOf(idempotencyKey!)).toMatchObject({
       submit: { workflowId: 'receipt of success', keyNumber: 1, unanswered: null, riskReason: null },
-      tasks: [{ taskId, keyNumber: 1, attempt: 1, labels: { team: 'ads' }, status: 'succeeded', finalCredits: 1 }],
+      answers: [{ taskId, keyNumber: 1, attempt: 1, labels: { team: 'ads' }, status: 'succeeded', finalCredits: 1 }],
     });
   });
 
   test('of a failed task says that nothing was kept', async () => {
     const handle = await harness.client.start({ model: 'z-image', prompt: 'fails' });
     await handle.result().catch(() => undefined);
-    const { tasks } = await receiptsOf(await keyOf('fails'));
-    expect(tasks).toMatchObject([{ status: 'failed', reservedCredits: 1, finalCredits: 0 }]);
+    const { answers } = await receiptsOf(await keyOf('fails'));
+    expect(answers).toMatchObject([{ status: 'failed', reservedCredits: 1, finalCredits: 0 }]);
   });
 
   test('of a refusal leaves nothing unanswered', async () => {
     const handle = await harness.client.start({ model: 'z-image', prompt: 'refused' });
     await handle.result().catch(() => undefined);
-    expect(await receiptsOf(await keyOf('refused'))).toMatchObject({ submit: { unanswered: null }, tasks: [] });
+    expect(await receiptsOf(await keyOf('refused'))).toMatchObject({ submit: { unanswered: null }, answers: [] });
   });
 
   test('of an accepted risk says why', async () => {
-    const input = { model: 'z-image', prompt: 'never answered', options: { idempotencyWindow: '1s' } };
+    const input = { model: 'z-image', prompt: 'never answered', options: { idempotencyWindow: '1s' } } as const;
     const handle = await harness.client.start(input);
     const held = async (): Promise<boolean> => ((await handle.state())?.hold ?? null) !== null;
     await until(held);

@@ -13,7 +13,7 @@ import type {
   ReferenceInput,
 } from '../../src/contract/index.js';
 import { drawPicture } from '../../src/emulator/picture.js';
-import type { EmulatorSwitches, LedgerFile, LedgerTask } from '../../src/emulator/index.js';
+import type { EmulatorSwitches, Fault, LedgerFile, LedgerTask } from '../../src/emulator/index.js';
 import { startWorkers } from '../../src/worker/workers.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
@@ -76,6 +76,7 @@ async function resetPipeline(harness: Harness, workflowId: string): Promise<void
   expect(await bodiesOf(harness, video.prompt)).toHaveLength(1);
 }
 
+const LOST: Fault = { on: 'create', do: { kind: 'dropAfter' } };
 const SHORT_JOBS = { durations: { image: 800, video: 4_000 }, switches: { keyLifetimeMs: 1 } };
 
 // Who remembers, when the API has forgotten the key.
@@ -151,6 +152,39 @@ async function itemOf(harness: Harness, prompt: string): Promise<{ url: string; 
   const [body] = await bodiesOf(harness, prompt);
   return (JSON.parse(body!) as { params: { referenceMediaItems: never[] } }).params.referenceMediaItems[0]!;
 }
+
+/** The API's list of models without the model of these references. */
+const WITHOUT_SORA = { object: 'list', data: [{ id: 'z-image', category: 'image' }] };
+
+test.concurrent.each<[string, NodeJS.ProcessEnv, Fault[], string]>([
+  ['a paid task, without a store', { RIVYA_STORE: '' }, [], 'task'],
+  ['a paid task, with a store', {}, [], 'task'],
+  ['a POST without an answer, without a store', { RIVYA_STORE: '' }, [LOST], 'POST'],
+  ['a POST without an answer, with a store', {}, [LOST], 'POST'],
+])('%s: its generation is paid once, also where its model is off the list by then', async (how, env, faults, made) => {
+  // The address of an upload is a part of the request that is repeated.
+  const emulator = { faults, durations: { video: 60_000 }, switches: { fileAgain: 'same' as const } };
+  await using harness = await startHarness({ env: { RIVYA_REFERENCE_ROOTS: root, ...env }, emulator, workers: false });
+  const before = await harness.startWorkers();
+  const file = await fileOf(`off the list ${how}.png`, drawPicture(how, 'z-image', {}));
+  const input = requestOf(how, { path: file, kind: 'image' });
+  const first = await harness.client.start(input, { workflowId: how });
+  const isKnown = async (): Promise<boolean> => made === 'POST' || (await stateOf(first)).taskId !== null;
+  await until(async () => (await tasksOf(harness, how)).length === 1 && (await isKnown()));
+  await harness.temporal.workflow.getHandle(how).terminate('test');
+  await before.stop();
+  harness.emulator.setFaults([
+    { on: 'models', do: { kind: 'reply', status: 200, body: JSON.stringify(WITHOUT_SORA) } },
+  ]);
+  await harness.startWorkers();
+  const again = await harness.client.start(input, { workflowId: how });
+  const [taskId] = Object.keys((await harness.emulator.ledger()).tasks);
+  await until(async () => (await stateOf(again)).taskId !== null);
+  expect(await stateOf(again)).toMatchObject({ taskId });
+  expect((await harness.emulator.ledger()).paidTasks).toBe(1);
+  const other = await harness.client.start({ ...input, prompt: 'a new one' }, { workflowId: `new ${how}` });
+  await expect(other.result()).rejects.toMatchObject({ code: 'InvalidInput', details: { field: 'model' } });
+});
 
 describe.concurrent('one reference', () => {
   let harness: Harness;
@@ -259,7 +293,7 @@ describe.concurrent('one reference', () => {
   async function failureOf(prompt: string, reference: ReferenceInput, more = {}): Promise<GenerationError> {
     const error = await (await start(prompt, reference, more)).result().catch((failed: unknown) => failed);
     expect(error).toBeInstanceOf(GenerationError);
-    expect((error as Error).message).toContain('Nothing was paid');
+    expect((error as Error).message).toMatch(/nothing was paid/i);
     expect(await tasksOf(harness, prompt)).toEqual([]);
     return error as GenerationError;
   }
@@ -276,7 +310,13 @@ describe.concurrent('one reference', () => {
     ['a way out of the roots', 'path', async () => `${root}/../${path.basename(outside)}/x.png`, /outside of/],
     ['an empty file', 'path', () => fileOf('empty.png', Buffer.alloc(0)), /is empty/],
     ['a folder', 'path', async () => `${root}/.`, /outside of|no regular file/],
-    ['a file that is no media', 'path', () => fileOf('text.png', Buffer.from('hello')), /no file of a known type/],
+    [
+      'a file that is no media',
+      'path',
+      () => fileOf('text.png', Buffer.from('hello')),
+      /is text\/plain; for image the API takes/,
+    ],
+    ['a file of no known type', 'path', () => fileOf('raw.png', Buffer.alloc(9_000)), /no file of a known type/],
     ['a file of another kind', 'path', () => fileOf('tune.png', TUNE), /audio\/mpeg; for image/],
     ['a file that is too large', 'path', () => fileOf('large.png', tooLarge), /larger than the 10485760 bytes/],
   ];
@@ -306,6 +346,17 @@ describe.concurrent('one reference', () => {
     const failed = await failureOf('model', { path: file, kind: 'image' }, { model: 'z-image' });
     expect(failed).toMatchObject({ code: 'InvalidInput', details: { httpStatus: 400 } });
     expect(failed.message).toMatch(/takes no references/);
+  });
+
+  test('a wrong model is blamed on the model, not on the file, and no byte leaves', async () => {
+    const file = await fileOf('mistyped.png', drawPicture('mistyped', 'z-image', {}));
+    const failed = await failureOf('mistyped', { path: file, kind: 'image' }, { model: 'sora2' });
+    expect(failed).toMatchObject({
+      code: 'InvalidInput',
+      details: { field: 'model', action: expect.not.stringMatching(/reference/) },
+    });
+    expect(failed.message).toMatch(/^model: the list of models has no "sora2" \(did you mean "sora-2"\?\)/);
+    expect(await filesOf(harness, 'mistyped.png')).toEqual([]);
   });
 
   test('an upload whose answer names no address fails and says what to do', async () => {

@@ -126,7 +126,7 @@ describe.concurrent('where only Temporal remembers', () => {
 
   test('after an accepted risk, a passed submit deadline does not say that nothing was paid', async () => {
     const prompt = 'off';
-    const options = { idempotencyWindow: WINDOW_MS, submitDeadline: '8s' };
+    const options = { idempotencyWindow: WINDOW_MS, submitDeadline: '8s' } as const;
     const handle = await harness.client.start({ model: 'z-image', prompt, options });
     await held(handle, 'SubmitUnresolved');
     await handle.resume({ reason: 'the Studio shows nothing' });

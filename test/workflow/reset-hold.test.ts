@@ -31,7 +31,7 @@ describe.concurrent('an old answer to a hold', () => {
     const held = async (paid: number): Promise<void> => {
       await until(async () => (await stateOf(workflowId)).phase === 'held' && (await paidTasksOf(workflowId)) >= paid);
     };
-    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '1s' } };
+    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '1s' } } as const;
     await harness.client.start(input, { workflowId });
     await held(1);
     const before = await paidTasksOf(workflowId);
@@ -79,7 +79,7 @@ describe.concurrent('an accepted risk', () => {
     await using own = await startHarness({ env, emulator });
     const workflowId = 'accepted';
     const workflow = own.temporal.workflow.getHandle(workflowId);
-    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '4s' } };
+    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '4s' } } as const;
     const handle = await own.client.start(input, { workflowId });
     const heldSince = async (after = ''): Promise<string> => {
       let since = '';

@@ -1,4 +1,4 @@
-/** Generations that come again and again: the Schedules of the README, and the ways that would pay twice or never. */
+/** Generations that come again and again: the Schedules of docs/workers.md, and the ways that would pay twice or never. */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -9,8 +9,8 @@ import { findServerBinary } from '../../src/temporal/embedded/find.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 
-const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const section = readme.slice(readme.indexOf('## Every day: a Schedule'), readme.indexOf('## Promises'));
+const page = readFileSync(new URL('../../docs/workers.md', import.meta.url), 'utf8');
+const section = page.slice(page.indexOf('## Every day: a Schedule'), page.indexOf('## Your own data converter'));
 const snippet = (language: string): string => section.split(`\`\`\`${language}\n`)[1]!.split('```')[0]!;
 
 let harness: Harness;
@@ -21,22 +21,24 @@ afterAll(() => harness[Symbol.asyncDispose]());
 
 const shell = promisify(execFile);
 
-/** The README's own command, with nothing changed but the task queue and the names. */
+/** The page's own command, with nothing changed but the task queue and the names. */
 async function createByCommand(scheduleId: string): Promise<void> {
   const command = snippet('sh')
     .replace('--task-queue rivya', `--task-queue ${harness.taskQueue}`)
     .replaceAll('fox', scheduleId);
-  const binary = await findServerBinary({ kind: 'dev', log: () => undefined });
+  const binary = await findServerBinary({ log: () => undefined });
   const env = { ...process.env, ...harness.temporalEnv };
   await shell('sh', ['-c', `temporal() { '${binary}' "$@"; }\n${command}`], { env });
 }
 
-/** The README's own call, with nothing changed but the task queue and the names. */
+/** The page's own call, with nothing changed but the task queue and the names. */
 async function createByClient(scheduleId: string): Promise<void> {
-  const code = snippet('ts')
+  const whole = snippet('ts');
+  const code = whole
+    .slice(whole.indexOf('await client.schedule'), whole.indexOf('await connection.close'))
     .replace("taskQueue: 'rivya'", `taskQueue: '${harness.taskQueue}'`)
     .replaceAll('fox', scheduleId);
-  // eslint-disable-next-line no-implied-eval -- what the README says is run as it is
+  // eslint-disable-next-line no-implied-eval -- what the page says is run as it is
   const create = new Function('client', `return (async () => { ${code} })()`) as (client: Client) => Promise<void>;
   await create(harness.temporal);
 }
@@ -44,7 +46,7 @@ async function createByClient(scheduleId: string): Promise<void> {
 const paidTasksOf = async (prompt: string): Promise<number> =>
   Object.values((await harness.emulator.ledger()).tasks).filter((task) => task.prompt?.includes(prompt)).length;
 
-describe.concurrent('a Schedule as the README has it', () => {
+describe.concurrent('a Schedule as the page has it', () => {
   test.each([
     ['day', 'temporal schedule create', createByCommand],
     ['week', 'client.schedule.create', createByClient],

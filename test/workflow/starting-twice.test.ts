@@ -59,7 +59,7 @@ describe.concurrent('after its end', () => {
     const workflowId = 'completed';
     const input = { model: 'z-image', prompt: 'a completed one' };
     const first = await (await start(input, workflowId)).result();
-    const labelled = { ...input, labels: { team: 'ads' }, options: { deadline: '2h' } };
+    const labelled = { ...input, labels: { team: 'ads' }, options: { deadline: '2h' } } as const;
     expect(await (await start(labelled, workflowId)).result()).toEqual(first);
     expect(await paidTasksOf(input.prompt)).toBe(1);
   });

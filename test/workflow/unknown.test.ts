@@ -119,7 +119,7 @@ describe.concurrent('a refusal after an unanswered submit', () => {
         said = (await handle.describe()).raw.pendingActivities?.[0]?.lastFailure?.message ?? '';
         return said.includes(code);
       });
-      expect(said).toContain('A task may exist');
+      expect(said).toContain('a task may exist');
       expect(said).not.toMatch(/new generation|another Workflow ID/);
       const hold = await held(handle, 'SubmitUnresolved');
       const { posts, tasks } = await postsOf(prompt);

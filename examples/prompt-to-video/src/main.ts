@@ -3,22 +3,23 @@ import { randomUUID } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
-import { createRivyaWorkers } from 'rivya-temporal/worker';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import { RivyaPlugin } from 'rivya-temporal/worker';
 import type { makeFilm } from './workflows.js';
 
 const TASK_QUEUE = 'films';
 
 const { connectionOptions, namespace = 'default' } = loadClientConnectConfig();
 const connection = await NativeConnection.connect(connectionOptions);
-// Runs your Workflows and results on `films`, and the calls to the API on `films-api`: one limit for all of them.
-const workers = await createRivyaWorkers({
+const worker = await Worker.create({
   connection,
   namespace,
   taskQueue: TASK_QUEUE,
   workflowsPath: fileURLToPath(new URL('./workflows.js', import.meta.url)),
+  // Runs the steps beside this Worker, on `rivya` and `rivya-api`, with the key.
+  plugins: [new RivyaPlugin()],
 });
-const running = workers.run();
+const running = worker.run();
 
 const client = new Client({ connection: await Connection.connect(connectionOptions), namespace });
 const subject = process.argv[2] ?? 'a fox in the snow';
@@ -29,7 +30,7 @@ const film = await client.workflow.execute<typeof makeFilm>('makeFilm', {
 });
 console.log(JSON.stringify(film, null, 2));
 
-workers.shutdown();
+worker.shutdown();
 await running;
 await client.connection.close();
 await connection.close();

@@ -1,8 +1,4 @@
-import { workflowInfo } from '@temporalio/workflow';
 import { chat, generate } from 'rivya-temporal/workflows';
-
-// Each step is a child Workflow (`generateMedia`, `rivyaChat`). These Workers run the steps too, so they need its code.
-export * from 'rivya-temporal/workflows';
 
 /** What the Workflow returns: where the files are, and what it all cost. */
 export interface Film {
@@ -18,13 +14,11 @@ export interface Film {
  * stored results.
  */
 export async function makeFilm(subject: string): Promise<Film> {
-  // The Workers of this Workflow run the steps. Left out, those on task queue `rivya` would.
-  const options = { taskQueue: workflowInfo().taskQueue };
   const idea = await chat(
-    { model: 'gemini-2-5-flash-chat', message: `In one sentence: a picture of ${subject}.`, options },
+    { model: 'gemini-2-5-flash-chat', message: `In one sentence: a picture of ${subject}.` },
     { step: 'prompt' },
   );
-  const image = await generate({ model: 'z-image', prompt: idea.content, options }, { step: 'image' });
+  const image = await generate({ model: 'z-image', prompt: idea.content }, { step: 'image' });
   const video = await generate(
     {
       model: 'kling-2-6',
@@ -32,7 +26,6 @@ export async function makeFilm(subject: string): Promise<Film> {
       params: { duration: '5' },
       // By reference: the bytes never go through the history of this Workflow.
       references: [{ from: image, kind: 'image' }],
-      options,
     },
     { step: 'video' },
   );

@@ -1,52 +1,44 @@
 import { Option } from 'commander';
 import { openApi } from '../context.js';
 import { STATUS } from '../errors.js';
-import { examples, type Register } from '../options.js';
-import { print, printJson, printTable, say } from '../output.js';
+import { examples, type Flags, type Register, type Texts } from '../options.js';
+import { modelOf, printModel, printModels } from '../models.js';
+import { print, printJson, say } from '../output.js';
+
+type Options = Texts<'category'> & Flags<'json'>;
 
 /** The commands that ask the API: `models`, `credits`. */
-export const registerApi: Register = (program, run) => {
-  program
-    .command('models')
-    .description('List the models of the API; needs no key.')
+export const register: Register = (command) => {
+  if (command.name() === 'credits') {
+    command.addHelpText('after', examples('credits --json'));
+    return credits;
+  }
+  command
     .addOption(new Option('--category <name>', 'only these').choices(['image', 'video', 'audio', 'chat']))
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('models --category video'))
-    .action((options: { category?: string; json?: boolean }) => run(() => models(options)));
-
-  program
-    .command('credits')
-    .description('Show the credits of the account behind the API key.')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('credits --json'))
-    .action((options: { json?: boolean }) => run(() => credits(options.json === true)));
+    .addHelpText('after', examples('models --category video', 'models sora-2'));
+  return models;
 };
 
-async function models({ category, json }: { category?: string; json?: boolean }): Promise<number> {
+async function models({ category, json }: Options, id?: string): Promise<number> {
   const { api, baseUrl } = await openApi();
   const { models: all, simulated } = await api.listModels();
   const chosen = all.filter((model) => category === undefined || model.category === category);
-  if (json) {
-    printJson({ simulated, models: chosen });
-    return STATUS.done;
-  }
-  const rows = chosen.map((one) => [
-    one.id,
-    one.category,
-    one.baseCredits,
-    one.apiStatus,
-    one.supportedModes.join(', '),
-  ]);
-  printTable([['MODEL', 'CATEGORY', 'FROM CREDITS', 'STATUS', 'MODES'], ...rows]);
-  if (simulated) say(`Simulated: the emulator at ${baseUrl} answered.`);
-  return STATUS.done;
+  const one = id === undefined ? null : modelOf(chosen, id);
+  if (json) printJson({ simulated, models: one === null ? chosen : [one] });
+  else if (one === null) printModels(chosen);
+  else printModel(one);
+  return end(simulated && !json, baseUrl);
 }
 
-async function credits(json: boolean): Promise<number> {
+async function credits({ json }: Options): Promise<number> {
   const { api, baseUrl } = await openApi();
   const { currentCredits, simulated } = await api.getCredits();
   if (json) printJson({ simulated, currentCredits });
   else print(currentCredits === null ? 'not reported' : String(currentCredits));
-  if (simulated && !json) say(`Simulated: the emulator at ${baseUrl} answered.`);
+  return end(simulated && !json, baseUrl);
+}
+
+function end(simulated: boolean, baseUrl: string): number {
+  if (simulated) say(`Simulated: the emulator at ${baseUrl} answered.`);
   return STATUS.done;
 }

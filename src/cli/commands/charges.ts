@@ -1,23 +1,18 @@
 import { InvalidArgumentError, Option } from 'commander';
+import { csv, type Cell } from '../../batch/csv.js';
+import type { PaidTask } from '../key-records.js';
 import { readSettings, type Settings } from '../../config.js';
 import { TemporalUnreachable } from '../../temporal/connect.js';
 import { chargesOf, groupsOf, timesOf, totalsOf, type Charge, type ChargedTask, type Totals } from '../charges.js';
 import { openReceipts, openTemporal, retentionDays } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
-import { examples, since, type Register } from '../options.js';
-import { csv, print, printJson, printTable, say, type Cell } from '../output.js';
+import { examples, since, type Flags, type Register, type Texts } from '../options.js';
+import { print, printJson, printTable, say } from '../output.js';
 import { notRead, recordsOfStore, recordsOfTemporal } from '../records.js';
 
 const SOURCES = ['store', 'temporal'] as const;
 
-interface Options {
-  readonly since?: string;
-  readonly from?: (typeof SOURCES)[number];
-  readonly idPrefix?: string;
-  readonly groupBy?: string;
-  readonly json?: boolean;
-  readonly csv?: boolean;
-}
+type Options = Texts<'since' | 'from' | 'idPrefix' | 'groupBy'> & Flags<'json' | 'csv'>;
 
 type Columns = Readonly<Record<string, (charge: Charge, task: ChargedTask | null) => Cell>>;
 
@@ -56,26 +51,20 @@ const SHOWN = {
   KEY: COLUMNS.idempotencyKey,
 } satisfies Columns;
 
-const SUMS = ['generations', 'tasks', 'reservedCredits', 'finalCredits', 'unsettledTasks', 'unknownCredits'] as const;
-const HEADS = ['GENERATIONS', 'TASKS', 'RESERVED', 'FINAL', 'NOT SETTLED', 'NOT KNOWN'];
-
-export const registerCharges: Register = (program, run) => {
-  program
-    .command('charges')
-    .description('Show what was paid, for each generation: keys, attempts, tasks, credits, and what looks wrong.')
+export const register: Register = (command) => {
+  command
     .option('--since <date|duration>', 'only generations that were paid since, for example 2026-11-01 or 7d', since)
     .option('--id-prefix <text>', 'only Workflow IDs that begin so: a pipeline of yours with its steps')
     .addOption(new Option('--from <source>', 'what to read (default: the store, if there is one)').choices(SOURCES))
     .option('--group-by <label.name>', 'sums by the value of a label', labelName)
-    .option('--json', 'print one JSON document')
     .addOption(new Option('--csv', 'print CSV: a line for each task').conflicts('json'))
     .addHelpText(
       'after',
       `${examples('charges --since 7d', 'charges --since 2026-11-01 --csv > november.csv', 'charges --group-by label.team')}
 
 Exit status: 1 when something was paid twice, so that a scheduled job can raise an alarm; 5 when only something could not be read.`,
-    )
-    .action((options: Options) => run(() => charges(options)));
+    );
+  return charges;
 };
 
 async function charges(options: Options): Promise<number> {
@@ -88,7 +77,7 @@ async function charges(options: Options): Promise<number> {
   const { source, oldest } = audit;
   const asks = ({ workflowId }: { workflowId: string | null }): boolean => workflowId?.startsWith(idPrefix) ?? true;
   const unread = audit.unread.filter(asks);
-  // One whose time nobody knows is better seen once more than missed.
+  // A generation without a known time is shown.
   const recent = (charge: Charge): boolean => from === undefined || (timesOf(charge).at(-1) ?? from) >= from;
   const shown = audit.charges.filter((charge) => asks(charge) && recent(charge));
   const totals = totalsOf(shown);
@@ -116,19 +105,22 @@ async function fromStore(settings: Settings, found: NonNullable<Awaited<ReturnTy
   const { receipts, store, baseUrl } = found;
   const { records, unread } = await recordsOfStore(receipts);
   let made = chargesOf(records);
-  // Whoever took up a task by its ID did not know its key, so its receipt does not tell how it ended.
-  if (totalsOf(made).unsettledTasks > 0) {
-    const told = await fromTemporal(settings).catch((error: unknown) => {
-      // The receipts stand without it, and the totals say what is not settled.
-      if (error instanceof TemporalUnreachable) return null;
-      throw error;
-    });
-    const tasks = told?.charges.flatMap((charge) => charge.tasks);
-    made = chargesOf(records, tasks);
-  }
+  // The receipt of a task that was waited for by its ID has no key, so nothing in the store says how the task ended.
+  if (totalsOf(made).unsettledTasks > 0) made = chargesOf(records, await tasksInTemporal(settings));
   const oldest = made.flatMap(timesOf).toSorted()[0] ?? null;
   const covers = `From the receipts in ${store.address} for ${baseUrl}: ${oldest === null ? 'there are none' : `the oldest is of ${oldest}`}. What was made without this store is not in them.`;
   return { source: 'store', charges: made, oldest, unread, covers: [covers] };
+}
+
+/** None where Temporal cannot be reached: the receipts stand without it, and the totals say what is not settled. */
+async function tasksInTemporal(settings: Settings): Promise<PaidTask[]> {
+  try {
+    const { client } = await openTemporal(settings);
+    return (await recordsOfTemporal(client)).records.flatMap(({ answer }) => answer ?? []);
+  } catch (error) {
+    if (error instanceof TemporalUnreachable) return [];
+    throw error;
+  }
 }
 
 async function fromTemporal(settings: Settings) {
@@ -151,19 +143,17 @@ function labelName(text: string): string {
 
 /** What must be known to read the sums right. */
 function remarks(totals: Totals, all: readonly Charge[]): string[] {
-  const { generations, tasks, reservedCredits, finalCredits, unsettledTasks, unknownCredits } = totals;
-  const sums = `${counted(generations, 'generation')}, ${counted(tasks, 'task')}: ${counted(finalCredits, 'credit')} final, ${reservedCredits} reserved.`;
-  const notes = [sums];
-  if (unsettledTasks > 0)
-    notes.push(`Not settled: the final credits of ${counted(unsettledTasks, 'task')} not known to have ended.`);
-  if (unknownCredits > 0) notes.push(`Not known: the final credits of ${counted(unknownCredits, 'task')} that ended.`);
-  if (all.some((charge) => charge.tasks.some((task) => task.simulated === true)))
-    notes.push('Simulated: the emulator answered, and nothing was paid.');
-  return notes;
-}
-
-function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
+  const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
+  const { reservedCredits, unsettledTasks: unsettled, unknownCredits: unknown } = totals;
+  const [generations, tasks] = [counted(totals.generations, 'generation'), counted(totals.tasks, 'task')];
+  const notes = [
+    `${generations}, ${tasks}: ${counted(totals.finalCredits, 'credit')} final, ${reservedCredits} reserved.`,
+  ];
+  if (unsettled > 0)
+    notes.push(`Not settled: the final credits of ${counted(unsettled, 'task')} not known to have ended.`);
+  if (unknown > 0) notes.push(`Not known: the final credits of ${counted(unknown, 'task')} that ended.`);
+  const isSimulated = all.some((charge) => charge.tasks.some((task) => task.simulated === true));
+  return isSimulated ? [...notes, 'Simulated: the emulator answered, and nothing was paid.'] : notes;
 }
 
 /** A line for each task, and for each submit without an answer, also where a risk was accepted and no task came of it. */
@@ -177,7 +167,9 @@ function rowsOfTasks(all: readonly Charge[], columns: Columns): Cell[][] {
 }
 
 function rowsOfGroups(label: string, groups: ReturnType<typeof groupsOf>, forPeople: boolean): Cell[][] {
-  const head = forPeople ? [label.toUpperCase(), ...HEADS] : [label, ...SUMS];
+  const sums = Object.keys(totalsOf([])) as (keyof Totals)[];
+  const words = sums.map((name) => name.replaceAll(/[A-Z]/g, ' $&').toUpperCase());
+  const head = forPeople ? [label.toUpperCase(), ...words] : [label, ...sums];
   const missing = forPeople ? '(none)' : null;
-  return [head, ...groups.map((group) => [group.value ?? missing, ...SUMS.map((name) => group[name])])];
+  return [head, ...groups.map((group) => [group.value ?? missing, ...sums.map((name) => group[name])])];
 }

@@ -1,18 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { GenerationClient, newWorkflowId } from '../../client.js';
 import type { GenerateMediaInput } from '../../contract/index.js';
 import { STATUS } from '../errors.js';
-import { follow, type Ending } from '../follow.js';
+import { documentOf, follow, report, type Ending } from '../follow.js';
 import { workflowLink } from '../../temporal/links.js';
-import { examples, type Register } from '../options.js';
+import { examples, type Flags, type Register } from '../options.js';
 import { print, printJson, Progress, say } from '../output.js';
-import { documentOf, report, type Json } from '../report.js';
-import { interruption, whenAborted } from '../signals.js';
+import { interruption, whenAborted } from '../terminal.js';
 import type { Stack } from '../../local/stack.js';
 
-interface Options {
-  readonly keep?: boolean;
-  readonly json?: boolean;
-}
+type Options = Flags<'keep' | 'json'>;
 
 // A cheap model of each kind that needs no params.
 const REQUESTS: readonly GenerateMediaInput[] = [
@@ -21,16 +18,13 @@ const REQUESTS: readonly GenerateMediaInput[] = [
   { model: 'elevenlabs-sound-effect-v2', prompt: 'Rain on a tin roof with distant thunder' },
 ];
 
-export const registerDemo: Register = (program, run) => {
-  program
-    .command('demo')
-    .description(
-      'Make an image, a video and an audio file with everything embedded. Always simulated: nothing is paid.',
-    )
+const UNSET = { RIVYA_API_KEY: '', RIVYA_API_KEY_FILE: '', RIVYA_BASE_URL: '', RIVYA_STORE: '' };
+
+export const register: Register = (command) => {
+  command
     .option('--keep', 'leave all running until Ctrl-C, so that the links can be opened')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('demo', 'demo --keep'))
-    .action((options: Options) => run(() => demo(options)));
+    .addHelpText('after', examples('demo', 'demo --keep'));
+  return demo;
 };
 
 async function demo({ keep = false, json = false }: Options): Promise<number> {
@@ -38,16 +32,21 @@ async function demo({ keep = false, json = false }: Options): Promise<number> {
   // Loaded here, because it brings the native Worker: other commands start without it.
   const { startStack } = await import('../../local/stack.js');
   const stack = await startStack({
-    // A demo never spends, and leaves nothing beside what was paid for.
-    env: { ...process.env, RIVYA_API_KEY: '', RIVYA_API_KEY_FILE: '', RIVYA_BASE_URL: '', RIVYA_STORE: '' },
+    // A demo never spends, leaves nothing beside what was paid for, and disturbs no Worker of a Service that is shared.
+    env: { ...process.env, ...UNSET, RIVYA_TASK_QUEUE: `rivya-demo-${randomBytes(4).toString('hex')}` },
     log: say,
     defaultStore: 'file:./output/demo',
     server: {},
-    ownQueue: true,
   });
   try {
-    const generations: object[] = [];
-    const status = await generateAll(stack, interrupted, json ? (one) => generations.push(one) : null);
+    const endings = await runRequests(stack, interrupted);
+    if (interrupted.aborted) say('Interrupted. All of this was simulated: nothing was paid and nothing goes on.');
+    let status: number = interrupted.aborted ? STATUS.interrupted : STATUS.done;
+    for (const [workflowId, ending] of endings) {
+      if (ending.kind === 'interrupted') continue;
+      status = Math.max(status, report(ending, workflowId, workflowLink(stack, workflowId), json));
+    }
+    const generations = endings.map(([workflowId, ending]) => documentOf(ending, workflowId));
     if (json) printJson({ simulated: true, uiUrl: stack.uiUrl, generations });
     else print('All of this was simulated: the emulator answered, nothing was paid, and the media is not real.');
     if (status === STATUS.interrupted || stack.uiUrl === null) return status;
@@ -63,10 +62,9 @@ async function demo({ keep = false, json = false }: Options): Promise<number> {
   }
 }
 
-/** The three at the same time; reports each. Returns the worst exit status. */
-async function generateAll(stack: Stack, interrupted: AbortSignal, json: Json): Promise<number> {
-  const { taskQueue } = stack.settings;
-  const client = new GenerationClient(stack.client, { taskQueue });
+/** Runs all requests at the same time. Resolves to how each ended, by Workflow ID. */
+async function runRequests(stack: Stack, interrupted: AbortSignal) {
+  const client = new GenerationClient(stack.client, { taskQueue: stack.settings.taskQueue });
   const progress = new Progress();
   const waits: Promise<readonly [string, Ending]>[] = [];
   for (const request of REQUESTS) {
@@ -77,18 +75,6 @@ async function generateAll(stack: Stack, interrupted: AbortSignal, json: Json): 
     waits.push(ending.then((how) => [workflowId, how]));
   }
   const broken = stack.done.then(() => Promise.reject(new Error('The Worker has stopped.')));
-  // It is only of interest while somebody waits.
-  broken.catch(() => undefined);
-  const endings = await Promise.race([Promise.all(waits), broken]);
-  progress.end();
-  if (interrupted.aborted) say('Interrupted. All of this was simulated: nothing was paid and nothing goes on.');
-  let worst: number = interrupted.aborted ? STATUS.interrupted : STATUS.done;
-  for (const [workflowId, ending] of endings) {
-    if (ending.kind !== 'interrupted') {
-      worst = Math.max(worst, report(ending, { json, workflowId, link: workflowLink(stack, workflowId) }));
-      continue;
-    }
-    json?.(documentOf(ending, workflowId));
-  }
-  return worst;
+  broken.catch(() => undefined); // of interest only during the wait below
+  return Promise.race([Promise.all(waits), broken]);
 }

@@ -1,58 +1,41 @@
 import { randomBytes } from 'node:crypto';
 import { createRivyaClient } from '../../api/index.js';
 import { readSettings } from '../../config.js';
-import { confirmSpending } from '../confirm.js';
+import { confirmSpending, interruption } from '../terminal.js';
 import { openApi } from '../context.js';
 import { diagnose, workerHealth, type Finding } from '../diagnosis.js';
 import { STATUS, UsageError } from '../errors.js';
-import { assess } from '../live-report.js';
-import { askAccount, chooseModel } from '../live.js';
-import { examples, wholeNumber, type Register } from '../options.js';
-import { print, printJson, say } from '../output.js';
-import { interruption } from '../signals.js';
+import { askAccount, assess, chooseModel } from '../live.js';
+import { examples, wholeNumber, type Flags, type Register } from '../options.js';
+import { printJson, printState, say } from '../output.js';
 
-export const registerDoctor: Register = (program, run) => {
-  program
-    .command('doctor')
-    .description('Check Node, settings, Temporal, Workers, API key, clock and store, and say what to do.')
-    .option('--json', 'print one JSON document')
+export const register: Register = (command) => {
+  command
     .option('--worker', 'only whether the Workers of this machine poll; silent when they do (container health check)')
-    .option(
-      '--live',
-      'ask the account of the API key whether a repeated submit is paid once: spends credits, after consent',
-    )
+    .option('--live', 'ask the account whether a repeated submit is paid once: spends credits, after consent')
     .option('--max-credits <n>', 'with --live: spend at most so many (default 2)', wholeNumber(1, 1_000))
     .option('--yes', 'with --live: spend without asking')
     .addHelpText('after', examples('doctor', 'doctor --worker', 'doctor --live'))
-    .addHelpText('after', LIVE_STATUS)
-    .action((options: Options) => run(() => doctor(options)));
+    .addHelpText('after', LIVE_STATUS);
+  return doctor;
 };
 
-interface Options {
-  readonly json?: boolean;
-  readonly worker?: boolean;
-  readonly live?: boolean;
-  readonly yes?: boolean;
-  readonly maxCredits?: number;
-}
+type Options = Flags<'json' | 'worker' | 'live' | 'yes'> & { readonly maxCredits?: number };
 
 const LIVE_STATUS = `
-Exit status of --live: 0 a repeated submit is paid once; 1 it is not, another body made a task, or it could not be told;
+Exit status of --live: 0 a repeated submit is paid once; 1 it is not, another body made a task, or it is unknown;
 2 no key, no consent, or the API refuses: nothing was paid; 3 the API cannot be reached: nothing was paid; 130 interrupted.`;
 
 async function doctor(options: Options): Promise<number> {
-  const { json = false, worker = false, live = false, yes, maxCredits } = options;
+  const { json = false, worker = false, live = false } = options;
   if (live && worker) throw new UsageError('--live and --worker do not go together. Nothing was sent.');
   if (live) return doctorLive(options);
-  const forLive = { '--yes': yes, '--max-credits': maxCredits };
-  const [stray] = Object.entries(forLive).find(([, given]) => given !== undefined) ?? [];
-  if (stray !== undefined) throw new UsageError(`${stray} is for --live. Nothing was sent.`);
 
   const findings: Finding[] = [];
+  const show = worker ? say : printState;
   for await (const finding of worker ? workerHealth() : diagnose()) {
     findings.push(finding);
-    if (json || (worker && finding.level === 'ok')) continue;
-    (worker ? say : print)(lineOf(finding));
+    if (!json && (!worker || finding.level !== 'ok')) show(lineOf(finding));
   }
   const statuses = failuresOf(findings);
   if (json) printJson({ ok: statuses.length === 0, findings });
@@ -64,12 +47,12 @@ function lineOf({ level, name, says }: Finding): string {
   return `${level.padEnd(5)} ${name}: ${says}`;
 }
 
-/** Exit statuses that the failures ask for. */
+/** The exit status of each failure. */
 function failuresOf(findings: readonly Finding[]): number[] {
   return findings.filter(({ level }) => level === 'fail').map(({ status = STATUS.failed }) => status);
 }
 
-/** Asks the account of the settings what it does with a repeated submit, after consent. */
+/** Asks the account of the settings, after consent, what it does with a repeated submit. Returns the exit status. */
 export async function doctorLive(
   { json = false, yes = false, maxCredits = 2 }: Options,
   { env = process.env, confirm = confirmSpending, interrupted = interruption() } = {},
@@ -100,7 +83,7 @@ It spends ${model.price} of your ${simulated ? 'simulated' : 'REAL'} credits whe
     const report = assess(await askAccount(api, { model, idempotencyKey }, interrupted));
     const statuses = failuresOf(report.findings);
     if (json) printJson({ ok: statuses.length === 0, baseUrl, fingerprint: key.fingerprint(), simulated, ...report });
-    else for (const finding of report.findings) print(lineOf(finding));
+    else for (const finding of report.findings) printState(lineOf(finding));
     return interrupted.aborted ? STATUS.interrupted : Math.max(STATUS.done, ...statuses);
   } finally {
     await api.close();

@@ -1,41 +1,33 @@
-import { checkWorkflowId, newWorkflowId } from '../../client.js';
+import { Option } from 'commander';
 import { readSettings } from '../../config.js';
-import type { GenerateMediaInput, GenerationOptions } from '../../contract/index.js';
-import { InvalidInput, readInput } from '../../policy/index.js';
 import { openTemporal } from '../context.js';
+import { openOutput } from '../copies.js';
 import { STATUS, UsageError } from '../errors.js';
 import { workflowLink } from '../../temporal/links.js';
-import { collect, examples, type Register } from '../options.js';
-import { print, printJson, say } from '../output.js';
-import { readLabels, readParams, readReferences } from '../params.js';
-import { followAndReport } from '../report.js';
-import { interruption } from '../signals.js';
+import { collect, examples, OUTPUT, type Flags, type Register, type Texts } from '../options.js';
+import { print, printJson, quoted, say } from '../output.js';
+import { followAndReport, withWait } from '../follow.js';
+import { readRequest, type RequestOptions } from '../request.js';
+import { interruption } from '../terminal.js';
 
-type Field =
-  Exclude<keyof GenerateMediaInput, 'params' | 'references' | 'labels' | 'options'> | keyof GenerationOptions;
+type Options = RequestOptions & Texts<'taskQueue' | 'output'> & Flags<'json' | 'dryRun'> & { readonly wait: boolean };
 
-interface Options extends Readonly<Partial<Record<Field | 'paramsJson' | 'id', string>>> {
-  readonly param?: readonly string[];
-  readonly reference?: readonly string[];
-  readonly label?: readonly string[];
-  readonly wait: boolean;
-  readonly json?: boolean;
-}
+const REFERENCE =
+  'media to make it from: image, video or audio, then a path on the Worker, a URI of its store or an HTTPS URL; repeatable';
 
-export const registerGenerate: Register = (program, run) => {
-  program
-    .command('generate')
-    .description('Run one generation and wait for its files. Each costs credits.')
+export const register: Register = (command) => {
+  command
     .option('--model <id>', 'public model ID, for example z-image (needed)')
     .option('--prompt <text>', 'what to make')
-    .option('--param <key=value>', 'a model parameter as text, or key:=json for a JSON value; repeatable', collect)
-    .option('--params-json <object>', 'model parameters as one JSON object')
-    .option(
-      '--reference <kind:source>',
-      'media to make it from: image, video or audio, then a path on the Worker, a URI of its store or an HTTPS URL; repeatable',
-      collect,
+    .addOption(
+      new Option('--prompt-file <file>', 'the same from a text file, or from stdin with -').conflicts('prompt'),
     )
+    .option('--param <key=value>', 'a model parameter as text, or key:=json for a JSON value; repeatable', collect)
+    .option('--reference <kind:source>', REFERENCE, collect)
     .option('--id <workflow-id>', 'Workflow ID, at most 255 bytes; the same ID is the same paid generation')
+    .addOption(
+      new Option('--id-from-input', 'a Workflow ID from the request: the same one is paid once').conflicts('id'),
+    )
     .option('--task-id <id>', 'wait for a task that exists; nothing is paid')
     .option('--client-request-id <id>', 'your own trace ID, sent to the API')
     .option('--idempotency-key <key>', 'your own idempotency key, sent as it is')
@@ -47,8 +39,12 @@ export const registerGenerate: Register = (program, run) => {
     .option('--on-action-needed <hold|fail>', 'when a person must act: wait, or fail (default hold)')
     .option('--label <name=value>', 'a label of your own; repeatable', collect)
     .option('--task-queue <name>', 'task queue of the Workers (default RIVYA_TASK_QUEUE, then rivya)')
+    .addOption(new Option(OUTPUT, 'copy the files out of the store into this folder').conflicts('wait'))
     .option('--no-wait', 'start only, and print the Workflow ID')
-    .option('--json', 'print one JSON document')
+    .option(
+      '--dry-run',
+      'only say what would be sent, under which key and at which price; needs no Temporal; status 2 where a Worker would refuse it',
+    )
     .addHelpText(
       'after',
       `${examples(
@@ -56,78 +52,37 @@ export const registerGenerate: Register = (program, run) => {
         'generate --model sora-2 --prompt "it runs" --reference image:./fox.png',
         'generate --model sora-2 --prompt "waves at night" --param n_frames=10 --json',
         'generate --model z-image --prompt "a red fox" --id fox-2   # another ID is paid for anew',
+        'generate --model z-image --prompt-file fox.txt --id-from-input --output ./media',
       )}
 
+Without --id, each start is a generation of its own and is paid. With --id-from-input, the same model, prompt, params,
+references (a file by its path, not its content), trace ID and idempotency key are the same generation, also after an
+interruption: it is waited for, or its result is printed again. Labels and limits do not count. To pay for another one
+of the same request, give --id.
+
+--output never replaces a file of another content; a file that could not be copied gives exit status 5.
 A path of --reference is read by the Worker (with dev: by dev), below the directories in its RIVYA_REFERENCE_ROOTS only.`,
-    )
-    .action((options: Options) => run(() => generate(options)));
+    );
+  return generate;
 };
 
 async function generate(options: Options): Promise<number> {
+  const { json = false, wait, taskQueue } = options;
   const settings = readSettings();
-  const { input, workflowId } = readRequest(options);
-  if (options.taskQueue?.trim() === '')
-    throw new UsageError('--task-queue: is empty. Nothing was sent and nothing was paid.');
-  const json = options.json === true;
-  const temporal = await openTemporal(settings, options.taskQueue);
+  const request = await readRequest(options);
+  const { input, workflowId } = request;
+  if (taskQueue?.trim() === '') throw new UsageError('--task-queue: is empty. Nothing was sent and nothing was paid.');
+  if (options.dryRun === true) return (await import('../dry-run.js')).dryRun(request, json);
+  const output = await openOutput(options.output, settings);
+  const temporal = await openTemporal(settings, taskQueue);
   const interrupted = interruption();
-  const handle = await temporal.generations.start(input, { workflowId });
-  if (!options.wait) {
-    if (json) printJson({ workflowId, status: 'started' });
-    else print(workflowId);
-    say(`Started. Wait for it with: rivya-temporal wait ${workflowId}`);
-    return STATUS.done;
+  const handle = await withWait(workflowId, temporal.generations.start(input, { workflowId }));
+  if (wait) {
+    say(`Workflow ${workflowId}  ${workflowLink(temporal, workflowId) ?? ''}`.trimEnd());
+    return followAndReport(temporal, handle, { json, interrupted, output });
   }
-  const link = workflowLink(temporal, workflowId);
-  say(`Workflow ${workflowId}${link === null ? '' : `  ${link}`}`);
-  return followAndReport(temporal, handle, { json, interrupted });
-}
-
-/** Checks all that a person typed, before anything is connected. */
-function readRequest(options: Options): { input: GenerateMediaInput; workflowId: string } {
-  try {
-    const input = toInput(options);
-    readInput(input);
-    const workflowId = options.id ?? newWorkflowId(input);
-    checkWorkflowId(workflowId);
-    return { input, workflowId };
-  } catch (error) {
-    if (!(error instanceof InvalidInput)) throw error;
-    throw new UsageError(`${optionOf(error.field)}${error.message.slice(error.field.length)}`);
-  }
-}
-
-function toInput(options: Options): GenerateMediaInput {
-  const number = (text: string | undefined): string | number | undefined =>
-    text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
-  const { model, prompt, clientRequestId, idempotencyKey, taskId, onActionNeeded } = options;
-  const input = {
-    model,
-    prompt,
-    params: readParams(options.param ?? [], options.paramsJson),
-    references: readReferences(options.reference ?? []),
-    clientRequestId,
-    idempotencyKey,
-    taskId,
-    labels: readLabels(options.label ?? []),
-    options: {
-      maxAttempts: number(options.maxAttempts),
-      maxCredits: number(options.maxCredits),
-      deadline: number(options.deadline),
-      submitDeadline: number(options.submitDeadline),
-      idempotencyWindow: number(options.idempotencyWindow),
-      onActionNeeded,
-    },
-  };
-  // `readInput` judges every field, so what a person typed may have any type here. What is undefined is not sent.
-  return input as unknown as GenerateMediaInput;
-}
-
-/** The option that fills a field of the input. */
-function optionOf(field: string): string {
-  if (field === 'workflowId') return '--id';
-  if (field.startsWith('params')) return field;
-  if (field.startsWith('references')) return field.replace('references', '--reference');
-  if (field.startsWith('labels')) return field.replace('labels', '--label');
-  return `--${field.replace('options.', '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (json) printJson({ workflowId, status: 'started' });
+  else print(workflowId);
+  say(`Started. Wait for it with: rivya-temporal wait ${quoted(workflowId)}`);
+  return STATUS.done;
 }

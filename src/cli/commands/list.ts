@@ -1,24 +1,19 @@
 import { InvalidArgumentError } from 'commander';
-import { readSettings } from '../../config.js';
 import { OPEN_QUERY } from '../../contract/index.js';
 import { newest } from '../../temporal/newest.js';
-import { PAID_RUNS, paidRuns, type PaidRun } from '../../../activities/facts.js';
-import { startsWith } from '../../../activities/runs.js';
+import { startsWith } from '../../temporal/runs.js';
 import { openTemporal } from '../context.js';
 import { checkQuery } from '../ended.js';
 import { STATUS, UsageError } from '../errors.js';
-import { collect, examples, since, wholeNumber, type Register } from '../options.js';
+import { collect, examples, since, wholeNumber, type Flags, type Register, type Texts } from '../options.js';
 import { printJson, say } from '../output.js';
+import { PAID_RUNS, paidRuns, type PaidRun } from '../paid-runs.js';
 import { readLabels } from '../params.js';
-import { notRead, type Unread } from '../records.js';
+import { notRead, unreadAmong } from '../records.js';
 import { printRows, rowsOf } from '../rows.js';
 
-interface Options extends Readonly<Partial<Record<'model' | 'since' | 'idPrefix' | 'query', string>>> {
-  readonly status?: ReturnType<typeof statusOf>;
-  readonly label?: readonly string[];
-  readonly limit: number;
-  readonly json?: boolean;
-}
+type Options = Texts<'model' | 'since' | 'idPrefix' | 'query'> & Flags<'json'> & Parsed;
+type Parsed = Readonly<{ status?: ReturnType<typeof statusOf>; label?: string[]; limit: number }>;
 
 const STATUSES: Readonly<Record<string, string>> = {
   running: OPEN_QUERY,
@@ -30,10 +25,8 @@ const STATUSES: Readonly<Record<string, string>> = {
 };
 const STATUS_WORDS = `${Object.keys(STATUSES).join(', ')} or held:<code>`;
 
-export const registerList: Register = (program, run) => {
-  program
-    .command('list')
-    .description('List generations and chats, those that started last first. Steps of your Workflows are among them.')
+export const register: Register = (command) => {
+  command
     .option('--status <status>', `only ${STATUS_WORDS}; held ones are running too`, statusOf)
     .option('--model <id>', 'only of this model')
     .option('--label <name=value>', 'only with this label; repeatable', collect)
@@ -42,34 +35,32 @@ export const registerList: Register = (program, run) => {
     .option('--query <visibility query>', 'only what this finds in Temporal')
     // One page of a terminal; above 1,000 the Temporal UI is the better list.
     .option('--limit <n>', 'how many', wholeNumber(1, 1_000), 20)
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('list --status held', 'list --since 7d --model sora-2 --limit 100 --json'))
-    .action((options: Options) => run(() => list(options)));
+    .addHelpText('after', examples('list --status held', 'list --since 7d --model sora-2 --limit 100 --json'));
+  return list;
 };
 
 async function list(options: Options): Promise<number> {
   const { status, since: from, idPrefix, query, json } = options;
   if (query?.trim() === '') throw new UsageError('--query: is empty.');
-  const unread = new Map<string, Unread>();
+  const seen: PaidRun[] = [];
   const fits = matcherOf(options);
   const matches = (run: PaidRun): boolean => {
-    const { workflowId, unread: why } = run;
-    if (why !== undefined) unread.set(workflowId, { workflowId, why });
+    seen.push(run);
     return fits(run);
   };
-  const { client } = await openTemporal(readSettings());
+  const { client } = await openTemporal();
   if (query !== undefined) await checkQuery(client, query);
   const given = [from && `StartTime >= '${from}'`, idPrefix && startsWith(idPrefix), query && `(${query})`];
   const conditions = [PAID_RUNS, ...given.filter(Boolean)].join(' AND ');
   const states = status === undefined ? [OPEN_QUERY, `NOT ${OPEN_QUERY}`] : [status.query];
   const lists = states.map((state) => paidRuns(client, `${conditions} AND ${state}`));
   const rows = await rowsOf(client, await newest(lists, matches, options.limit));
-  const notes = [...unread.values()];
-  if (json) printJson({ generations: rows, unread: notes });
+  const unread = unreadAmong(seen);
+  if (json) printJson({ generations: rows, unread });
   else if (rows.length > 0) printRows(rows, 'WORKFLOW ID');
   else say('Nothing found. Start a generation with: rivya-temporal generate --model z-image --prompt "…"');
-  if (notes.length === 0) return STATUS.done;
-  say(notRead(notes, 'What their memos say is missing here.'));
+  if (unread.length === 0) return STATUS.done;
+  say(notRead(unread, 'What their memos say is missing here.'));
   return STATUS.unread;
 }
 

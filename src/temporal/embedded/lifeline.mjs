@@ -1,10 +1,8 @@
 // @ts-check
 /**
- * Runs a server that must not outlive our parent: `lifeline.mjs <lock or ''> <address> <binary> [argument …]`.
- *
- * We are the leader of a process group of our own, so a Ctrl-C in the terminal reaches neither us nor the server. The
- * IPC channel is the lifeline: the parent stops the server by a message, and the channel closes when the parent is
- * gone, however it went.
+ * The process above an embedded server, which must not outlive our parent: `lifeline.mjs <lock or ''> <address> <binary>
+ * [argument …]`. It leads a process group of its own, so a Ctrl-C in the terminal does not reach the server. The parent stops
+ * the server by a message on the IPC channel, and the channel closes when the parent is gone.
  * Plain JavaScript, because Node 20 has to run it from the sources too.
  */
 import { spawn } from 'node:child_process';
@@ -13,7 +11,7 @@ import { connect, createServer } from 'node:net';
 
 /** Time for the server to end cleanly (it needs about 1 s, more with a database file on a busy machine). */
 const STOP_MS = 5_000;
-/** A server that is being stopped holds its lock for STOP_MS at most; one second for the rest. */
+/** A server that is being stopped has its lock for STOP_MS, and a bit. */
 const LOCK_MS = STOP_MS + 1_000;
 /** Answer on the lock's socket while the server is being stopped. */
 const STOPPING = 'stopping';
@@ -24,7 +22,7 @@ const [lock = '', address = '', binary = '', ...args] = process.argv.slice(2);
 let server = null;
 let stopping = false;
 
-process.on('message', stop); // there is but one message
+process.on('message', stop); // no other message is sent
 process.on('disconnect', stop);
 process.on('SIGTERM', stop);
 process.on('SIGHUP', stop);
@@ -34,9 +32,9 @@ if (!process.connected) process.exit(1);
 if (lock !== '' && !(await takeLock())) process.exit(0);
 if (stopping) end();
 server = spawn(binary, args, { stdio: ['ignore', 'inherit', 'inherit'], windowsHide: true });
-server.once('error', (error) => report({ failed: error.message }, end));
-server.once('exit', (code, signal) => report({ ended: signal ?? `status ${code}` }, end));
-if (server.pid !== undefined) report({ pid: server.pid });
+server.once('error', (error) => void report({ failed: error.message }).then(end));
+server.once('exit', (code, signal) => void report({ ended: signal ?? `status ${code}` }).then(end));
+if (server.pid !== undefined) void report({ pid: server.pid });
 
 function stop() {
   if (stopping) return;
@@ -47,24 +45,22 @@ function stop() {
 }
 
 function end() {
-  removeLock(); // we own it: nobody gets here who does not
+  removeLock(); // only its owner gets here
   process.exit(0);
 }
 
 /**
+ * Sends a message to the parent, if there still is one.
  * @param {object} message
- * @param {() => void} [then]
  */
-function report(message, then = () => {}) {
-  if (process.connected) process.send?.(message, () => then());
-  else then();
+function report(message) {
+  return new Promise((resolve) => (process.connected ? process.send?.(message, resolve) : resolve(null)));
 }
 
 /**
- * Two servers on one database file would take turns in breaking each other's work. A socket that we listen on as long
- * as we live is a lock whose owner can be asked: it answers with the address of our server, and not at all when dead.
- *
- * @returns {Promise<boolean>} true if the lock is ours, false if the parent no longer wants it
+ * Takes the lock of the database file, which two servers would spoil. The lock is a socket on which this process listens as
+ * long as it lives; it answers with the address of the server.
+ * @returns {Promise<boolean>} true if the lock is ours; false where it is not (the parent has a message then)
  */
 async function takeLock() {
   const giveUpAt = Date.now() + LOCK_MS;
@@ -72,10 +68,16 @@ async function takeLock() {
     if (stopping) return false;
     const problem = await listen();
     if (problem === null) return true;
-    if (problem.code !== 'EADDRINUSE') await reportAndExit({ failed: problem.message });
+    if (problem.code !== 'EADDRINUSE') {
+      await report({ failed: problem.message });
+      return false;
+    }
     const owner = await ask();
     if (owner === null) removeLock(); // its owner is dead
-    if ((owner !== null && owner !== STOPPING) || Date.now() > giveUpAt) await reportAndExit({ lockedBy: owner ?? '' });
+    if ((owner !== null && owner !== STOPPING) || Date.now() > giveUpAt) {
+      await report({ lockedBy: owner ?? '' });
+      return false;
+    }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
@@ -89,7 +91,7 @@ function removeLock() {
 function listen() {
   return new Promise((resolve) => {
     const socket = createServer((peer) => {
-      peer.on('error', () => {}); // whoever asked has gone
+      peer.on('error', () => {}); // the process that asked has gone
       peer.end(stopping ? STOPPING : address);
     });
     socket.once('error', resolve);
@@ -106,12 +108,4 @@ function ask() {
     socket.once('error', () => resolve(null));
     socket.once('close', () => resolve(answer === '' ? STOPPING : answer));
   });
-}
-
-/**
- * @param {object} message
- * @returns {Promise<never>}
- */
-function reportAndExit(message) {
-  return new Promise(() => report(message, () => process.exit(0)));
 }

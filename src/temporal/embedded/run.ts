@@ -1,10 +1,6 @@
 import { execFile } from 'node:child_process';
 
-/**
- * Runs a program to its end and returns what it printed on stdout.
- * @param options - `timeoutMs`: milliseconds after which it is killed for good (SIGKILL).
- * @throws Error with the last line that it printed, when it cannot be started, fails, or takes too long.
- */
+/** Runs a program, at most so long, and returns its stdout. @throws Error with the last line that it printed. */
 export function run(
   command: string,
   args: readonly string[],
@@ -13,13 +9,11 @@ export function run(
   return new Promise((resolve, reject) => {
     const options = { env, timeout: timeoutMs, killSignal: 'SIGKILL', windowsHide: true } as const;
     execFile(command, args, options, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout);
-      else if (error.killed === true) reject(new Error(`took longer than ${timeoutMs / 1000} s and was killed`));
-      else if (typeof error.code === 'string') reject(new Error(`cannot be run (${error.code})`));
-      else
-        reject(
-          new Error(lastLine(stderr) || lastLine(stdout) || `ended with ${error.signal ?? `status ${error.code}`}`),
-        );
+      if (error === null) return resolve(stdout);
+      const { killed, code, signal } = error;
+      if (killed === true) return reject(new Error(`took longer than ${timeoutMs / 1000} s and was killed`));
+      if (typeof code === 'string') return reject(new Error(`cannot be run (${code})`));
+      return reject(new Error(lastLine(stderr) || lastLine(stdout) || `ended with ${signal ?? `status ${code}`}`));
     });
   });
 }

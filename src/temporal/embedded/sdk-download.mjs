@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Child process that lets the Temporal SDK download a server: `sdk-download.mjs <kind> <directory> <SDK version>`.
- * Plain JavaScript, because Node 20 has to run it from the sources too. Our parent kills us as soon as the file is
- * there; a failure is sent to it as a message.
+ * Child process in which the Temporal SDK downloads the Temporal CLI: `sdk-download.mjs <directory> <SDK version>`.
+ * Plain JavaScript, because Node 20 has to run it from the sources too. The parent kills it as soon as the file is there; a
+ * failure is sent to the parent as a message.
  */
 import { Runtime } from '@temporalio/worker';
 
@@ -10,7 +10,7 @@ import { Runtime } from '@temporalio/worker';
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 if (!process.connected) process.exit(1);
 
-const [kind, downloadDir = '', sdkVersion = ''] = process.argv.slice(2);
+const [downloadDir = '', sdkVersion = ''] = process.argv.slice(2);
 const exe = /** @type {const} */ ({
   type: 'cached-download',
   downloadDir,
@@ -19,27 +19,22 @@ const exe = /** @type {const} */ ({
   sdkName: 'sdk-typescript',
   sdkVersion,
 });
-// The SDK can only download and start. `--help` makes what it starts end by itself.
-const extraArgs = ['--help'];
 
 try {
   // Used by @temporalio/testing for its environments, which installed users of this package do not have.
-  await Runtime.instance().createEphemeralServer(
-    kind === 'time-skipping'
-      ? { type: 'time-skipping', exe, port: null, extraArgs }
-      : {
-          type: 'dev-server',
-          exe,
-          ip: '127.0.0.1',
-          port: null,
-          ui: false,
-          uiPort: null,
-          namespace: 'default',
-          dbFilename: null,
-          log: { format: 'pretty', level: 'error' },
-          extraArgs,
-        },
-  );
+  await Runtime.instance().createEphemeralServer({
+    type: 'dev-server',
+    exe,
+    ip: '127.0.0.1',
+    port: null,
+    ui: false,
+    uiPort: null,
+    namespace: 'default',
+    dbFilename: null,
+    log: { format: 'pretty', level: 'error' },
+    // The SDK can only download and start. With this, what it starts ends by itself.
+    extraArgs: ['--help'],
+  });
 } catch (error) {
   const message = error instanceof Error ? error.message : String(error);
   // The long address says nothing to a reader, and the SDK repeats it.

@@ -1,9 +1,12 @@
+/** The embedded server: the dev server of the Temporal CLI as a child of this process. */
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
 import { registerAttributes } from '../search-attributes.js';
-import { DatabaseInUse, databaseLock, launch, type ServerChild } from './child.js';
+import { databaseLock, launch, type LaunchOptions, type ServerChild } from './child.js';
 import { findServerBinary } from './find.js';
-import { accepts, connectTo, freePort, until } from './ready.js';
+import { accepts, freePort, until } from './ready.js';
 import { elapsed, reason } from './run.js';
 
 /** A Temporal server that this process started. It ends with this process, however that ends. */
@@ -14,6 +17,8 @@ export interface EmbeddedServer {
   readonly uiUrl: string | null;
   /** Process ID of the server. */
   readonly pid: number;
+  /** Settles when the server is gone, with how it ended (`status 1`, `SIGKILL`). Never rejects. */
+  readonly ended: Promise<string>;
   /** Ends the server and resolves when all its processes are gone (about 1 s, at most about 5 s). */
   stop(): Promise<void>;
 }
@@ -23,12 +28,7 @@ export interface DevServerOptions {
   readonly log: (line: string) => void;
   /** Default `process.env`. */
   readonly env?: NodeJS.ProcessEnv | undefined;
-  /** See `FindOptions`. */
-  readonly cacheDir?: string | undefined;
-  /**
-   * Milliseconds from the start of the process until it answers. Default 30,000: it takes 0.7 s when the machine is
-   * idle, and the SDK's own launcher, which gives up after 5 s, fails on busy ones.
-   */
+  /** Milliseconds until the process must answer. Default 30,000: 0.7 s are enough on an idle machine, 5 s not on a busy one. */
   readonly readyTimeoutMs?: number | undefined;
   /** Serve the Temporal UI. Default true. */
   readonly ui?: boolean | undefined;
@@ -49,6 +49,8 @@ export class ServerStartFailed extends Error {
   override readonly name = 'ServerStartFailed';
 }
 
+/** Makes a file nearly as fast as memory. A killed process loses nothing; a loss of power, perhaps the last transactions. */
+const PRAGMAS = ['--sqlite-pragma', 'journal_mode=wal', '--sqlite-pragma', 'synchronous=normal'];
 /** Between our look at a port and the server's own bind another process may take it; three times is no accident. */
 const PORT_ATTEMPTS = 3;
 /** What Unix and Windows say then. */
@@ -59,8 +61,8 @@ const PORT_TAKEN = /address already in use|only one usage of each socket address
  * @throws ServerNotFound, or ServerStartFailed if it ends or does not answer in time, or another one uses the database file
  */
 export async function startDevServer(options: DevServerOptions): Promise<EmbeddedServer> {
-  const { log, env = process.env, ui = true, dbFilename } = options;
-  const binary = await findServerBinary({ kind: 'dev', log, env, cacheDir: options.cacheDir });
+  const { log, env = process.env, ui = true, dbFilename, readyTimeoutMs = 30_000 } = options;
+  const binary = await findServerBinary({ log, env });
   const lock = dbFilename === undefined ? null : await databaseLock(dbFilename);
   for (let attempt = 1; ; attempt++) {
     const port = await choosePort('Temporal', options.port ?? 7233, attempt, log);
@@ -69,14 +71,10 @@ export async function startDevServer(options: DevServerOptions): Promise<Embedde
     args.push(...(uiPort === null ? ['--headless'] : ['--ui-port', String(uiPort)]));
     // Without this flag fairness keys are ignored, and nobody says so.
     const dynamicConfig = { 'matching.enableFairness': 'true', ...options.dynamicConfig };
-    args.push(
-      ...Object.entries(dynamicConfig).flatMap(([name, value]) => ['--dynamic-config-value', `${name}=${value}`]),
-    );
-    // Nearly as fast as memory. A killed process loses nothing; a loss of power, perhaps the last transactions.
-    const pragmas = ['journal_mode=wal', 'synchronous=normal'].flatMap((pragma) => ['--sqlite-pragma', pragma]);
-    if (dbFilename !== undefined) args.push('--db-filename', resolve(dbFilename), ...pragmas);
+    for (const [name, value] of Object.entries(dynamicConfig)) args.push('--dynamic-config-value', `${name}=${value}`);
+    if (dbFilename !== undefined) args.push('--db-filename', resolve(dbFilename), ...PRAGMAS);
     try {
-      return await start({ ...options, env, binary, args, port, uiPort, lock });
+      return await start({ ...options, env, readyTimeoutMs, binary, args, port, uiPort, lock });
     } catch (error) {
       if (attempt === PORT_ATTEMPTS || !PORT_TAKEN.test(reason(error))) throw error;
       log('Another process took a port of the server just now; trying other ports.');
@@ -84,63 +82,60 @@ export async function startDevServer(options: DevServerOptions): Promise<Embedde
   }
 }
 
-interface StartOptions extends Omit<DevServerOptions, 'uiPort'> {
-  readonly env: NodeJS.ProcessEnv;
-  readonly binary: string;
-  readonly args: readonly string[];
+interface StartOptions extends Pick<DevServerOptions, 'log' | 'retentionDays'>, Omit<LaunchOptions, 'address'> {
   readonly port: number;
   readonly uiPort: number | null;
-  readonly lock: string | null;
+  readonly readyTimeoutMs: number;
 }
 
 /** Launches a server, waits until it is ready, and stops it if any of this fails. */
 async function start(options: StartOptions): Promise<EmbeddedServer> {
-  const { log, binary, port, uiPort, readyTimeoutMs = 30_000 } = options;
+  const { log, binary, port, uiPort, readyTimeoutMs } = options;
   const address = `127.0.0.1:${port}`;
   const uiUrl = uiPort === null ? null : `http://127.0.0.1:${uiPort}`;
   const started = performance.now();
   const child = await launch({ ...options, address }).catch((error: unknown) => {
-    throw new ServerStartFailed(launchFailure(error), { cause: error });
+    const message = `The Temporal server did not start: ${reason(error)}. Nothing was paid.`;
+    throw new ServerStartFailed(message, { cause: error });
   });
-  const stopWaiting = new AbortController();
-  const timer = setTimeout(
-    () => stopWaiting.abort(`it did not answer within ${readyTimeoutMs / 1000} s`),
-    readyTimeoutMs,
-  );
-  void child.ended.then((how) => stopWaiting.abort(`it ended with ${how}`));
-  const { signal } = stopWaiting;
-  const aborted = new Promise<never>((_, reject) =>
-    signal.addEventListener('abort', () => reject(new Error(String(signal.reason)))),
-  );
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  const late = sleep(readyTimeoutMs, `it did not answer within ${readyTimeoutMs / 1000} s`, { signal });
+  const failure = Promise.race([child.ended.then((how) => `it ended with ${how}`), late]).then((why) => {
+    throw new Error(why);
+  });
   try {
-    await Promise.race([whenReady(options, child, readyTimeoutMs, signal), aborted]);
+    await Promise.race([whenReady(options, child, signal), failure]);
   } catch (error) {
     await child.stop();
-    const why = signal.aborted ? String(signal.reason) : reason(error);
+    const printed = child.printed() || '(nothing)';
     throw new ServerStartFailed(
-      `The Temporal server did not start: ${why}. Nothing was paid. ${binary} printed:\n${child.printed() || '(nothing)'}`,
+      `The Temporal server did not start: ${reason(error)}. Nothing was paid. ${binary} printed:\n${printed}`,
       { cause: error },
     );
   } finally {
-    clearTimeout(timer);
+    waiting.abort();
   }
   child.unref();
   log(`Temporal server at ${address}${uiUrl === null ? '' : `, UI at ${uiUrl}`} (${elapsed(started)})`);
-  return { address, uiUrl, pid: child.pid, stop: () => child.stop() };
+  return { address, uiUrl, pid: child.pid, ended: child.ended, stop: () => child.stop() };
 }
 
-async function whenReady(
-  { port, uiPort, retentionDays }: StartOptions,
-  child: ServerChild,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<void> {
+async function whenReady(options: StartOptions, child: ServerChild, signal: AbortSignal): Promise<void> {
+  const { port, uiPort, retentionDays, readyTimeoutMs: connectTimeout } = options;
   const namespace = 'default';
+  // A connection to a port that accepts already: gRPC's own back-off would cost a second otherwise.
   await until(() => accepts(port), signal);
-  const connection = await connectTo(`127.0.0.1:${port}`, timeoutMs);
+  // gRPC would take `http_proxy` for loopback addresses too.
+  const channelArgs = { 'grpc.enable_http_proxy': 0 };
+  const connection = await Connection.connect({ address: `127.0.0.1:${port}`, connectTimeout, channelArgs });
   const { workflowService } = connection;
   try {
-    await untilOurs(child, port, signal);
+    // What answers may be somebody else's server, when two start at once and ours is about to fail. Ours prints its address
+    // once it has the port; another version, which may not, must live for 10 s: one without its port ends within 1 s or so.
+    const livedAt = performance.now() + 10_000;
+    const banner = new RegExp(`:${port}\\s`);
+    await until(() => Promise.resolve(child.hasPrinted(banner) || performance.now() > livedAt), signal);
     await until(() => workflowService.describeNamespace({ namespace }).then(() => true), signal);
     if (uiPort !== null) await until(() => accepts(uiPort), signal);
     // Not by the server's flag, which does nothing for a database file that exists.
@@ -153,31 +148,10 @@ async function whenReady(
   }
 }
 
-function launchFailure(error: unknown): string {
-  if (!(error instanceof DatabaseInUse))
-    return `The Temporal server did not start: ${reason(error)}. Nothing was paid.`;
-  const address = error.message;
-  return (
-    'The Temporal server did not start: another one uses the same database file, and two would spoil it. Nothing was paid. ' +
-    (address.includes(':') ? `Set TEMPORAL_ADDRESS=${address} to use that one, or stop it.` : 'Stop that one first.')
-  );
-}
-
 async function choosePort(what: string, preferred: number, attempt: number, log: (line: string) => void) {
-  if (preferred !== 0 && attempt === 1) {
-    const free = await freePort(preferred).catch(() => null);
-    if (free !== null) return free;
-  }
+  const free = preferred !== 0 && attempt === 1 ? await freePort(preferred).catch(() => null) : null;
+  if (free !== null) return free;
   const port = await freePort();
   if (preferred !== 0) log(`Port ${preferred} is taken; ${what} uses ${port}.`);
   return port;
-}
-
-/**
- * What answers on the port may be somebody else's server, when two start at once and ours is about to fail. Ours
- * prints its address once it has the port; should another version not do so, it must at least live on.
- */
-async function untilOurs(child: ServerChild, port: number, signal: AbortSignal): Promise<void> {
-  const lived = performance.now() + 10_000; // one that finds its port taken ends within 1 s, later on a busy machine
-  await until(async () => child.hasPrinted(new RegExp(`:${port}\\s`)) || performance.now() > lived, signal);
 }

@@ -14,7 +14,7 @@ const typed: [IsAny<RivyaActivities>, IsAny<RivyaClient>, IsAny<Ledger>, IsAny<G
   [false, false, false, false, false];
 
 async function main(): Promise<void> {
-  const env = await createTestEnvironment({ workflowsPath, taskQueue });
+  const env = await createTestEnvironment({ workflowsPath, rivyaTaskQueue: taskQueue });
   try {
     const client = new GenerationClient(env.client, { taskQueue });
     const started = await client.start({ model: 'z-image', prompt: 'A fox' }, { workflowId: `fox-${taskQueue}` });
@@ -22,7 +22,7 @@ async function main(): Promise<void> {
       started.result(),
       env.client.workflow.execute<typeof portrait>('portrait', {
         workflowId: `portrait-${taskQueue}`,
-        taskQueue,
+        taskQueue: env.taskQueue,
         args: [taskQueue],
       }),
     ]);

@@ -1,7 +1,5 @@
 import { generate } from 'rivya-temporal/workflows';
 
-export * from 'rivya-temporal/workflows';
-
 /** The link of one generation inside a Workflow of the user. */
 export async function portrait(taskQueue: string): Promise<string | null> {
   const input = { model: 'z-image', prompt: 'A portrait', options: { taskQueue } };

@@ -4,11 +4,10 @@ const { GenerationClient } = require('rivya-temporal');
 const { createTestEnvironment } = require('rivya-temporal/testing');
 
 test('a generation', async () => {
-  const taskQueue = `package-jest-commonjs-${Date.now()}`;
-  const env = await createTestEnvironment({ taskQueue });
+  const env = await createTestEnvironment();
   try {
-    const client = new GenerationClient(env.client, { taskQueue });
-    const handle = await client.start({ model: 'z-image', prompt: 'A fox' }, { workflowId: taskQueue });
+    const client = new GenerationClient(env.client);
+    const handle = await client.start({ model: 'z-image', prompt: 'A fox' }, { workflowId: 'fox' });
     expect(await handle.result()).toMatchObject({ status: 'succeeded' });
     expect((await env.emulator.ledger()).paidTasks).toBe(1);
   } finally {

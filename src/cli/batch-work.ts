@@ -1,0 +1,388 @@
+/** A batch at work: Temporal and Worker where they are missing, the Workflow `rivyaBatch`, and the end with its tables. */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import type { BatchFiles, BatchHead } from '../batch/files.js';
+import { rowsOf, writeResults } from '../batch/results.js';
+import { planOf, type Plan } from '../batch/plan.js';
+import { runningIds } from '../batch/running.js';
+import { hasKey } from '../config.js';
+import { FAILURE, RESUME } from '../contract/index.js';
+import type { BatchManifest, BatchSettings, BatchState } from '../contract/index.js';
+import { endedOf } from '../policy/index.js';
+import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
+import { absoluteAddress } from '../storage/open.js';
+import { workflowLink } from '../temporal/links.js';
+import { unpolled } from '../temporal/pollers.js';
+import { hasAttributes } from '../temporal/search-attributes.js';
+import { advice } from './advice.js';
+import { BatchHandle, type SeenBatch } from './batch-handle.js';
+import { placeOf, type BatchPlace } from './batch-place.js';
+import { counted, followBatch, number, range, type BatchEnd } from './batch-progress.js';
+import { DEFAULT_STORE, findBatch } from './batches.js';
+import { openTemporal } from './context.js';
+import { STATUS, UsageError } from './errors.js';
+import type { Texts } from './options.js';
+import { print, printJson, printTable, Progress, quoted, readableUri, say } from './output.js';
+
+// A closed Workflow is the record of what was paid; the dev server's own default is a day.
+const RETENTION_DAYS = 30;
+
+/** The Temporal of a batch, as far as it runs. */
+export type Running = Awaited<ReturnType<typeof openPlace>>;
+
+/** Connects to the Temporal of a batch, or starts one with a Worker. */
+export async function openPlace(batchId: string, place: BatchPlace) {
+  const { settings, at } = place;
+  if (at.kind !== 'own') {
+    const session = at.kind === 'session' ? at.session : undefined;
+    const temporal = await openTemporal(settings, undefined, session);
+    const handle = new BatchHandle(temporal.client, batchId, temporal.taskQueue);
+    return { ...temporal, handle, done: null, stop: async () => undefined };
+  }
+  const stack = await startOwn(batchId, place, at.directory);
+  const handle = new BatchHandle(stack.client, batchId, stack.settings.taskQueue);
+  const stop = async (): Promise<void> => {
+    withdrawSession(process.pid, at.directory);
+    await stack.stop();
+  };
+  return { ...stack, taskQueue: stack.settings.taskQueue, handle, stop };
+}
+
+/** The batch that a command names, with its place, which finds the store. @throws UsageError where the store has none */
+export async function batchAt(batchId: string, options: Texts<'store'>) {
+  const place = await placeOf(batchId, options);
+  return { place, found: await findBatch(batchId, { store: place.store.address }) };
+}
+
+/** Connects to the Temporal of a batch; null where none runs. */
+export async function connectPlace(batchId: string, place: BatchPlace): Promise<Running | null> {
+  return place.at.kind === 'own' ? null : openPlace(batchId, place);
+}
+
+/** Sets the limit of credits of a batch that runs, and of its next start. */
+export async function allowCredits({ handle }: Running, files: BatchFiles, maxCredits: number): Promise<void> {
+  await handle.request('setMaxCredits', { maxCredits });
+  await files.changeHead(({ settings }) => ({ settings: { ...settings, maxCredits } }));
+}
+
+async function startOwn(batchId: string, { store }: BatchPlace, directory: string) {
+  // The state holds prompts and results, which only its owner may read.
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Loaded here, because it brings the native Worker: other commands start without it.
+  const { startStack } = await import('../local/stack.js');
+  const isReal = hasKey();
+  const starting = startStack({
+    env: { ...process.env, RIVYA_STORE: store.address },
+    log: say,
+    defaultStore: store.address,
+    server: {
+      port: 0,
+      uiPort: 0,
+      retentionDays: RETENTION_DAYS,
+      dbFilename: path.join(directory, isReal ? 'temporal.db' : 'simulated.db'),
+    },
+    // The same port at each start: receipts are kept by the address of the API.
+    emulator: { port: portOf(directory), stateFile: path.join(directory, 'emulator.json') },
+  });
+  const stack = await starting.catch((error: unknown) => {
+    const { cause } = error as Error;
+    if (!(cause instanceof Error) || cause.name !== 'DatabaseInUse') throw error;
+    throw new UsageError(
+      'Another command has started this batch just now. Start the same command again: it shows how the batch goes. This one has started and paid nothing.',
+    );
+  });
+  const { address, uiUrl, emulator, settings } = stack;
+  const session = { pid: process.pid, address, uiUrl, baseUrl: emulator?.url ?? null, taskQueue: settings.taskQueue };
+  await publishSession({ ...session, store: absoluteAddress(store.address), directory }, directory);
+  if (uiUrl !== null) say(`Temporal UI: ${workflowLink(stack, batchId)}`);
+  return stack;
+}
+
+/** A port of the dynamic range that a directory always has. */
+function portOf(directory: string): number {
+  const sum = [...directory].reduce((n, letter) => (n * 31 + letter.charCodeAt(0)) % 16_384, 7);
+  return 49_152 + sum;
+}
+
+/** @throws UsageError where the namespace lacks the search attributes by which a batch finds its items. */
+export async function checkAttributes({ client, namespace }: Pick<Running, 'client' | 'namespace'>): Promise<void> {
+  if ((await hasAttributes(client)) !== false) return;
+  throw new UsageError(
+    advice(
+      `A batch finds its items by search attributes, and namespace "${namespace}" lacks some. Register them once with: rivya-temporal setup. Nothing was started and nothing was paid.`,
+    ),
+  );
+}
+
+/** Starts the batch, or lets the one that runs go on with this manifest and these settings. Returns true where it was started. */
+async function startOrChange({ handle, client }: Running, one: Work): Promise<boolean> {
+  const { manifest, head, given, resume } = one;
+  const seen = await handle.look();
+  const { settings: was = null, hold = null, phase = null, manifest: before = null } = seen?.state ?? {};
+  const settings = seen?.isRunning === true ? one.settings : lowered(one, was);
+  const isNew = seen?.isRunning !== true && (await handle.start({ manifest: manifest.sha256, settings }));
+  if (!isNew && manifest.sha256 !== head.manifest) {
+    throw new UsageError(
+      `Batch "${handle.batchId}" runs by now, started by another command. Use the same command again. Nothing was started and nothing was paid.`,
+    );
+  }
+  await releaseItems(client, handle.batchId);
+  const limit = isNew ? settings.maxCredits : was?.maxCredits;
+  if (given.maxCredits === undefined && limit !== undefined && limit !== one.settings.maxCredits) {
+    const named = limit === null ? 'No limit of credits' : `The limit of ${counted(limit, 'credit')}`;
+    say(`${named} stays, as it was set while the batch ran. For another one, give --max-credits.`);
+  }
+  if (isNew) return true;
+  const { maxFailures, first } = settings;
+  const { maxCredits, maxInFlight } = given;
+  if (maxCredits !== undefined) await handle.request('setMaxCredits', { maxCredits });
+  if (maxInFlight !== undefined) await handle.request('setMaxInFlight', { maxInFlight });
+  if (was !== null && was.maxFailures !== maxFailures)
+    say(`--max-failures stays ${was.maxFailures ?? 'unlimited'} while the batch runs.`);
+  if (before !== manifest.sha256 || was?.first !== first)
+    await handle.request('setManifest', { manifest: manifest.sha256, first });
+  const isPaused = phase === 'paused';
+  if (isPaused && !resume)
+    say(advice(`It runs already, and is paused. Go on with: rivya-temporal batch resume ${quoted(handle.batchId)}`));
+  else if (isPaused || hold !== null) {
+    // It may have gone on meanwhile, and then there is nothing to resume.
+    await handle.request('resume').catch((error: unknown) => {
+      if (!(error instanceof UsageError)) throw error;
+    });
+  }
+  return false;
+}
+
+/** The settings of a start: a limit that was lowered while the last run went counts until another one is given. */
+function lowered({ settings, given }: Pick<Work, 'settings' | 'given'>, was: BatchSettings | null): BatchSettings {
+  if (given.maxCredits !== undefined || was === null || was.maxCredits === null) return settings;
+  return { ...settings, maxCredits: Math.min(was.maxCredits, settings.maxCredits ?? was.maxCredits) };
+}
+
+/** Keeps the limits that a request has changed in the store, for a start after Temporal has lost them. */
+function keepLimits(files: BatchFiles, head: BatchHead): (seen: SeenBatch) => Promise<void> {
+  let { maxCredits, maxInFlight } = head.settings;
+  return async ({ state, isFresh }) => {
+    if (!isFresh || state === null) return;
+    const { settings: now } = state;
+    if (now.maxCredits === maxCredits && now.maxInFlight === maxInFlight) return;
+    ({ maxCredits, maxInFlight } = now);
+    await files.changeHead(({ settings }) => ({ settings: { ...settings, maxCredits, maxInFlight } }));
+  };
+}
+
+// Holds for what was there before the start: a person has seen it in the plan.
+const SEEN_BEFORE: ReadonlySet<string> = new Set(['TooManyFailures', 'PriceRose']);
+
+/** Ends such a hold of a batch that was started anew. Returns true where it did. */
+function acceptSeen({ handle }: Running, done: number): (seen: SeenBatch) => Promise<boolean> {
+  let accepted = false;
+  return async ({ state }) => {
+    if (accepted || state === null || state.hold === null || !SEEN_BEFORE.has(state.hold.code)) return false;
+    if (state.counts.open > 0 || endedOf(state.counts) > done) return false;
+    accepted = true;
+    await handle.request('resume').catch((error: unknown) => {
+      if (!(error instanceof UsageError)) throw error;
+    });
+    return true;
+  };
+}
+
+/** Lets items that are held go on: none of them pays for another task by it. One whose submit has no answer needs a person. */
+export async function releaseItems(client: Client, batchId: string): Promise<void> {
+  const held = `RivyaStatus STARTS_WITH 'held:' AND RivyaStatus != 'held:${FAILURE.SubmitUnresolved}'`;
+  for (const workflowId of await runningIds(client, batchId, held)) {
+    // One that has ended meanwhile needs nothing.
+    await client.workflow
+      .getHandle(workflowId)
+      .signal(RESUME, {})
+      .catch((error: unknown) => {
+        if (!(error instanceof WorkflowNotFoundError)) throw error;
+      });
+  }
+}
+
+export interface Work {
+  readonly place: BatchPlace;
+  readonly files: BatchFiles;
+  /** Of the items that are started: those of the batch, or some of them. */
+  readonly manifest: BatchManifest;
+  readonly settings: BatchSettings;
+  /** Those of the settings that the command was given: a batch that runs keeps its others. */
+  readonly given: Partial<Pick<BatchSettings, 'maxCredits' | 'maxInFlight'>>;
+  /** Items of the manifest that had ended when a person consented. */
+  readonly done: number;
+  /** Of the whole batch. */
+  readonly head: BatchHead;
+  readonly json: boolean;
+  readonly interrupted: AbortSignal;
+  /** True where a pause ends too. A hold always does: a person has seen what it will cost. */
+  readonly resume: boolean;
+  /** The command that goes on, for messages. */
+  readonly again: string;
+  /** The command that runs the items which this start leaves out; null where it leaves none out. */
+  readonly rest: string | null;
+  /** Credits of the account now; null where they cannot be read. */
+  readonly balance: () => Promise<number | null>;
+}
+
+/** Runs the batch to its end and reports. Returns the exit status. */
+export async function work(one: Work): Promise<number> {
+  const { place, files, head, interrupted } = one;
+  const running = await openPlace(files.batchId, place);
+  let end: BatchEnd;
+  try {
+    await checkAttributes(running);
+    await files.writeHead({ ...head, held: null });
+    if (interrupted.aborted) return STATUS.interrupted;
+    const isNew = await startOrChange(running, one);
+    if (place.at.kind === 'named')
+      for (const sentence of await unpolled(running.client, running.taskQueue)) say(sentence);
+    const progress = new Progress();
+    const broken = running.done?.then(
+      () => new Error('the Worker has stopped'),
+      (error: Error) => error,
+    );
+    const keep = keepLimits(files, head);
+    const accept = acceptSeen(running, one.done);
+    const onLook = async (seen: SeenBatch): Promise<boolean> => {
+      await keep(seen);
+      return isNew && (await accept(seen));
+    };
+    const follow = followBatch(running.handle, { progress, onLook, interrupted, hasEnded: hasEnded(place) });
+    end = await Promise.race([follow, ...(broken === undefined ? [] : [broken.then(goneBy)])]);
+  } finally {
+    await running.stop();
+  }
+  return report(one, end);
+}
+
+/** Writes the tables of the batch as it is now, says how it ended, and what to do next. */
+async function report(one: Work, end: BatchEnd): Promise<number> {
+  const { place, files, settings, json, again, rest, head, balance } = one;
+  const { batchId } = files;
+  if (end.kind === 'interrupted') {
+    const goesOn =
+      place.at.kind === 'own'
+        ? 'Nothing runs any more. Tasks that were submitted go on at Rivya, and are found and not paid again'
+        : 'The batch goes on in Temporal; to stop starting items, use: rivya-temporal batch pause';
+    say(advice(`Interrupted. ${goesOn}. Go on with: ${again}`));
+    return STATUS.interrupted;
+  }
+  // Another command may have added items meanwhile.
+  const manifest = (await files.current()) ?? one.manifest;
+  const tables = await writeResults(place.store, files, manifest);
+  const all = await planOf(rowsOf(files, manifest), { ...manifest, first: null });
+  const { first } = settings;
+  const plan = first === null ? all : await planOf(rowsOf(files, manifest), { ...manifest, first });
+  const whole = rest === null ? null : all;
+  const credits = head.balance === null ? null : await balance();
+  const last = credits === null ? null : { at: new Date().toISOString(), credits };
+  const held = end.kind === 'held' ? end.state.hold : null;
+  await files.changeHead(({ balance: was }) => ({
+    balance: was && last ? { ...was, last } : was,
+    held: held && { message: held.message, action: held.action },
+  }));
+  const status = statusOf(end, plan);
+  const state = end.kind === 'held' ? end.state : end.kind === 'ended' ? end.seen.state : null;
+  if (json) {
+    printJson({
+      batchId,
+      ended: end.kind,
+      workflow: end.kind === 'ended' ? end.seen.status : null,
+      items: plan.items,
+      done: plan.done,
+      remaining: plan.remaining,
+      failed: plan.failed,
+      spentCredits: plan.spentCredits,
+      counts: state?.counts ?? null,
+      hold: state?.hold ?? null,
+      results: tables,
+      rest: whole && restOf(whole),
+    });
+    return status;
+  }
+  print(
+    `${number(plan.done)} of ${number(plan.items)} done, ${number(plan.failed)} failed, ${counted(plan.spentCredits, 'credit')}.`,
+  );
+  printTable(
+    [
+      ['results', readableUri(tables.csv)],
+      ['', readableUri(tables.jsonl)],
+    ],
+    '  ',
+  );
+  print(advice(`Look at them with: ${reportCommand(batchId, place)}`));
+  if (state !== null && end.kind === 'held') say(heldText(state, again));
+  if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') say(advice(endedText(end.seen.status, again)));
+  if (end.kind === 'gone' && plan.remaining > 0) say(goneText(end.problem, again));
+  if (plan.failed > 0)
+    say(
+      `What failed, and what trying again would cost: rivya-temporal batch retry ${quoted(batchId)}${storeOption(place)}`,
+    );
+  if (whole !== null && whole.remaining > 0) {
+    const { from, to, unpriced } = whole.estimate;
+    const price = range(number(from), number(to));
+    const unknown = unpriced === 0 ? '' : `, and ${number(unpriced)} items whose price is not known`;
+    say(
+      `The other ${number(whole.remaining)} will cost about ${price} credits${unknown}, by the prices that were paid so far. Run them with: ${rest}`,
+    );
+  }
+  return status;
+}
+
+function restOf({ remaining, estimate }: Plan) {
+  return { items: remaining, credits: estimate };
+}
+
+function statusOf(end: BatchEnd, plan: Plan): number {
+  if (end.kind === 'held') return STATUS.held;
+  if (end.kind === 'gone')
+    return plan.remaining > 0 ? STATUS.unreachable : plan.failed > 0 ? STATUS.failed : STATUS.done;
+  if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') return STATUS.failed;
+  return plan.failed > 0 ? STATUS.failed : STATUS.done;
+}
+
+function goneBy(problem: Error): BatchEnd {
+  return { kind: 'gone', problem };
+}
+
+function endedText(status: string, again: string): string {
+  const how = status === 'CANCELLED' ? 'The batch was cancelled' : `The batch was ended in Temporal (${status})`;
+  return `${how} before all items had ended. Nothing more is started; items that run go on, and are found and not paid again. Go on with: ${again}`;
+}
+
+function goneText(problem: Error | null, again: string): string {
+  const { details = problem?.message } = (problem?.cause ?? {}) as { readonly details?: string };
+  const why = details === undefined ? '' : ` (${details.replace(/\.$/, '')})`;
+  return advice(
+    `How the batch goes cannot be seen any more${why}. What has ended is in the tables, and is not paid again. Go on with: ${again}`,
+  );
+}
+
+function heldText({ hold, counts }: BatchState, again: string): string {
+  const causes = Object.entries(counts.heldBy).map(([code, items]) => `${number(items)} ${code}`);
+  const held = `${counted(counts.held, 'item')} held, and in need of a person: ${causes.join(', ')}.`;
+  const what = hold === null ? held : `${hold.message} ${hold.action}`;
+  // The hold of a batch names the command that ends it; that of an item only its cause.
+  return advice(`Held. ${what}${what.includes('rivya-temporal') ? '' : ` Then the same command goes on: ${again}`}`);
+}
+
+/** True once the process has ended that ran the Temporal of a batch for this command. */
+export function hasEnded({ at }: BatchPlace): () => boolean {
+  return () => at.kind === 'session' && !isAlive(at.session.pid);
+}
+
+/** The command that makes the page of a batch, and opens it where it lies on this machine. */
+export function reportCommand(batchId: string, place: BatchPlace): string {
+  const open = place.store.address.startsWith('file:') ? ' --open' : '';
+  return `rivya-temporal batch report ${quoted(batchId)}${storeOption(place)}${open}`;
+}
+
+/** The option by which another command finds the store, where it is not the usual one. */
+export function storeOption({ store, at }: BatchPlace): string {
+  const isUsual = [process.env['RIVYA_STORE'], DEFAULT_STORE].includes(store.address);
+  if (isUsual || at.kind === 'session') return '';
+  return ` --store ${quoted(store.address)}`;
+}

@@ -1,0 +1,147 @@
+import { planOf, type Plan } from '../../../batch/plan.js';
+import { rowsOf } from '../../../batch/results.js';
+import type { BatchState, Hold } from '../../../contract/index.js';
+import { endedOf, pricingOf, timeLeft } from '../../../policy/index.js';
+import { TemporalUnreachable } from '../../../temporal/connect.js';
+import { workflowLink } from '../../../temporal/links.js';
+import { advice } from '../../advice.js';
+import type { SeenBatch } from '../../batch-handle.js';
+import type { BatchPlace } from '../../batch-place.js';
+import { leftOf, lineOf, looksAt, number } from '../../batch-progress.js';
+import { batchAt, connectPlace, hasEnded, reportCommand, storeOption, type Running } from '../../batch-work.js';
+import { STORE } from '../../batches.js';
+import { AnswerMissing, STATUS } from '../../errors.js';
+import { examples, type Flags, type Register, type Texts } from '../../options.js';
+import { printFacts, printJson, Progress, quoted, say } from '../../output.js';
+import { interruption } from '../../terminal.js';
+
+export const register: Register = (command) => {
+  command
+    .option(...STORE)
+    .option('--watch', 'show how it goes until it ends, or until Ctrl-C')
+    .addHelpText('after', examples('batch status spring', 'batch status spring --watch'));
+  return status;
+};
+
+async function status(options: Texts<'store'> & Flags<'watch' | 'json'>, batchId = ''): Promise<number> {
+  const { json = false, watch = false } = options;
+  const { place, found } = await batchAt(batchId, options);
+  const { files, manifest, head } = found;
+  const running = await connectPlace(batchId, place).catch(orUnreachable);
+  const seen = (await running?.handle.look()) ?? null;
+  const last = watch && running !== null && seen?.isRunning === true ? await watched(running, place) : seen;
+  const plan = await planOf(rowsOf(files, manifest), { classes: manifest.classes, first: null });
+  const state = last?.state ?? null;
+  if (json) {
+    const { items, done, remaining, failed, spentCredits, estimate } = plan;
+    const stored = { items, done, remaining, failed, spentCredits, estimate };
+    const left = state === null ? null : timeLeft(state);
+    printJson({ batchId, phase: phaseOf(last), ...stored, state, timeLeftMs: left === null ? null : Math.round(left) });
+    return STATUS.done;
+  }
+  const link = running === null ? null : workflowLink(running, batchId);
+  const held = plan.remaining > 0 ? (head.held ?? null) : null;
+  const look = reportCommand(batchId, place);
+  print(batchId, { seen: last, plan, held, link, option: storeOption(place), look });
+  return STATUS.done;
+}
+
+/** Null where the Temporal of the batch cannot be reached: its records are in the store. */
+function orUnreachable(error: unknown): null {
+  if (!(error instanceof TemporalUnreachable)) throw error;
+  say(error.message);
+  return null;
+}
+
+/** @throws AnswerMissing where Temporal gives no answer any more. */
+async function watched({ handle }: Running, place: BatchPlace): Promise<SeenBatch | null> {
+  const progress = new Progress();
+  let last: SeenBatch | null = null;
+  for await (const look of looksAt(handle, { interrupted: interruption(), hasEnded: hasEnded(place) })) {
+    if ('gone' in look) {
+      if (look.gone === null) return null;
+      const { batchId } = handle;
+      throw new AnswerMissing(`rivya-temporal batch status ${quoted(batchId)}${storeOption(place)} --watch`, look.gone);
+    }
+    last = look.seen;
+    if (last.state !== null) {
+      const { counts, phase } = last.state;
+      const twentieth = Math.floor((20 * endedOf(counts)) / Math.max(1, counts.items));
+      if (counts.items > 0) progress.set('', lineOf(last.state), `${phase} ${twentieth}`);
+    }
+    if (!last.isRunning) break;
+  }
+  return last;
+}
+
+function phaseOf(seen: SeenBatch | null): BatchState['phase'] | 'stopped' {
+  if (seen === null || seen.state === null) return 'stopped';
+  return seen.isRunning || seen.state.phase === 'done' ? seen.state.phase : 'cancelled';
+}
+
+const listOf = (by: Readonly<Record<string, number>>): string | null => {
+  const codes = Object.entries(by).toSorted(([, a], [, b]) => b - a);
+  return codes.length === 0 ? null : codes.map(([code, items]) => `${number(items)} ${code}`).join(', ');
+};
+
+interface Shown {
+  readonly seen: SeenBatch | null;
+  readonly plan: Plan;
+  /** Why the batch was held when its last command ended. */
+  readonly held: Pick<Hold, 'message' | 'action'> | null;
+  readonly link: string | null;
+  readonly option: string;
+  readonly look: string;
+}
+
+function print(batchId: string, { seen, plan, held, link, option, look }: Shown): void {
+  const state = seen?.isRunning === true ? seen.state : null;
+  const phase = phaseOf(seen);
+  const words = { ...WORDS, stopped: plan.remaining === 0 ? 'done' : 'does not run' };
+  const hold = state === null ? held : state.hold;
+  printFacts(`${batchId}: ${words[phase]}`, [
+    ['items', `${number(plan.done)} of ${number(plan.items)} done`],
+    ['running', state && number(state.counts.open - state.counts.held)],
+    ['held', state && listOf(state.counts.heldBy)],
+    ['failed', plan.failed === 0 ? null : (listOf(state?.counts.failedBy ?? {}) ?? number(plan.failed))],
+    [
+      'credits',
+      `${number(plan.spentCredits)}${state?.settings.maxCredits == null ? '' : ` of ${number(state.settings.maxCredits)} at most`}`,
+    ],
+    [
+      'rate',
+      state === null || state.perMinute === 0
+        ? null
+        : `${number(Math.round(state.perMinute * 10) / 10)} items a minute`,
+    ],
+    ['time left', state && leftOf(state)],
+    ['now', state && pricingOf(state)],
+    ['reason', hold && advice(hold.message)],
+    ['what to do', advice(toDo({ batchId, state, hold, plan, option, look }))],
+    ['Temporal', link],
+  ]);
+}
+
+const WORDS = { running: 'running', paused: 'paused', held: 'held', done: 'done', cancelled: 'cancelled' } as const;
+
+function toDo({
+  batchId,
+  state,
+  hold,
+  plan,
+  option,
+  look,
+}: Pick<Shown, 'plan' | 'option' | 'look'> & {
+  readonly batchId: string;
+  readonly state: BatchState | null;
+  readonly hold: Pick<Hold, 'action'> | null;
+}) {
+  const command = (name: string): string => `rivya-temporal batch ${name} ${quoted(batchId)}${option}`;
+  if (state?.phase === 'paused') return `Go on with: ${command('resume')}`;
+  if (hold !== null) return `${hold.action} Then: ${command('resume')}`;
+  if (state !== null && state.counts.held > 0)
+    return `Help the items that are held: rivya-temporal list --status held --id-prefix ${quoted(`${batchId}/`)}`;
+  if (state !== null) return 'Nothing: it goes on by itself.';
+  if (plan.remaining > 0) return `Go on with: ${command('resume')}`;
+  return plan.failed > 0 ? `Try the failed ones again: ${command('retry')}` : `Look at the results: ${look}`;
+}

@@ -1,0 +1,79 @@
+/** The words about a batch: for the current details in the Temporal UI, and for its requests. */
+import type { BatchRequests, BatchState } from '../contract/index.js';
+import { round, timeLeft } from './batch.js';
+import { formatDuration } from './duration.js';
+
+/** The descriptions of the query and the requests in the Temporal UI. */
+export const BATCH_TEXTS: Readonly<Record<keyof BatchRequests | 'query', string>> = {
+  query: 'State: phase, counts, credits, rate, hold.',
+  pause: 'Start nothing more until resume. Items that run go on. No argument.',
+  resume: 'Go on after pause or a hold. It accepts the failures and the prices that were seen so far. No argument.',
+  setMaxInFlight: 'How many items may run at the same time: {"maxInFlight": 50}, 1 to 1,000.',
+  setMaxCredits: 'Credits that all items together may cost: {"maxCredits": 1000}, or null for any number.',
+  retryItem:
+    'Start an item again that has ended: {"itemId": "…"}. It waits for its task, or pays for another where that failed.',
+  skipItem: 'Never start an item: {"itemId": "…"}. An item that runs or has ended stays as it is.',
+  setManifest:
+    'Go on with another manifest of the store: {"manifest": "<SHA-256>"}. Items that ended or run are not started again.',
+};
+
+/** The answers of the requests: what is done, and what it costs. */
+export const BATCH_ANSWERS: { readonly [Name in keyof BatchRequests]: (argument: BatchRequests[Name]) => string } = {
+  pause: () => 'Paused: nothing more is started. Items that run go on.',
+  resume: () => 'Resumed.',
+  setMaxInFlight: ({ maxInFlight }) => `At most ${maxInFlight} items run at the same time from now on.`,
+  setMaxCredits: ({ maxCredits }) =>
+    maxCredits === null ? 'The budget is lifted.' : `All items together may cost ${maxCredits} credits.`,
+  retryItem: ({ itemId }) => `Item ${itemId} is started again at the next look, if that can change how it ended.`,
+  skipItem: ({ itemId }) => `Item ${itemId} is skipped, unless it has been started.`,
+  setManifest: () => 'The batch goes on with this manifest. Items that ended or run are not started again.',
+};
+
+/** The state of a batch as Markdown, for the current details in the Temporal UI. */
+export function describeBatch(state: BatchState, title: string): string {
+  const { counts, settings, hold, spentCredits, committedCredits, perMinute: rate, simulated } = state;
+  const { items, succeeded, failed, cancelled, skipped, open, held } = counts;
+  const left = timeLeft(state);
+  const budget = settings.maxCredits === null ? '' : ` of ${settings.maxCredits}`;
+  const lines = [`**${headline(state)}**`, '', title, ''];
+  if (simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
+  if (hold !== null) {
+    lines.push(hold.message, '', `**What to do:** ${hold.action}`, '', `Held since ${hold.since}.`, '');
+  }
+  const pricing = pricingOf(state);
+  if (pricing !== null) lines.push(`It ${pricing}: one item of each kind runs first, the others once it is known.`, '');
+  const rows: [string, string][] = [
+    ['Done', `${succeeded} of ${items}`],
+    ['Running', `${open - held}`],
+    ['Held', `${held}${listOf(counts.heldBy)}`],
+    ['Failed', `${failed}${listOf(counts.failedBy)}`],
+    ['Cancelled, skipped', `${cancelled}, ${skipped}`],
+    ['Credits spent', `${round(spentCredits)}${budget}`],
+    ['Credits of items that run', `${round(committedCredits)} at most`],
+    ['Ended a minute', `${Math.round(rate * 10) / 10}`],
+    ['Time left', left === null ? 'not known yet' : `about ${formatDuration(left)}`],
+  ];
+  lines.push('| | |', '| --- | --- |', ...rows.map(([name, value]) => `| ${name} | ${value} |`));
+  return lines.join('\n');
+}
+
+/** For what price a batch waits, after `it`; null for none. */
+export function pricingOf({ pricing = [] }: Pick<BatchState, 'pricing'>): string | null {
+  return pricing.length === 0 ? null : `waits for the price of ${pricing.join(', ')}`;
+}
+
+function listOf(counts: Readonly<Record<string, number>>): string {
+  const codes = Object.entries(counts).map(([code, count]) => `${count} ${code}`);
+  return codes.length === 0 ? '' : ` (${codes.join(', ')})`;
+}
+
+function headline({ phase, hold }: BatchState): string {
+  const headlines: Readonly<Record<BatchState['phase'], string>> = {
+    running: 'Running.',
+    paused: 'Paused: nothing is started until it is resumed.',
+    held: `Held: nothing is started (${hold?.code ?? 'unknown'}).`,
+    done: 'Done.',
+    cancelled: 'Cancelled: nothing more is started. Items that run go on.',
+  };
+  return headlines[phase];
+}

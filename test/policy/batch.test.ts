@@ -1,0 +1,358 @@
+/** What a batch may start, what it may cost, and when it holds. */
+import { describe, expect, test } from 'vitest';
+import type { BatchOutcome, BatchProgress, BatchSettings, GenerationMemo } from '../../src/contract/index.js';
+import { lineOf } from '../../src/cli/batch-progress.js';
+import * as batch from '../../src/policy/batch.js';
+import { describeBatch } from '../../src/policy/batch-text.js';
+import type { Running } from '../../src/policy/batch.js';
+
+const NOW = Date.parse('2027-01-01T12:00:00Z');
+const SETTINGS: BatchSettings = { maxInFlight: 50, maxCredits: null, maxFailures: null, first: null };
+const MANIFEST = {
+  items: 1_000,
+  classes: [
+    { model: 'cheap', items: 500, estimate: 2 },
+    { model: 'unknown', items: 500, estimate: null },
+  ],
+};
+
+const ended = (change: Partial<BatchOutcome> = {}): BatchOutcome => ({
+  version: 1,
+  itemId: 'i',
+  workflowId: 'b/i',
+  runId: 'r',
+  status: 'succeeded',
+  digest: '',
+  priceClass: 0,
+  model: 'cheap',
+  taskId: 't',
+  taskStatus: 'succeeded',
+  idempotencyKey: null,
+  reservedCredits: 2,
+  finalCredits: 2,
+  earlierCredits: 0,
+  attempts: 1,
+  statusChecks: 1,
+  files: [],
+  urls: [],
+  error: null,
+  simulated: true,
+  startedAt: null,
+  endedAt: '2027-01-01T11:00:00Z',
+  retry: null,
+  ...change,
+});
+const error = (code: string): BatchOutcome['error'] => ({ code, message: '', action: null });
+const failed = (code: string, change: Partial<BatchOutcome> = {}): BatchOutcome =>
+  ended({ status: 'failed', taskStatus: 'failed', error: error(code), ...change });
+
+function after(records: readonly BatchOutcome[], from: BatchProgress = batch.progressAtStart()): BatchProgress {
+  return records.reduce(
+    (progress, record) => batch.counted(progress, record, { priceClass: record.priceClass, expected: 2, now: NOW }),
+    from,
+  );
+}
+
+function running(count: number, change: Partial<NonNullable<Running['memo']>> = {}, priceClass = 0): Running[] {
+  const memo = { phase: 'waiting', hold: null, reservedCredits: null, earlier: [], ...change } as const;
+  return Array.from({ length: count }, (_, n) => ({ workflowId: `b/${priceClass}-${n}`, priceClass, memo }));
+}
+
+const heldFor = (code: string, seconds: number): Partial<GenerationMemo> => ({
+  phase: 'held',
+  hold: {
+    code,
+    message: 'No.',
+    action: 'Act.',
+    httpStatus: 402,
+    requestId: null,
+    since: new Date(NOW - seconds * 1_000).toISOString(),
+  },
+});
+
+type Change = Partial<BatchSettings> & { readonly progress?: BatchProgress; readonly running?: readonly Running[] };
+const input = ({ progress = batch.progressAtStart(), running: runs = [], ...settings }: Change) => ({
+  batchId: 'b',
+  manifest: MANIFEST,
+  settings: { ...SETTINGS, ...settings },
+  progress,
+  running: runs,
+  now: NOW,
+});
+const gate = (change: Change): batch.Gate => new batch.Gate(input(change));
+const brake = (change: Change): string | null => batch.brake(input(change))?.code ?? null;
+
+function admitted(of: batch.Gate, priceClass: number, count: number): string[] {
+  return Array.from({ length: count }, () => {
+    const verdict = of.admit({ priceClass });
+    return typeof verdict === 'string' ? verdict : verdict.code;
+  });
+}
+
+describe('slots', () => {
+  test.each([
+    ['none run', [], 3],
+    ['two run', running(2), 1],
+    ['more run than are allowed', running(5), 0],
+    [
+      'one is held by its own cause for a minute: its slot is given back',
+      running(3, heldFor('SubmitUnresolved', 60)),
+      3,
+    ],
+    ['one is held by its own cause for less', running(3, heldFor('SubmitUnresolved', 59)), 0],
+    ['the cause is one that all share: no slot is given back', running(3, heldFor('insufficient_credits', 600)), 0],
+  ])('%s', (_, runs, slots) => {
+    expect(gate({ maxInFlight: 3, running: runs }).slots).toBe(slots);
+  });
+
+  test('items that wait for persons do not pile up without end', () => {
+    const open = Array.from({ length: 1_003 }, (_, index) => ({ index, workflowId: `b/${index}`, priceClass: 0 }));
+    const runs = running(1_003, heldFor('SubmitUnresolved', 3_600));
+    expect(gate({ maxInFlight: 3, running: runs, progress: { ...batch.progressAtStart(), open } }).slots).toBe(0);
+  });
+});
+
+describe('budget', () => {
+  test('without a price, only one item of a class is started', () => {
+    const open = gate({ maxCredits: 100 });
+    expect(admitted(open, 0, 3)).toEqual(['start', 'probing', 'probing']);
+    expect(admitted(open, 1, 2)).toEqual(['start', 'probing']);
+    expect(admitted(gate({ maxCredits: 100, running: running(1) }), 0, 1)).toEqual(['probing']);
+  });
+
+  test('credits that are reserved open the class, and each item counts with them', () => {
+    const runs = running(1, { reservedCredits: 4 });
+    const progress = batch.withReserved(batch.progressAtStart(), runs);
+    expect(admitted(gate({ maxCredits: 10, running: runs, progress }), 0, 2)).toEqual(['start', 'BudgetReached']);
+  });
+
+  test('where the item that is to teach the price waits for a person, another one teaches it after a minute', () => {
+    const held = (seconds: number) => running(1, heldFor('SubmitUnresolved', seconds));
+    expect(admitted(gate({ maxCredits: 100, running: held(59) }), 0, 1)).toEqual(['probing']);
+    expect(admitted(gate({ maxCredits: 100, running: held(60) }), 0, 2)).toEqual(['start', 'probing']);
+  });
+
+  test('with a price, items are started as long as all may cost it', () => {
+    const progress = after([ended({ finalCredits: 3 })]);
+    expect(admitted(gate({ maxCredits: 10, progress }), 0, 4)).toEqual([
+      'start',
+      'start',
+      'BudgetReached',
+      'BudgetReached',
+    ]);
+  });
+
+  test('items that run count at the larger of reserved and expected', () => {
+    const progress = after([ended({ finalCredits: 3 })]);
+    const runs = [...running(1, { reservedCredits: 5 }), ...running(1, { reservedCredits: 1 })];
+    expect(gate({ progress, running: runs }).committed).toBe(8);
+    expect(admitted(gate({ maxCredits: 14, progress, running: runs }), 0, 2)).toEqual(['start', 'BudgetReached']);
+  });
+
+  test('attempts before count too, of items that run and of items that ended', () => {
+    expect(gate({ running: running(1, { earlier: ['t1'] }) }).committed).toBe(4);
+    expect(after([ended({ earlierCredits: 4 })]).spentCredits).toBe(6);
+  });
+
+  test('what an item has cost before it was started again counts while it runs', () => {
+    const before = batch.creditsBefore(failed('generation_failed', { finalCredits: 2, retry: 'buy' }), 2);
+    expect(before).toBe(2);
+    expect(batch.creditsBefore(failed('DeadlinePassed', { taskStatus: 'queued', retry: 'wait' }), 2)).toBe(0);
+    const [run] = running(1);
+    // It is among the spent credits, once.
+    expect(gate({ running: [{ ...run!, earlierCredits: before }] }).committed).toBe(2);
+    const [again] = running(1, { earlier: ['t1'] });
+    expect(gate({ running: [{ ...again!, earlierCredits: before }] }).committed).toBe(2);
+    const progress = batch.withPaid(batch.progressAtStart(), before);
+    expect(gate({ maxCredits: 3, progress }).admit({ priceClass: 0 })).toMatchObject({ code: 'BudgetReached' });
+  });
+
+  test('a class without any known price is not started once the budget is used up', () => {
+    expect(admitted(gate({ maxCredits: 2, progress: after([ended()]) }), 1, 1)).toEqual(['BudgetReached']);
+  });
+
+  test.each([
+    ['final credits lower what was reserved', ended({ reservedCredits: 5, finalCredits: 1 }), 1],
+    ['a failed task that was given back', failed('generation_failed', { finalCredits: 0 }), 0],
+    ['a failed task that was charged', failed('generation_failed', { finalCredits: 2 }), 2],
+    [
+      'a task that goes on',
+      failed('DeadlinePassed', { taskStatus: 'processing', reservedCredits: 1, finalCredits: 0 }),
+      2,
+    ],
+    ['a task that may exist', failed('SubmitUnresolved', { taskId: null, taskStatus: null, finalCredits: null }), 2],
+    ['a refusal', failed('validation_failed', { taskId: null, taskStatus: null, reservedCredits: null }), 0],
+  ])('spent: %s', (_, record, credits) => {
+    expect(after([record]).spentCredits).toBe(credits);
+  });
+});
+
+describe('brakes', () => {
+  const succeeds = ended();
+  const fails = failed('generation_failed');
+  const many = (count: number, record: BatchOutcome): BatchOutcome[] => Array.from({ length: count }, () => record);
+
+  test.each([
+    ['nineteen equal failures', many(19, fails), null],
+    ['twenty equal failures in a row', many(20, fails), 'EqualFailures'],
+    ['a success between them', [...many(10, fails), succeeds, ...many(10, fails)], null],
+    ['another failure between them', [...many(10, fails), failed('internal_error'), ...many(10, fails)], null],
+    [
+      'a cancelled item between them',
+      [...many(10, fails), ended({ status: 'cancelled' }), ...many(10, fails)],
+      'EqualFailures',
+    ],
+  ])('%s', (_, records, code) => {
+    expect(brake({ progress: after(records) })).toBe(code);
+  });
+
+  test('another count of the records, as after another manifest, lifts no hold', () => {
+    const progress = batch.progressAtStart(after(many(20, fails)));
+    expect(brake({ progress })).toBe('EqualFailures');
+    expect(brake({ progress: batch.acceptedSoFar(progress) })).toBe(null);
+  });
+
+  test.each([
+    ['3', 2, null],
+    ['3', 3, 'TooManyFailures'],
+    ['0.5%', 4, null],
+    ['0.5%', 5, 'TooManyFailures'],
+  ])('--max-failures %s with %i failures of 1,000 items', (maxFailures, count, code) => {
+    expect(brake({ maxFailures, progress: after(many(count, fails)) })).toBe(code);
+  });
+
+  test('a person who resumes accepts the failures so far, and no further ones', () => {
+    const progress = batch.acceptedSoFar(after(many(20, fails)));
+    expect(brake({ maxFailures: '20', progress })).toBe(null);
+    const more = many(20, fails);
+    expect(brake({ maxFailures: '20', progress: after(more.slice(1), progress) })).toBe(null);
+    expect(brake({ maxFailures: '20', progress: after(more, progress) })).toBe('EqualFailures');
+  });
+
+  test.each([
+    ['an item that ended costs up to half more', after([ended({ finalCredits: 3 })]), null],
+    ['an item that ended costs more than that', after([ended({ finalCredits: 3.1 })]), 'PriceRose'],
+    [
+      'an item that runs has more reserved',
+      batch.withReserved(batch.progressAtStart(), running(1, { reservedCredits: 4 })),
+      'PriceRose',
+    ],
+    ['no estimate is known', after([ended({ priceClass: 1, finalCredits: 400 })]), null],
+    ['the price was accepted', batch.acceptedSoFar(after([ended({ finalCredits: 4 })])), null],
+    [
+      'it rises again',
+      after([ended({ finalCredits: 7 })], batch.acceptedSoFar(after([ended({ finalCredits: 4 })]))),
+      'PriceRose',
+    ],
+  ])('price: %s', (_, progress, code) => {
+    expect(brake({ progress })).toBe(code);
+  });
+
+  test.each([
+    [
+      'two items are held by a cause that all share',
+      running(2, heldFor('insufficient_credits', 1)),
+      'insufficient_credits',
+    ],
+    ['one item is, and another one runs', [...running(1, heldFor('insufficient_credits', 1)), ...running(1)], null],
+    ['the only item that runs is', running(1, heldFor('insufficient_credits', 1)), 'insufficient_credits'],
+    ['the only item that runs is held by a cause of its own', running(1, heldFor('SubmitUnresolved', 1)), null],
+    ['two items are held by causes of their own', running(2, heldFor('SubmitUnresolved', 1)), null],
+  ])('%s', (_, runs, code) => {
+    expect(brake({ running: runs })).toBe(code);
+  });
+});
+
+describe('the next look', () => {
+  const due = (change: Partial<Parameters<typeof batch.isLookDue>[0]>): boolean =>
+    batch.isLookDue({
+      before: 50,
+      now: 50,
+      more: true,
+      probing: false,
+      maxInFlight: 50,
+      changes: 0,
+      waitedMs: 10_000,
+      ...change,
+    });
+
+  test.each([
+    ['no slot is free', {}, false],
+    ['five slots are free', { now: 45 }, false],
+    ['six slots are free', { now: 44 }, true],
+    ['a minute has passed', { waitedMs: 60_000 }, true],
+    ['much has changed 10 s ago', { changes: 6 }, true],
+    ['one of the last items has ended 10 s ago', { before: 2, now: 2, more: false, changes: 1 }, true],
+    ['nothing has, of the last items', { before: 2, now: 2, more: false }, false],
+    ['little has changed while slots are filled', { changes: 5 }, false],
+    ['much has changed 9 s ago', { changes: 50, waitedMs: 9_000 }, false],
+    ['the window is smaller than six, and all of it is free', { before: 2, now: 0, maxInFlight: 2 }, true],
+    ['the item that teaches a price has ended', { now: 49, probing: true }, true],
+    ['the last item has ended', { before: 3, now: 0, more: false }, true],
+    ['one of the last items runs', { before: 3, now: 1, more: false }, false],
+  ])('%s', (_, change, expected) => {
+    expect(due(change)).toBe(expected);
+  });
+
+  test('the end is noticed within 10 s', () => {
+    for (const waited of [0, 10_000, 59_000]) expect(batch.countEvery(waited)).toBeLessThanOrEqual(5_000);
+  });
+});
+
+describe('how an item that ended is started again', () => {
+  test.each([
+    ['a success', ended(), null],
+    ['a task past its deadline', failed('DeadlinePassed', { taskStatus: 'processing' }), 'wait'],
+    ['a result that is missing', failed('ResultMissing', { taskStatus: 'succeeded' }), 'wait'],
+    ['a cancelled wait', ended({ status: 'cancelled', taskStatus: 'queued', error: error('Cancelled') }), 'wait'],
+    ['a failed task', failed('generation_failed'), 'buy'],
+    ['a failed task with wrong input', failed('validation_failed'), null],
+    ['a refused input', failed('validation_failed', { taskId: null, taskStatus: null }), null],
+    ['nothing accepted in time', failed('DeadlinePassed', { taskId: null, taskStatus: null }), 'buy'],
+    ['a task that may exist', failed('SubmitUnresolved', { taskId: null, taskStatus: null }), null],
+  ])('%s', (_, record, kind) => {
+    expect(batch.retryKind(record, {})).toBe(kind);
+  });
+
+  test('a key of the caller pays once', () => {
+    expect(batch.retryKind(failed('generation_failed'), { idempotencyKey: 'mine' })).toBe(null);
+  });
+});
+
+test('a record ends an item unless it is of other content, or to be started again', () => {
+  expect(batch.hasEnded(ended(), { workflowId: 'b/i' })).toBe(true);
+  expect(batch.hasEnded(ended(), { workflowId: 'b/i-2f' })).toBe(false);
+  expect(batch.hasEnded(ended({ retry: 'wait' }), { workflowId: 'b/i' })).toBe(false);
+  expect(batch.hasEnded(null, { workflowId: 'b/i' })).toBe(false);
+});
+
+test('codes beyond twenty are counted together', () => {
+  const progress = after(Array.from({ length: 30 }, (_, n) => failed(`code_${n}`)));
+  expect(Object.keys(progress.failedBy)).toHaveLength(20);
+  expect(progress.failedBy['other']).toBe(11);
+});
+
+test('the rate is that of the last 10 minutes', () => {
+  const progress = after(Array.from({ length: 30 }, () => ended()));
+  expect(batch.perMinute(progress, NOW + 3 * 60_000)).toBe(10);
+  expect(batch.perMinute(progress, NOW + 20 * 60_000)).toBe(0);
+});
+
+test('people see that a batch waits for a price', () => {
+  const state = {
+    manifest: '',
+    settings: SETTINGS,
+    phase: 'running',
+    counts: { items: 6, succeeded: 0, failed: 0, cancelled: 0, skipped: 0, open: 1, held: 0, failedBy: {}, heldBy: {} },
+    spentCredits: 0,
+    committedCredits: 0,
+    hold: null,
+    perMinute: 0,
+    startedAt: '',
+    simulated: true,
+  } as const;
+  const says = 'waits for the price of cheap';
+  expect(describeBatch({ ...state, pricing: ['cheap'] }, '')).toContain(says);
+  expect(lineOf({ ...state, pricing: ['cheap'] })).toContain(says);
+  expect(describeBatch({ ...state, pricing: [] }, '')).not.toContain('price');
+});
