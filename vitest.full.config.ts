@@ -3,5 +3,5 @@ import { WITH_TEMPORAL } from './vitest.config.js';
 
 // Proofs that take too long for every run: real processes that are really killed.
 export default defineConfig({
-  test: { ...WITH_TEMPORAL, include: ['test/full/**/*.test.ts'], testTimeout: 300_000 },
+  test: { ...WITH_TEMPORAL, include: ['test/full/**/*.test.ts'], testTimeout: 600_000 },
 });

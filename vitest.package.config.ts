@@ -7,6 +7,6 @@ export default defineConfig({
     ...WITH_TEMPORAL,
     include: ['test/package/**/*.test.ts'],
     globalSetup: ['test/temporal/global-setup.ts'],
-    testTimeout: 300_000,
+    testTimeout: 600_000,
   },
 });

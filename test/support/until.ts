@@ -1,5 +1,5 @@
-/** Waits until the condition holds; fails after a minute, far beyond anything a test waits for. */
-export async function until(condition: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
+/** Waits until the condition holds; fails after three minutes, far beyond anything that a test waits for, also on a busy machine. */
+export async function until(condition: () => boolean | Promise<boolean>, limitMs = 180_000): Promise<void> {
   const end = Date.now() + limitMs;
   for (;;) {
     if (await condition()) return;

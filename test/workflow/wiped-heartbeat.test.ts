@@ -25,9 +25,9 @@ const startForgetful = (answers: 'never' | 'late' = 'never'): Promise<Harness> =
     },
   });
 
-const start = ({ client }: Harness): Promise<GenerationHandle> =>
+const start = ({ client }: Harness, idempotencyWindow: number | string = WINDOW_MS): Promise<GenerationHandle> =>
   client.start(
-    { model: 'z-image', prompt: 'wiped', options: { idempotencyWindow: WINDOW_MS } },
+    { model: 'z-image', prompt: 'wiped', options: { idempotencyWindow } },
     { workflowId: 'wiped' },
   );
 
@@ -124,9 +124,9 @@ describe.concurrent('nothing is posted blind after the window', () => {
 
 // Looks like an attempt whose heartbeat was wiped, so it is taken for one that may have posted.
 describe.concurrent('a pause before the very first attempt', () => {
-  async function unpausedAfter(harness: Harness, ms: number): Promise<GenerationHandle> {
+  async function unpausedAfter(harness: Harness, ms: number, window?: string): Promise<GenerationHandle> {
     await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
-    const handle = await start(harness);
+    const handle = await start(harness, window);
     await until(async () => (await handle.describe()).raw.pendingActivities?.length === 1);
     await pause(harness.temporal, 'wiped', SUBMIT);
     const pausedAt = Date.now();
@@ -138,7 +138,7 @@ describe.concurrent('a pause before the very first attempt', () => {
 
   test('that ends within the window posts and pays once', async () => {
     await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
-    const handle = await unpausedAfter(harness, 0);
+    const handle = await unpausedAfter(harness, 0, '12h');
     expect(await handle.result()).toMatchObject({ status: 'succeeded' });
     expect((await harness.emulator.ledger()).paidTasks).toBe(1);
   });
