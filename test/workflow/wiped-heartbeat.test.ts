@@ -25,7 +25,7 @@ const startForgetful = (answers: 'never' | 'late' = 'never'): Promise<Harness> =
     },
   });
 
-const start = ({ client }: Harness, idempotencyWindow: number | string = WINDOW_MS): Promise<GenerationHandle> =>
+const start = ({ client }: Harness, idempotencyWindow: Duration = WINDOW_MS): Promise<GenerationHandle> =>
   client.start(
     { model: 'z-image', prompt: 'wiped', options: { idempotencyWindow } },
     { workflowId: 'wiped' },
@@ -124,7 +124,7 @@ describe.concurrent('nothing is posted blind after the window', () => {
 
 // Looks like an attempt whose heartbeat was wiped, so it is taken for one that may have posted.
 describe.concurrent('a pause before the very first attempt', () => {
-  async function unpausedAfter(harness: Harness, ms: number, window?: string): Promise<GenerationHandle> {
+  async function unpausedAfter(harness: Harness, ms: number, window?: Duration): Promise<GenerationHandle> {
     await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
     const handle = await start(harness, window);
     await until(async () => (await handle.describe()).raw.pendingActivities?.length === 1);
