@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import type { GenerationHandle } from '../../src/client.js';
+import type { Duration } from '../../src/contract/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { activitiesOf, pause } from '../support/pause.js';
 import { stateOf } from '../support/state.js';
