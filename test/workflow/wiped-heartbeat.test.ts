@@ -27,10 +27,7 @@ const startForgetful = (answers: 'never' | 'late' = 'never'): Promise<Harness> =
   });
 
 const start = ({ client }: Harness, idempotencyWindow: Duration = WINDOW_MS): Promise<GenerationHandle> =>
-  client.start(
-    { model: 'z-image', prompt: 'wiped', options: { idempotencyWindow } },
-    { workflowId: 'wiped' },
-  );
+  client.start({ model: 'z-image', prompt: 'wiped', options: { idempotencyWindow } }, { workflowId: 'wiped' });
 
 const submits = ({ temporal }: Harness): ReturnType<typeof activitiesOf> => activitiesOf(temporal, 'wiped', SUBMIT);
 const posts = ({ emulator }: Harness): number => emulator.requests().filter(({ method }) => method === 'POST').length;
