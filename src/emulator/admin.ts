@@ -19,11 +19,14 @@ export interface AdminCalls {
   setKeys(keys: readonly EmulatorKey[]): void;
   /** Sets the balance of an account; undefined: that of the first key. */
   setCredits(account: string | undefined, credits: number): Promise<void>;
+  /** Sets the calls in each minute of the clock, per API key. @throws TypeError for what is not 1 or more. */
+  setRateLimit(perMinute: number): void;
   /** Forgets tasks, stored replies, requests and rate windows, and puts back the settings of the start. */
   reset(): void;
 }
 
 const CREDITS = z.object({ account: z.string().optional(), credits: z.number() });
+const RATE_LIMIT = z.object({ perMinute: z.number() });
 
 /** The admin paths. A body that the call does not take is refused by the call itself. */
 const PATHS: Readonly<Record<string, (calls: AdminCalls, body: unknown) => unknown>> = {
@@ -35,6 +38,9 @@ const PATHS: Readonly<Record<string, (calls: AdminCalls, body: unknown) => unkno
   'POST /__admin/credits': async (calls, body) => {
     const { account, credits } = checked(CREDITS, body, 'Not a balance');
     await calls.setCredits(account, credits);
+  },
+  'POST /__admin/rate-limit': (calls, body) => {
+    calls.setRateLimit(checked(RATE_LIMIT, body, 'Not a rate limit').perMinute);
   },
   'POST /__admin/reset': (calls) => calls.reset(),
 };

@@ -32,5 +32,5 @@ export interface ApiSettings {
   switches: EmulatorSwitches;
   readonly speed: number;
   readonly durations: Readonly<Record<MediaKind, number>>;
-  readonly rateLimitPerMinute: number;
+  rateLimitPerMinute: number;
 }

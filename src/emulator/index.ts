@@ -58,12 +58,13 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
   if (!(speed > 0)) throw new TypeError(`"speed" must be above 0, not ${speed}.`);
   const atStart = withSwitches(DEFAULT_SWITCHES, options.switches ?? {});
   const keys = holdersOf(options.keys ?? [{ key: EMULATOR_API_KEY }]);
+  const { rateLimitPerMinute = DEFAULT_RATE_LIMIT } = options;
   const settings: ApiSettings = {
     keys,
     switches: atStart,
     speed,
     durations: { ...DEFAULT_DURATIONS, ...options.durations },
-    rateLimitPerMinute: options.rateLimitPerMinute ?? DEFAULT_RATE_LIMIT,
+    rateLimitPerMinute,
   };
   const state = openState(settings, options.credits ?? DEFAULT_CREDITS, options.stateFile);
   const faults = openFaults(state.countUse);
@@ -92,12 +93,17 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       state.setCredits(account, credits, await clock());
       state.journal.save();
     },
+    setRateLimit: (perMinute) => {
+      if (!(perMinute >= 1)) throw new TypeError(`A rate limit is 1 call a minute or more, not ${perMinute}.`);
+      settings.rateLimitPerMinute = perMinute;
+    },
     reset: () => {
       state.journal.clear();
       api.clear();
       http.requests.length = 0;
       settings.keys = keys;
       settings.switches = atStart;
+      settings.rateLimitPerMinute = rateLimitPerMinute;
       begin();
     },
   };

@@ -94,6 +94,17 @@ test('the rate limit holds per key in each minute of the clock, and says when to
   expect(await status('one')).toBe(200);
 });
 
+test('the rate limit can be changed while it runs, up to the next reset', async () => {
+  const emulator = await emulatorFor({ clock: new TestClock().read, rateLimitPerMinute: 1 });
+  const status = async (): Promise<number> => (await ask(emulator, '/api/v1/credits')).status;
+  expect([await status(), await status()]).toStrictEqual([200, 429]);
+  emulator.setRateLimit(2);
+  expect([await status(), await status()]).toStrictEqual([200, 429]);
+  expect(() => emulator.setRateLimit(0)).toThrow(/1 call a minute or more/);
+  emulator.reset();
+  expect([await status(), await status()]).toStrictEqual([200, 429]);
+});
+
 test('credits are taken at create, given back when the task fails, and bound what can be created', async () => {
   const clock = new TestClock();
   const emulator = await emulatorFor({ clock: clock.read, credits: 7, durations: { video: 8000 } });

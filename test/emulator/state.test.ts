@@ -185,6 +185,7 @@ test('the admin paths change a running emulator and show its ledger', async () =
   expect((await admin('switches', { createStatus: 202 })).status).toBe(200);
   expect((await create(emulator, 'k')).status).toBe(202);
   expect((await admin('credits', { credits: 7 })).status).toBe(200);
+  expect((await admin('rate-limit', { perMinute: 700 })).status).toBe(200);
   expect((await admin('ledger')).body).toStrictEqual(await emulator.ledger());
   expect((await admin('ledger')).body.credits).toStrictEqual({ acct_emulator: 7 });
   expect((await admin('requests')).body).toHaveLength(2);
@@ -202,6 +203,7 @@ test.each([
   ['switches', { resultLagMs: '5' }],
   ['credits', {}],
   ['keys', ['rvya_sk_x']],
+  ['rate-limit', { perMinute: 0 }],
 ])('the admin path %s refuses %j and says why', async (path, body) => {
   const answer = await ask(await emulatorFor(), `/__admin/${path}`, { body });
   expect(answer.status).toBe(400);
