@@ -10,6 +10,17 @@ export function isMediaKind(value: unknown): value is MediaKind {
   return value === 'image' || value === 'video' || value === 'audio';
 }
 
+/** When a task is expected to end, by the durations of earlier tasks like it. */
+export interface Expectation {
+  /** Earlier tasks that it rests on, from 1 to 40: the last ones. */
+  readonly runs: number;
+  /** The duration that half of them had, and the one within which 9 of 10 ended: milliseconds, not counted from now. */
+  readonly p50Ms: number;
+  readonly p90Ms: number;
+  /** Milliseconds from this answer until the next check is worth its call; null where the fixed schedule counts. */
+  readonly checkInMs: number | null;
+}
+
 /** A task as the API last described it. Fields that a reply left out are null. */
 export interface TaskSnapshot {
   readonly taskId: string;

@@ -43,16 +43,21 @@ interface WaitInput {
   readonly first: boolean;
   /** How long ago the task was first seen to have succeeded without a link; left out while it has not. */
   readonly trailingMs?: number | null;
+  /** Milliseconds until the check that was planned from the durations of earlier tasks; left out or null: none was planned. */
+  readonly plannedMs?: number | null;
   /** From 0 to 1. In a Workflow `Math.random()` is deterministic. */
   readonly random: number;
 }
 
 /**
- * Milliseconds until the next status check: 2 to 3 s before the first, then never less than 5 s. Jitter makes a wait up to
- * 10 % shorter, so the caps hold. An unknown kind waits like a video. After `succeeded` without a link it checks a few times,
- * the last time when the grace is over.
+ * Milliseconds until the next status check: at least 2 s before the first, then never less than 5 s. Where no check was
+ * planned, the first comes after 2 to 3 s. Jitter makes a wait up to 10 % shorter, so the caps hold. An unknown kind waits
+ * like a video. After `succeeded` without a link it checks a few times, the last time when the grace is over.
  */
-export function nextWait({ ageMs, kind, first, trailingMs = null, random }: WaitInput): number {
+export function nextWait({ ageMs, kind, first, trailingMs = null, plannedMs = null, random }: WaitInput): number {
+  if (plannedMs !== null && trailingMs === null) {
+    return Math.max(first ? FIRST_WAIT_MS : MIN_WAIT_MS, Math.round(plannedMs * (1 - JITTER * random)));
+  }
   if (first) return Math.round(FIRST_WAIT_MS + SECOND * random);
   const band = BANDS[kind ?? 'video'].find(({ untilMs }) => ageMs < untilMs);
   const cap = ageMs < HOUR ? CAP_FIRST_HOUR_MS : CAP_LATER_MS;
