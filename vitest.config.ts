@@ -22,7 +22,7 @@ export const WITH_TEMPORAL = {
 };
 
 /** Tests without a Temporal server. */
-export const UNITS = 'test/{activities,api,batch,docs,emulator,lint,policy,schema,storage}/**/*.test.ts';
+export const UNITS = 'test/{activities,api,batch,codec,docs,emulator,lint,policy,schema,storage}/**/*.test.ts';
 
 export default defineConfig({
   test: {

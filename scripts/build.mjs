@@ -49,7 +49,7 @@ await light.write({ file: 'dist/workflows/index.js', comments: false });
 chmodSync('dist/src/cli/main.js', 0o755);
 
 const { bundleWorkflowCode } = await import('@temporalio/worker');
-const { bundlePath, workflowsPath } = await import('../dist/src/worker/bundle.js');
+const { bundledFailuresPath, bundlePath, workflowsPath } = await import('../dist/src/worker/bundle.js');
 const quiet = { trace() {}, debug() {}, info() {}, warn: console.warn, error: console.error, log() {} };
 // The SDK bundles for development: all of every module, unminified, with a source map that holds every source. Minified,
 // and with a map of names and lines only (a Worker refuses a bundle without), stack traces are the same at a quarter of it.
@@ -67,7 +67,12 @@ const webpackConfigHook = ({ output, ...config }) => ({
   devtool: 'inline-nosources-source-map',
   output: { ...output, devtoolModuleFilenameTemplate: sourceName },
 });
-const { code } = await bundleWorkflowCode({ workflowsPath, webpackConfigHook, logger: quiet });
+const { code } = await bundleWorkflowCode({
+  workflowsPath,
+  failureConverterPath: bundledFailuresPath,
+  webpackConfigHook,
+  logger: quiet,
+});
 writeFileSync(bundlePath(), code);
 writeFileSync(STAMP, '');
 

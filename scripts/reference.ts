@@ -76,6 +76,10 @@ const settings: Readonly<Record<keyof typeof Environment.shape, string>> = {
   RIVYA_POLICY_FILE: 'what may be paid for, whatever an input says ([spending policy](workers.md#spending-policy))',
   RIVYA_REFERENCE_ROOTS: 'absolute directories, comma separated: references by `path` are read below them only',
   RIVYA_UI_URL: 'base of the links into the Temporal UI; the embedded server has its own',
+  RIVYA_ENCRYPTION_KEYS:
+    '`<id>:<32 bytes in Base64>`, comma separated: encrypts what Temporal keeps with the first key, decrypts with each ([encryption](encryption.md))',
+  RIVYA_ENCRYPTION_KEYS_FILE: 'a file with these keys instead, read at start',
+  RIVYA_CODEC_TOKEN: 'token of `codec-server`, 16 to 256 characters; left out: a new one at each start',
 };
 
 const OTHER_SETTINGS = {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 // Not by the index of a folder where that loads an HTTP client: commands read settings before they need one.
 import { keyFile, staticKey, type KeySource } from './api/key-source.js';
+import { parseEncryptionKeys, type EncryptionKeys } from './codec/keys.js';
 import { DEFAULT_BASE_URL, DEFAULT_TASK_QUEUE } from './contract/index.js';
 import { parseBaseUrl, proxyOf } from './http/address.js';
 import { openStore } from './storage/open.js';
@@ -37,6 +38,10 @@ export interface Settings {
   readonly referenceRoots: readonly string[];
   /** Base of the links into the Temporal UI, without a slash at the end, or null. */
   readonly uiUrl: string | null;
+  /** Null: payloads are not encrypted. */
+  readonly encryption: EncryptionKeys | null;
+  /** Of the codec server; null: it makes one. */
+  readonly codecToken: string | null;
 }
 
 /** Wrong settings. The message names each wrong variable. */
@@ -100,19 +105,27 @@ export const Environment = z.object({
   RIVYA_POLICY_FILE: readWith(readPolicyFile).optional(),
   RIVYA_REFERENCE_ROOTS: list.pipe(z.array(referenceRoot)).default([]),
   RIVYA_UI_URL: z.url('must be a URL').transform(withoutSlash).optional(),
+  RIVYA_ENCRYPTION_KEYS: readWith(parseEncryptionKeys).optional(),
+  RIVYA_ENCRYPTION_KEYS_FILE: readWith(encryptionKeysFile).optional(),
+  // It stands in an address, and opens all payloads.
+  RIVYA_CODEC_TOKEN: z
+    .string()
+    .regex(/^[\w.~-]{16,256}$/, 'must be 16 to 256 characters of A-Z a-z 0-9 . _ ~ -')
+    .optional(),
 });
+
+/** Settings of which one stands in for the other. */
+const ONLY_ONE = [
+  ['RIVYA_API_KEY', 'RIVYA_API_KEY_FILE'],
+  ['RIVYA_ENCRYPTION_KEYS', 'RIVYA_ENCRYPTION_KEYS_FILE'],
+] as const;
 
 /**
  * Reads the settings. An empty variable counts as not set.
  * @throws SettingsError that names each wrong variable.
  */
 export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
-  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const { data: values, error } = Environment.safeParse(set);
-  const problems = error?.issues.map(({ path: [name], message }) => `${String(name)}: ${message}`) ?? [];
-  if (set['RIVYA_API_KEY'] !== undefined && set['RIVYA_API_KEY_FILE'] !== undefined) {
-    problems.push('RIVYA_API_KEY_FILE: set only one of RIVYA_API_KEY and RIVYA_API_KEY_FILE');
-  }
+  const { values, problems } = valuesOf(Environment, env);
   try {
     proxyOf(env);
   } catch (wrong) {
@@ -134,7 +147,29 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     policy: values.RIVYA_POLICY_FILE ?? null,
     referenceRoots: values.RIVYA_REFERENCE_ROOTS,
     uiUrl: values.RIVYA_UI_URL ?? null,
+    encryption: values.RIVYA_ENCRYPTION_KEYS ?? values.RIVYA_ENCRYPTION_KEYS_FILE ?? null,
+    codecToken: values.RIVYA_CODEC_TOKEN ?? null,
   };
+}
+
+/** The keys that encrypt payloads alone, for what needs no other setting; null where none are set. @throws SettingsError */
+export function encryptionOf(env: NodeJS.ProcessEnv = process.env): EncryptionKeys | null {
+  const settings = Environment.pick({ RIVYA_ENCRYPTION_KEYS: true, RIVYA_ENCRYPTION_KEYS_FILE: true });
+  const { values, problems } = valuesOf(settings, env);
+  if (values === undefined || problems.length > 0) throw new SettingsError(problems.join('\n'));
+  return values.RIVYA_ENCRYPTION_KEYS ?? values.RIVYA_ENCRYPTION_KEYS_FILE ?? null;
+}
+
+/** What variables say, and each problem by its variable. */
+function valuesOf<T extends z.ZodType>(settings: T, env: NodeJS.ProcessEnv) {
+  const set = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const { data: values, error } = settings.safeParse(set);
+  const problems = error?.issues.map(({ path: [name], message }) => `${String(name)}: ${message}`) ?? [];
+  for (const [one, other] of ONLY_ONE) {
+    if (set[one] !== undefined && set[other] !== undefined)
+      problems.push(`${other}: set only one of ${one} and ${other}`);
+  }
+  return { values, problems };
 }
 
 // Read where they are needed; any value will do.
@@ -161,6 +196,17 @@ function keyFileOf(file: string): KeySource {
   const named = file.trim().startsWith('rvya_sk_') ? '(a key, which belongs into RIVYA_API_KEY)' : file;
   if (readSettingFile(file, named).trim() === '') throw new Error(`the file ${named} is empty`);
   return keyFile(file);
+}
+
+function encryptionKeysFile(file: string): EncryptionKeys {
+  // The message must not repeat keys that were put here by mistake.
+  const named = /:[\w+/=-]{43,}/.test(file) ? '(keys, which belong into RIVYA_ENCRYPTION_KEYS)' : file;
+  const text = readSettingFile(file, named);
+  try {
+    return parseEncryptionKeys(text);
+  } catch (error) {
+    throw new Error(`the file ${named}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** True where a key for the real API is set. */

@@ -2,3 +2,4 @@
 export { GenerationClient, GenerationError, GenerationHandle, memoOf, type StartOptions } from './client.js';
 export * from './contract/index.js';
 export { InvalidInput } from './policy/fields.js';
+export { encryptedDataConverter } from './codec/converter.js';

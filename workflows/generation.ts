@@ -6,7 +6,16 @@
 import { patched, workflowInfo } from '@temporalio/workflow';
 import type { GenerationResult, SeenResult, StoredFile, TaskSnapshot, UnansweredPost } from '../src/contract/index.js';
 import { digestOf, freshLinksDelay, idempotencyKey, mayAttemptAgain, MIN_WAIT_MS } from '../src/policy/index.js';
-import { needsOperator, nextAttempt, nextWait, resultOf, seen, TIMEOUTS, titleOf } from '../src/policy/index.js';
+import {
+  needsOperator,
+  nextAttempt,
+  nextWait,
+  resultOf,
+  seen,
+  summaryOf,
+  TIMEOUTS,
+  titleOf,
+} from '../src/policy/index.js';
 import type { Generation, Resume } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import * as failures from './failure.js';
@@ -198,7 +207,7 @@ export class GenerationRun {
       await this.progress.keepDistance();
       let end: CallEnd;
       try {
-        const summary = `check ${this.progress.state.statusChecks + 1} of ${taskId}`;
+        const summary = summaryOf(`check ${this.progress.state.statusChecks + 1} of ${taskId}`);
         const input = { taskId, ...ours, ...(by !== undefined && { named: by }) };
         const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
         this.progress.countChecks(result.checks, result.attributes);

@@ -27,6 +27,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   'models [model-id]': 'List the models of the API with price, inputs and params, or show one; needs no key.',
   credits: 'Show the credits of the account behind the API key.',
   emulator: 'Run the Rivya API as a local server until Ctrl-C. Nothing it does costs money.',
+  'codec-server': 'Decrypt payloads for the Temporal UI and CLI until Ctrl-C, for whoever has its token.',
   doctor: 'Check Node, settings, Temporal, Workers, API key, clock and store, and say what to do.',
   setup: 'Register the search attributes in the namespace, once, and show links that save views in the UI.',
   'completion <shell>': 'Print a script that completes commands, options and model IDs in bash, zsh or fish.',

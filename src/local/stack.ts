@@ -64,7 +64,7 @@ export async function startStack(options: StackOptions) {
     const settings = readSettings(env);
     // Never closed: the SDK repeats a call that the stopping server broke off, and on a closed channel that is an uncaught
     // error. The process ends soon after.
-    const connected = await connectClient(server?.address);
+    const connected = await connectClient(server?.address, settings.encryption);
 
     if (named !== null && emulator !== null) await refuseOthers(connected.client, settings.taskQueue);
     // Warnings only: the progress on the screen says the rest.

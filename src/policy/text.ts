@@ -49,14 +49,24 @@ export const UNFIT = {
   ended: 'Open the link. If it gives what was ordered, save it from there: links expire.',
 } as const;
 
-// The Service takes a summary of 400 bytes; 80 characters of a prompt are below that in any script.
+// The Service takes a summary of 400 bytes, and encryption adds about 150.
 const TITLE_LENGTH = 80;
+const SUMMARY_BYTES = 220;
 
 /** Model and prompt in one line: the static summary of the Workflow. */
 export function titleOf({ model, prompt, taskId }: Pick<Generation, 'model' | 'prompt' | 'taskId'>): string {
-  if (taskId !== null) return `${model}: wait for ${taskId}`;
+  if (taskId !== null) return summaryOf(`${model}: wait for ${taskId}`);
   const line = [...(prompt ?? 'by params').replace(/\s+/g, ' ').trim()];
-  return `${model}: ${line.slice(0, TITLE_LENGTH).join('')}${line.length > TITLE_LENGTH ? '…' : ''}`;
+  return summaryOf(`${model}: ${line.slice(0, TITLE_LENGTH).join('')}${line.length > TITLE_LENGTH ? '…' : ''}`);
+}
+
+/** A text as a summary that the Service takes, shortened where it is too long. */
+export function summaryOf(text: string): string {
+  const bytes = (one: string): number => new TextEncoder().encode(JSON.stringify(one)).length;
+  if (bytes(text) <= SUMMARY_BYTES) return text;
+  const characters = [...text];
+  while (bytes(`${characters.join('')}…`) > SUMMARY_BYTES) characters.pop();
+  return `${characters.join('')}…`;
 }
 
 /**

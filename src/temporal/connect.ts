@@ -2,7 +2,8 @@
 import { Client, Connection, isGrpcServiceError } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import type { NativeConnection } from '@temporalio/worker';
-import { SettingsError } from '../config.js';
+import { converterOf } from '../codec/converter.js';
+import { encryptionOf, SettingsError } from '../config.js';
 import { refusalOf, refusalText, UNAUTHENTICATED } from './refusal.js';
 import { tlsMistake } from './tls.js';
 
@@ -41,16 +42,18 @@ function readConfig(): ReturnType<typeof loadClientConnectConfig> {
 /**
  * A Client by Temporal's settings.
  * @param local - Server of this machine, used with its namespace `default` where the settings name no address.
+ * @param encryption - Keys of the payloads, by default those of the settings.
  * @throws TemporalUnreachable, or SettingsError where Temporal's settings cannot be read, name no namespace that exists,
- * are refused, or make a mistake about TLS.
+ * are refused, or make a mistake about TLS, and where a key is wrong.
  */
-export async function connectClient(local?: string) {
+export async function connectClient(local?: string, encryption = encryptionOf()) {
   const { connection, ...target } = await reach(
     local,
     (options) => Connection.connect({ ...options, connectTimeout: CONNECT_TIMEOUT_MS }),
     true,
   );
-  return { client: new Client({ connection, namespace: target.namespace }), ...target };
+  const dataConverter = converterOf(encryption);
+  return { client: new Client({ connection, namespace: target.namespace, dataConverter }), ...target };
 }
 
 /** A connection for Workers by the same settings, with the same errors. */

@@ -1,5 +1,6 @@
 /** Why a Workflow does not go on, by what the Service shows. */
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
+import { decodeOptionalFailureToOptionalError } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import { memoOf } from '../client.js';
 import { unpolled } from './pollers.js';
 
@@ -19,7 +20,8 @@ export async function delayOf(client: Client, description: WorkflowExecutionDesc
     const { attempt, lastFailure, lastStartedTime, lastAttemptCompleteTime } = call;
     const { mayPostSince = null } = memoOf(description) ?? {};
     const since = mayPostSince === null ? '' : ` since ${new Date(mayPostSince.firstPostedAt).toISOString()}`;
-    const reason = named(lastFailure.applicationFailureInfo?.type, lastFailure.message ?? 'unknown');
+    const message = await messageOf(client, description.workflowId, call);
+    const reason = named(lastFailure.applicationFailureInfo?.type, message);
     const last = timeOf(lastAttemptCompleteTime ?? lastStartedTime);
     return { reason, text: `${reason} (attempt ${attempt}${since}; the last one failed at ${last})` };
   }
@@ -32,10 +34,24 @@ export async function delayOf(client: Client, description: WorkflowExecutionDesc
 
 const PAUSED = 'its Activity is paused: unpause it in the Temporal UI';
 
+type PendingCall = NonNullable<WorkflowExecutionDescription['raw']['pendingActivities']>[number];
+
+/** The message of the last failure, which a failure converter may have encoded. */
+async function messageOf(
+  client: Client,
+  workflowId: string,
+  { activityId, lastFailure }: PendingCall,
+): Promise<string> {
+  const { namespace, loadedDataConverter } = client.options;
+  const context = { type: 'activity', namespace, workflowId, activityId: activityId ?? '', isLocal: false } as const;
+  const error = await decodeOptionalFailureToOptionalError(loadedDataConverter, lastFailure, context).catch(() => null);
+  return error?.message ?? lastFailure?.message ?? 'unknown';
+}
+
 /** That the Workflow Tasks of a run fail, so its code does not go on; null where they do not. */
 export function workflowTaskProblem({ pendingWorkflowTask: task }: WorkflowExecutionDescription['raw']): string | null {
   if ((task?.attempt ?? 0) <= 1) return null;
-  return `its Workflow Tasks fail (attempt ${task?.attempt}): look at it in the Temporal UI, and at search attributes with rivya-temporal setup`;
+  return `its Workflow Tasks fail (attempt ${task?.attempt}): the log of its Worker and the Temporal UI say why`;
 }
 
 function timeOf(time: { readonly seconds?: unknown } | null | undefined): string {

@@ -1,30 +1,18 @@
-import { existsSync } from 'node:fs';
-// Not under its own name, which the usual banner of esbuild declares.
-import { createRequire as requireFrom } from 'node:module';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { WorkerOptions } from '@temporalio/worker';
-import { SettingsError } from '../config.js';
-
-// A bundler that writes CommonJS leaves no URL of a module; the program that was started stands in for it.
-const here = import.meta.url || pathToFileURL(process.argv[1] ?? 'program.js').href;
-const require = requireFrom(here);
-
-/** `dist` of the package, also where a bundler has put this module into a program. @throws SettingsError */
-function findDist(): string {
-  if (here.endsWith('/dist/src/worker/bundle.js')) return fileURLToPath(new URL('../..', here));
-  try {
-    return path.join(path.dirname(require.resolve('rivya-temporal/package.json')), 'dist');
-  } catch {
-    throw new SettingsError(
-      `rivya-temporal: its Workflow code is missing. The package was bundled into ${fileURLToPath(here)}, and its files must be installed where that runs: npm install rivya-temporal`,
-    );
-  }
-}
-const dist = findDist();
+import { failureConverterPath } from '../codec/converter.js';
+import { dist, require } from '../dist.js';
 
 /** Module of our Workflows, for a Worker that bundles them at start. */
 export const workflowsPath = path.join(dist, 'workflows', 'bundle.js');
+
+/** Module of the failure converter in the bundle of the build. */
+export const bundledFailuresPath = path.join(dist, 'src', 'codec', 'bundled-failures.js');
+
+// Code for the end of the bundle, where it moves no line or column that the source map knows.
+const ENCODES_FAILURES = ';globalThis.rivyaEncodesFailures=true;\n';
+const SOURCE_MAP = '//# sourceMappingURL=data:';
 
 /** Where the build puts the bundle. The name carries the SDK version, because a bundle works with no other. */
 export function bundlePath(): string {
@@ -35,16 +23,24 @@ export function bundlePath(): string {
 /**
  * The Workflow code of this package: the bundle of the build, with which a Worker starts 2 s faster, or the module to bundle
  * at start. That is needed with another SDK version, and for what must be inside the sandbox: a payload or failure
- * converter, Workflow interceptors, and plugins, which may bring both.
+ * converter, Workflow interceptors, and plugins, which may bring both. The failure converter of our own encryption is in
+ * the bundle.
  */
 export function workflowCode(host: CodeOptions = {}): WorkflowCode {
   const { connection, dataConverter, interceptors, plugins = [] } = host;
-  const converters = [dataConverter?.payloadConverterPath, dataConverter?.failureConverterPath];
+  const encodes = dataConverter?.failureConverterPath === failureConverterPath;
+  const converters = [dataConverter?.payloadConverterPath, encodes ? undefined : dataConverter?.failureConverterPath];
   const others = [...plugins, ...(connection?.plugins ?? [])].filter(({ name }) => !name.startsWith('rivya-temporal'));
   const inSandbox = [...converters, ...(interceptors?.workflowModules ?? []), ...others];
   const codePath = bundlePath();
   const ready = inSandbox.every((part) => part === undefined) && existsSync(codePath);
-  return ready ? { workflowBundle: { codePath } } : { workflowsPath };
+  if (!ready) return { workflowsPath };
+  return { workflowBundle: encodes ? { code: encodingFailures(readFileSync(codePath, 'utf8')) } : { codePath } };
+}
+
+function encodingFailures(code: string): string {
+  const end = code.lastIndexOf(SOURCE_MAP);
+  return `${code.slice(0, end)}${ENCODES_FAILURES}${code.slice(end)}`;
 }
 
 type CodeOptions = Pick<WorkerOptions, 'connection' | 'dataConverter' | 'interceptors' | 'plugins'>;

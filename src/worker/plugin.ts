@@ -57,6 +57,11 @@ export class RivyaPlugin extends SimplePlugin {
         `taskQueue: "${taskQueue}" is polled by the Workers that ${NAME} runs beside yours. Give your Worker a task queue of its own, for example "pipelines". Nothing was started.`,
       );
     }
+    if (this.#settings.encryption !== null && options.dataConverter === undefined) {
+      throw new SettingsError(
+        'RIVYA_ENCRYPTION_KEYS: your Worker has no dataConverter, and could not read what its generations return. Give it, and each client of its Workflows, the converter of encryptedDataConverter() from "rivya-temporal". Nothing was started.',
+      );
+    }
     const beside = new Beside(this.#options, besideOf(options, connection, at));
     // Once, wherever it is given.
     return { ...options, plugins: [beside, ...plugins.filter((plugin) => plugin !== this)] };

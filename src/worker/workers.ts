@@ -7,6 +7,7 @@ import {
 } from '../../activities/index.js';
 import { createRivyaClient } from '../api/index.js';
 import { batchApi } from '../batch/api.js';
+import { converterFor } from '../codec/converter.js';
 import { SettingsError, type Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
 import { TIMEOUTS } from '../policy/index.js';
@@ -48,7 +49,8 @@ interface Internals {
 
 /** Makes the Workers of the roles in the settings, which were checked. */
 export async function createWorkers(settings: Settings, options: HostOptions & Internals): Promise<RivyaWorkers> {
-  const { onStep, workflows, ...host } = options;
+  const { onStep, workflows, dataConverter: given, ...others } = options;
+  const host = { ...others, dataConverter: converterFor(settings.encryption, given) };
   const { roles } = settings;
   const hooks = onStep === undefined ? {} : { onStep };
   const parts: Part[] = [];
