@@ -6,6 +6,8 @@ import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statS
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
+import { minifySync } from 'rolldown/utils';
+import { bundleCommand } from './command.mjs';
 import { buildCommonJs, entries } from './commonjs.mjs';
 
 const SOURCES = [
@@ -18,6 +20,7 @@ const SOURCES = [
   'tsconfig.build.json',
   'scripts/build.mjs',
   'scripts/commonjs.mjs',
+  'scripts/command.mjs',
   'package.json',
 ];
 const ASSETS = ['src/emulator/assets', 'src/temporal/embedded/lifeline.mjs', 'src/temporal/embedded/sdk-download.mjs'];
@@ -37,6 +40,8 @@ execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { stdio: 'inh
 const declared = new Set();
 for (const { module } of entries()) addDeclarations(path.resolve('dist', `${module}.d.ts`));
 for (const file of listed('dist')) if (file.endsWith('.d.ts') && !declared.has(path.resolve(file))) rmSync(file);
+// The declarations keep theirs.
+for (const file of listed('dist')) if (file.endsWith('.js')) writeFileSync(file, withoutComments(file));
 for (const asset of ASSETS) cpSync(asset, path.join('dist', asset), { recursive: true, filter: isNoReadme });
 buildCommonJs();
 // What Workflows of users import becomes one file of what it needs: the SDK bundles every module of an import, whole.
@@ -46,6 +51,8 @@ const light = await rolldown({
   treeshake: { moduleSideEffects: false },
 });
 await light.write({ file: 'dist/workflows/index.js', comments: false });
+const outside = [...entries().map(({ module }) => module), 'worker', 'workflows/bundle'];
+await bundleCommand(outside.map((module) => path.resolve('dist', `${module}.js`)));
 chmodSync('dist/src/cli/main.js', 0o755);
 
 const { bundleWorkflowCode } = await import('@temporalio/worker');
@@ -88,6 +95,14 @@ function addDeclarations(file) {
   for (const [, name] of readFileSync(file, 'utf8').matchAll(/(?:from |import\()['"](\.[^'"]+)\.js['"]/g)) {
     addDeclarations(path.resolve(path.dirname(file), `${name}.d.ts`));
   }
+}
+
+function withoutComments(file) {
+  const codegen = { removeWhitespace: false, legalComments: 'none' };
+  const options = { module: true, compress: false, mangle: false, codegen };
+  const result = minifySync(file, readFileSync(file, 'utf8'), options);
+  if (result.errors.length > 0) throw new Error(`${file}: ${result.errors[0].message}`);
+  return result.code;
 }
 
 function isNoReadme(file) {

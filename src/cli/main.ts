@@ -4,19 +4,12 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { judge, STATUS } from './errors.js';
 import { leavesOf } from './completion.js';
-import { examples, type Register } from './options.js';
+import { MODULES } from './modules.js';
+import { examples } from './options.js';
 import { finish, printJson, say } from './output.js';
 import { COMMANDS } from './table.js';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
-
-/** Commands that share a module, by its name. */
-const TOGETHER = {
-  one: ['status', 'wait', 'resume', 'check-now', 'cancel'],
-  api: ['models', 'credits'],
-  'batch/steer': ['batch pause', 'batch resume', 'batch cancel'],
-  'batch/edit': ['batch add', 'batch drop'],
-};
 
 const BATCH = [
   'batch run prompts.csv --first 10',
@@ -60,9 +53,9 @@ try {
     const isAsked =
       top === asked?.name() &&
       (within === undefined || command === named(asked.commands, words.slice(words.indexOf(top) + 1)));
-    if (!needsAll && !isAsked) continue;
-    const [file] = Object.entries(TOGETHER).find(([, names]) => names.includes(path)) ?? [path.replace(' ', '/')];
-    const { register } = (await import(`./commands/${file}.js`)) as { readonly register: Register };
+    const load = MODULES[path];
+    if (load === undefined || (!needsAll && !isAsked)) continue;
+    const { register } = await load();
     const work = register(command);
     command.option('--json', 'print one JSON document').action(async () => {
       const { unknownSettings } = await import('../config.js');
