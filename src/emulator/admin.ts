@@ -21,12 +21,15 @@ export interface AdminCalls {
   setCredits(account: string | undefined, credits: number): Promise<void>;
   /** Sets the calls in each minute of the clock, per API key. @throws TypeError for what is not 1 or more. */
   setRateLimit(perMinute: number): void;
+  /** Ends the tasks whose prompt contains this (default: all) and that have not ended; one that never ends succeeds. */
+  endTasks(prompt?: string): Promise<void>;
   /** Forgets tasks, stored replies, requests and rate windows, and puts back the settings of the start. */
   reset(): void;
 }
 
 const CREDITS = z.object({ account: z.string().optional(), credits: z.number() });
 const RATE_LIMIT = z.object({ perMinute: z.number() });
+const TASKS = z.strictObject({ prompt: z.string().optional() });
 
 /** The admin paths. A body that the call does not take is refused by the call itself. */
 const PATHS: Readonly<Record<string, (calls: AdminCalls, body: unknown) => unknown>> = {
@@ -42,6 +45,7 @@ const PATHS: Readonly<Record<string, (calls: AdminCalls, body: unknown) => unkno
   'POST /__admin/rate-limit': (calls, body) => {
     calls.setRateLimit(checked(RATE_LIMIT, body, 'Not a rate limit').perMinute);
   },
+  'POST /__admin/end': (calls, body) => calls.endTasks(checked(TASKS, body, 'Not tasks').prompt),
   'POST /__admin/reset': (calls) => calls.reset(),
 };
 

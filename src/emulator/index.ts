@@ -97,6 +97,10 @@ export async function startEmulator(options: EmulatorOptions = {}): Promise<Emul
       if (!(perMinute >= 1)) throw new TypeError(`A rate limit is 1 call a minute or more, not ${perMinute}.`);
       settings.rateLimitPerMinute = perMinute;
     },
+    endTasks: async (prompt = '') => {
+      state.endTasks(prompt, await clock());
+      state.journal.save();
+    },
     reset: () => {
       state.journal.clear();
       api.clear();

@@ -45,6 +45,14 @@ export function openState(settings: ApiSettings, creditsAtStart: number, file: s
     tasks.set(task.id, task);
   }
 
+  function endTasks(prompt: string, now: number): void {
+    for (const task of tasks.values()) {
+      const hasEnded = task.endsAt !== null && task.endsAt <= now;
+      if (hasEnded || task.prompt?.includes(prompt) !== true) continue;
+      tasks.set(task.id, { ...task, startsAt: Math.min(task.startsAt, now), endsAt: now });
+    }
+  }
+
   /** Counts the use of a fault and returns how often it was used before. */
   function countUse(fault: string): number {
     const used = uses.get(fault) ?? 0;
@@ -107,5 +115,6 @@ export function openState(settings: ApiSettings, creditsAtStart: number, file: s
   }
 
   const tables = { tasks, chats, files, replies };
-  return { settings, journal, ...tables, countPost, countCheck, countUse, forgetUses, credits, setCredits, ledger };
+  const counts = { countPost, countCheck, countUse, forgetUses };
+  return { settings, journal, ...tables, ...counts, endTasks, credits, setCredits, ledger };
 }

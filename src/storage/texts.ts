@@ -4,6 +4,7 @@ import { StoreUnavailable, type Store } from './store.js';
 
 /** Milliseconds for one text. A submit has 15 s beside its POST, and keeps its lease for 12 s without an acknowledgement. */
 export const TEXT_MS = 10_000;
+const STEPS = 10;
 
 export type Texts = Pick<Store, 'address' | 'read' | 'write' | 'list'>;
 
@@ -21,9 +22,11 @@ async function inTime<T>({ address }: Store, what: string, call: Promise<T>): Pr
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const error = new StoreUnavailable(`The store ${address} cannot be ${what}: it has not answered for 10 s.`);
-    timer = setTimeout(() => reject(error), TEXT_MS);
+    // In steps: while this process itself stands still, answers wait to be read, and it counts one step at most.
+    let steps = 0;
+    timer = setInterval(() => ++steps === STEPS && reject(error), TEXT_MS / STEPS);
   });
-  return Promise.race([call, late]).finally(() => clearTimeout(timer));
+  return Promise.race([call, late]).finally(() => clearInterval(timer));
 }
 
 export function jsonText(value: object): string {

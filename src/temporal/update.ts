@@ -1,12 +1,13 @@
 /** An Update that is not lost where no Worker runs. The client of users' programs and the commands call it. */
-import { WorkflowUpdateRPCTimeoutOrCancelledError, type Client, type WorkflowHandle } from '@temporalio/client';
+import { ApplicationFailure, type Client, type WorkflowHandle } from '@temporalio/client';
+import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 
 // An Update needs a Worker; a Signal can wait for one.
 const UPDATE_TIMEOUT_MS = 10_000;
 
 /**
- * Sends an Update to a handler that is a Signal too. Returns its answer; null where no Worker answers within 10 s, so that
- * the request waits as a Signal until one does.
+ * Sends an Update to a handler that is a Signal too. Returns its answer; null where no Worker answers within 10 s, or where one
+ * completed its Workflow Task without an answer, so that the request waits as a Signal.
  * @throws WorkflowUpdateFailedError with what its validator says, WorkflowNotFoundError where no run is open.
  */
 export async function updateOrSignal(
@@ -23,8 +24,14 @@ export async function updateOrSignal(
     );
     return { answer };
   } catch (error) {
-    if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError)) throw error;
+    if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && !isUnprocessed(error)) throw error;
     await handle.signal<unknown[]>(name, ...(argument === undefined ? [] : [argument]));
     return null;
   }
+}
+
+/** The Service's own words: a Worker that is slow, or has just started, completed the Workflow Task without the Update. */
+function isUnprocessed(error: unknown): boolean {
+  if (!(error instanceof WorkflowUpdateFailedError)) return false;
+  return error.cause instanceof ApplicationFailure && error.cause.type === 'UnprocessedUpdate';
 }

@@ -165,13 +165,13 @@ test.each([
   ['rivya batch', []],
 ])('the link "%s" of setup shows exactly those, and the UI keeps it as a view', async (name, ids) => {
   await page.goto(views[name]!);
-  await expect.poll(listed, { timeout: 30_000 }).toEqual(ids);
+  await expect.poll(listed, { timeout: 180_000 }).toEqual(ids);
   await page.getByRole('button', { name, exact: true }).waitFor();
 });
 
 test('the list shows the hold and the model of each in columns of its own', async () => {
   await page.goto(views['rivya held']!);
-  await expect.poll(listed, { timeout: 30_000 }).toHaveLength(4);
+  await expect.poll(listed, { timeout: 180_000 }).toHaveLength(4);
   await page.getByRole('button', { name: 'Configure Columns' }).click();
   for (const column of ['Run ID', 'Type', 'End'])
     await page.getByRole('button', { name: `Remove ${column} column` }).click();

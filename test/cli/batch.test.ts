@@ -5,16 +5,18 @@ import path from 'node:path';
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
 import { BatchFiles } from '../../src/batch/files.js';
+import type { BatchState } from '../../src/contract/index.js';
 import { FileStore } from '../../src/storage/index.js';
 import { startEmulator, type EmulatorOptions } from '../../src/emulator/index.js';
 import { ownFolder, tasksByPrompt } from '../support/batch.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { unfinished } from '../support/tasks.js';
 import { until } from '../support/until.js';
 import { CommandRun, runCommand, type Finished } from './command.js';
 
 /** A folder with an input of so many prompts, `name 1` and so on, and the commands in it. */
 async function inFolder(names: readonly string[], emulator: EmulatorOptions = {}) {
-  const harness = await startHarness({ emulator });
+  const harness = await startHarness({ emulator: { durations: { image: 800 }, ...emulator } });
   const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-batch-'));
   const env = envOf(harness, cwd);
   const write = (file: string, prompts: readonly string[]): void =>
@@ -28,6 +30,8 @@ async function inFolder(names: readonly string[], emulator: EmulatorOptions = {}
     cwd,
     env,
     write,
+    /** Lets the tasks end that are held. */
+    release: () => harness.emulator.setFaults([]),
     cli: (...args: string[]): Promise<Finished> => runCommand(['batch', ...args], { cwd, env }),
     start: (...args: string[]) => new CommandRun(['batch', ...args], { cwd, env }),
     paid: () => tasksByPrompt(harness),
@@ -170,13 +174,14 @@ describe.concurrent('batch run', () => {
 
   test('Ctrl-C: exit status 130, and the same command shows how the same batch goes on', async () => {
     const names = prompts(4);
-    await using folder = await inFolder(names, { durations: { image: 6_000 } });
-    const { cli, paid, start } = folder;
+    await using folder = await inFolder(names, { faults: [unfinished()] });
+    const { cli, paid, start, release } = folder;
     const run = start('run', 'in.csv');
     await until(async () => Object.keys(await paid()).length === 4);
     run.child.kill('SIGINT');
     expect(await run.status).toBe(130);
     expect(run.stderr).toMatch(/Interrupted\. .*goes on in Temporal.*Go on with: .*batch run in\.csv --id in/);
+    release();
     const again = await cli('run', 'in.csv');
     expect(again.status, again.stderr).toBe(0);
     expect(await paid()).toEqual(once(names));
@@ -186,12 +191,14 @@ describe.concurrent('batch run', () => {
 describe.concurrent('a batch that runs', () => {
   test('is paused, resumed, watched, added to, dropped from and attached to', async () => {
     const names = prompts(12);
-    await using folder = await inFolder(names, { durations: { image: 3_000 } });
-    const { cli, paid, write } = folder;
+    await using folder = await inFolder(names, { faults: [unfinished()] });
+    const { cli, paid, write, release } = folder;
     const run = folder.start('run', 'in.csv', '--max-in-flight', '2');
     await until(async () => Object.keys(await paid()).length >= 2);
     const paused = await cli('pause', 'in');
     expect(paused.status, paused.stderr).toBe(0);
+    const batch = folder.harness.temporal.workflow.getHandle('in');
+    await until(async () => (await batch.query<BatchState>('batch')).phase === 'paused');
     const status = await cli('status', 'in', '--json');
     expect(JSON.parse(status.stdout)).toMatchObject({ phase: 'paused', items: 12 });
     write('more.csv', ['owl 1']);
@@ -201,6 +208,7 @@ describe.concurrent('a batch that runs', () => {
     const ids = await itemIds(folder.harness);
     expect((await cli('drop', 'in', ids.at(-2)!)).stdout).toMatch(/1 dropped; the batch has 12 items now/);
     expect((await cli('resume', 'in')).status).toBe(0);
+    release();
     expect(await run.status, run.stderr).toBe(0);
     expect(await paid()).toEqual(once([...names.slice(0, -1), 'owl 1']));
     // The command that ran it has not put back what it began with.
@@ -210,7 +218,7 @@ describe.concurrent('a batch that runs', () => {
 
   test('a limit that was lowered by an Update stays, for the same command and once the Workflow is terminated', async () => {
     const names = prompts(3);
-    await using folder = await inFolder(names, { durations: { image: 60_000 } });
+    await using folder = await inFolder(names, { faults: [unfinished()] });
     const { paid, start, harness } = folder;
     const run = start('run', 'in.csv', '--max-credits', '50');
     await until(async () => Object.keys(await paid()).length === 3);
@@ -244,8 +252,8 @@ describe.concurrent('a batch that runs', () => {
 
   test('cancel --items: nobody waits, and batch retry waits for the same tasks again, free', async () => {
     const names = prompts(4);
-    await using folder = await inFolder(names, { durations: { image: 15_000 } });
-    const { cli, paid } = folder;
+    await using folder = await inFolder(names, { faults: [unfinished()] });
+    const { cli, paid, release } = folder;
     const run = folder.start('run', 'in.csv');
     await until(async () => Object.keys(await paid()).length === 4);
     const refused = await cli('cancel', 'in', '--items');
@@ -253,6 +261,7 @@ describe.concurrent('a batch that runs', () => {
     const cancelled = await cli('cancel', 'in', '--items', '--yes');
     expect(cancelled.status, cancelled.stderr).toBe(0);
     expect(await run.status).toBe(1);
+    release();
     // Records what has ended.
     await cli('run', 'in.csv');
     const retried = await cli('retry', 'in');
@@ -265,15 +274,18 @@ describe.concurrent('a batch that runs', () => {
 describe.concurrent('without TEMPORAL_ADDRESS', () => {
   test('it starts and stops all by itself; killed, the same command goes on and pays nothing twice', async () => {
     const names = prompts(15);
-    const emulator = await startEmulator({ durations: { image: 6_000 }, rateLimitPerMinute: 60_000 });
+    // Three at a time: the first three end, and the next ones do not.
+    const faults = [4, 5, 6].map((n) => unfinished(`fox ${n}`));
+    const emulator = await startEmulator({ durations: { image: 800 }, rateLimitPerMinute: 60_000, faults });
     const { cwd, env } = ownFolder(emulator, names);
     const args = ['batch', 'run', 'in.csv', '--store', 'file:./out', '--max-in-flight', '3'];
     const run = new CommandRun(args, { cwd, env });
-    await run.untilSaid(/in: [2-9] of 15 done/);
+    await run.untilSaid(/in: 3 of 15 done/);
     const seen = await runCommand(['batch', 'status', 'in', '--store', 'file:./out', '--json'], { cwd, env });
     expect(JSON.parse(seen.stdout)).toMatchObject({ phase: 'running', items: 15 });
     run.child.kill('SIGKILL');
     await run.status;
+    emulator.setFaults([]);
     const stopped = await runCommand(['batch', 'pause', 'in', '--store', 'file:./out'], { cwd, env });
     expect([stopped.status, stopped.stderr]).toEqual([2, expect.stringMatching(/does not run.*batch resume in/)]);
     const again = await runCommand(args, { cwd, env });

@@ -156,7 +156,7 @@ describe.concurrent('resume --query', () => {
     await harness.startWorkers();
     await harness.client.handle('night-1').result();
     expect(await ledgerOf(harness, 'night-1')).toEqual({ posts: 2, tasks: 1 });
-  }, 300_000);
+  });
 });
 
 test.concurrent(

@@ -21,8 +21,6 @@ const FAULTS: Fault[] = [
   { on: 'create', prompt: 'cut off', do: { kind: 'delayAfter', ms: 60_000 } },
   { on: 'create', prompt: 'posted again', times: 2, do: { kind: 'dropAfter' } },
 ];
-// It takes 8 s; the rest is for a busy machine.
-const SETUP_MS = 180_000;
 const tasks = new Map<string, string>();
 let harness: Harness;
 
@@ -67,12 +65,12 @@ beforeAll(async () => {
     start('taken up', { taskId: tasks.get('taken up')! }).then(() => finish('taken up')),
     (async () => {
       await start('never answered');
-      await until(() => postsOf('never answered') > 0, SETUP_MS);
+      await until(() => postsOf('never answered') > 0);
       await harness.client.handle('never answered').cancel();
     })(),
     (async () => {
       await start('cut off');
-      await until(() => postsOf('cut off') > 0, SETUP_MS);
+      await until(() => postsOf('cut off') > 0);
       await terminate('cut off');
     })(),
     (async () => {
@@ -83,7 +81,7 @@ beforeAll(async () => {
         const held = (await memo('posted again'))?.hold?.code === 'SubmitUnresolved';
         if (held) await handle.resume({ reason: 'not in the Studio' }).catch(() => undefined);
         return (await memo('posted again'))?.taskId != null;
-      }, SETUP_MS);
+      });
       await finish('posted again');
     })(),
     doubleCharge(),
@@ -105,8 +103,8 @@ beforeAll(async () => {
       .result()
       .catch(() => undefined),
   ]);
-  await until(async () => (await harness.temporal.workflow.count("ExecutionStatus = 'Running'")).count === 1, SETUP_MS);
-}, SETUP_MS);
+  await until(async () => (await harness.temporal.workflow.count("ExecutionStatus = 'Running'")).count === 1);
+});
 afterAll(() => harness[Symbol.asyncDispose]());
 
 function inputOf(prompt: string, more: Partial<GenerateMediaInput> = {}): GenerateMediaInput {
@@ -133,7 +131,7 @@ async function memo(workflowId: string): Promise<ReturnType<typeof memoOf>> {
 }
 
 async function taskOf(workflowId: string): Promise<string> {
-  await until(async () => (await memo(workflowId))?.taskId != null, SETUP_MS);
+  await until(async () => (await memo(workflowId))?.taskId != null);
   const taskId = (await memo(workflowId))?.taskId ?? '';
   tasks.set(workflowId, taskId);
   return taskId;
@@ -151,13 +149,11 @@ async function doubleCharge(): Promise<void> {
   const { workflowService } = harness.temporal;
   const workflowExecution = { workflowId: DOUBLED, runId: '' };
   await workflowService.deleteWorkflowExecution({ namespace: harness.namespace, workflowExecution });
-  await until(
-    () =>
-      memo(DOUBLED).then(
-        () => false,
-        () => true,
-      ),
-    SETUP_MS,
+  await until(() =>
+    memo(DOUBLED).then(
+      () => false,
+      () => true,
+    ),
   );
   await start(DOUBLED);
   await finish(DOUBLED);
@@ -192,7 +188,7 @@ function flagsOf(charge: Charge | undefined): string[] {
   return charge?.flags.map(({ code }) => code) ?? [];
 }
 
-describe.concurrent.each(['store', 'temporal'])('charges --from %s', { timeout: SETUP_MS }, (source) => {
+describe.concurrent.each(['store', 'temporal'])('charges --from %s', (source) => {
   test('tells every paid task of the ledger that has an answer, and flags what is wrong', async () => {
     const { of, status, totals, notes, period, ...found } = await read('--from', source);
     expect(found.source).toBe(source);
@@ -271,7 +267,7 @@ test('a broken receipt is named with its Workflow ID and status 5, and the other
   expect(status).toBe(5);
 });
 
-describe.concurrent('charges', { timeout: SETUP_MS }, () => {
+describe.concurrent('charges', () => {
   test('reads the store where there is one; people see the tasks, the flags and what is covered', async () => {
     const { stdout, status } = await charges();
     expect(stdout).toMatch(/^plain 2 +z-image +1 +task_\w+ +succeeded +1 +1 /m);

@@ -19,7 +19,7 @@ beforeAll(async () => {
       faults: [
         { on: 'create', prompt: 'stuck', do: { kind: 'stuck' } },
         { on: 'create', prompt: 'fails', do: { kind: 'fail' } },
-        { on: 'create', prompt: 'slow answer', do: { kind: 'delayAfter', ms: 12_000 } },
+        { on: 'create', prompt: 'slow answer', do: { kind: 'delayAfter', ms: 20_000 } },
         { on: 'create', prompt: 'busy', do: { kind: 'error', code: 'rate_limited', retryAfter: '2' } },
       ],
     },
@@ -139,5 +139,5 @@ test('a submit that waits for its turn within the rate limit is told from one wi
     return (await runCommand(['list'], { cwd, env: own })).stdout;
   };
   const turn = / waits for its turn within the rate limit \(since 2.*Z\)$/m;
-  await expect.poll(list, { timeout: 60_000 }).toMatch(turn);
+  await expect.poll(list, { timeout: 180_000 }).toMatch(turn);
 });

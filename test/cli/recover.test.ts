@@ -17,8 +17,6 @@ import { memo } from './memo.js';
 // A codec that the command line does not have.
 const FOREIGN = new TextEncoder().encode('binary/foreign');
 const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-recover-'));
-// It takes 5 s; the rest is for a busy machine.
-const SETUP_MS = 180_000;
 let harness: Harness;
 const tasks = new Map<string, string>();
 
@@ -75,17 +73,17 @@ beforeAll(async () => {
     startAndSeeTask('too slow', INPUTS['too slow']),
     (async () => {
       const handle = await harness.client.start(inputOf(UNANSWERED[1]), { workflowId: UNANSWERED[1] });
-      await until(() => postsOf(UNANSWERED[1]) > 0, SETUP_MS);
+      await until(() => postsOf(UNANSWERED[1]) > 0);
       await handle.cancel();
     })(),
     (async () => {
       await harness.client.start(inputOf(UNANSWERED[2]), { workflowId: UNANSWERED[2] });
-      await until(() => postsOf(UNANSWERED[2]) > 0, SETUP_MS);
+      await until(() => postsOf(UNANSWERED[2]) > 0);
       await terminate(UNANSWERED[2]);
     })(),
     (async () => {
       const handle = await harness.client.start(inputOf('busy'), { workflowId: 'busy' });
-      await until(async () => (await handle.describe()).raw.pendingActivities?.[0]?.lastFailure != null, SETUP_MS);
+      await until(async () => (await handle.describe()).raw.pendingActivities?.[0]?.lastFailure != null);
       await terminate('busy');
     })(),
     ownWorkflow(),
@@ -108,15 +106,15 @@ beforeAll(async () => {
   ]);
   // The list trails what has happened.
   const ended = "ExecutionStatus != 'Running' AND ExecutionStatus != 'Completed' AND ExecutionStatus != 'TimedOut'";
-  await until(async () => (await listed(ended)) === 12, SETUP_MS);
-  await until(async () => (await listed("ExecutionStatus = 'TimedOut'")) > 0, SETUP_MS);
-  await until(async () => (await listed("ExecutionStatus = 'Completed'")) === 2, SETUP_MS);
-}, SETUP_MS);
+  await until(async () => (await listed(ended)) === 12);
+  await until(async () => (await listed("ExecutionStatus = 'TimedOut'")) > 0);
+  await until(async () => (await listed("ExecutionStatus = 'Completed'")) === 2);
+});
 afterAll(() => harness[Symbol.asyncDispose]());
 
 async function startAndSeeTask(workflowId: string, input: GenerateMediaInput): Promise<void> {
   await harness.client.start(input, { workflowId });
-  await until(async () => (await memoAndStatus(workflowId)).taskId !== null, SETUP_MS);
+  await until(async () => (await memoAndStatus(workflowId)).taskId !== null);
 }
 
 /** A run timeout is one of the few things that only time brings: long enough to see the task, also on a busy machine. */
@@ -128,7 +126,7 @@ async function timeOut(): Promise<void> {
     const args = [{ ...INPUTS[workflowId], options: { deadline: timeout } }];
     const options = { workflowId, taskQueue, args, workflowRunTimeout: timeout };
     await harness.temporal.workflow.start('generateMedia', options);
-    await until(async () => (await memoAndStatus(workflowId)).status === 'TIMED_OUT', SETUP_MS);
+    await until(async () => (await memoAndStatus(workflowId)).status === 'TIMED_OUT');
     if ((await memoAndStatus(workflowId)).taskId !== null) return;
   }
 }
@@ -138,8 +136,8 @@ async function ownWorkflow(): Promise<void> {
   const { taskQueue } = harness;
   const args = ['own/first', 'own/second'].map((prompt) => inputOf(prompt, { options: { taskQueue } }));
   await harness.temporal.workflow.start('twoSteps', { workflowId: 'own', taskQueue, args });
-  await until(async () => (await listed("WorkflowId = 'own/second'")) === 1, SETUP_MS);
-  await until(async () => (await memoAndStatus('own/second')).taskId !== null, SETUP_MS);
+  await until(async () => (await listed("WorkflowId = 'own/second'")) === 1);
+  await until(async () => (await memoAndStatus('own/second')).taskId !== null);
   await terminate('own');
   await terminate('own/second');
 }
@@ -216,7 +214,7 @@ function expected(outcome: string): unknown[] {
   return rows.map((row) => expect.objectContaining(row));
 }
 
-describe('recover', { timeout: SETUP_MS }, () => {
+describe('recover', () => {
   let posts = 0;
 
   test('without --yes says what it would do and starts nothing', async () => {

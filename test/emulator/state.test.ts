@@ -175,6 +175,29 @@ test('reset puts everything back to the start', async () => {
   expect(await emulator.ledger()).toMatchObject({ paidTasks: 1, credits: { acct_emulator: 4 } });
 });
 
+test('tasks end when they are told to: those of a prompt, or all, also one that never ends', async () => {
+  const clock = new TestClock();
+  const stateFileOf = await stateFile();
+  const options = { clock: clock.read, stateFile: stateFileOf, durations: { image: 3_600_000 } };
+  const emulator = await emulatorFor(options);
+  const ids: Record<string, string> = {};
+  for (const prompt of ['a fox', 'an owl [[stuck]]', 'a hen [[fail]]']) {
+    ids[prompt] = (await create(emulator, prompt, { ...CAT, prompt })).body.id as string;
+  }
+  const statuses = async (of = emulator): Promise<unknown[]> =>
+    Promise.all(Object.values(ids).map(async (id) => (await check(of, id)).body.status as unknown));
+  clock.pass(1);
+  await emulator.endTasks('owl');
+  expect(await statuses()).toEqual(['queued', 'succeeded', 'queued']);
+  expect((await ask(emulator, '/__admin/end', { body: {}, apiKey: null })).status).toBe(200);
+  expect(await statuses()).toEqual(['succeeded', 'succeeded', 'failed']);
+  expect(await credits(emulator)).toBe(998);
+  // Also after a restart, and a later task takes its time.
+  const later = await emulatorFor(options);
+  expect(await statuses(later)).toEqual(['succeeded', 'succeeded', 'failed']);
+  expect((await check(later, (await create(later, 'later')).body.id as string)).body.status).toBe('queued');
+});
+
 test('the admin paths change a running emulator and show its ledger', async () => {
   const emulator = await emulatorFor();
   const admin = (path: string, body?: unknown) =>

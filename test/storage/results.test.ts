@@ -407,7 +407,8 @@ describe('a result that the host sends with a Content-Encoding, though nobody as
     const { results } = await newResults([url]);
     const startedAt = Date.now();
     await expect(results.keep(resultOf(url))).rejects.toMatchObject({ retryable: false });
-    expect(Date.now() - startedAt).toBeLessThan(5_000);
+    // Silence would end it after 20 s.
+    expect(Date.now() - startedAt).toBeLessThan(15_000);
   });
 });
 

@@ -170,7 +170,7 @@ describe.skipIf(process.platform === 'win32')('the server and the program that s
     let printed = '';
     parent.stdout?.on('data', (chunk) => (printed += String(chunk)));
     const exited = once(parent, 'exit');
-    await expect.poll(() => printed, { timeout: 30_000 }).toContain('\n');
+    await expect.poll(() => printed, { timeout: 180_000 }).toContain('\n');
     return { parent, exited, pid: parseInt(printed, 10), printed: () => printed };
   }
 
@@ -178,13 +178,13 @@ describe.skipIf(process.platform === 'win32')('the server and the program that s
     const { parent, pid } = await startParent('wait');
     expect(isAlive(pid)).toBe(true);
     parent.kill('SIGKILL');
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isAlive(pid), { timeout: 180_000 }).toBe(false);
   });
 
   test('Ctrl-C reaches the parent only: the server lives until the parent stops it', async () => {
     const { parent, exited, pid, printed } = await startParent('wait');
     process.kill(-Number(parent.pid), 'SIGINT');
-    await expect.poll(printed, { timeout: 30_000 }).toContain('interrupted');
+    await expect.poll(printed, { timeout: 180_000 }).toContain('interrupted');
     // A server that had got the signal ends within a second; give it two.
     const until = Date.now() + 2_000;
     while (isAlive(pid) && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -197,14 +197,14 @@ describe.skipIf(process.platform === 'win32')('the server and the program that s
   test('a parent that has finished and forgot to stop the server is not kept alive by it', async () => {
     const { exited, pid } = await startParent('forget');
     expect(await exited).toEqual([0, null]);
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isAlive(pid), { timeout: 180_000 }).toBe(false);
   });
 
   test('a lifeline that is killed takes the server with it', async () => {
     const server = await startDevServer({ log, env, ui: false, port: 0 });
     const { ppid } = await processInfo(server.pid);
     process.kill(ppid, 'SIGKILL');
-    await expect.poll(() => isAlive(server.pid), { timeout: 10_000 }).toBe(false);
+    await expect.poll(() => isAlive(server.pid), { timeout: 180_000 }).toBe(false);
     await server.stop();
   });
 

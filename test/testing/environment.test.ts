@@ -17,7 +17,7 @@ const input = { model: 'veo3-1-lite', prompt: 'A fox' };
 test('by itself it starts a server, outlives a stop of its Workers, and leaves nothing behind', async () => {
   const env = await createTestEnvironment({ emulator: { durations: { video: 3_000 } } });
   const handle = await env.generations.start(input, { workflowId: 'fox' });
-  await expect.poll(async () => (await env.emulator.ledger()).paidTasks, { timeout: 60_000 }).toBe(1);
+  await expect.poll(async () => (await env.emulator.ledger()).paidTasks, { timeout: 180_000 }).toBe(1);
   await env.stopWorkers();
   await env.startWorkers();
   expect((await handle.result()).files[0]?.uri).toContain(env.output);
@@ -121,7 +121,7 @@ describe('nobody else sees what a test starts', () => {
         (error: Error) => error,
       );
     // The Service knows of a Worker from its first poll on.
-    await expect.poll(refused, { timeout: 60_000 }).toMatchObject({ name: 'SettingsError' });
+    await expect.poll(refused, { timeout: 180_000 }).toMatchObject({ name: 'SettingsError' });
     expect((await refused())?.message).toMatch(
       new RegExp(
         `Worker stranger polls the task queue ${polled}(-api)? in the namespace ${namespace}.*Nothing was started`,

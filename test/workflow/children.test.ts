@@ -17,8 +17,8 @@ beforeAll(async () => {
     env: { RIVYA_STORE: '' },
     emulator: {
       switches: { keyLifetimeMs: 1 },
-      // Long enough to reset, terminate or cancel a parent while its child waits.
-      durations: { image: 800, video: 8_000 },
+      // A video ends when its test says so: after it has reset, terminated or cancelled a parent while its child waits.
+      durations: { image: 800, video: 3_600_000 },
       faults: [
         { on: 'create', prompt: 'fails', do: { kind: 'fail' } },
         { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
@@ -41,6 +41,8 @@ function request(model: string, prompt: string): GenerateMediaInput {
 function start(workflowId: string, type: string, ...args: unknown[]): Promise<WorkflowHandle> {
   return harness.temporal.workflow.start(type, { workflowId, taskQueue: harness.taskQueue, args });
 }
+
+const end = (prompt: string): Promise<void> => harness.emulator.endTasks(prompt);
 
 const handleOf = (workflowId: string): WorkflowHandle => harness.temporal.workflow.getHandle(workflowId);
 
@@ -101,6 +103,7 @@ describe.concurrent('a child', () => {
     const parent = await start('child-outlives', 'oneStep', video('outlives'));
     const taskId = await taskOf('child-outlives/only');
     await parent.terminate();
+    await end('outlives');
     expect(await handleOf('child-outlives/only').result()).toMatchObject({ taskId, status: 'succeeded' });
   });
 
@@ -117,12 +120,18 @@ describe.concurrent('a child', () => {
   test.each([
     ['Cancelled', (child: WorkflowHandle) => child.cancel()],
     ['Terminated', (child: WorkflowHandle) => child.terminate()],
-  ] as const)('that somebody has ended (%s) is a failure of its step, not the end of the parent', async (how, end) => {
-    const parent = await start(`child-ended-${how}`, 'oneStep', image('stuck'));
-    await taskOf(`child-ended-${how}/only`);
-    await end(handleOf(`child-ended-${how}/only`));
-    expect(await failureOf(parent)).toMatchObject({ type: how, details: [{ code: how, action: expect.any(String) }] });
-  });
+  ] as const)(
+    'that somebody has ended (%s) is a failure of its step, not the end of the parent',
+    async (how, endIt) => {
+      const parent = await start(`child-ended-${how}`, 'oneStep', image('stuck'));
+      await taskOf(`child-ended-${how}/only`);
+      await endIt(handleOf(`child-ended-${how}/only`));
+      expect(await failureOf(parent)).toMatchObject({
+        type: how,
+        details: [{ code: how, action: expect.any(String) }],
+      });
+    },
+  );
 
   test('cannot have a name that is taken, empty, too long or that could be that of another', async () => {
     const names = ['hero', '', 'x'.repeat(200), 'a/b'];
@@ -147,6 +156,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await isWaitingForRun('child-reset');
     // The run that waits for the paid task is left alone.
     expect((await handleOf('child-reset/only').describe()).runId).toBe(runId);
+    await end('reset while it runs');
     expect(await handleOf('child-reset').result()).toMatchObject({ taskId, reused: true });
     expect(await paidTasksOf('reset while it runs')).toEqual([1]);
     await expect(parent.result()).rejects.toThrow(WorkflowFailedError);
@@ -158,6 +168,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
     const taskId = await taskOf('child-again/only');
     await handleOf('child-again').terminate();
     const again = await start('child-again', 'oneStep', input);
+    await end('started again');
     expect(await again.result()).toMatchObject({ taskId, reused: true });
     expect(await paidTasksOf('started again')).toEqual([1]);
   });
@@ -239,6 +250,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
     const parent = await start('child-itself-reset', 'oneStep', video('itself reset'));
     const taskId = await taskOf('child-itself-reset/only');
     await resetToStart(harness.temporal, 'child-itself-reset/only');
+    await end('itself reset');
     expect(await parent.result()).toMatchObject({ taskId });
     expect(await paidTasksOf('itself reset')).toEqual([1]);
   });
@@ -257,6 +269,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await handleOf(workflowId).signal('nothing');
     await until(async () => (await completed()).length > before);
     await resetTo(harness.temporal, workflowId, (await completed()).at(-1)!);
+    await end('reset inside');
     expect(await handleOf(workflowId).result()).toMatchObject({ taskId });
     expect(await paidTasksOf('reset inside')).toEqual([1]);
   });
@@ -267,6 +280,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await handleOf('child-run-again/only').cancel();
     expect(await failureOf(first)).toMatchObject({ type: 'Cancelled' });
     const again = await start('child-run-again', 'oneStep', video('run again'));
+    await end('run again');
     expect(await again.result()).toMatchObject({ taskId, reused: true });
     expect(await paidTasksOf('run again')).toEqual([1]);
   });
@@ -282,6 +296,7 @@ describe.concurrent('paid once although the API forgot the key', () => {
     await pause(harness.temporal, workflowId, 'rivyaResult');
     const { runId, ...child } = await handleOf(`${workflowId}/only`).describe();
     expect(child.status.name).toBe('RUNNING');
+    await end('fails meanwhile');
     await handleOf(`${workflowId}/only`)
       .result()
       .catch(() => undefined);

@@ -96,7 +96,7 @@ describe.concurrent('a step that is cancelled between two attempts is not posted
       const options = { taskQueue, idempotencyWindow, onActionNeeded: 'fail' };
       return temporal.workflow.start(type, { workflowId: type, taskQueue, args: [{ ...request, options }] });
     };
-    const first = await start('1m');
+    const first = await start('1h');
     const child = temporal.workflow.getHandle(`${type}/${type === 'oneChat' ? 'ask' : 'only'}`);
     await until(async () => (await paidFor(harness)) > 0);
     await until(async () => {

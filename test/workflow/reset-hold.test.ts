@@ -73,13 +73,13 @@ describe.concurrent('an accepted risk', () => {
     ['without a store', { RIVYA_STORE: '' }],
     ['with a store', {}],
   ])('is not accepted once more by a reset to where its submit was under way (%s)', async (_, env) => {
-    const keyLifetimeMs = 6_000;
+    const keyLifetimeMs = 12_000;
     const forgotten = (): Promise<unknown> => new Promise((resolve) => setTimeout(resolve, keyLifetimeMs));
     const emulator = { switches: { keyLifetimeMs }, faults: [{ on: 'create', do: { kind: 'dropAfter' } }] as const };
     await using own = await startHarness({ env, emulator });
     const workflowId = 'accepted';
     const workflow = own.temporal.workflow.getHandle(workflowId);
-    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '4s' } } as const;
+    const input = { model: 'z-image', prompt: workflowId, options: { idempotencyWindow: '10s' } } as const;
     const handle = await own.client.start(input, { workflowId });
     const heldSince = async (after = ''): Promise<string> => {
       let since = '';

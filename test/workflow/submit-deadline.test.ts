@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => harness[Symbol.asyncDispose]());
 
 test('holds, and the first reason of a person posts again', async () => {
-  const options = { submitDeadline: '6s', idempotencyWindow: '5s' } as const;
+  const options = { submitDeadline: '12s', idempotencyWindow: '10s' } as const;
   const handle = await harness.client.start({ model: 'z-image', prompt: 'hangs', options });
   await until(async () => (await stateOf(handle)).hold?.code === 'SubmitUnresolved');
   expect((await stateOf(handle)).hold?.message).not.toContain('a reset');

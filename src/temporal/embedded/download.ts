@@ -20,8 +20,8 @@ interface DownloadOptions {
 const STALL_MS = 20_000;
 /** A slow line (1 Mbit/s) needs 6 minutes for the 44 MB; pip itself gives up earlier when nothing arrives. */
 const PIP_MS = 10 * 60_000;
-/** A question such as `--version` takes well under a second; a cold Python on a busy machine some more. */
-export const PROBE_MS = 10_000;
+/** A question such as `--version` takes well under a second; a cold Python on a busy machine has taken more than ten. */
+export const PROBE_MS = 60_000;
 /** No download takes a day: what is older in the cache was left by a killed process. */
 const LEFTOVER_MS = 24 * 3_600_000;
 /** Often enough to see that something happens, and seldom enough for a log. */
