@@ -93,9 +93,14 @@ export function durationAt(place: number): number {
   return SHORTEST_MS * Math.exp(place * WIDTH);
 }
 
-function faded(counts: DurationCounts): DurationCounts {
+/** The same shares, of no more than so many tasks. */
+export function atMost(counts: DurationCounts, tasks: number): DurationCounts {
   const total = totalOf(counts);
-  return total <= REMEMBERED ? counts : counts.map((count) => (count * REMEMBERED) / total);
+  return total <= tasks ? counts : counts.map((count) => (count * tasks) / total);
+}
+
+function faded(counts: DurationCounts): DurationCounts {
+  return atMost(counts, REMEMBERED);
 }
 
 /** The end of a task, as a check saw it. Ages are milliseconds since the POST, on a clock of our own. */

@@ -9,7 +9,7 @@ import { COUNTERS, durationQuantile, placeOf, durationAt, totalOf, type Duration
 import { MIN_WAIT_MS } from './schedule.js';
 
 /** Durations from which a plan trusts what it knows. */
-const ENOUGH = 20;
+export const ENOUGH = 20;
 // Before that, no gap is longer than this, or than this share of the age.
 const SHORT_GAP_MS = 10 * SECOND;
 const SHORT_GAP_SHARE = 0.25;
