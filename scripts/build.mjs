@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
 import { minifySync } from 'rolldown/utils';
-import { bundleCommand } from './command.mjs';
+import { bundleCommand, bundleFolder } from './command.mjs';
 import { buildCommonJs, entries } from './commonjs.mjs';
 
 const SOURCES = [
@@ -51,6 +51,7 @@ const light = await rolldown({
   treeshake: { moduleSideEffects: false },
 });
 await light.write({ file: 'dist/workflows/index.js', comments: false });
+await bundleFolder('dist/src/emulator', ['index.js', 'switches.js']);
 const outside = [...entries().map(({ module }) => module), 'worker', 'workflows/bundle'];
 await bundleCommand(outside.map((module) => path.resolve('dist', `${module}.js`)));
 chmodSync('dist/src/cli/main.js', 0o755);

@@ -53,8 +53,9 @@ try {
     const isAsked =
       top === asked?.name() &&
       (within === undefined || command === named(asked.commands, words.slice(words.indexOf(top) + 1)));
+    if (!needsAll && !isAsked) continue;
     const load = MODULES[path];
-    if (load === undefined || (!needsAll && !isAsked)) continue;
+    if (load === undefined) throw new Error(`The command "${path}" is missing in src/cli/modules.ts.`);
     const { register } = await load();
     const work = register(command);
     command.option('--json', 'print one JSON document').action(async () => {

@@ -16,9 +16,9 @@ const batch =
 
 /** By the words that name the command, for each one of `COMMANDS` that does something. */
 export const MODULES: Readonly<Record<string, Load>> = {
-  demo: () => import('./commands/demo.js'),
-  dev: () => import('./commands/dev.js'),
-  worker: () => import('./commands/worker.js'),
+  demo: together('demo'),
+  dev: together('dev'),
+  worker: together('worker'),
   generate: together('generate'),
   list: together('list'),
   status: together('one'),
@@ -42,6 +42,7 @@ export const MODULES: Readonly<Record<string, Load>> = {
   models: together('api'),
   credits: together('api'),
   emulator: () => import('./commands/emulator.js'),
+  'codec-server': () => import('./commands/codec-server.js'),
   doctor: () => import('./commands/doctor.js'),
   setup: together('setup'),
   completion: () => import('./commands/completion.js'),

@@ -6,10 +6,17 @@ import { describe, expect, test } from 'vitest';
 import { RivyaApiError } from '../../src/api/index.js';
 import { advice, commands, pathHas } from '../../src/cli/advice.js';
 import { heldHere, judge } from '../../src/cli/errors.js';
+import { MODULES } from '../../src/cli/modules.js';
 import { COMMANDS } from '../../src/cli/table.js';
 import { GenerationError } from '../../src/client.js';
 import { ERROR_CODES } from '../../src/contract/index.js';
 import { overBudget, readInput, resumeProblem, UNFIT, UNRESOLVED } from '../../src/policy/index.js';
+
+test('each command has a module that is loaded', () => {
+  const names = Object.keys(COMMANDS).map((name) => name.replace(/ [<[].*$/, ''));
+  const withoutGroups = names.filter((name) => !names.some((other) => other.startsWith(`${name} `)));
+  expect(Object.keys(MODULES).toSorted()).toEqual(withoutGroups.toSorted());
+});
 
 const MODEL = { model: 'z-image', prompt: 'a fox' };
 const refused = (input: object): string => {
