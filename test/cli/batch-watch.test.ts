@@ -6,6 +6,7 @@ import { UsageError } from '../../src/cli/errors.js';
 import { startEmulator } from '../../src/emulator/index.js';
 import { ownFolder, tasksByPrompt } from '../support/batch.js';
 import { treeOf } from '../support/processes.js';
+import { unfinished } from '../support/tasks.js';
 import { until } from '../support/until.js';
 import { CommandRun } from './command.js';
 
@@ -48,21 +49,25 @@ test.concurrent('it ends where the state cannot be asked for any more, with the 
 
 /** A batch of two that runs on a server of its own, and both are paid. */
 async function running() {
-  const emulator = await startEmulator({ durations: { image: 40_000 }, rateLimitPerMinute: 60_000 });
+  const emulator = await startEmulator({
+    durations: { image: 800 },
+    rateLimitPerMinute: 60_000,
+    faults: [unfinished()],
+  });
   const { cwd, env: own } = ownFolder(emulator, ['fox', 'owl']);
   const env = { ...own, RIVYA_STORE: 'file:./out' };
   const start = (...args: string[]): CommandRun => new CommandRun(['batch', ...args], { cwd, env });
   const paid = () => tasksByPrompt({ emulator });
   const run = start('run', 'in.csv');
-  await until(async () => Object.keys(await paid()).length === 2, 120_000);
-  return { run, start, paid, close: () => emulator.close() };
+  await until(async () => Object.keys(await paid()).length === 2);
+  return { run, start, paid, release: () => emulator.setFaults([]), close: () => emulator.close() };
 }
 
 const GOES_ON = /cannot be seen any more.* Go on with: .*rivya-temporal batch run in\.csv --id in\n/;
 
 describe.concurrent('what runs a batch is killed', () => {
   test('the command: those that watch it say so and how it goes on, and nothing is paid again', async () => {
-    const { run, start, paid, close } = await running();
+    const { run, start, paid, release, close } = await running();
     const [second, watch] = [start('run', 'in.csv'), start('status', 'in', '--watch')];
     await Promise.all([second.untilSaid(/0 of 2 done, 2 running/), watch.untilSaid(/0 of 2 done/)]);
     run.child.kill('SIGKILL');
@@ -70,6 +75,7 @@ describe.concurrent('what runs a batch is killed', () => {
     expect(second.stderr).toMatch(GOES_ON);
     expect(await watch.status, watch.stderr).toBe(0);
     expect(watch.stdout).toMatch(/in: does not run\n[^]*Go on with: .*rivya-temporal batch resume in\n/);
+    release();
     const again = start('run', 'in.csv');
     expect(await again.status, again.stderr).toBe(0);
     expect(await paid()).toEqual({ fox: 1, owl: 1 });

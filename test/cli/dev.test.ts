@@ -26,6 +26,12 @@ beforeAll(async () => {
   address = (JSON.parse(readFileSync(sessionFile, 'utf8')) as { address: string }).address;
 });
 
+/** Lets the tasks of `dev` end that have this in their prompt. */
+async function endTasks(prompt: string): Promise<void> {
+  const url = `${settingsOfDev(dev)['RIVYA_BASE_URL']}/__admin/end`;
+  expect((await fetch(url, { method: 'POST', body: JSON.stringify({ prompt }) })).status).toBe(200);
+}
+
 afterAll(async () => {
   dev.child.kill('SIGINT');
   await dev.status;
@@ -100,8 +106,7 @@ describe.concurrent('generate', () => {
     'on %s leaves the Workflow running, says how to take it up, and wait does',
     async (signal) => {
       const id = `left-${signal}`;
-      // Long enough that it still runs when a busy machine has started the next command.
-      const prompt = 'a fox [[duration:25s]]';
+      const prompt = `${id} [[stuck]]`;
       const run = new CommandRun(['generate', '--model', 'z-image', '--prompt', prompt, '--id', id], { cwd, env });
       await run.untilSaid(/task_/);
       run.child.kill(signal);
@@ -109,6 +114,7 @@ describe.concurrent('generate', () => {
       expect(run.stderr).toContain(`${id} goes on; wait for it with: npx rivya-temporal wait ${id}`);
       const { stdout } = await cli('status', id, '--json');
       expect(JSON.parse(stdout)).toMatchObject({ workflowStatus: 'RUNNING', source: 'query' });
+      await endTasks(id);
       const waited = await cli('wait', id, '--json');
       expect(JSON.parse(waited.stdout)).toMatchObject({ workflowId: id, status: 'succeeded' });
       expect(waited.status).toBe(0);
@@ -324,7 +330,7 @@ it('a second dev on the same data directory is told so', async () => {
 
 it('dev keeps its file to itself, ends with Ctrl-C, and the next one goes on where it was', async () => {
   expect(statSync(sessionFile).mode & 0o777).toBe(0o600);
-  await cli('generate', '--model', 'z-image', '--prompt', 'a fox [[duration:12s]]', '--id', 'kept', '--no-wait');
+  await cli('generate', '--model', 'z-image', '--prompt', 'kept [[stuck]]', '--id', 'kept', '--no-wait');
   const { stdout } = await cli('status', 'kept', '--json');
   expect(JSON.parse(stdout)).toMatchObject({ workflowStatus: 'RUNNING' });
   dev.child.kill('SIGINT');
@@ -332,6 +338,7 @@ it('dev keeps its file to itself, ends with Ctrl-C, and the next one goes on whe
   expect(existsSync(sessionFile)).toBe(false);
   dev = new CommandRun(['dev', '--port', '0', '--ui-port', '0'], { cwd, env });
   await dev.untilSaid(/Ctrl-C ends it/);
+  await endTasks('kept');
   const waited = await cli('wait', 'kept', '--json');
   expect(JSON.parse(waited.stdout)).toMatchObject({ status: 'succeeded' });
 });

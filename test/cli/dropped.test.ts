@@ -13,6 +13,7 @@ import { follow, withWait } from '../../src/cli/follow.js';
 import { Progress } from '../../src/cli/output.js';
 import { startDroppingProxy } from '../support/dropping-proxy.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { until } from '../support/until.js';
 
 let harness: Harness;
 beforeAll(async () => {
@@ -38,18 +39,20 @@ function followed(path: Awaited<ReturnType<typeof overBadPath>>, workflowId: str
 
 test('a path that drops every connection does not end a wait, and the task is paid once', async () => {
   const path = await overBadPath();
-  await harness.client.start({ model: 'z-image', prompt: 'a fox [[duration:12s]]' }, { workflowId: 'dropped' });
-  const [ending, result] = await Promise.all([followed(path, 'dropped'), path.generations.handle('dropped').result()]);
-  expect(ending).toMatchObject({ kind: 'result', result: { taskId: result.taskId } });
+  await harness.client.start({ model: 'z-image', prompt: 'a fox [[stuck]]' }, { workflowId: 'dropped' });
+  const both = Promise.all([followed(path, 'dropped'), path.generations.handle('dropped').result()]);
   // More than the SDK tries again.
-  expect(path.proxy.drops()).toBeGreaterThan(4);
+  await until(() => path.proxy.drops() > 4);
+  await harness.emulator.endTasks('a fox');
+  const [ending, result] = await both;
+  expect(ending).toMatchObject({ kind: 'result', result: { taskId: result.taskId } });
   expect((await harness.emulator.ledger()).paidTasks).toBe(1);
   path.proxy.close();
 });
 
 test('a wait whose Temporal is gone for good ends with 3, and names the command that waits again', async () => {
   const path = await overBadPath();
-  await harness.client.start({ model: 'z-image', prompt: 'a cat [[duration:60s]]' }, { workflowId: 'left alone' });
+  await harness.client.start({ model: 'z-image', prompt: 'a cat [[stuck]]' }, { workflowId: 'left alone' });
   const wait = followed(path, 'left alone');
   path.proxy.close();
   const { status, message } = judge(await wait.catch((error: unknown) => error));

@@ -1,5 +1,6 @@
 /** Workflows of users, and beside them the Workflows of this package: most tests need one Worker for both. */
-import { ApplicationFailure, condition, continueAsNew, executeChild, sleep } from '@temporalio/workflow';
+import { ApplicationFailure, condition, continueAsNew, executeChild } from '@temporalio/workflow';
+import { defineSignal, setHandler } from '@temporalio/workflow';
 import {
   estimateCredits,
   generate,
@@ -62,13 +63,15 @@ export async function childByName(input: GenerateMediaInput, workflowId: string)
   });
 }
 
-/** A step that has failed is run again under its name, as `generate` allows. */
+/** A step that has failed is run again under its name, as `generate` allows: after a pause, or at the Signal `goOn`. */
 export async function retriedStep(input: GenerateMediaInput, pauseMs: number): Promise<GenerationResult> {
   const step = { step: 'again' };
+  let goesOn = false;
+  setHandler(defineSignal('goOn'), () => void (goesOn = true));
   try {
     return await generate(input, step);
   } catch {
-    await sleep(pauseMs);
+    await condition(() => goesOn, pauseMs);
     return generate(input, step);
   }
 }

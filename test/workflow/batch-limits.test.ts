@@ -8,6 +8,8 @@ import { FileStore } from '../../src/storage/file-store.js';
 import { StoreUnavailable } from '../../src/storage/store.js';
 import { images, newBatch, onceEach, tasksByPrompt, tasksOfPrompts, writeManifest } from '../support/batch.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { unfinished } from '../support/tasks.js';
+import { until } from '../support/until.js';
 
 let harness: Harness;
 beforeAll(async () => {
@@ -234,7 +236,9 @@ test('while several items are held by the credits of the account, nothing is sta
   const inputs = images(12, 'poor');
   const batch = await newBatch(poor, { batchId: 'poor', inputs });
   await batch.start({ maxInFlight: 5 });
-  await batch.until((state) => isHeld('insufficient_credits')(state) && state.counts.held === 2);
+  await batch.until(
+    (state) => isHeld('insufficient_credits')(state) && state.counts.held === 2 && state.counts.succeeded === 3,
+  );
   const { counts, hold } = await batch.state();
   expect(counts).toMatchObject({ succeeded: 3, open: 2, heldBy: { insufficient_credits: 2 } });
   expect(hold?.action).toContain('credits');
@@ -259,14 +263,18 @@ test('a budget and an account without credits: the only item that runs holds the
 
 test('a batch continues as new, and so do its items: each is recorded once, at its end', async () => {
   const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
-  await using short = await startHarness({ dynamicConfig, emulator: { durations: { image: 9_000 } } });
-  const inputs = images(8);
+  await using short = await startHarness({
+    dynamicConfig,
+    emulator: { durations: { image: 800 }, faults: [unfinished()] },
+  });
+  const inputs = images(4);
   const batch = await newBatch(short, { batchId: 'short', inputs });
   await batch.start({ maxInFlight: 2 });
-  expect(await batch.handle.result()).toMatchObject({ counts: { succeeded: 8 }, spentCredits: 8 });
-  const runs = await short.temporal.workflow.count("WorkflowId = 'short'");
-  expect(runs.count).toBeGreaterThan(1);
-  const items = await short.temporal.workflow.count("RivyaBatchId = 'short' AND ExecutionStatus = 'ContinuedAsNew'");
-  expect(items.count).toBeGreaterThan(0);
+  const continued = async (query: string): Promise<number> =>
+    (await short.temporal.workflow.count(`${query} AND ExecutionStatus = 'ContinuedAsNew'`)).count;
+  await until(async () => (await continued("RivyaBatchId = 'short'")) > 1);
+  short.emulator.setFaults([]);
+  expect(await batch.handle.result()).toMatchObject({ counts: { succeeded: 4 }, spentCredits: 4 });
+  await until(async () => (await continued("WorkflowId = 'short'")) > 0);
   expect(await tasksByPrompt(short)).toEqual(onceEach(inputs));
 });

@@ -12,7 +12,10 @@ beforeAll(async () => {
       credits: 100,
       switches: { keyLifetimeMs: 1 },
       durations: { image: 800, video: 8_000 },
-      faults: [{ on: 'create', prompt: 'fails', do: { kind: 'fail' } }],
+      faults: [
+        { on: 'create', prompt: 'fails', do: { kind: 'fail' } },
+        { on: 'create', prompt: 'paid before', do: { kind: 'stuck' } },
+      ],
     },
   });
 });
@@ -84,6 +87,7 @@ describe.concurrent('options.maxCredits', () => {
     const handle = await harness.client.start(input, { workflowId: 'budget-lowered' });
     await until(async () => memoOf(await handle.describe())?.taskId != null);
     await harness.temporal.workflow.getHandle('budget-lowered').terminate();
+    await harness.emulator.endTasks('paid before');
     expect(await run('budget-lowered', { ...input, options: { maxCredits: 1 } })).toMatchObject({ reused: true });
     expect(await postsOf('paid before')).toEqual({ posts: 1, tasks: 1 });
   });

@@ -70,10 +70,14 @@ beforeAll(async () => {
       // The API forgets a key at once, so only what we can read ourselves keeps a task from being paid again.
       switches: { keyLifetimeMs: 1 },
       durations: { image: 800 },
-      faults: ['gateway', 'plugin', 'plain'].flatMap((way): Fault[] => [
-        { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'dropAfter' } },
-        { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
-      ]),
+      faults: [
+        { on: 'create', prompt: 'codec steps gateway 2', do: { kind: 'stuck' } },
+        { on: 'create', prompt: 'codec steps plugin 2', do: { kind: 'stuck' } },
+        ...['gateway', 'plugin', 'plain'].flatMap((way): Fault[] => [
+          { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'dropAfter' } },
+          { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
+        ]),
+      ],
     },
     attributes: false,
     workers: false,
@@ -153,7 +157,9 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
       const first = await start();
       await until(async () => (await tasksOf(`${workflowId} 2`)).length === 1);
       await first.terminate();
-      const [one] = (await (await start()).result()) as GenerationResult[];
+      const again = await start();
+      await harness.emulator.endTasks(`${workflowId} 2`);
+      const [one] = (await again.result()) as GenerationResult[];
       expect(one).toMatchObject({ reused: true });
       expect(await tasksOf(`${workflowId} 1`)).toEqual([one!.taskId]);
     });

@@ -10,8 +10,10 @@ beforeAll(async () => {
   harness = await startHarness({
     dynamicConfig,
     emulator: {
-      durations: { image: 14_000 },
-      faults: [{ on: 'create', prompt: 'refused', times: 1, do: { kind: 'error', code: 'api_scope_denied' } }],
+      faults: [
+        { on: 'create', prompt: 'refused', times: 1, do: { kind: 'error', code: 'api_scope_denied' } },
+        { on: 'create', prompt: 'long', do: { kind: 'stuck' } },
+      ],
     },
   });
 });
@@ -26,6 +28,7 @@ test.concurrent('a wait that continues as new keeps task, counts, deadline and m
   const { taskId, baseKey, bodyDigest } = ended!;
   const begun = { taskId, baseKey, bodyDigest, keyNumber: 1, attempt: 1, mayPostSince: null, lookedBy: runId };
   expect(memoOf(await handle.describe())).toMatchObject(begun);
+  await harness.emulator.endTasks('long');
   const result = await handle.result();
   const description = await handle.describe();
   expect(description.runId).not.toBe(runId);

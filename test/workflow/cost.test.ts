@@ -5,6 +5,7 @@ import { memoOf } from '../../src/client.js';
 import { ERROR_CODES, NOT_RETRIED } from '../../src/contract/index.js';
 import type { Fault } from '../../src/emulator/index.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { lengthOf } from '../support/history.js';
 
 let harness: Harness;
 beforeAll(async () => {
@@ -34,8 +35,7 @@ test('an image with a store and one check: 31 events, one list and no descriptio
   });
   expect(list.mock.calls).toEqual([[expect.objectContaining({ query: `WorkflowId = '${workflowId}'` })]]);
   expect(describes).not.toHaveBeenCalled();
-  const { events } = await harness.temporal.workflow.getHandle(workflowId).fetchHistory();
-  expect(events).toHaveLength(31);
+  expect(lengthOf(await harness.temporal.workflow.getHandle(workflowId).fetchHistory())).toBe(31);
 });
 
 test('without a store no Activity is started to store: 25 events, one billed action less', async () => {
@@ -48,7 +48,7 @@ test('without a store no Activity is started to store: 25 events, one billed act
   expect(await handle.result()).toMatchObject({ statusChecks: 1, urls: [expect.anything()], files: [] });
   const started = links.temporal.workflow.getHandle(handle.workflowId);
   expect(Object.keys(await activitiesOf(started))).toEqual(['rivyaSubmit', 'rivyaCheck']);
-  expect((await started.fetchHistory()).events).toHaveLength(25);
+  expect(lengthOf(await started.fetchHistory())).toBe(25);
 });
 
 test('the history of a submit, a check and a chat shows which error codes end their repetition', async () => {

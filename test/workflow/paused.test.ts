@@ -3,11 +3,12 @@ import { expect, test } from 'vitest';
 import { OPEN_QUERY } from '../../src/contract/index.js';
 import { startHarness } from '../support/harness.js';
 import { resetToStart } from '../support/reset.js';
+import { unfinished } from '../support/tasks.js';
 import { until } from '../support/until.js';
 
 test('a step whose child is paused is waited for, and paid once', async () => {
   const dynamicConfig = { 'frontend.WorkflowPauseEnabled': 'true' };
-  await using harness = await startHarness({ dynamicConfig, emulator: { durations: { image: 6_000 } } });
+  await using harness = await startHarness({ dynamicConfig, emulator: { faults: [unfinished()] } });
   const { temporal, taskQueue, namespace, emulator } = harness;
   const input = { model: 'z-image', prompt: 'paused', options: { taskQueue } };
   const workflowId = 'pausing';
@@ -29,6 +30,7 @@ test('a step whose child is paused is waited for, and paid once', async () => {
     return pending?.activityType?.name === 'rivyaResult' && (pending.attempt ?? 0) > 1;
   });
   await temporal.workflowService.unpauseWorkflowExecution({ ...request, requestId: 'unpause' });
+  emulator.setFaults([]);
   expect(await temporal.workflow.getHandle(workflowId).result()).toMatchObject({ status: 'succeeded', reused: true });
   expect((await child.describe()).runId).toBe(runId);
   expect((await emulator.ledger()).paidTasks).toBe(1);

@@ -87,7 +87,8 @@ describe.concurrent.each<[string, NodeJS.ProcessEnv, Partial<EmulatorSwitches>]>
 ])('%s', (how, env, switches) => {
   let harness: Harness;
   beforeAll(async () => {
-    const emulator = { ...SHORT_JOBS, switches: { ...SHORT_JOBS.switches, ...switches } };
+    const faults: Fault[] = [{ on: 'create', prompt: 'local', do: { kind: 'stuck' } }];
+    const emulator = { ...SHORT_JOBS, faults, switches: { ...SHORT_JOBS.switches, ...switches } };
     harness = await startHarness({ env: { RIVYA_REFERENCE_ROOTS: root, ...env }, emulator });
   });
   afterAll(() => harness[Symbol.asyncDispose]());
@@ -114,6 +115,7 @@ describe.concurrent.each<[string, NodeJS.ProcessEnv, Partial<EmulatorSwitches>]>
     });
     await fileOf(`local ${how}.png`);
     const back = await harness.client.start(input, { workflowId: prompt });
+    await harness.emulator.endTasks(prompt);
     expect(await back.result()).toMatchObject({ taskId, reused: true });
     expect(await tasksOf(harness, prompt)).toHaveLength(1);
   });

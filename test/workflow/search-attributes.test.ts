@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { GenerationHandle } from '../../src/client.js';
 import { registerAttributes } from '../../src/temporal/search-attributes.js';
 import { startHarness, type Harness } from '../support/harness.js';
+import { lengthOf } from '../support/history.js';
+import { unfinished } from '../support/tasks.js';
 import { until } from '../support/until.js';
 
 const UPSERT = 'upsertWorkflowSearchAttributesEventAttributes';
@@ -19,7 +21,7 @@ async function upsertsOf(harness: Harness, workflowId: string): Promise<Record<s
 }
 
 async function eventsOf(harness: Harness, workflowId: string): Promise<number> {
-  return (await harness.temporal.workflow.getHandle(workflowId).fetchHistory()).events!.length;
+  return lengthOf(await harness.temporal.workflow.getHandle(workflowId).fetchHistory());
 }
 
 /** Workflow IDs that a query finds. */
@@ -76,7 +78,10 @@ describe('where the namespace has them', () => {
   });
 
   test('a refused input is listed as failed, and a cancelled one as cancelled with its task', async () => {
-    harness.emulator.setFaults([{ on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } }]);
+    harness.emulator.setFaults([
+      { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
+      { on: 'create', prompt: 'cancelled', do: { kind: 'stuck' } },
+    ]);
     const refused = await harness.client.start({ model: 'z-image', prompt: 'refused' });
     await expect(refused.result()).rejects.toMatchObject({ code: 'validation_failed' });
     await until(async () => (await found(harness, "RivyaStatus = 'failed'")).includes(refused.workflowId));
@@ -122,13 +127,14 @@ describe('where the namespace lacks them, nothing is written and everything work
     const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
     await using harness = await startHarness({
       dynamicConfig,
-      emulator: { durations: { image: 14_000 } },
+      emulator: { durations: { image: 800 }, faults: [unfinished()] },
       attributes: false,
     });
     const handle = await harness.client.start({ model: 'z-image', prompt: 'long' });
     const { runId } = await handle.describe();
+    await until(async () => (await handle.describe()).runId !== runId);
+    harness.emulator.setFaults([]);
     await handle.result();
-    expect((await handle.describe()).runId).not.toBe(runId);
     expect(await upsertsOf(harness, handle.workflowId)).toEqual([]);
   });
 

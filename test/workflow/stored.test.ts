@@ -169,9 +169,10 @@ describe.each([
   test('and whose step is run again in the same run', async () => {
     const { taskQueue } = poor;
     const input = { model: 'z-image', prompt: 'again', options: { ...options, taskQueue } };
-    const running = runOf('retriedStep', 'again', input, 1_000);
+    const running = runOf('retriedStep', 'again', input, 3_600_000);
     await until(async () => (await keysOf('again')).length === 1);
     await poor.emulator.setCredits(undefined, 1_000);
+    await poor.temporal.workflow.getHandle('again').signal('goOn');
     await running;
     expect(await keysOf('again')).toEqual([
       [1, 0],
