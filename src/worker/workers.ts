@@ -1,5 +1,6 @@
 import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import {
+  createAccountActivities,
   createApiActivities,
   createBatchActivities,
   createResultActivities,
@@ -10,12 +11,11 @@ import { batchApi } from '../batch/api.js';
 import { converterFor } from '../codec/converter.js';
 import { SettingsError, type Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
-import { TIMEOUTS } from '../policy/index.js';
+import { activitiesPerSecond, TIMEOUTS } from '../policy/index.js';
 import { Receipts, openReferenceSources, openResults, Uploads } from '../storage/index.js';
 import { workflowCode, type WorkflowCode } from './bundle.js';
 import { runToEnd } from './end.js';
 import { cachedModels } from './models.js';
-import { activitiesPerSecond } from './rate.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
 const MAX_CACHED_WORKFLOWS = 500;
@@ -92,7 +92,11 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, c
   // A batch waits for its items inside an Activity, which must not keep a Worker that stops.
   const isStopping = (): boolean => worker.getState() !== 'RUNNING';
   const batches = { store, api: batchApi(settings.baseUrl), isStopping, ...hooks };
-  const ours = { ...createResultActivities({ results, ...hooks }), ...createBatchActivities(batches) };
+  const ours = {
+    ...createResultActivities({ results, ...hooks }),
+    ...createBatchActivities(batches),
+    ...createAccountActivities(),
+  };
   const worker: Worker = await create(roles.has('results') ? ours : {}, {
     ...(roles.has('workflows') && {
       maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
