@@ -13,9 +13,11 @@ import { SettingsError, type Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
 import { activitiesPerSecond, TIMEOUTS } from '../policy/index.js';
 import { Receipts, openReferenceSources, openResults, Uploads } from '../storage/index.js';
+import { AccountLink } from './account.js';
 import { workflowCode, type WorkflowCode } from './bundle.js';
 import { runToEnd } from './end.js';
 import { cachedModels } from './models.js';
+import { watchedClient, watchedKeys } from './watched.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
 const MAX_CACHED_WORKFLOWS = 500;
@@ -45,18 +47,20 @@ interface Internals {
   readonly onStep?: OnStep | undefined;
   /** Workflow code in the place of ours. */
   readonly workflows?: WorkflowCode | undefined;
+  /** False: no account, so that a refusal of one generation holds no other. */
+  readonly account?: boolean | undefined;
 }
 
 /** Makes the Workers of the roles in the settings, which were checked. */
 export async function createWorkers(settings: Settings, options: HostOptions & Internals): Promise<RivyaWorkers> {
-  const { onStep, workflows, dataConverter: given, ...others } = options;
+  const { onStep, workflows, account = true, dataConverter: given, ...others } = options;
   const host = { ...others, dataConverter: converterFor(settings.encryption, given) };
   const { roles } = settings;
   const hooks = onStep === undefined ? {} : { onStep };
   const parts: Part[] = [];
   try {
     if (roles.has('workflows') || roles.has('results')) parts.push(await mainWorker(settings, host, hooks, workflows));
-    if (roles.has('api')) parts.push(await apiWorker(settings, host, hooks));
+    if (roles.has('api')) parts.push(await apiWorker(settings, host, hooks, account));
   } catch (error) {
     await Promise.all(parts.map(({ worker }) => endUnused(worker)));
     throw error;
@@ -68,6 +72,7 @@ export async function createWorkers(settings: Settings, options: HostOptions & I
   return {
     shutdown,
     async run() {
+      for (const { begin } of parts) begin?.();
       const runs = workers.map((worker) => runToEnd(worker, host.connection, host.namespace ?? 'default'));
       // One Worker that fails ends the others too: half a process would look alive and do half of the work.
       for (const run of runs) run.catch(shutdown);
@@ -81,8 +86,8 @@ export async function createWorkers(settings: Settings, options: HostOptions & I
 
 type Hooks = { readonly onStep?: OnStep };
 
-/** A Worker, and what to close when it has ended. */
-type Part = { readonly worker: Worker; readonly close: () => Promise<void> };
+/** A Worker, what begins with it, and what to close when it has ended. */
+type Part = { readonly worker: Worker; readonly begin?: () => void; readonly close: () => Promise<void> };
 
 async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, code?: WorkflowCode): Promise<Part> {
   const { roles, taskQueue, store, trustedResultHosts: trustedHosts, maxResultBytes: maxBytes } = settings;
@@ -109,11 +114,15 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, c
   return { worker, close: async () => results?.close() };
 }
 
-async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
-  const { keys, store, policy, baseUrl, taskQueue, roles } = settings;
+async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks, account: boolean): Promise<Part> {
+  const { store, policy, baseUrl, taskQueue, roles } = settings;
   const { trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
-  if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
-  const api = createRivyaClient({ baseUrl, keys });
+  if (settings.keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
+  const { rateLimitPerMinute: perMinute } = settings;
+  const link = account ? new AccountLink({ taskQueue, keys: settings.keys, perMinute }) : null;
+  const keys = link === null ? settings.keys : watchedKeys(settings.keys, link);
+  const client = createRivyaClient({ baseUrl, keys });
+  const api = link === null ? client : watchedClient(client, link);
   const sources = openReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();
@@ -127,6 +136,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     kindOf: (model) => models.kindOf(model),
     problemOf: (request) => models.problemOf(request),
     spending: { policy, basePrice: (model) => models.basePrice(model) },
+    ...(link !== null && { closedBy: () => link.closedBy() }),
     ...hooks,
   });
   const { connection, namespace, identity, dataConverter, interceptors, plugins = [] } = host;
@@ -141,9 +151,16 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     plugins,
     taskQueue: apiTaskQueue(taskQueue),
     // Never leave this out: the last Worker that polls sets the limit for all.
-    maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
+    maxTaskQueueActivitiesPerSecond: activitiesPerSecond(perMinute),
   });
-  return { worker, close: async () => void (await Promise.all([api.close(), sources.close()])) };
+  return {
+    worker,
+    begin: () => {
+      const { client: temporal, options } = worker;
+      if (temporal !== undefined) link?.start({ client: temporal, identity: options.identity });
+    },
+    close: async () => void (await Promise.all([link?.stop(), api.close(), sources.close()])),
+  };
 }
 
 /** @throws SettingsError where a Worker of the same process polls the queue, or a plugin replaces one of our Activities. */

@@ -15,6 +15,7 @@ beforeAll(async () => {
   // A real server asks for a new run after 4,096 events: some days of a key that comes and goes.
   const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '20' };
   harness = await startHarness({
+    account: false,
     dynamicConfig,
     env: { RIVYA_REFERENCE_ROOTS: root },
     emulator: {

@@ -25,7 +25,7 @@ async function setByHand({ temporal: client, namespace, taskQueue }: Harness, pe
 }
 
 test('looks once, and then sleeps without an event or a timer', async () => {
-  await using harness = await startHarness();
+  await using harness = await startHarness({ account: false });
   const account = await startAccount(harness);
   await account.looked();
   await account.report();
@@ -49,7 +49,7 @@ test('looks once, and then sleeps without an event or a timer', async () => {
 
 describe('answers 429', () => {
   test('lower the rate at the Service, Retry-After closes the queue, and a person can open it', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const account = await startAccount(harness);
     await account.looked();
     await account.report({ rateLimited: RATE_LIMITED });
@@ -70,7 +70,7 @@ describe('answers 429', () => {
   });
 
   test('well below our own limit are named as those of somebody else', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const account = await startAccount(harness);
     await account.report({ rateLimited: { ...RATE_LIMITED, callsBefore: 100 } });
     await account.until(({ rateLimited }) => rateLimited.lastHour > 0);
@@ -80,7 +80,7 @@ describe('answers 429', () => {
 
 describe('the rate of a person', () => {
   test('that was set without the account stays, also after answers 429, until it is given back', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     await setByHand(harness, 1.5);
     const account = await startAccount(harness);
     await account.until(({ rate }) => rate.by === 'person');
@@ -93,7 +93,7 @@ describe('the rate of a person', () => {
   });
 
   test('that comes while the account has lowered it is not overwritten', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const account = await startAccount(harness);
     await account.looked();
     await account.report({ rateLimited: RATE_LIMITED });
@@ -105,7 +105,7 @@ describe('the rate of a person', () => {
   });
 
   test('that the account was asked for outlives an account that is terminated', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const account = await startAccount(harness);
     await account.request('setRate', { perMinute: 120, reason: 'at night' });
     await until(async () => callsPerMinute((await account.atService())?.perSecond ?? 0) === 120);
@@ -120,7 +120,7 @@ describe('the rate of a person', () => {
 
 describe('an account that was ended by mistake', () => {
   test('leaves a lowered rate, which the next one takes over; a stop and a cause stand', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const account = await startAccount(harness);
     await account.looked();
     await account.report({ rateLimited: RATE_LIMITED });
@@ -138,7 +138,7 @@ describe('an account that was ended by mistake', () => {
   });
 
   test('by a reset, has all Signals and requests again', async () => {
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const account = await startAccount(harness);
     await account.looked();
     await account.report({ rateLimited: RATE_LIMITED });
@@ -178,7 +178,7 @@ describe('what is no request', () => {
   test('two stops are answered with a sentence, and so is an allow without a stop', async () => {
     const { account } = await shared();
     expect(await account.request('stopSubmits', { reason: 'again' })).toMatch(/stopped already, since .*: shared/);
-    await using harness = await startHarness();
+    await using harness = await startHarness({ account: false });
     const other = await startAccount(harness);
     expect(await other.request('allowSubmits')).toContain('not stopped');
   });
@@ -220,7 +220,7 @@ describe('what is no request', () => {
   /** One account that is stopped. */
   async function shared() {
     one ??= (async () => {
-      const harness = await startHarness();
+      const harness = await startHarness({ account: false });
       const account = await startAccount(harness);
       await account.looked();
       await account.request('stopSubmits', { reason: 'shared' });

@@ -8,6 +8,7 @@ let harness: Harness;
 beforeAll(async () => {
   const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
   harness = await startHarness({
+    account: false,
     dynamicConfig,
     emulator: {
       faults: [
