@@ -3,27 +3,17 @@
  * calls no API and changes nothing.
  */
 import { activityInfo, Context } from '@temporalio/activity';
-import { ACCOUNT_MEMO_FIELD, apiTaskQueue, type LookInput, type LookResult } from '../src/contract/index.js';
-import { countHeld, countRunning } from '../src/temporal/held.js';
-import { servedQueues } from '../src/temporal/pollers.js';
-import { queueAtService } from '../src/temporal/queue-rate.js';
+import { ACCOUNT_MEMO_FIELD, type LookInput, type LookResult } from '../src/contract/index.js';
+import { lookAtQueues } from '../src/temporal/account-look.js';
 import { describeRun, runIdsOf } from '../src/temporal/runs.js';
 
 export async function rivyaAccountLook({ first }: LookInput): Promise<LookResult> {
   const { client } = Context.current();
   const { taskQueue } = activityInfo();
-  const [queues, queue, heldBy, running, before] = await Promise.all([
-    servedQueues(client, taskQueue),
-    queueAtService(client, apiTaskQueue(taskQueue)),
-    countHeld(client, taskQueue),
-    countRunning(client, taskQueue),
-    first ? memoBefore() : null,
-  ]);
-  const pollersOf = (role: keyof LookResult['look']['pollers']): string[] => [
-    ...new Set(queues.find((one) => one.role === role)?.pollers),
-  ];
-  const pollers = { workflows: pollersOf('workflows'), results: pollersOf('results'), api: pollersOf('api') };
-  return { look: { at: new Date().toISOString(), heldBy, running, ...queue, pollers }, before };
+  const [live, before] = await Promise.all([lookAtQueues(client, taskQueue), first ? memoBefore() : null]);
+  // What moves all the time is nothing for a memo.
+  const { perMinute: _, ...look } = live;
+  return { look, before };
 }
 
 /** The memo of the newest run before this one, as the Service keeps it for its retention; null where there is none. */

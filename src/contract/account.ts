@@ -6,6 +6,8 @@ import { ERROR_CODES, STOPPED, type ErrorCode } from './codes.js';
 import { apiTaskQueue } from './names.js';
 
 export const ACCOUNT_WORKFLOW_TYPE = 'rivyaAccount';
+/** Reads the API for a command (`ReadInput`, `ReadResult`). */
+export const READ_WORKFLOW_TYPE = 'rivyaRead';
 /** Query for an `AccountState`. */
 export const ACCOUNT_QUERY = 'account';
 /** Memo field of an `AccountState`. */

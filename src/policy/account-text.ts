@@ -39,6 +39,12 @@ export function accountAdvice(state: AccountState): string[] {
       `The Workers use ${prints.length} API keys (${prints.join(', ')}). One queue has one limit and one account: give all Workers the same key.`,
     );
   }
+  const told = new Set(Object.values(state.workers).map(({ perMinute }) => perMinute));
+  if (told.size > 1) {
+    said.push(
+      `The Workers were told different limits (${[...told].toSorted((a, b) => a - b).join(', ')} calls a minute), and the one that polled last counts. Set RIVYA_RATE_LIMIT_PER_MINUTE to the same number everywhere.`,
+    );
+  }
   for (const [role, pollers] of Object.entries(look?.pollers ?? {})) {
     if (pollers.length > 0) continue;
     said.push(`No Worker has the role "${role}", so nothing goes on there. Start one: rivya-temporal worker`);

@@ -12,6 +12,8 @@ const REFUSED = new Set<number>([7, 12, 16]);
 export interface QueueAtService {
   readonly backlog: number;
   readonly backlogAgeMs: number;
+  /** Calls a minute that left the queue lately. */
+  readonly perMinute: number;
   /** Null where no rate is set but those of the Workers. */
   readonly setAtService: SetRateResult['setAtService'];
 }
@@ -30,6 +32,7 @@ export async function queueAtService(client: Client, queue: string): Promise<Que
   return {
     backlog: Number(stats?.approximateBacklogCount ?? 0),
     backlogAgeMs: Number(age?.seconds ?? 0) * 1_000 + Math.round((age?.nanos ?? 0) / 1e6),
+    perMinute: (stats?.tasksDispatchRate ?? 0) * 60,
     setAtService:
       rateLimit == null
         ? null
