@@ -2,7 +2,9 @@
 // rate limit, on a real server and against an emulator with a fixed window, and what it costs. Each case has task queue,
 // Worker processes and emulator of its own; those of at most 120 calls a minute run side by side. Prints Markdown. Ends with
 // status 1 where a figure is missed. A busy machine adds to stalls and to nothing else.
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
@@ -268,7 +270,10 @@ async function measureCost(place) {
   return [row('without the account', job), row('with the account', both)];
 }
 
-const server = await startDevServer({ log: () => undefined, ui: false, port: 0 });
+const directory = mkdtempSync(path.join(tmpdir(), 'rivya-bench-'));
+// A server in memory has lost all of it on a machine that was too busy.
+const dbFilename = path.join(directory, 'temporal.db');
+const server = await startDevServer({ log: () => undefined, ui: false, port: 0, dbFilename });
 // Generations of a case that is over are still waited for, so it is closed with the process.
 const { client } = await connectClient(server.address);
 const place = { server, client };
@@ -282,6 +287,7 @@ const without = asked('without') ? [await measureWithout(place)] : [];
 const lowered = asked('lowered') ? [await measureLowered(place)] : [];
 const cost = asked('cost') ? await measureCost(place) : [];
 await server.stop();
+rmSync(directory, { recursive: true });
 
 const today = new Date().toISOString().slice(0, 10);
 console.log(
