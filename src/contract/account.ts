@@ -2,12 +2,10 @@
  * The account: inputs, state and results of the Workflow `rivyaAccount`, of its Activities, and of its memo, which is the
  * switchboard that all Workers of an API task queue read.
  */
-import { ERROR_CODES, STOPPED, type ErrorCode } from './codes.js';
+import { ERROR_CODES, type ErrorCode } from './codes.js';
 import { apiTaskQueue } from './names.js';
 
 export const ACCOUNT_WORKFLOW_TYPE = 'rivyaAccount';
-/** Reads the API for a command (`ReadInput`, `ReadResult`). */
-export const READ_WORKFLOW_TYPE = 'rivyaRead';
 /** Query for an `AccountState`. */
 export const ACCOUNT_QUERY = 'account';
 /** Memo field of an `AccountState`. */
@@ -15,20 +13,12 @@ export const ACCOUNT_MEMO_FIELD = 'rivyaAccount';
 /** Signal with a `WorkerReport`. */
 export const ACCOUNT_REPORT = 'report';
 
+/** Code of the stop switch: it stands in `RivyaStatus` as `held:stopped`. */
+export const STOPPED = 'stopped';
+
 /** Workflow ID of the account of these Workers: one for each API task queue. */
 export function accountWorkflowId(taskQueue: string): string {
   return `rivya-account/${apiTaskQueue(taskQueue)}`;
-}
-
-/** `release` takes it beside the codes of causes: it lifts the time until which the queue is closed. */
-export const RATE_LIMITED = 'rate_limited';
-
-/**
- * Identity with which the account sets the rate of an API task queue at the Service. By another one, a rate is a person's.
- * @param forPerson - True for the rate that a person has asked the account for (`setRate`).
- */
-export function rateIdentity(queue: string, forPerson = false): string {
-  return `rivya-account/${queue}${forPerson ? ' (setRate)' : ''}`;
 }
 
 /** Codes of causes that all generations of an API key share: those that the operator of the account clears, and the stop switch. */
@@ -104,12 +94,12 @@ export interface AccountWorker {
 export interface AccountRate {
   /** Calls a minute that the Workers were told: the lowest, where they differ. Null before the first report. */
   readonly configured: number | null;
-  /** Calls a minute that the account or a person has set at the Service, while it is not closed; null: what the Workers send counts. */
+  /** Calls a minute that the account or a person has set at the Service; null: what the Workers send counts. */
   readonly set: number | null;
   /** Who has set it. Another identity at the Service is a person, and is never overwritten. */
   readonly by: 'workers' | 'account' | 'person';
   readonly reason: string;
-  /** Until then the queue is closed, because the API asked for it or its window is full; null: it is open. */
+  /** Until then the queue is closed, because the API asked for it; null: it is open. */
   readonly closedUntil: string | null;
   /** The next step of the recovery; null where there is none. */
   readonly nextStepAt: string | null;
@@ -165,30 +155,15 @@ export interface AccountRequests {
 
 export interface SetRateInput {
   readonly queue: string;
-  /** Calls a minute; 0 closes the queue; null removes the rate. */
+  /** Calls a minute; 0 closes the queue; null removes what the account has set. */
   readonly perMinute: number | null;
   readonly reason: string;
-  /** True where a person asks: then it replaces whatever is set, and nothing but a person changes it later. */
-  readonly forPerson: boolean;
 }
 
 export interface SetRateResult {
-  /** False where a person has set another rate, which stays, or where the Service does not take one. */
+  /** False where a person has set another rate, which stays. */
   readonly applied: boolean;
   readonly setAtService: AccountLook['setAtService'];
-  /** Why the Service takes no rate at all: it is too old, or the Worker has no right; null: it does. */
-  readonly refused: string | null;
-}
-
-export interface LookInput {
-  /** True for the first look of an account: it reads what the run before has left. */
-  readonly first: boolean;
-}
-
-export interface LookResult {
-  readonly look: AccountLook;
-  /** The memo of the run before, in which anything may stand. First looks only; null where there is none. */
-  readonly before: unknown;
 }
 
 export interface ReleaseInput {
@@ -199,8 +174,6 @@ export interface ReleaseInput {
 export interface ReleaseResult {
   /** Generations that were told to resume. */
   readonly sent: number;
-  /** False in a namespace without the search attributes: nobody was found, and each one tries again by itself. */
-  readonly attributes: boolean;
 }
 
 /** A read-only call to the API on the API task queue, within its rate. */
@@ -209,7 +182,7 @@ export interface ReadInput {
 }
 
 export interface ReadResult {
-  /** `{ currentCredits }`, or `{ models, whole }`; null where the API refused. */
+  /** The body of the answer; null where the API refused. */
   readonly body: unknown;
   readonly refused: (RefusedReport & { readonly httpStatus: number | null }) | null;
   readonly fingerprint: string | null;

@@ -125,5 +125,5 @@ export const HANDLERS = {
   checkNow: 'Check the status now (never within 5 s of the last check). No argument.',
   woken: 'The status is checked as soon as the last check is 5 s old.',
   resume:
-    'Go on after a hold, once its cause is gone. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}. For a result of another type that is what was ordered: {"storeAsIs": true}. Only where one cause holds: {"code": "insufficient_credits"}. Otherwise no argument.',
+    'Go on after a hold, once its cause is gone. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}. For a result of another type that is what was ordered: {"storeAsIs": true}. Otherwise no argument.',
 } as const;

@@ -8,12 +8,10 @@ const VIEWS = {
   'rivya held': "RivyaStatus STARTS_WITH 'held:' AND ExecutionStatus = 'Running'",
   'rivya held by credits': "RivyaStatus = 'held:insufficient_credits' AND ExecutionStatus = 'Running'",
   'rivya held by the key': "RivyaStatus STARTS_WITH 'held:api_' AND ExecutionStatus = 'Running'",
-  'rivya held by a stop': "RivyaStatus = 'held:stopped' AND ExecutionStatus = 'Running'",
   'rivya held by an unanswered submit': "RivyaStatus = 'held:SubmitUnresolved' AND ExecutionStatus = 'Running'",
   'rivya held by a result': "RivyaStatus = 'held:ResultUnavailable' AND ExecutionStatus = 'Running'",
   'rivya failed with a paid task': "RivyaStatus = 'failed' AND RivyaTaskId IS NOT NULL",
   'rivya failing Workflow Tasks': "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'",
-  'rivya account': "WorkflowType = 'rivyaAccount' AND ExecutionStatus = 'Running'",
   'rivya batch': "RivyaBatchId = 'NAME OF THE BATCH'",
 } as const;
 

@@ -8,7 +8,6 @@ let harness: Harness;
 beforeAll(async () => {
   const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
   harness = await startHarness({
-    account: false,
     dynamicConfig,
     emulator: {
       faults: [
