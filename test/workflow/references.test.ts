@@ -87,8 +87,7 @@ describe.concurrent.each<[string, NodeJS.ProcessEnv, Partial<EmulatorSwitches>]>
 ])('%s', (how, env, switches) => {
   let harness: Harness;
   beforeAll(async () => {
-    const faults: Fault[] = [{ on: 'create', prompt: 'local', do: { kind: 'stuck' } }];
-    const emulator = { ...SHORT_JOBS, faults, switches: { ...SHORT_JOBS.switches, ...switches } };
+    const emulator = { ...SHORT_JOBS, switches: { ...SHORT_JOBS.switches, ...switches } };
     harness = await startHarness({ env: { RIVYA_REFERENCE_ROOTS: root, ...env }, emulator });
   });
   afterAll(() => harness[Symbol.asyncDispose]());
@@ -115,7 +114,6 @@ describe.concurrent.each<[string, NodeJS.ProcessEnv, Partial<EmulatorSwitches>]>
     });
     await fileOf(`local ${how}.png`);
     const back = await harness.client.start(input, { workflowId: prompt });
-    await harness.emulator.endTasks(prompt);
     expect(await back.result()).toMatchObject({ taskId, reused: true });
     expect(await tasksOf(harness, prompt)).toHaveLength(1);
   });
