@@ -121,9 +121,10 @@ describe('budget and brakes', () => {
     await batch.until((state) => isHeld('TooManyFailures')(state) && state.counts.open === 0);
     const { counts } = await batch.state();
     expect(counts.failedBy).toEqual({ generation_failed: counts.failed });
-    expect(await tasksOf('failing')).toBe(2);
+    // A third is started where a look found the first failure before the second.
+    expect([2, 3]).toContain(await tasksOf('failing'));
     await batch.request('resume', undefined);
-    await batch.until((state) => isHeld('TooManyFailures')(state) && state.counts.failed === 4);
+    await batch.until((state) => isHeld('TooManyFailures')(state) && state.counts.failed >= counts.failed + 2);
   });
 
   test.concurrent(
