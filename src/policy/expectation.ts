@@ -6,7 +6,7 @@
 import type { Expectation } from '../contract/index.js';
 import { SECOND } from './duration.js';
 import { COUNTERS, durationQuantile, placeOf, durationAt, totalOf, type DurationCounts } from './durations.js';
-import { MIN_WAIT_MS } from './schedule.js';
+import { leastWait, MIN_WAIT_MS } from './schedule.js';
 
 /** Durations from which a plan trusts what it knows. */
 export const ENOUGH = 20;
@@ -22,7 +22,6 @@ const ANY_TIME = 0.05;
 const LATE = 0.99;
 // Times of a check for each counter, 2 % apart.
 const PLACES = 8;
-const FIRST_MS = 2 * SECOND;
 
 /** A time at which a check may be made: the share of tasks that have ended by then, and the integral of that share. */
 interface Moment {
@@ -61,7 +60,7 @@ export function planOf(counts: DurationCounts, price: number): Plan {
 export function plannedWait(plan: Plan, ageMs: number, first: boolean): number | null {
   const { known, lateMs, moments } = plan;
   if (ageMs >= lateMs) return null;
-  const leastMs = first ? FIRST_MS : MIN_WAIT_MS;
+  const leastMs = leastWait(first);
   const next = cheapestNext(momentAt(moments, ageMs), leastMs, plan);
   const longest = known < ENOUGH ? Math.max(SHORT_GAP_MS, ageMs * SHORT_GAP_SHARE) : Infinity;
   return Math.max(leastMs, Math.round(Math.min(next.ms - ageMs, longest, lateMs - ageMs)));
@@ -80,7 +79,8 @@ export function expectationOf(
 }
 
 function momentsOf(shares: readonly number[]): readonly Moment[] {
-  let moment: Moment = { ms: durationAt(0), ended: 0, area: 0 };
+  const start: Moment = { ms: durationAt(0), ended: 0, area: 0 };
+  let moment = start;
   const later = shares.flatMap((share, counter) =>
     Array.from({ length: PLACES }, (_, place) => {
       const ms = durationAt(counter + (place + 1) / PLACES);
@@ -89,7 +89,7 @@ function momentsOf(shares: readonly number[]): readonly Moment[] {
       return (moment = { ms, ended, area });
     }),
   );
-  return [{ ms: durationAt(0), ended: 0, area: 0 }, ...later];
+  return [start, ...later];
 }
 
 function momentAt(moments: readonly Moment[], ms: number): Moment {

@@ -35,6 +35,11 @@ const TRAILING_MS = TIMEOUTS.resultGrace / 5;
 // Jobs submitted together drift apart instead of asking together for hours.
 const JITTER = 0.1;
 
+/** Milliseconds that must pass before the next check of a task; `first` before the first one. */
+export function leastWait(first: boolean): number {
+  return first ? FIRST_WAIT_MS : MIN_WAIT_MS;
+}
+
 interface WaitInput {
   /** Age of the task in milliseconds. */
   readonly ageMs: number;
@@ -56,7 +61,7 @@ interface WaitInput {
  */
 export function nextWait({ ageMs, kind, first, trailingMs = null, plannedMs = null, random }: WaitInput): number {
   if (plannedMs !== null && trailingMs === null) {
-    return Math.max(first ? FIRST_WAIT_MS : MIN_WAIT_MS, Math.round(plannedMs * (1 - JITTER * random)));
+    return Math.max(leastWait(first), Math.round(plannedMs * (1 - JITTER * random)));
   }
   if (first) return Math.round(FIRST_WAIT_MS + SECOND * random);
   const band = BANDS[kind ?? 'video'].find(({ untilMs }) => ageMs < untilMs);
