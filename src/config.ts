@@ -147,7 +147,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     policy: values.RIVYA_POLICY_FILE ?? null,
     referenceRoots: values.RIVYA_REFERENCE_ROOTS,
     uiUrl: values.RIVYA_UI_URL ?? null,
-    encryption: values.RIVYA_ENCRYPTION_KEYS ?? values.RIVYA_ENCRYPTION_KEYS_FILE ?? null,
+    encryption: encryptionIn(values),
     codecToken: values.RIVYA_CODEC_TOKEN ?? null,
   };
 }
@@ -157,7 +157,13 @@ export function encryptionOf(env: NodeJS.ProcessEnv = process.env): EncryptionKe
   const settings = Environment.pick({ RIVYA_ENCRYPTION_KEYS: true, RIVYA_ENCRYPTION_KEYS_FILE: true });
   const { values, problems } = valuesOf(settings, env);
   if (values === undefined || problems.length > 0) throw new SettingsError(problems.join('\n'));
-  return values.RIVYA_ENCRYPTION_KEYS ?? values.RIVYA_ENCRYPTION_KEYS_FILE ?? null;
+  return encryptionIn(values);
+}
+
+type EncryptionValues = Pick<z.infer<typeof Environment>, 'RIVYA_ENCRYPTION_KEYS' | 'RIVYA_ENCRYPTION_KEYS_FILE'>;
+
+function encryptionIn({ RIVYA_ENCRYPTION_KEYS, RIVYA_ENCRYPTION_KEYS_FILE }: EncryptionValues): EncryptionKeys | null {
+  return RIVYA_ENCRYPTION_KEYS ?? RIVYA_ENCRYPTION_KEYS_FILE ?? null;
 }
 
 /** What variables say, and each problem by its variable. */
