@@ -16,7 +16,7 @@ import { listedRuns } from '../dist/src/temporal/runs.js';
 import { BATCH, LOOP, MODES, NAIVE } from './batch-modes.mjs';
 import { cpuMs, median, WARM_UP_JOBS } from './cost.mjs';
 import { workerRequests } from './requests.mjs';
-import { startWorker, stopWorker } from './variants.mjs';
+import { startWorker, stopWorker, workerSettings } from './variants.mjs';
 
 const TASK_MS = 20_000;
 const SETTLE_MS = 1_000;
@@ -154,10 +154,7 @@ async function measure(name, count) {
   });
   const { client } = await connectClient(server.address);
   const env = {
-    TEMPORAL_ADDRESS: server.address,
-    RIVYA_BASE_URL: emulator.url,
-    RIVYA_API_KEY: emulator.apiKey,
-    RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
+    ...workerSettings(server.address, emulator),
     RIVYA_RATE_LIMIT_PER_MINUTE: '100000',
     RIVYA_TASK_QUEUE: 'rivya',
     RIVYA_STORE: `file:${store}`,

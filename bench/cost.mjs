@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startEmulator } from '../dist/src/emulator/index.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { benchRequests, spiedClient } from './requests.mjs';
-import { PLAIN, runJobs, startWorker, stopWorker, variantsOf } from './variants.mjs';
+import { PLAIN, runJobs, startWorker, stopWorker, variantsOf, workerSettings } from './variants.mjs';
 
 export const JOBS = Number(process.env.BENCH_JOBS ?? 200);
 export const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
@@ -80,13 +80,7 @@ export async function benchCost(log) {
   const limits = { credits: 1_000_000, rateLimitPerMinute: 1_000_000 };
   const emulator = await startEmulator({ durations: { image: 1 }, ...limits });
   const { client, requests } = await spiedClient(server.address);
-  const env = {
-    TEMPORAL_ADDRESS: server.address,
-    RIVYA_BASE_URL: emulator.url,
-    RIVYA_API_KEY: emulator.apiKey,
-    RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
-    RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
-  };
+  const env = workerSettings(server.address, emulator);
   const setting = { server, emulator, client, requests, env, variants: variantsOf(client, store) };
   await benchCpu(setting);
   await benchRequests(setting);

@@ -8,7 +8,7 @@ import { connectClient } from '../dist/src/temporal/connect.js';
 import { findServerBinary } from '../dist/src/temporal/embedded/find.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { JOBS, measure, median, ROUNDS, WARM_UP_JOBS } from './cost.mjs';
-import { runJobs, startWorker, stopWorker, variantsOf } from './variants.mjs';
+import { runJobs, startWorker, stopWorker, variantsOf, workerSettings } from './variants.mjs';
 
 const MEMORY = 'in memory';
 const BEFORE = 'file, as before';
@@ -44,13 +44,7 @@ export async function benchDatabase(log) {
     const server = await startDevServer({ log, ui: false, port: 0, ...more });
     const { client } = await connectClient(server.address);
     const variant = variantsOf(client, directory)['this package, no store'];
-    const worker = await startWorker(variant, {
-      TEMPORAL_ADDRESS: server.address,
-      RIVYA_BASE_URL: emulator.url,
-      RIVYA_API_KEY: emulator.apiKey,
-      RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
-      RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
-    });
+    const worker = await startWorker(variant, workerSettings(server.address, emulator));
     await runJobs(emulator, variant, WARM_UP_JOBS);
     kinds.push({ state, server, client, variant, worker, rounds: [] });
   }

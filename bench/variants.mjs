@@ -42,6 +42,17 @@ export async function runJobs(emulator, { start }, count) {
   return Promise.all(prompts.map(run));
 }
 
+/** Settings of Workers that call this emulator, with a rate limit that is never reached. */
+export function workerSettings(address, emulator) {
+  return {
+    TEMPORAL_ADDRESS: address,
+    RIVYA_BASE_URL: emulator.url,
+    RIVYA_API_KEY: emulator.apiKey,
+    RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
+    RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
+  };
+}
+
 /** Resolves when the Worker polls. Settings of the shell that it is started from change nothing. */
 export async function startWorker({ kind, env }, shared, ...args) {
   const child = fork(fileURLToPath(new URL('cost-worker.mjs', import.meta.url)), [kind, ...args], {
