@@ -48,7 +48,7 @@ export function openState(settings: ApiSettings, creditsAtStart: number, file: s
   function endTasks(prompt: string, now: number): void {
     for (const task of tasks.values()) {
       const hasEnded = task.endsAt !== null && task.endsAt <= now;
-      if (hasEnded || task.prompt?.includes(prompt) !== true) continue;
+      if (hasEnded || !(task.prompt ?? '').includes(prompt)) continue;
       tasks.set(task.id, { ...task, startsAt: Math.min(task.startsAt, now), endsAt: now });
     }
   }
