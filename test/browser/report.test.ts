@@ -170,7 +170,7 @@ test('10,000 results: usable within seconds, and only what is in view is loaded'
   await page.getByLabel('Filter by text').fill('n9999');
   await page.locator('#shown', { hasText: '1 of 10,000' }).waitFor();
   const took = Date.now() - begun;
-  expect(took, 'milliseconds to load and to filter').toBeLessThan(120_000);
+  expect(took, 'milliseconds to load and to filter').toBeLessThan(20_000);
   await expect
     .poll(() =>
       page.locator('#item-n9999 img').evaluate((it) => (it as unknown as { naturalWidth: number }).naturalWidth),
