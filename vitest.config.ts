@@ -14,6 +14,11 @@ export const SHARED = {
   hookTimeout: 400_000,
 } as const;
 
+/** Where `.ci/run` asks for them, the files that are not green are written down too. */
+export const REPORTERS = {
+  reporters: process.env['RED_FILES'] === undefined ? ['default'] : ['default', './test/support/red-files.ts'],
+};
+
 /** Options of tests that need a Temporal server, or the Workflows as a bundle. */
 export const WITH_TEMPORAL = {
   ...SHARED,
@@ -26,6 +31,7 @@ export const UNITS = 'test/{activities,api,batch,codec,docs,emulator,lint,policy
 
 export default defineConfig({
   test: {
+    ...REPORTERS,
     projects: [
       { test: { ...SHARED, name: 'units', include: [UNITS] } },
       {

@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
-import { WITH_TEMPORAL } from './vitest.config.js';
+import { REPORTERS, WITH_TEMPORAL } from './vitest.config.js';
 
 // Proofs that take too long for every run: real processes that are really killed.
 export default defineConfig({
-  test: { ...WITH_TEMPORAL, include: ['test/full/**/*.test.ts'], testTimeout: 600_000 },
+  test: { ...REPORTERS, ...WITH_TEMPORAL, include: ['test/full/**/*.test.ts'], testTimeout: 600_000 },
 });
