@@ -21,11 +21,13 @@ export default class RedFiles implements Reporter {
     }, 1_000);
   }
 
-  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly { VITEST_TEST_PATH?: unknown }[]): void {
+  onTestRunEnd(modules: readonly TestModule[], unhandled: Parameters<Required<Reporter>['onTestRunEnd']>[1]): void {
     clearInterval(this.#timer);
     if (this.#stalls.length > 0) console.log(`This process stood still for ${this.#stalls.join(', ')}`);
     const red = modules.filter((module) => !module.ok()).map(({ moduleId }) => moduleId);
-    const around = unhandled.map(({ VITEST_TEST_PATH: file }) => file).filter((file) => typeof file === 'string');
+    const around = unhandled
+      .map((error) => 'VITEST_TEST_PATH' in error && error['VITEST_TEST_PATH'])
+      .filter((file) => typeof file === 'string');
     const files = new Set([...red, ...around]);
     if (files.size > 0) appendFileSync(process.env['RED_FILES']!, [...files, ''].join('\n'));
   }
