@@ -6,7 +6,9 @@ import { readSettings, SettingsError, unknownSettings } from './src/config.js';
 import { connectWorker, TemporalUnreachable } from './src/temporal/connect.js';
 import { endOfWorkers } from './src/temporal/refusal.js';
 import { checkWorkerSettings } from './src/worker/check.js';
-import { installRuntime } from './src/worker/logging.js';
+import { serveHealth } from './src/worker/health.js';
+import { installRuntime, metricsOf } from './src/worker/logging.js';
+import { showHeld } from './src/worker/metrics.js';
 import { createWorkers } from './src/worker/workers.js';
 
 /**
@@ -24,7 +26,7 @@ export async function runWorker(
 ): Promise<number> {
   const settings = readSettings(env);
   await checkWorkerSettings(settings);
-  installRuntime();
+  installRuntime({ metrics: await metricsOf(settings) });
   const { connection, namespace, address } = await connectWorker(local);
   const { taskQueue, baseUrl } = settings;
   const roles = [...settings.roles];
@@ -32,12 +34,21 @@ export async function runWorker(
   process.stderr.write(
     `Worker (${roles.join(', ')}) at ${address}, namespace ${namespace}, task queue ${taskQueue}${api}\n`,
   );
+  const { healthAddress, metricsAddress, otlpUrl } = settings;
+  let isRunning = (): boolean => false;
+  const health =
+    healthAddress && (await serveHealth(healthAddress, { connection, namespace, isRunning: () => isRunning() }));
   const workers = await createWorkers(settings, { connection, namespace, onStep });
+  isRunning = () => workers.isRunning();
+  const ended = new AbortController();
+  if ((metricsAddress ?? otlpUrl) !== null) showHeld(connection, namespace, settings, ended.signal);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => workers.shutdown());
   onReady?.({ address, namespace, taskQueue, roles, baseUrl });
   await workers.run().catch((error: unknown) => {
     throw endOfWorkers(error, address);
   });
+  ended.abort();
+  health?.close();
   await connection.close();
   return 0;
 }

@@ -1,4 +1,5 @@
 /** The settings of the environment: every `RIVYA_*` variable, read once. A wrong value is an error at start, by its name. */
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { z } from 'zod';
 // Not by the index of a folder where that loads an HTTP client: commands read settings before they need one.
@@ -42,6 +43,18 @@ export interface Settings {
   readonly encryption: EncryptionKeys | null;
   /** Of the codec server; null: it makes one. */
   readonly codecToken: string | null;
+  /** Where metrics are served for Prometheus; null: nowhere. */
+  readonly metricsAddress: ListenAddress | null;
+  /** Where metrics are sent to by OTLP over gRPC; null: nowhere. */
+  readonly otlpUrl: string | null;
+  /** Where `/healthz` and `/readyz` are served; null: nowhere. */
+  readonly healthAddress: ListenAddress | null;
+}
+
+/** An IP address and a port of this machine. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** Wrong settings. The message names each wrong variable. */
@@ -64,6 +77,12 @@ function readWith<T>(read: (text: string) => T) {
   });
 }
 
+const listenAddress = readWith((value): ListenAddress => {
+  const [, host = '', port] = /^\[?([\da-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value) ?? [];
+  if (isIP(host) === 0 || Number(port) > 65_535)
+    throw new Error('must be an IP address and a port, as in 127.0.0.1:9464 or 0.0.0.0:9464');
+  return { host, port: Number(port) };
+});
 const resultHost = z
   .string()
   .toLowerCase()
@@ -112,12 +131,19 @@ export const Environment = z.object({
     .string()
     .regex(/^[\w.~-]{16,256}$/, 'must be 16 to 256 characters of A-Z a-z 0-9 . _ ~ -')
     .optional(),
+  RIVYA_METRICS_ADDRESS: listenAddress.optional(),
+  RIVYA_OTLP_URL: z
+    .url({ protocol: /^https?$/, error: 'must be the URL of a collector, as in http://127.0.0.1:4317' })
+    .optional(),
+  RIVYA_HEALTH_ADDRESS: listenAddress.optional(),
 });
 
 /** Settings of which one stands in for the other. */
 const ONLY_ONE = [
   ['RIVYA_API_KEY', 'RIVYA_API_KEY_FILE'],
   ['RIVYA_ENCRYPTION_KEYS', 'RIVYA_ENCRYPTION_KEYS_FILE'],
+  // The SDK has one exporter.
+  ['RIVYA_METRICS_ADDRESS', 'RIVYA_OTLP_URL'],
 ] as const;
 
 /**
@@ -149,6 +175,9 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     uiUrl: values.RIVYA_UI_URL ?? null,
     encryption: encryptionIn(values),
     codecToken: values.RIVYA_CODEC_TOKEN ?? null,
+    metricsAddress: values.RIVYA_METRICS_ADDRESS ?? null,
+    otlpUrl: values.RIVYA_OTLP_URL ?? null,
+    healthAddress: values.RIVYA_HEALTH_ADDRESS ?? null,
   };
 }
 

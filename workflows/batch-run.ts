@@ -6,6 +6,7 @@ import { setCurrentDetails, upsertMemo } from '@temporalio/workflow';
 import { BATCH_MEMO_FIELD } from '../src/contract/index.js';
 import type { BatchInput, BatchProgress, BatchRequests, BatchState, BatchTickInput } from '../src/contract/index.js';
 import type { BatchTickResult } from '../src/contract/index.js';
+import { showBatch } from './metrics.js';
 import { acceptedSoFar, describeBatch, perMinute, progressAtStart, shownHolds } from '../src/policy/index.js';
 
 /** The state that a run passes to the next one when it continues as new. */
@@ -25,6 +26,7 @@ type Accepted = BatchProgress['accepted'];
 
 export class BatchRun {
   #carried: CarriedBatch;
+  readonly #id: string;
   readonly #title: string;
   #written: { readonly at: number; readonly phase: string } | null = null;
   /** True where a request came that the look under way does not know. */
@@ -33,6 +35,7 @@ export class BatchRun {
   #version = 0;
 
   constructor(input: BatchInput, batchId: string, carried?: CarriedBatch) {
+    this.#id = batchId;
     this.#title = `Batch ${batchId}`;
     this.#carried = carried ?? {
       state: stateAtStart(input),
@@ -103,6 +106,7 @@ export class BatchRun {
   update(change: Partial<BatchState>, milestone = false): void {
     this.#carried = { ...this.#carried, state: { ...this.state, ...change } };
     setCurrentDetails(describeBatch(this.state, this.#title));
+    showBatch(this.#id, this.state.counts);
     const { phase, hold } = this.state;
     const now = Date.now();
     const written = `${phase} ${hold?.code ?? ''}`;

@@ -20,6 +20,7 @@ import type { Generation, Resume } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
+import { countResult } from './metrics.js';
 import { Progress, type CarriedProgress } from './progress.js';
 import { uploadReferences } from './references.js';
 import { NOT_POSTED, submit, type PaidAnswer } from './submission.js';
@@ -83,6 +84,7 @@ export class GenerationRun {
       try {
         const files = await this.#store(wait);
         this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
+        countResult(this.#input.model, wait, files);
         return resultOf(wait.task, files, wait.reused, this.progress.state);
       } catch (error) {
         const end = failures.asUnavailable(callEnd(error), wait.task);

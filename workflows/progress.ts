@@ -10,6 +10,7 @@ import { resumeProblem, stateAtStart, waitSummary } from '../src/policy/index.js
 import type { Paid, Resume, SubmitRequest } from '../src/policy/index.js';
 import { actionFor, callFailed, cancelled, type CallEnd, type SubmitReport } from './failure.js';
 import { writeAttributes, writeMemo } from './listing.js';
+import { countEnd, countHold } from './metrics.js';
 
 /** The part of the progress that a Workflow passes to its next run when it continues as new. */
 export interface CarriedProgress {
@@ -114,6 +115,7 @@ export class Progress {
     const startedAt = Date.now();
     const { phase } = this.state;
     const { heldSince } = this.#carried;
+    if (heldSince?.code !== code) countHold(this.subject.model, code);
     // After a try in vain the call is still held since the first time.
     const since = heldSince?.code === code ? heldSince.since : new Date(startedAt).toISOString();
     this.#resume = null;
@@ -137,12 +139,15 @@ export class Progress {
   /** Does the work of the Workflow, and writes a failure or a cancellation into the memo, which is readable without a Worker. */
   async recordEnd<T>(work: () => Promise<T>): Promise<T> {
     try {
-      return await work();
+      const result = await work();
+      countEnd(this.state);
+      return result;
     } catch (error) {
       // To continue as new is no end.
       if (!(error instanceof TemporalFailure)) throw error;
       const stopped = isCancellation(error);
       this.update({ phase: stopped ? 'cancelled' : 'failed', hold: null, nextCheckAt: null }, true);
+      countEnd(this.state, error);
       throw stopped ? cancelled(error, this.state, this.subject.paid) : error;
     }
   }

@@ -9,6 +9,7 @@ import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contr
 import { afterSubmit, unansweredText, type Resume } from '../src/policy/index.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
+import { countPaid } from './metrics.js';
 import type { Progress } from './progress.js';
 
 type CallFields = 'idempotencyKey' | 'keyNumber' | 'attempt' | 'unanswered' | 'lookedBy' | 'riskReason';
@@ -33,8 +34,15 @@ export type PaidAnswer<Answer> = Posting & { readonly answer: Answer };
 /** The facts about an answer that input or person has named. */
 export const NOT_POSTED = { firstPostedAt: null, sinceFirstPostMs: 0, reused: true } satisfies Posting;
 
+interface Priced {
+  readonly reservedCredits: number | null;
+}
+
 /** Makes a paid call once, however often it has to be tried. */
-export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>): Promise<PaidAnswer<Answer>> {
+export async function submit<Answer extends Priced>(
+  progress: Progress,
+  call: PaidCall<Answer>,
+): Promise<PaidAnswer<Answer>> {
   const { paid, onActionNeeded } = progress.subject;
   const moveKeyNumber = (): void => progress.update({ keyNumber: progress.state.keyNumber + 1 });
   for (let tries = 0; ; tries++) {
@@ -49,6 +57,7 @@ export async function submit<Answer>(progress: Progress, call: PaidCall<Answer>)
       const found = { unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy };
       progress.recordSubmit({ ...found, attributes });
       progress.update({ ...position, idempotencyKey: result.idempotencyKey });
+      if (answer !== null && !reused) countPaid(progress.subject.model, answer.reservedCredits);
       if (answer !== null) return { answer, firstPostedAt, sinceFirstPostMs, reused };
       // An earlier run has reached a higher key number: the next try posts under that.
       continue;

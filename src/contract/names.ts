@@ -49,3 +49,20 @@ export function isOpen(status: string): boolean {
 
 /** `isOpen` as a condition of a visibility query. */
 export const OPEN_QUERY = "ExecutionStatus IN ('Running', 'Paused')";
+
+/** Names of our metrics, without the `_total` that Prometheus adds to counters. */
+export const METRICS = {
+  paid: 'rivya_paid',
+  ended: 'rivya_ended',
+  holds: 'rivya_holds',
+  creditsReserved: 'rivya_credits_reserved',
+  creditsFinal: 'rivya_credits_final',
+  timeToResult: 'rivya_time_to_result_seconds',
+  lag: 'rivya_detection_lag_seconds',
+  bytes: 'rivya_stored_bytes',
+  batchItems: 'rivya_batch_items',
+  calls: 'rivya_api_calls',
+  callSeconds: 'rivya_api_call_seconds',
+  held: 'rivya_held',
+  rateLimit: 'rivya_rate_limit_per_minute',
+} as const;

@@ -3,13 +3,24 @@
 /** A namespace, and the base of its Temporal UI or null where none is known. */
 type Place = { readonly uiUrl: string | null; readonly namespace: string };
 
+const HELD = "ExecutionStatus = 'Running' AND RivyaStatus";
+
+/** Queries for what holds, by its cause. */
+export const HELD_VIEWS = {
+  all: `${HELD} STARTS_WITH 'held:'`,
+  credits: `${HELD} = 'held:insufficient_credits'`,
+  key: `${HELD} STARTS_WITH 'held:api_'`,
+  'unanswered submit': `${HELD} = 'held:SubmitUnresolved'`,
+  result: `${HELD} = 'held:ResultUnavailable'`,
+} as const;
+
 /** Saved views for the list of the Temporal UI. Closed Workflows keep their last values, so some ask for running ones. */
 const VIEWS = {
-  'rivya held': "RivyaStatus STARTS_WITH 'held:' AND ExecutionStatus = 'Running'",
-  'rivya held by credits': "RivyaStatus = 'held:insufficient_credits' AND ExecutionStatus = 'Running'",
-  'rivya held by the key': "RivyaStatus STARTS_WITH 'held:api_' AND ExecutionStatus = 'Running'",
-  'rivya held by an unanswered submit': "RivyaStatus = 'held:SubmitUnresolved' AND ExecutionStatus = 'Running'",
-  'rivya held by a result': "RivyaStatus = 'held:ResultUnavailable' AND ExecutionStatus = 'Running'",
+  'rivya held': HELD_VIEWS.all,
+  'rivya held by credits': HELD_VIEWS.credits,
+  'rivya held by the key': HELD_VIEWS.key,
+  'rivya held by an unanswered submit': HELD_VIEWS['unanswered submit'],
+  'rivya held by a result': HELD_VIEWS.result,
   'rivya failed with a paid task': "RivyaStatus = 'failed' AND RivyaTaskId IS NOT NULL",
   'rivya failing Workflow Tasks': "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'",
   'rivya batch': "RivyaBatchId = 'NAME OF THE BATCH'",

@@ -14,6 +14,7 @@ import { TIMEOUTS } from '../policy/index.js';
 import { Receipts, openReferenceSources, openResults, Uploads } from '../storage/index.js';
 import { workflowCode, type WorkflowCode } from './bundle.js';
 import { runToEnd } from './end.js';
+import { countedCalls } from './metrics.js';
 import { cachedModels } from './models.js';
 import { activitiesPerSecond } from './rate.js';
 
@@ -39,6 +40,9 @@ export interface RivyaWorkers {
   shutdown(): void;
 }
 
+/** True while all of them take work. */
+type IsRunning = { isRunning(): boolean };
+
 /** For tests. */
 interface Internals {
   /** Called around each side effect of the Activities. */
@@ -48,7 +52,10 @@ interface Internals {
 }
 
 /** Makes the Workers of the roles in the settings, which were checked. */
-export async function createWorkers(settings: Settings, options: HostOptions & Internals): Promise<RivyaWorkers> {
+export async function createWorkers(
+  settings: Settings,
+  options: HostOptions & Internals,
+): Promise<RivyaWorkers & IsRunning> {
   const { onStep, workflows, dataConverter: given, ...others } = options;
   const host = { ...others, dataConverter: converterFor(settings.encryption, given) };
   const { roles } = settings;
@@ -67,6 +74,7 @@ export async function createWorkers(settings: Settings, options: HostOptions & I
   };
   return {
     shutdown,
+    isRunning: () => workers.every((worker) => worker.getState() === 'RUNNING'),
     async run() {
       const runs = workers.map((worker) => runToEnd(worker, host.connection, host.namespace ?? 'default'));
       // One Worker that fails ends the others too: half a process would look alive and do half of the work.
@@ -109,7 +117,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
   const { keys, store, policy, baseUrl, taskQueue, roles } = settings;
   const { trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
   if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
-  const api = createRivyaClient({ baseUrl, keys });
+  const api = countedCalls(createRivyaClient({ baseUrl, keys }));
   const sources = openReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();

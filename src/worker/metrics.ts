@@ -1,0 +1,68 @@
+/** The metrics that a Worker process counts by itself: calls to the API, its limit, and how many Workflows hold. */
+import { Client } from '@temporalio/client';
+import type { MetricMeter } from '@temporalio/common';
+import { Runtime, type NativeConnection } from '@temporalio/worker';
+import { RivyaApiError, type RivyaClient } from '../api/index.js';
+import type { Settings } from '../config.js';
+import { METRICS } from '../contract/index.js';
+import { HELD_VIEWS } from '../temporal/links.js';
+import { hasAttributes } from '../temporal/search-attributes.js';
+
+const HELD_EVERY_MS = 60_000;
+
+/** The client with its calls counted: by `code`, which is `ok`, Rivya's error code, or `no_answer`. */
+export function countedCalls(api: RivyaClient, meter: MetricMeter = Runtime.instance().metricMeter): RivyaClient {
+  const calls = meter.createCounter(METRICS.calls);
+  const seconds = meter.createHistogram(METRICS.callSeconds, 'float');
+  const counted =
+    <Input extends readonly unknown[], Output>(call: string, send: (...input: Input) => Promise<Output>) =>
+    async (...input: Input): Promise<Output> => {
+      const started = performance.now();
+      let code = 'ok';
+      try {
+        return await send(...input);
+      } catch (error) {
+        // Nothing was sent where the error is of another kind.
+        code = error instanceof RivyaApiError ? (error.code ?? 'no_answer') : 'not_sent';
+        throw error;
+      } finally {
+        calls.add(1, { call, code });
+        seconds.record((performance.now() - started) / 1_000, { call });
+      }
+    };
+  return {
+    ...api,
+    createGeneration: counted('submit', (input) => api.createGeneration(input)),
+    createChat: counted('chat', (input) => api.createChat(input)),
+    retrieveGeneration: counted('check', (taskId, maySend) => api.retrieveGeneration(taskId, maySend)),
+    uploadFile: counted('upload', (input) => api.uploadFile(input)),
+    retrieveFile: counted('file', (fileId, key) => api.retrieveFile(fileId, key)),
+    listModels: counted('models', () => api.listModels()),
+    getCredits: counted('credits', () => api.getCredits()),
+  };
+}
+
+/** Shows each minute what holds on the task queue, until the signal. All Workers of a queue show the same. */
+export function showHeld(
+  connection: NativeConnection,
+  namespace: string,
+  { taskQueue, rateLimitPerMinute }: Pick<Settings, 'taskQueue' | 'rateLimitPerMinute'>,
+  signal: AbortSignal,
+  meter: MetricMeter = Runtime.instance().metricMeter,
+): void {
+  meter.createGauge(METRICS.rateLimit, 'float').set(rateLimitPerMinute, { queue: taskQueue });
+  const client = new Client({ connection, namespace });
+  const held = meter.createGauge(METRICS.held);
+  const show = async (): Promise<void> => {
+    // The Service refuses a query with an attribute that the namespace does not have.
+    if ((await hasAttributes(client)) !== true) return;
+    for (const [by, query] of Object.entries(HELD_VIEWS)) {
+      const { count } = await client.workflow.count(`${query} AND TaskQueue = '${taskQueue.replaceAll("'", "''")}'`);
+      held.set(count, { by, queue: taskQueue });
+    }
+  };
+  // The next minute asks again.
+  const timer = setInterval(() => void show().catch(() => undefined), HELD_EVERY_MS);
+  void show().catch(() => undefined);
+  signal.addEventListener('abort', () => clearInterval(timer));
+}

@@ -1,0 +1,62 @@
+/**
+ * The metrics of paid calls and batches that Workflows count. It guarantees that each is counted once: the SDK counts
+ * nothing again on replay. `Progress`, `GenerationRun`, `submit` and `BatchRun` call it. docs/monitoring.md lists them. Deterministic.
+ */
+import { ApplicationFailure, metricMeter } from '@temporalio/workflow';
+import type { BatchState, GenerationState, StoredFile, TaskSnapshot } from '../src/contract/index.js';
+import { METRICS } from '../src/contract/index.js';
+
+/** One paid call was accepted: the API made a task or an answer for it. */
+export function countPaid(model: string, reservedCredits: number | null): void {
+  count(METRICS.paid, 1, { model });
+  if (reservedCredits !== null) observe(METRICS.creditsReserved, reservedCredits, { model });
+}
+
+/** One generation or chat has ended, perhaps by a failure. */
+export function countEnd({ model, phase, finalCredits }: GenerationState, failure?: unknown): void {
+  const code = failure instanceof ApplicationFailure ? (failure.type ?? 'unknown') : 'none';
+  count(METRICS.ended, 1, { model, outcome: phase, code });
+  if (finalCredits !== null) observe(METRICS.creditsFinal, finalCredits, { model });
+}
+
+export function countHold(model: string, code: string): void {
+  count(METRICS.holds, 1, { model, code });
+}
+
+/** Seconds from the first POST to a result that can be used, and from the end of the task to the check that saw it; its bytes. */
+export function countResult(
+  model: string,
+  { firstPostedAt, task: { updatedAt, askedAt } }: { readonly firstPostedAt: number; readonly task: TaskSnapshot },
+  files: readonly StoredFile[],
+): void {
+  observe(METRICS.timeToResult, seconds(Date.now() - firstPostedAt), { model });
+  if (updatedAt !== null && askedAt !== undefined)
+    observe(METRICS.lag, seconds(askedAt - Date.parse(updatedAt)), { model });
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  count(METRICS.bytes, bytes, { model });
+}
+
+/** The items of a batch by what became of them. */
+export function showBatch(
+  batch: string,
+  { items, failedBy: _failed, heldBy: _held, ...counts }: BatchState['counts'],
+): void {
+  const gauge = metricMeter.createGauge(METRICS.batchItems);
+  for (const [state, value] of Object.entries({ ...counts, items })) gauge.set(value, { batch, state });
+}
+
+type Tags = Readonly<Record<string, string>>;
+
+function count(name: string, value: number, tags: Tags): void {
+  if (value > 0) metricMeter.createCounter(name).add(value, tags);
+}
+
+// A histogram, also for what is only summed up: a counter takes no fractions, and credits can be some.
+function observe(name: string, value: number, tags: Tags): void {
+  metricMeter.createHistogram(name, 'float').record(value, tags);
+}
+
+// Two clocks may disagree: less than nothing is nothing.
+function seconds(ms: number): number {
+  return Math.max(0, ms) / 1_000;
+}
