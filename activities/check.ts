@@ -8,15 +8,16 @@ import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { FAILURE, type CheckInput, type CheckResult } from '../src/contract/index.js';
 import { earlyBy, isSettled, judgeCheck, MIN_WAIT_MS } from '../src/policy/index.js';
 import { sideEffect, tryToNote, withKind, type ActivityDependencies } from './context.js';
+import { withExpectation } from './expected.js';
 import { callFailure, finalFailure } from './failure.js';
 import { Lease } from './lease.js';
 import { refuseUnfit } from './named.js';
 
 export async function rivyaCheck(
-  { taskId, baseKey, keyNumber, named }: CheckInput,
+  { taskId, baseKey, keyNumber, named, timing }: CheckInput,
   dependencies: ActivityDependencies,
 ): Promise<CheckResult> {
-  const { api, receipts, linksOnly = false, onStep } = dependencies;
+  const { api, receipts, learned, linksOnly = false, onStep } = dependencies;
   const { attempt, currentAttemptScheduledTimestampMs: dueAt } = activityInfo();
   if (attempt > 1) await sleep(earlyBy({ dueAt, now: Date.now(), minMs: MIN_WAIT_MS }));
   const lease = new Lease(dueAt);
@@ -34,7 +35,9 @@ export async function rivyaCheck(
       return answer;
     });
     log.info('checked', { taskId, status: task.status, requestId: task.requestId });
-    const checked = { ...withKind(task, dependencies), askedAt: dueAt };
+    const known = withKind(task, dependencies);
+    const expected = timing === undefined ? known : withExpectation(known, learned, timing, false);
+    const checked = { ...expected, askedAt: dueAt };
     return { task: checked, checks: attempt, ...(linksOnly && { linksOnly }) };
   } catch (error) {
     // An ID that cannot stand in a path will never work.

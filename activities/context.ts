@@ -6,6 +6,7 @@ import { log } from '@temporalio/activity';
 import type { MediaKind, RivyaActivities, TaskSnapshot } from '../src/contract/index.js';
 import type { KeySource, RivyaClient } from '../src/api/index.js';
 import type { Receipts, ReferenceSources, Results, Store, Uploads } from '../src/storage/index.js';
+import type { Learned } from './expected.js';
 import type { ProblemOf } from './listed.js';
 import type { Spending } from './policy.js';
 
@@ -28,6 +29,8 @@ export interface ActivityDependencies {
   readonly kindOf: (model: string | null) => MediaKind | null;
   /** The list of models against a request; left out: the API alone judges it. */
   readonly problemOf?: ProblemOf;
+  /** Left out or null: the fixed schedule counts. */
+  readonly learned?: Learned | null;
   /** The spending policy and the prices; left out: everything may be paid for. */
   readonly spending?: Spending;
   /** Called right before each side effect, and right after each that went well. For tests that stop a process there. */

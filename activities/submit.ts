@@ -4,8 +4,9 @@
  */
 import { log } from '@temporalio/activity';
 import type { PaidCallInput, PaidCallResult, TaskSnapshot } from '../src/contract/index.js';
-import { referenceUrls } from '../src/policy/index.js';
+import { likenessOf, referenceUrls } from '../src/policy/index.js';
 import { sideEffect, tryToNote, withKind, type ActivityDependencies } from './context.js';
+import { withExpectation } from './expected.js';
 import { paidPost } from './paid-post.js';
 import { warnAboveLimit } from './policy.js';
 import type { RecallSource } from './recall.js';
@@ -14,8 +15,8 @@ export async function rivyaSubmit(
   input: PaidCallInput,
   dependencies: ActivityDependencies,
 ): Promise<PaidCallResult<TaskSnapshot>> {
-  const { api, receipts, spending, onStep } = dependencies;
-  const { body, baseKey, uploadUrls = [] } = input;
+  const { api, receipts, spending, learned, onStep } = dependencies;
+  const { body, baseKey, model, uploadUrls = [] } = input;
   return paidPost<string, TaskSnapshot>(
     input,
     {
@@ -27,7 +28,9 @@ export async function rivyaSubmit(
       post: async (request) => {
         const { task } = await api.createGeneration({ ...request, body });
         log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
-        return withKind(task, dependencies);
+        const now = Date.now();
+        const timing = { model, likeness: likenessOf(body), postedAt: now, runningAt: now };
+        return withExpectation(withKind(task, dependencies), learned, timing, true);
       },
       noteAnswer: async (task, head) => {
         warnAboveLimit(spending, task);

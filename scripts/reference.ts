@@ -80,6 +80,8 @@ const settings: Readonly<Record<keyof typeof Environment.shape, string>> = {
     '`<id>:<32 bytes in Base64>`, comma separated: encrypts what Temporal keeps with the first key, decrypts with each ([encryption](encryption.md))',
   RIVYA_ENCRYPTION_KEYS_FILE: 'a file with these keys instead, read at start',
   RIVYA_CODEC_TOKEN: 'token of `codec-server`, 16 to 256 characters; left out: a new one at each start',
+  RIVYA_PATIENCE:
+    'seconds of delay that one status call is worth: the more, the fewer calls; `0`: a fixed schedule ([performance](performance.md))',
   RIVYA_METRICS_ADDRESS:
     'IP address and port at which a Worker process serves `/metrics` for Prometheus ([monitoring](monitoring.md))',
   RIVYA_OTLP_URL: 'URL of an OpenTelemetry collector that takes the metrics by OTLP over gRPC instead',

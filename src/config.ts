@@ -43,6 +43,8 @@ export interface Settings {
   readonly encryption: EncryptionKeys | null;
   /** Of the codec server; null: it makes one. */
   readonly codecToken: string | null;
+  /** Seconds of delay that one status call is worth; 0: the fixed schedule. */
+  readonly patience: number;
   /** Where metrics are served for Prometheus; null: nowhere. */
   readonly metricsAddress: ListenAddress | null;
   /** Where metrics are sent to by OTLP over gRPC; null: nowhere. */
@@ -131,6 +133,11 @@ export const Environment = z.object({
     .string()
     .regex(/^[\w.~-]{16,256}$/, 'must be 16 to 256 characters of A-Z a-z 0-9 . _ ~ -')
     .optional(),
+  RIVYA_PATIENCE: z.coerce
+    .number('must be a number of seconds')
+    .min(0, 'must be at least 0')
+    .max(3_600, 'must be at most 3600')
+    .default(1),
   RIVYA_METRICS_ADDRESS: listenAddress.optional(),
   RIVYA_OTLP_URL: z
     .url({ protocol: /^https?$/, error: 'must be the URL of a collector, as in http://127.0.0.1:4317' })
@@ -175,6 +182,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     uiUrl: values.RIVYA_UI_URL ?? null,
     encryption: encryptionIn(values),
     codecToken: values.RIVYA_CODEC_TOKEN ?? null,
+    patience: values.RIVYA_PATIENCE,
     metricsAddress: values.RIVYA_METRICS_ADDRESS ?? null,
     otlpUrl: values.RIVYA_OTLP_URL ?? null,
     healthAddress: values.RIVYA_HEALTH_ADDRESS ?? null,

@@ -4,8 +4,23 @@
  * side effects of its own: Activities do. Deterministic.
  */
 import { patched, workflowInfo } from '@temporalio/workflow';
-import type { GenerationResult, SeenResult, StoredFile, TaskSnapshot, UnansweredPost } from '../src/contract/index.js';
-import { digestOf, freshLinksDelay, idempotencyKey, mayAttemptAgain, MIN_WAIT_MS } from '../src/policy/index.js';
+import type {
+  GenerationResult,
+  SeenResult,
+  StoredFile,
+  TaskSnapshot,
+  TaskTiming,
+  UnansweredPost,
+} from '../src/contract/index.js';
+import {
+  digestOf,
+  expectedEnd,
+  freshLinksDelay,
+  idempotencyKey,
+  likenessOf,
+  mayAttemptAgain,
+  MIN_WAIT_MS,
+} from '../src/policy/index.js';
 import {
   needsOperator,
   nextAttempt,
@@ -54,6 +69,7 @@ export class GenerationRun {
   readonly #input: Generation;
   readonly #taskQueue: string;
   readonly #carried: CarriedGeneration | undefined;
+  readonly #likeness: string;
   #linksOnly = false;
   readonly #checkpoint: Checkpoint;
 
@@ -64,6 +80,7 @@ export class GenerationRun {
     this.#checkpoint = checkpoint;
     this.#carried = carried;
     const { model, labels, onActionNeeded, taskId } = input;
+    this.#likeness = likenessOf(input.body);
     const baseKey = taskId === null ? this.#key(1) : null;
     const subject = { paid: 'task', title: titleOf(input), bodyDigest: digestOf(input.body), baseKey } as const;
     this.progress = new Progress({ ...subject, model, labels, onActionNeeded }, carried?.standing);
@@ -106,8 +123,9 @@ export class GenerationRun {
     const { taskId } = this.#input;
     const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : this.#named(taskId));
     this.progress.clearUnanswered();
-    this.progress.update({ ...seen(task, this.progress.state), phase: 'waiting' }, true);
     const now = Date.now();
+    const expected = expectedEnd(task, { postedAt: now - sinceFirstPostMs, now });
+    this.progress.update({ ...seen(task, this.progress.state), expected, phase: 'waiting' }, true);
     return {
       task,
       reused,
@@ -183,7 +201,10 @@ export class GenerationRun {
       await this.#checkpoint({ standing, wait });
       const first = !wait.checked;
       const times = { ageMs: now - wait.bornAt, trailingMs: succeededAt === null ? null : now - succeededAt };
-      await this.progress.pause(nextWait({ ...times, kind: task.kind, first, random: Math.random() }));
+      // A plan ends at the deadline, where the wait does.
+      const checkInMs = task.expectation?.checkInMs ?? null;
+      const plannedMs = checkInMs && Math.min(checkInMs, this.#input.deadlineMs - waitedMs);
+      await this.progress.pause(nextWait({ ...times, kind: task.kind, first, plannedMs, random: Math.random() }));
       wait = await this.#refresh(wait);
     }
   }
@@ -191,7 +212,8 @@ export class GenerationRun {
   async #refresh(wait: Wait): Promise<Wait> {
     const task = await this.#check(wait.task.taskId, wait);
     if (this.#input.taskId !== null) this.#ofModel(task);
-    this.progress.update(seen(task, this.progress.state));
+    const expected = expectedEnd(task, { postedAt: wait.firstPostedAt, now: Date.now() });
+    this.progress.update({ ...seen(task, this.progress.state), expected });
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
     // Clocks behind two replies can disagree. The older age counts: with the younger one, checks would never slow down.
     const born = Math.min(wait.bornAt, Date.now() - (task.ageMs ?? 0));
@@ -210,7 +232,8 @@ export class GenerationRun {
       let end: CallEnd;
       try {
         const summary = summaryOf(`check ${this.progress.state.statusChecks + 1} of ${taskId}`);
-        const input = { taskId, ...ours, ...(by !== undefined && { named: by }) };
+        const timing = wait !== null && this.#input.taskId === null && { timing: this.#timing(wait) };
+        const input = { taskId, ...ours, ...timing, ...(by !== undefined && { named: by }) };
         const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
         this.progress.countChecks(result.checks, result.attributes);
         this.#linksOnly = result.linksOnly === true;
@@ -225,6 +248,11 @@ export class GenerationRun {
       else if (wait === null && !needsOperator(end.code)) throw failures.callFailed(end, this.progress.state);
       else await this.#hold(end, tries, wait);
     }
+  }
+
+  #timing({ firstPostedAt, task: { askedAt = firstPostedAt } }: Wait): TaskTiming {
+    const { model } = this.#input;
+    return { model, likeness: this.#likeness, postedAt: firstPostedAt, runningAt: Math.max(askedAt, firstPostedAt) };
   }
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */

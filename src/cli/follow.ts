@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
 import type * as contract from '../contract/index.js';
-import { formatDuration } from '../policy/index.js';
+import { expectedText, formatDuration } from '../policy/index.js';
 import { workflowLink } from '../temporal/links.js';
 import { delayOf } from '../temporal/pending.js';
 import type { Temporal } from './context.js';
@@ -127,9 +127,15 @@ function changeKey(state: AnyState | null): string {
 function progressLine(workflowId: string, state: AnyState | null, elapsedMs: number): string {
   const facts = [state === null ? 'starting' : headline(state), formatDuration(elapsedMs)];
   if (isFull(state)) facts.push(`${state.statusChecks} check${state.statusChecks === 1 ? '' : 's'}`);
+  if (isFull(state) && state.expected) facts.push(`expected end: ${expectedText(state.expected, clockTime)}`);
   if (state?.reservedCredits != null) facts.push(`credits reserved: ${state.reservedCredits}`);
   if (state?.taskId != null) facts.push(state.taskId);
   return `${workflowId}: ${facts.join(', ')}`;
+}
+
+/** The time of this machine's day. */
+function clockTime(time: string): string {
+  return new Date(time).toTimeString().slice(0, 8);
 }
 
 function headline({ phase, status, hold }: AnyState): string {

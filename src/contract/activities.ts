@@ -36,6 +36,8 @@ export interface TaskSnapshot {
   readonly ageMs: number | null;
   /** When the status was asked for, on the Service's clock. Status checks only, and not in histories of older Workers. */
   readonly askedAt?: number;
+  /** Left out where nothing was learned, by Workers that do not learn, and for a task that has ended. */
+  readonly expectation?: Expectation;
   readonly urls: readonly string[];
   readonly error: { readonly code: string | null; readonly message: string | null } | null;
   /** True when the reply came from the emulator: nothing was paid and the media is not real. */
@@ -119,6 +121,17 @@ export interface CheckInput {
   readonly keyNumber?: number;
   /** The POST that has made the task, as a person says. The task must fit it and belong to no other generation. */
   readonly named?: UnansweredPost;
+  /** What its end teaches about tasks like it; left out for a task that input or person names. */
+  readonly timing?: TaskTiming;
+}
+
+/** When a task was posted and last seen to run, in milliseconds since the epoch on the Service's clock, and which tasks are like it. */
+export interface TaskTiming {
+  readonly model: string;
+  /** Digest of the params that matter, of `likenessOf`. */
+  readonly likeness: string;
+  readonly postedAt: number;
+  readonly runningAt: number;
 }
 
 export interface CheckResult {

@@ -110,6 +110,16 @@ export interface Hold {
 export type Phase =
   'starting' | 'uploading' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 
+/** The times by which half, and 9 of 10, of the last tasks like it had ended, counted from the POST of this one. ISO 8601. */
+export interface ExpectedEnd {
+  readonly from: string;
+  readonly to: string;
+  /** Earlier tasks that it rests on, 5 to 40. */
+  readonly runs: number;
+  /** True once `to` has passed. */
+  readonly late: boolean;
+}
+
 /** Answer of the query `generation`. Times are ISO 8601 unless they end in `Ms` or `At` with a number. */
 export interface GenerationState {
   readonly phase: Phase;
@@ -123,6 +133,8 @@ export interface GenerationState {
   readonly attempt: number;
   readonly statusChecks: number;
   readonly nextCheckAt: string | null;
+  /** When the task should end, by earlier tasks like it; null below 5 of them, and once it has ended. */
+  readonly expected: ExpectedEnd | null;
   readonly reservedCredits: number | null;
   readonly finalCredits: number | null;
   readonly hold: Hold | null;
@@ -144,7 +156,7 @@ export interface GenerationState {
 /** The memo of a Workflow: readable when no Worker runs, and by later runs of the same Workflow ID. */
 export interface GenerationMemo extends Omit<
   GenerationState,
-  'statusChecks' | 'nextCheckAt' | 'unanswered' | 'submittingSince' | 'simulated' | 'listable'
+  'statusChecks' | 'nextCheckAt' | 'expected' | 'unanswered' | 'submittingSince' | 'simulated' | 'listable'
 > {
   /**
    * A POST under `keyNumber` without an answer; null where the answer is known. Written in the Workflow Task that schedules

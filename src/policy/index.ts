@@ -14,6 +14,7 @@ export * from './fields.js';
 export * from './hold.js';
 export * from './input.js';
 export * from './key.js';
+export * from './likeness.js';
 export * from './media.js';
 export * from './memo.js';
 export * from './references.js';

@@ -2,6 +2,7 @@
  * The params of a request that matter for how long its task takes. The durations of tasks with the same ones are counted
  * together.
  */
+import type { MediaKind } from '../contract/index.js';
 import { isPlainObject } from './fields.js';
 import { digestOf } from './key.js';
 
@@ -9,6 +10,14 @@ import { digestOf } from './key.js';
 const OTHER = /seed|prompt|text|url/i;
 // Longer texts are no choice from a list.
 const LONGEST_CHOICE = 40;
+
+/** The tasks that a task is like. */
+export interface TaskLike {
+  readonly model: string;
+  /** Null where it is not known. */
+  readonly kind: MediaKind | null;
+  readonly likeness: string;
+}
 
 /**
  * A short digest of the numbers, switches and choices in the params of a request, and of how many things its lists hold.

@@ -4,7 +4,7 @@
  * call it.
  */
 import { ERROR_CODES, FAILURE, UNKNOWN_FINGERPRINT } from '../contract/index.js';
-import type { GenerationMemo, GenerationResult, GenerationState } from '../contract/index.js';
+import type { ExpectedEnd, GenerationMemo, GenerationResult, GenerationState } from '../contract/index.js';
 import type { StoredFile, TaskSnapshot, UnansweredPost } from '../contract/index.js';
 
 /** The state of a paid call before its first step. */
@@ -19,6 +19,7 @@ export function stateAtStart({ model, baseKey }: { model: string; baseKey: strin
     attempt: 1,
     statusChecks: 0,
     nextCheckAt: null,
+    expected: null,
     reservedCredits: null,
     finalCredits: null,
     hold: null,
@@ -59,12 +60,33 @@ export function seen(task: TaskSnapshot, state: GenerationState): Partial<Genera
   return { taskId, status, simulated, reservedCredits, finalCredits };
 }
 
+// Fewer say nothing that a person could rely on.
+const TOLD_FROM = 5;
+
+/** When a task that was posted then should end, or null. */
+export function expectedEnd(
+  { status, expectation }: TaskSnapshot,
+  { postedAt, now }: { readonly postedAt: number; readonly now: number },
+): ExpectedEnd | null {
+  if (expectation === undefined || expectation.runs < TOLD_FROM || isSettled({ status })) return null;
+  const { p50Ms, p90Ms, runs } = expectation;
+  const at = (ms: number): string => new Date(postedAt + ms).toISOString();
+  return { from: at(p50Ms), to: at(p90Ms), runs, late: now > postedAt + p90Ms };
+}
+
 /** The state in which the next attempt begins, after the task of this one has failed. */
 export function nextAttempt(
   { attempt, keyNumber, earlier }: GenerationState,
   taskId: string,
 ): Partial<GenerationState> {
-  const fresh = { taskId: null, status: null, reservedCredits: null, finalCredits: null, riskReason: null };
+  const fresh = {
+    taskId: null,
+    status: null,
+    expected: null,
+    reservedCredits: null,
+    finalCredits: null,
+    riskReason: null,
+  };
   return { ...fresh, attempt: attempt + 1, keyNumber: keyNumber + 1, earlier: [...earlier, taskId] };
 }
 

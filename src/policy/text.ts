@@ -2,7 +2,7 @@
  * The words about a paid call: for failures, for the current details in the Temporal UI, and for its handlers. It
  * guarantees that words about money come from the API's own numbers. Workflows, Activities and the command call it.
  */
-import { failureEnd, type GenerationState, type Phase } from '../contract/index.js';
+import { failureEnd, type ExpectedEnd, type GenerationState, type Phase } from '../contract/index.js';
 import { formatDuration } from './duration.js';
 import type { Generation } from './input.js';
 import { isSettled } from './state.js';
@@ -96,7 +96,18 @@ export function describeState(state: GenerationState, title: string): string {
   if (state.idempotencyKey !== null) lines.push(`- Idempotency key: \`${state.idempotencyKey}\``);
   lines.push(`- Status checks: ${state.statusChecks}`);
   if (state.nextCheckAt !== null) lines.push(`- Next check: ${state.nextCheckAt}`);
+  // A run that an older version began has no such field.
+  if (state.expected) lines.push(`- Expected end: ${expectedText(state.expected)}`);
   return lines.join('\n');
+}
+
+/** The expected end in words, with times as `say` writes them. */
+export function expectedText(
+  { from, to, runs, late }: ExpectedEnd,
+  say: (time: string) => string = (time) => time,
+): string {
+  if (late) return `later than 9 of 10 of the last ${runs} tasks like it`;
+  return `${say(from)} (half of the last ${runs} tasks like it) to ${say(to)} (9 of 10)`;
 }
 
 function headline({ phase, status, hold }: GenerationState): string {

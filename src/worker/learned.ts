@@ -4,10 +4,11 @@
  * from each other.
  */
 import { z } from 'zod';
-import type { Expectation, MediaKind } from '../contract/index.js';
+import type { Expectation } from '../contract/index.js';
 import { atMost, mergedDurations, NO_DURATIONS, oneDuration, readDurations, totalOf } from '../policy/durations.js';
 import type { DurationCounts, DurationSample } from '../policy/durations.js';
 import { ENOUGH, expectationOf } from '../policy/expectation.js';
+import type { TaskLike } from '../policy/index.js';
 import type { Store } from '../storage/index.js';
 import { safeName } from '../storage/names.js';
 import { reasonOf } from '../storage/store.js';
@@ -17,18 +18,19 @@ import { parseJson, timely, type Texts } from '../storage/texts.js';
 export const MOST_SETS = 1_000;
 // Below that, a set says less than the wider one does.
 const SOME = 5;
+// A fifth of the price halves the calls, or nearly so (docs/performance.md).
+const SATURATED = 0.2;
 const VERSION = 1;
 const Saved = z.object({ version: z.literal(VERSION), sets: z.record(z.string(), z.array(z.number())) });
 
 type Sets = Map<string, DurationCounts>;
 
-/** The tasks that a task is like. */
-export interface TaskLike {
-  readonly model: string;
-  /** Null where it is not known. */
-  readonly kind: MediaKind | null;
-  /** Digest of the params that matter, of `likenessOf`. */
-  readonly likeness: string;
+interface TaskMoment {
+  readonly ageMs: number;
+  /** True before the first check. */
+  readonly first: boolean;
+  /** True where calls wait for their turn: each check then costs another task its place. */
+  readonly saturated: boolean;
 }
 
 interface Options {
@@ -76,7 +78,7 @@ export class LearnedDurations {
   }
 
   /** When a task of this age is expected to end; null where nothing is known of any task like it. */
-  expect(task: TaskLike, at: { readonly ageMs: number; readonly first: boolean }): Expectation | null {
+  expect(task: TaskLike, { saturated, ...at }: TaskMoment): Expectation | null {
     const places = placesOf(task);
     for (const place of places) if (this.#sets.has(place)) put(this.#sets, place, this.#counts(place));
     const [likest = NO_DURATIONS, model = NO_DURATIONS, kind = NO_DURATIONS] = places.map((place) =>
@@ -85,7 +87,7 @@ export class LearnedDurations {
     const known = (least: number): DurationCounts | undefined => [likest, model].find((set) => totalOf(set) >= least);
     // Other models of a kind say little, however many tasks they had: it never counts as enough.
     const counts = known(ENOUGH) ?? known(SOME) ?? atMost(kind, ENOUGH - 1);
-    return expectationOf(counts, { ...at, price: this.#price });
+    return expectationOf(counts, { ...at, price: saturated ? this.#price * SATURATED : this.#price });
   }
 
   /**

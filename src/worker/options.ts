@@ -17,6 +17,8 @@ export interface RivyaOptions {
   readonly baseUrl?: string;
   /** Calls a minute for this key, over all Workers of the queue: 1 to 100,000. */
   readonly rateLimitPerMinute?: number;
+  /** Seconds of delay that one status call is worth: the more, the fewer calls. 0: a fixed schedule. Default 1. */
+  readonly patience?: number;
   /** Where results and receipts are kept, for example `file:/data/rivya`, or a store of your own; null: results stay links. */
   readonly store?: string | Store | null;
   /** `http(s)://host[:port]` of a service that speaks the protocol of S3; default: as the AWS SDK is set. */
@@ -47,6 +49,7 @@ const VARIABLES = {
   keyFile: 'RIVYA_API_KEY_FILE',
   baseUrl: 'RIVYA_BASE_URL',
   rateLimitPerMinute: 'RIVYA_RATE_LIMIT_PER_MINUTE',
+  patience: 'RIVYA_PATIENCE',
   store: 'RIVYA_STORE',
   s3Endpoint: 'RIVYA_S3_ENDPOINT',
   s3PathStyle: 'RIVYA_S3_PATH_STYLE',

@@ -1,4 +1,4 @@
-import { Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
+import { Runtime, Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import {
   createApiActivities,
   createBatchActivities,
@@ -15,11 +15,19 @@ import { Receipts, openReferenceSources, openResults, Uploads } from '../storage
 import { workflowCode, type WorkflowCode } from './bundle.js';
 import { runToEnd } from './end.js';
 import { countedCalls } from './metrics.js';
+import { LearnedDurations } from './learned.js';
 import { cachedModels } from './models.js';
 import { activitiesPerSecond } from './rate.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
 const MAX_CACHED_WORKFLOWS = 500;
+
+// A killed Worker forgets no more than that.
+const SAVE_EVERY_MS = 60_000;
+
+function warn(message: string): void {
+  Runtime.instance().logger.warn(message);
+}
 
 /** Stands first in the plugin list of each Worker that is made here: `RivyaPlugin` runs nothing beside those. */
 export const OWN_WORKER: WorkerPlugin = { name: 'rivya-temporal' };
@@ -114,13 +122,20 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, c
 }
 
 async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
-  const { keys, store, policy, baseUrl, taskQueue, roles } = settings;
+  const { keys, store, policy, baseUrl, taskQueue, roles, patience } = settings;
   const { trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
   if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
   const api = countedCalls(createRivyaClient({ baseUrl, keys }));
   const sources = openReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();
+  const learned = patience === 0 ? null : new LearnedDurations({ store, baseUrl, price: 1 / patience, warn });
+  void learned?.save();
+  const saving = setInterval(() => void learned?.save(), SAVE_EVERY_MS).unref();
+  const close = async (): Promise<void> => {
+    clearInterval(saving);
+    await Promise.all([learned?.save(), api.close(), sources.close()]);
+  };
   const ours = createApiActivities({
     api,
     keys,
@@ -130,6 +145,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     sources,
     kindOf: (model) => models.kindOf(model),
     problemOf: (request) => models.problemOf(request),
+    learned,
     spending: { policy, basePrice: (model) => models.basePrice(model) },
     ...hooks,
   });
@@ -147,7 +163,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     // Never leave this out: the last Worker that polls sets the limit for all.
     maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
   });
-  return { worker, close: async () => void (await Promise.all([api.close(), sources.close()])) };
+  return { worker, close };
 }
 
 /** @throws SettingsError where a Worker of the same process polls the queue, or a plugin replaces one of our Activities. */

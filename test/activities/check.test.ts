@@ -3,6 +3,7 @@ import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { CheckResult } from '../../src/contract/index.js';
 import type { ActivityDependencies } from '../../activities/context.js';
 import { rivyaCheck } from '../../activities/check.js';
 import { fakeService } from './service.js';
@@ -96,5 +97,53 @@ describe('a task that a person names for an unanswered POST', () => {
   ])('is refused by name: %s', async (_, ageMs, owner, why) => {
     const refused = { type: 'InvalidInput', nonRetryable: true, message: expect.stringMatching(why) as string };
     expect(await named(ageMs, owner)).toMatchObject({ ...refused, details: [{ field: 'taskId' }] });
+  });
+});
+
+describe('what a check teaches', () => {
+  const timing = { model: 'z-image', likeness: 'a', postedAt: Date.now() - 60_000, runningAt: Date.now() - 40_000 };
+  const at = (agoMs: number): string => new Date(Date.now() - agoMs).toISOString();
+
+  /** What a Worker that learns has noted after the check of this task, and the task as the Workflow gets it. */
+  async function checked(task: object, input: object) {
+    const notes: unknown[] = [];
+    const expectation = { runs: 5, p50Ms: 1, p90Ms: 2, checkInMs: 3 };
+    const learned = { note: (...note: unknown[]) => void notes.push(note), expect: () => expectation };
+    const api = {
+      retrieveGeneration: async () => ({ task: { taskId: 'task_1', model: 'z-image', ageMs: null, ...task } }),
+    };
+    const { client } = fakeService();
+    const logger = new DefaultLogger('ERROR', () => undefined);
+    const info = { currentAttemptScheduledTimestampMs: Date.now() };
+    const environment = new MockActivityEnvironment(info, { client, logger });
+    const dependencies = { api, receipts: null, kindOf: () => 'image', learned } as unknown as ActivityDependencies;
+    const result = (await environment.run(() =>
+      rivyaCheck({ taskId: 'task_1', ...input }, dependencies),
+    )) as CheckResult;
+    return { notes, expectation: result.task.expectation };
+  }
+
+  test('the duration of a task that has ended, by the times of the API', async () => {
+    const ended = { status: 'succeeded', createdAt: at(60_000), updatedAt: at(30_000) };
+    const { notes, expectation } = await checked(ended, { timing });
+    expect(notes).toEqual([
+      [
+        { model: 'z-image', kind: 'image', likeness: 'a' },
+        { fromMs: 30_000, toMs: 30_000 },
+      ],
+    ]);
+    expect(expectation).toBeUndefined();
+  });
+
+  test('nothing where the times of the API contradict each other', async () => {
+    const ended = { status: 'succeeded', createdAt: at(30_000), updatedAt: at(60_000) };
+    expect((await checked(ended, { timing })).notes).toEqual([]);
+  });
+
+  test('nothing where the Workflow is of an older version, or the input names the task; nor is anything expected then', async () => {
+    const [ended, runs] = [{ status: 'failed', createdAt: null, updatedAt: null }, { status: 'processing' }];
+    expect(await checked(ended, {})).toEqual({ notes: [], expectation: undefined });
+    expect(await checked(runs, {})).toEqual({ notes: [], expectation: undefined });
+    expect((await checked(runs, { timing })).expectation).toMatchObject({ runs: 5 });
   });
 });

@@ -513,6 +513,13 @@ export const SABOTAGES = [
 
   // Waiting.
   {
+    name: 'plan-beyond-the-deadline',
+    breaks: 'The deadline of a generation holds, whatever earlier tasks say.',
+    file: 'workflows/generation.ts',
+    replace: ['checkInMs && Math.min(checkInMs, this.#input.deadlineMs - waitedMs)', 'checkInMs'],
+    test: { file: 'test/workflow/learned.test.ts', name: 'a plan does not pass the deadline' },
+  },
+  {
     name: 'poll-every-second',
     breaks: 'Two status checks of a task are at least 5 s apart.',
     file: 'src/policy/schedule.ts',

@@ -39,6 +39,7 @@ export function spawnWorker({
       RIVYA_API_KEY: emulator.apiKey,
       RIVYA_BASE_URL: emulator.url,
       RIVYA_TASK_QUEUE: taskQueue,
+      RIVYA_PATIENCE: '0',
       RIVYA_STORE: `file:${output}`,
       RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
       ...env,

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { MemoryStore } from '../../src/testing/memory-store.js';
-import { LearnedDurations, MOST_SETS, type TaskLike } from '../../src/worker/learned.js';
+import type { TaskLike } from '../../src/policy/index.js';
+import { LearnedDurations, MOST_SETS } from '../../src/worker/learned.js';
 
 const SECOND = 1_000;
 const FILE = '.rivya/durations/api.example.com.json';
-const AT_START = { ageMs: 0, first: true };
+const AT_START = { ageMs: 0, first: true, saturated: false };
 
 function learner(store: MemoryStore | null = null) {
   const warnings: string[] = [];
@@ -48,9 +49,9 @@ describe('what is known of a task', () => {
     expect(expected(durations, task('veo', 'other'))).toBeGreaterThan(250);
     // Other models say little: no gap is long.
     expect(durations.expect(task('new'), AT_START)!.runs).toBeLessThan(20);
-    expect(durations.expect(task('new'), { ageMs: 20 * SECOND, first: false })!.checkInMs).toBeLessThanOrEqual(
-      10 * SECOND,
-    );
+    expect(
+      durations.expect(task('new'), { ageMs: 20 * SECOND, first: false, saturated: false })!.checkInMs,
+    ).toBeLessThanOrEqual(10 * SECOND);
     expect(durations.expect({ ...task('new'), kind: null }, AT_START)).toBeNull();
   });
 

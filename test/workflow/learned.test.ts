@@ -1,0 +1,94 @@
+/** Workers that learn how long tasks take, and check when they end. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { tsToMs } from '@temporalio/common/lib/time.js';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { GenerationHandle } from '../../src/client.js';
+import type { GenerationResult } from '../../src/contract/index.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { stateOf } from '../support/state.js';
+import { unfinished } from '../support/tasks.js';
+import { until } from '../support/until.js';
+
+const TASK_MS = 9_000;
+let harness: Harness;
+
+// 24 tasks of 9 s, which the Worker leaves in the store when it stops.
+beforeAll(async () => {
+  harness = await startHarness({
+    workers: false,
+    env: { RIVYA_PATIENCE: '1' },
+    emulator: { durations: { image: TASK_MS } },
+  });
+  const teacher = await harness.startWorkers();
+  const prompts = Array.from({ length: 24 }, (_, n) => `lesson ${n}`);
+  await Promise.all(prompts.map(async (prompt) => (await start(prompt)).result()));
+  await teacher.stop();
+  // Another process, as far as it can tell: what it knows is in the store.
+  await harness.startWorkers();
+});
+afterAll(() => harness[Symbol.asyncDispose]());
+
+function start(prompt: string, options = {}): Promise<GenerationHandle> {
+  return harness.client.start({ model: 'z-image', prompt, options });
+}
+
+/** Milliseconds from the creation of the task to each of its checks. */
+async function checksOf({ taskId, createdAt }: GenerationResult): Promise<number[]> {
+  const { checks } = (await harness.emulator.ledger()).tasks[taskId]!;
+  return checks.map((at) => at - Date.parse(createdAt!));
+}
+
+test('the first check comes when tasks end, not 2 s after the submit, and people read when that is', async () => {
+  const files = await readdir(path.join(harness.output, '.rivya/durations'));
+  expect(files).toEqual([expect.stringMatching(/^127\.0\.0\.1.*\.json$/)]);
+  const handle = await start('learned');
+  await until(async () => (await stateOf(handle)).phase === 'waiting');
+  const { expected } = await stateOf(handle);
+  expect(expected).toMatchObject({ runs: 24, late: false });
+  const range = Date.parse(expected!.to) - Date.parse(expected!.from);
+  expect(range).toBeGreaterThanOrEqual(0);
+  expect(range).toBeLessThan(TASK_MS / 2);
+  const metadata = await harness.temporal.workflow
+    .getHandle(handle.workflowId)
+    .query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  expect(metadata.currentDetails).toContain(`Expected end: ${expected!.from} (half of the last 24 tasks like it)`);
+  const [first] = await checksOf(await handle.result());
+  // By the fixed schedule, 2 to 3 s.
+  expect(first).toBeGreaterThan(6_000);
+  expect((await stateOf(handle)).expected).toBeNull();
+});
+
+test('a task that takes longer than nearly all others is said to, and checked by the fixed schedule', async () => {
+  harness.emulator.setFaults([unfinished('it drags on')]);
+  const handle = await start('it drags on');
+  await until(async () => (await stateOf(handle)).expected?.late === true);
+  await until(async () => (await stateOf(handle)).statusChecks > 2);
+  harness.emulator.setFaults([]);
+  const gaps = (await checksOf(await handle.result())).map((at, n, all) => at - (all[n - 1] ?? 0)).slice(1);
+  for (const gap of gaps) expect(gap).toBeGreaterThan(4_900);
+});
+
+test('a plan does not pass the deadline', async () => {
+  harness.emulator.setFaults([unfinished('too late')]);
+  const handle = await start('too late', { deadline: '5s' });
+  await expect(handle.result()).rejects.toMatchObject({ code: 'DeadlinePassed' });
+  const { events } = await harness.temporal.workflow.getHandle(handle.workflowId).fetchHistory();
+  const waits = (events ?? []).flatMap(({ timerStartedEventAttributes: timer }) =>
+    timer == null ? [] : [tsToMs(timer.startToFireTimeout)],
+  );
+  expect(waits[0]).toBeLessThanOrEqual(5_000);
+  harness.emulator.setFaults([]);
+});
+
+test('RIVYA_PATIENCE=0, and a Worker that knows nothing of it: the fixed schedule, on the same queue', async () => {
+  await using fixed = await startHarness({ emulator: { durations: { image: 1_000 } } });
+  expect(fixed.settings.patience).toBe(0);
+  const prompts = Array.from({ length: 8 }, (_, n) => `fixed ${n}`);
+  const handles = await Promise.all(prompts.map((prompt) => fixed.client.start({ model: 'z-image', prompt })));
+  for (const handle of handles) {
+    await handle.result();
+    expect(await stateOf(handle)).toMatchObject({ expected: null });
+  }
+  expect(await readdir(fixed.output)).not.toContain('.rivya/durations');
+});
