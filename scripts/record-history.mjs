@@ -42,6 +42,11 @@ const SCENARIOS = {
     faults: [{ on: 'create', do: { kind: 'stuck' } }],
   },
   'not-found-at-first': { faults: [{ on: 'status', times: 1, do: error('not_found') }] },
+  'deadline-changed': {
+    args: [{ ...image, options: { deadline: '1h' } }],
+    faults: [{ on: 'create', do: { kind: 'stuck' } }],
+    story: (run) => run.phase('waiting').then(() => run.signal('changeDeadline', { deadline: '1s' })),
+  },
   'check-now': { args: [{ model: 'veo3-1-lite', prompt: 'a heron' }], story: (run) => run.signal('checkNow') },
   cancelled: {
     faults: [{ on: 'create', do: { kind: 'stuck' } }],
@@ -219,7 +224,7 @@ async function record(name, scenario) {
     start,
     result: () => handle.result(),
     ledger: () => emulator.ledger(),
-    signal: (signal) => sleep(1_000).then(() => handle.signal(signal)),
+    signal: (signal, ...given) => sleep(1_000).then(() => handle.signal(signal, ...given)),
     cancel: () => handle.cancel(),
     terminate: () => handle.terminate('scenario'),
     resume: (request) => handle.executeUpdate('resume', { args: [request] }),

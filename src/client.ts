@@ -180,12 +180,22 @@ export class GenerationHandle {
     return this.#steer(contract.CHECK_NOW);
   }
 
+  /**
+   * Waits longer or less for the task, counted from the first submit, holds left out. It costs nothing: the task goes on at Rivya in
+   * any case. The status is checked at once.
+   * @param deadline - 1 s to 30 days, as "12h" or in milliseconds. A deadline that has passed ends the wait.
+   * @throws GenerationError of code `InvalidInput`, saying what is wrong with it.
+   */
+  async changeDeadline(deadline: contract.Duration): Promise<'resumed' | 'sent'> {
+    return this.#steer(contract.CHANGE_DEADLINE, { deadline });
+  }
+
   /** Stops waiting. The API has no cancel: a task that exists goes on at Rivya. */
   async cancel(): Promise<void> {
     await this.#handle.cancel();
   }
 
-  async #steer(name: string, input: contract.ResumeInput = {}): Promise<'resumed' | 'sent'> {
+  async #steer(name: string, input: object = {}): Promise<'resumed' | 'sent'> {
     const refusal = (message: string) => new GenerationError(this.workflowId, contract.FAILURE.InvalidInput, message);
     try {
       const applied = await updateOrSignal(this.#client, this.#handle, name, input);

@@ -6,7 +6,7 @@
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { GenerateMediaInput, GenerationResult } from '../src/contract/index.js';
 import { GenerationRun, type CarriedGeneration } from './generation.js';
-import { registerHandlers } from './handlers.js';
+import { registerDeadline, registerHandlers } from './handlers.js';
 import { checkedInput, refuseForeignCarried } from './input.js';
 
 /**
@@ -29,6 +29,7 @@ export async function generateMedia(input: GenerateMediaInput, carried?: Carried
     carried,
   );
   registerHandlers(run.progress);
+  registerDeadline(run);
   const result = await run.progress.recordEnd(() => run.run());
   await condition(allHandlersFinished);
   return result;

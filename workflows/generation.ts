@@ -45,6 +45,8 @@ export interface CarriedGeneration {
   readonly standing: CarriedProgress;
   /** Null while the API has accepted no submit. */
   readonly wait: Wait | null;
+  /** Where a person has changed it, in milliseconds; left out where the input counts. */
+  readonly deadlineMs?: number;
 }
 
 /** The wait for an accepted task. Times are on the Workflow's clock. */
@@ -70,6 +72,7 @@ export class GenerationRun {
   readonly #taskQueue: string;
   readonly #carried: CarriedGeneration | undefined;
   readonly #likeness: string;
+  #deadlineMs: number | undefined;
   #linksOnly = false;
   readonly #checkpoint: Checkpoint;
 
@@ -79,11 +82,24 @@ export class GenerationRun {
     this.#taskQueue = input.taskQueue ?? workflowInfo().taskQueue;
     this.#checkpoint = checkpoint;
     this.#carried = carried;
+    this.#deadlineMs = carried?.deadlineMs;
     const { model, labels, onActionNeeded, taskId } = input;
     this.#likeness = likenessOf(input.body);
     const baseKey = taskId === null ? this.#key(1) : null;
     const subject = { paid: 'task', title: titleOf(input), bodyDigest: digestOf(input.body), baseKey } as const;
     this.progress = new Progress({ ...subject, model, labels, onActionNeeded }, carried?.standing);
+  }
+
+  /** Has the wait end at another time, by a check that is made now. */
+  changeDeadline(deadlineMs: number): void {
+    this.#deadlineMs = deadlineMs;
+    this.progress.checkNow();
+  }
+
+  /** The state for the next run. */
+  #next(wait: Wait | null): CarriedGeneration {
+    const deadlineMs = this.#deadlineMs;
+    return { standing: this.progress.carried, wait, ...(deadlineMs !== undefined && { deadlineMs }) };
   }
 
   async run(): Promise<GenerationResult> {
@@ -159,7 +175,7 @@ export class GenerationRun {
         return activities.submit(this.#taskQueue, submitDeadlineMs, summary).rivyaSubmit({ ...common, ...at });
       },
       named: async (taskId, by) => this.#ofModel(await this.#check(taskId, null, by), by),
-      checkpoint: () => this.#checkpoint({ standing: this.progress.carried, wait: null }),
+      checkpoint: () => this.#checkpoint(this.#next(null)),
     });
   }
 
@@ -195,15 +211,16 @@ export class GenerationRun {
       if (task.status === 'succeeded') {
         const trails = asOf - (succeededAt ?? asOf) < TIMEOUTS.resultGrace;
         if (!trails) throw failures.resultMissing(task, state, this.#input);
-      } else if (wait.checked && waitedMs > this.#input.deadlineMs) {
-        throw failures.deadlinePassed(task, Math.max(0, asOf - wait.bornAt), state, this.#input);
+      } else if (wait.checked && waitedMs > this.#deadline) {
+        const input = { ...this.#input, deadlineMs: this.#deadline };
+        throw failures.deadlinePassed(task, Math.max(0, asOf - wait.bornAt), state, input);
       }
-      await this.#checkpoint({ standing, wait });
+      await this.#checkpoint(this.#next(wait));
       const first = !wait.checked;
       const times = { ageMs: now - wait.bornAt, trailingMs: succeededAt === null ? null : now - succeededAt };
       // A plan ends at the deadline, where the wait does.
       const checkInMs = task.expectation?.checkInMs ?? null;
-      const plannedMs = checkInMs && Math.min(checkInMs, this.#input.deadlineMs - waitedMs);
+      const plannedMs = checkInMs && Math.min(checkInMs, this.#deadline - waitedMs);
       await this.progress.pause(nextWait({ ...times, kind: task.kind, first, plannedMs, random: Math.random() }));
       wait = await this.#refresh(wait);
     }
@@ -250,6 +267,10 @@ export class GenerationRun {
     }
   }
 
+  get #deadline(): number {
+    return this.#deadlineMs ?? this.#input.deadlineMs;
+  }
+
   #timing({ firstPostedAt, task: { askedAt = firstPostedAt } }: Wait): TaskTiming {
     const { model } = this.#input;
     return { model, likeness: this.#likeness, postedAt: firstPostedAt, runningAt: Math.max(askedAt, firstPostedAt) };
@@ -258,7 +279,7 @@ export class GenerationRun {
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */
   async #hold(end: CallEnd, tries: number, wait: Wait | null): Promise<Resume | null> {
     const resumed = await this.progress.hold(end, tries);
-    if (resumed === null) await this.#checkpoint({ standing: this.progress.carried, wait });
+    if (resumed === null) await this.#checkpoint(this.#next(wait));
     return resumed;
   }
 

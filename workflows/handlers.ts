@@ -1,13 +1,15 @@
 /**
- * The query `generation` and the handlers `checkNow` and `resume`, as Update with a validator and as Signal, because
+ * The query `generation` and the handlers `checkNow`, `resume` and `changeDeadline`, as Update with a validator and as Signal, because
  * the Service's batch operations send Signals. `generateMedia` and `rivyaChat` register them; clients and users'
  * Workflows send by these definitions. They pay nothing by themselves: each one wakes the wait or the hold of its
  * Workflow.
  */
 import { ApplicationFailure, defineQuery, defineSignal, defineUpdate, setHandler } from '@temporalio/workflow';
-import { CHECK_NOW, FAILURE, failureEnd, RESUME, STATE_QUERY } from '../src/contract/index.js';
-import type { GenerationState, ResumeInput } from '../src/contract/index.js';
-import { HANDLERS } from '../src/policy/index.js';
+import { CHANGE_DEADLINE, CHECK_NOW, FAILURE, failureEnd, RESUME, STATE_QUERY } from '../src/contract/index.js';
+import type { ChangeDeadlineInput, GenerationState, ResumeInput } from '../src/contract/index.js';
+import { formatDuration, HANDLERS, readDeadline } from '../src/policy/index.js';
+import type { GenerationRun } from './generation.js';
+import { orFailure, refuseBeyondTimeouts } from './input.js';
 import type { Progress } from './progress.js';
 
 export const generationQuery = defineQuery<GenerationState>(STATE_QUERY);
@@ -15,6 +17,34 @@ export const checkNowSignal = defineSignal(CHECK_NOW);
 export const checkNowUpdate = defineUpdate<string>(CHECK_NOW);
 export const resumeSignal = defineSignal<[ResumeInput?]>(RESUME);
 export const resumeUpdate = defineUpdate<string, [ResumeInput?]>(RESUME);
+
+export const changeDeadlineSignal = defineSignal<[ChangeDeadlineInput]>(CHANGE_DEADLINE);
+export const changeDeadlineUpdate = defineUpdate<string, [ChangeDeadlineInput]>(CHANGE_DEADLINE);
+
+/** Registers `changeDeadline` of `generateMedia`. As a Signal, what cannot be applied is ignored. */
+export function registerDeadline(run: GenerationRun): void {
+  const read = (request: unknown): number => {
+    const deadlineMs = readDeadline(request);
+    refuseBeyondTimeouts('deadline', deadlineMs);
+    return deadlineMs;
+  };
+  const change = (request: ChangeDeadlineInput): string => {
+    const deadlineMs = read(request);
+    run.changeDeadline(deadlineMs);
+    return `It waits until ${formatDuration(deadlineMs)} after the first submit, holds left out. The status is checked now.`;
+  };
+  const validator = (request: unknown): void => orFailure('', () => void read(request));
+  const { changeDeadline: description } = HANDLERS;
+  setHandler(changeDeadlineUpdate, change, { description, validator });
+  const fits = (request: unknown): boolean => {
+    try {
+      return read(request) > 0;
+    } catch {
+      return false;
+    }
+  };
+  setHandler(changeDeadlineSignal, (request) => void (fits(request) && change(request)), { description });
+}
 
 /** Registers the handlers of `generateMedia` and `rivyaChat`. */
 export function registerHandlers(progress: Progress): void {

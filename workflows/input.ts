@@ -16,18 +16,23 @@ const RANDOM_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 export function checkedInput(input: unknown): Generation {
   return orFailure('', () => {
     const generation = readInput(input);
-    const info = workflowInfo();
     refuseSharedKeys(generation.ownKey !== null || generation.taskId !== null);
-    // The Service fills in the run timeout from the execution timeout, so the cause comes first.
-    const timeouts = { executionTimeout: info.executionTimeoutMs, runTimeout: info.runTimeoutMs };
-    for (const [field, timeout] of Object.entries(timeouts)) {
-      if (timeout === undefined || timeout <= 0 || timeout >= generation.deadlineMs) continue;
-      const [deadline, limit] = [generation.deadlineMs, timeout].map(formatDuration);
-      const problem = `is ${deadline}, but the Workflow's ${field} of ${limit} would end the wait before it and lose sight of a paid task`;
-      throw new InvalidInput('options.deadline', problem);
-    }
+    refuseBeyondTimeouts('options.deadline', generation.deadlineMs);
     return generation;
   });
+}
+
+/** Refuses a deadline that the Workflow would not live to see. @throws InvalidInput */
+export function refuseBeyondTimeouts(name: string, deadlineMs: number): void {
+  const info = workflowInfo();
+  // The Service fills in the run timeout from the execution timeout, so the cause comes first.
+  const timeouts = { executionTimeout: info.executionTimeoutMs, runTimeout: info.runTimeoutMs };
+  for (const [field, timeout] of Object.entries(timeouts)) {
+    if (timeout === undefined || timeout <= 0 || timeout >= deadlineMs) continue;
+    const [deadline, limit] = [deadlineMs, timeout].map(formatDuration);
+    const problem = `is ${deadline}, but the Workflow's ${field} of ${limit} would end the wait before it and lose sight of a paid task`;
+    throw new InvalidInput(name, problem);
+  }
 }
 
 /** The input of `rivyaChat`, checked in the same way. */

@@ -13,7 +13,7 @@ import { PAID_RUNS, paidRuns } from './paid-runs.js';
 import { groupBy, notRead, type Unread } from './records.js';
 
 export type BulkAction = 'resume' | 'check-now' | 'cancel';
-export type BulkOptions = Texts<'query' | 'reason' | 'taskId' | 'step' | 'output'> &
+export type BulkOptions = Texts<'query' | 'reason' | 'taskId' | 'step' | 'output' | 'to'> &
   Flags<'yes' | 'json' | 'storeAsIs'>;
 type SteeredRun = batch.WaitingRun & { readonly code: string | null };
 

@@ -26,6 +26,7 @@ export const MODULES: Readonly<Record<string, Load>> = {
   wait: together('one'),
   resume: together('one'),
   'check-now': together('one'),
+  'change-deadline': together('one'),
   cancel: together('one'),
   'batch run': batch('run'),
   'batch status': batch('status'),

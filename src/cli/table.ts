@@ -10,6 +10,7 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   'wait <workflow-id>': 'Wait for a generation; same output and exit status as generate.',
   'resume [workflow-id]': 'Let a held generation or step go on, once its cause is fixed.',
   'check-now [workflow-id]': 'Check the status now, never within 5 s of the last check.',
+  'change-deadline <workflow-id>': 'Wait longer or less for a generation: another deadline, from its first submit.',
   'cancel [workflow-id]': 'Stop waiting for a generation. Its task goes on at Rivya, which has no cancel.',
   batch: 'Run thousands of generations from a file: within the limit and the budget, and each paid once.',
   'batch run <file>': 'Run a batch from a file of prompts, or go on with it. Says what it will cost, and asks.',

@@ -170,6 +170,12 @@ export interface GenerationMemo extends Omit<
   readonly bodyDigest: string;
 }
 
+/** Argument of `changeDeadline` (Update and Signal). */
+export interface ChangeDeadlineInput {
+  /** In the place of `options.deadline`, counted from the first submit too, holds left out: 1 s to 30 days. */
+  readonly deadline: Duration;
+}
+
 /** Argument of `resume` (Update and Signal); every field may be left out. */
 export interface ResumeInput {
   /** After `SubmitUnresolved`: the task that was found in the Rivya Studio. */

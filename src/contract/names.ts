@@ -13,6 +13,7 @@ export const CHAT_WORKFLOW_TYPE = 'rivyaChat';
 export const STATE_QUERY = 'generation';
 export const CHECK_NOW = 'checkNow';
 export const RESUME = 'resume';
+export const CHANGE_DEADLINE = 'changeDeadline';
 
 export const BATCH_WORKFLOW_TYPE = 'rivyaBatch';
 export const BATCH_QUERY = 'batch';

@@ -178,13 +178,22 @@ export function readTaskId(value: unknown): string | null {
   return taskId;
 }
 
-function readDuration(options: Record<string, unknown>, name: string): number | null {
+/** The deadline of `changeDeadline`, in milliseconds. @throws InvalidInput */
+export function readDeadline(request: unknown): number {
+  const fields = record(request, 'changeDeadline');
+  onlyKnown(fields, ['deadline'], '');
+  const deadline = readDuration(fields, 'deadline', 'deadline');
+  if (deadline === null) throw new InvalidInput('deadline', 'is missing, for example { "deadline": "12h" }');
+  return deadline;
+}
+
+function readDuration(options: Record<string, unknown>, name: string, field = `options.${name}`): number | null {
   const value = options[name];
   if (value === undefined) return null;
   const ms = typeof value === 'number' || typeof value === 'string' ? parseDuration(value) : null;
   if (ms !== null && ms >= 1_000 && ms <= LONGEST) return ms;
   const problem = `must be from 1 s to ${formatDuration(LONGEST)}, as "90s", "10m", "6h", "2d" or in milliseconds`;
-  throw new InvalidInput(`options.${name}`, problem);
+  throw new InvalidInput(field, problem);
 }
 
 function readLabels(value: unknown): Record<string, string> {

@@ -135,6 +135,8 @@ export const HANDLERS = {
   query: 'State: phase, task ID, hold, next check.',
   checkNow: 'Check the status now (never within 5 s of the last check). No argument.',
   woken: 'The status is checked as soon as the last check is 5 s old.',
+  changeDeadline:
+    'Wait longer or less: {"deadline": "12h"}, counted from the first submit, holds left out. The task goes on at Rivya in any case.',
   resume:
     'Go on after a hold, once its cause is gone. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}. For a result of another type that is what was ordered: {"storeAsIs": true}. Otherwise no argument.',
 } as const;

@@ -20,6 +20,8 @@ beforeAll(async () => {
 test('the exports are the published names', () => {
   expect(Object.keys(workflows).toSorted()).toEqual([
     'FAILURE',
+    'changeDeadlineSignal',
+    'changeDeadlineUpdate',
     'chat',
     'checkNowSignal',
     'checkNowUpdate',

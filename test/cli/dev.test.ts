@@ -121,7 +121,7 @@ describe.concurrent('generate', () => {
     },
   );
 
-  it('resume, check-now and cancel steer it; what cannot be resumed is refused with status 2', async () => {
+  it('resume, check-now, change-deadline and cancel steer it; what cannot be resumed is refused with status 2', async () => {
     const start = (id: string, prompt: string) =>
       cli('generate', '--model', 'z-image', '--prompt', prompt, '--id', id, '--no-wait');
     await start('steered', 'x [[stuck]]');
@@ -130,6 +130,16 @@ describe.concurrent('generate', () => {
       stderr: expect.stringContaining('Nothing is held here'),
     });
     expect(await cli('check-now', 'steered')).toMatchObject({ status: 0, stdout: expect.stringContaining('5 s') });
+    expect(await cli('change-deadline', 'steered', '--to', '12h')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('The deadline is 12h after the first submit'),
+    });
+    expect(await cli('change-deadline', 'steered')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--to: is missing'),
+    });
+    const wrong = await cli('change-deadline', 'steered', '--to', 'soon');
+    expect(wrong).toMatchObject({ status: 2, stderr: expect.stringContaining('must be from 1 s to 30 d') });
     const cancelled = await cli('cancel', 'steered');
     expect(cancelled).toMatchObject({ status: 0, stdout: expect.stringMatching(/Task task_\w+ goes on at Rivya/) });
     const waited = await cli('wait', 'steered', '--json');

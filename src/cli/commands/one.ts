@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../../client.js';
-import { isOpen } from '../../contract/index.js';
+import { isOpen, type Duration } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
@@ -22,16 +22,23 @@ const NO_WORKER = 'No Worker answers, so it waits as a Signal until one does. St
 const CANCEL_MS = 5_000;
 // As many steps as a message can name.
 const NAMED = 20;
-const ACTS = { status, wait, resume, 'check-now': checkNow, cancel };
+const ACTS = { status, wait, resume, 'check-now': checkNow, 'change-deadline': changeDeadline, cancel };
 
-/** The commands about one generation: `status`, `wait`, `resume`, `check-now`, `cancel`; the last three also for many. */
+/** The commands about one generation: `status`, `wait`, `resume`, `check-now`, `change-deadline`, `cancel`; some also for many. */
 export const register: Register = (command) => {
   const name = command.name() as keyof typeof ACTS;
   const step = name === 'resume' ? ' --step hero' : '/hero';
-  command.addHelpText('after', examples(`${name} my-video`, `${name} film-1${step}`));
+  command.addHelpText(
+    'after',
+    name === 'change-deadline'
+      ? examples(`${name} my-video --to 12h`)
+      : examples(`${name} my-video`, `${name} film-1${step}`),
+  );
   const forOne = async (options: BulkOptions, id = '') => ACTS[name](await openTemporal(), id, options);
   if (name === 'wait') command.option(OUTPUT, 'copy the files out of the store into this folder');
-  if (name === 'status' || name === 'wait') return forOne;
+  if (name === 'change-deadline')
+    command.option('--to <duration>', 'the deadline, as 12h, counted from the first submit');
+  if (name === 'status' || name === 'wait' || name === 'change-deadline') return forOne;
   command
     .option('--query <visibility query>', 'all that it finds, instead of one; asks before it acts')
     .option('--yes', 'with --query: do not ask');
@@ -76,6 +83,14 @@ async function checkNow(temporal: Temporal, id: string, { json }: BulkOptions): 
   if (phase !== 'waiting') throw new UsageError(`"${id}" waits for no check (it is ${phase}): nothing was sent.`);
   const applied = (await handle.checkNow()) === 'resumed';
   const next = 'The status is checked as soon as the last check is 5 s old.';
+  return printOutcome(id, json, applied, applied ? next : NO_WORKER);
+}
+
+async function changeDeadline(temporal: Temporal, id: string, { json, to }: BulkOptions): Promise<number> {
+  if (!to) throw new UsageError('--to: is missing, for example --to 12h. Nothing was changed.');
+  const { handle } = await findGeneration(temporal, id);
+  const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
+  const next = `The deadline is ${to} after the first submit, holds left out. The status is checked now.`;
   return printOutcome(id, json, applied, applied ? next : NO_WORKER);
 }
 
