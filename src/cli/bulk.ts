@@ -14,7 +14,7 @@ import { groupBy, notRead, type Unread } from './records.js';
 
 export type BulkAction = 'resume' | 'check-now' | 'cancel';
 export type BulkOptions = Texts<'query' | 'reason' | 'taskId' | 'step' | 'output' | 'to'> &
-  Flags<'yes' | 'json' | 'storeAsIs'>;
+  Flags<'yes' | 'json' | 'storeAsIs' | 'support'>;
 type SteeredRun = batch.WaitingRun & { readonly code: string | null };
 
 const DONE = { resume: 'resumed', 'check-now': 'told to check', cancel: 'cancelled' } as const;

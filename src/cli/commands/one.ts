@@ -15,6 +15,7 @@ import { workflowLink } from '../../temporal/links.js';
 import { examples, OUTPUT, type Register } from '../options.js';
 import { print, printFacts, printJson, quoted } from '../output.js';
 import { printRows, rowOf, rowsOf, stateOf, stepsOf } from '../rows.js';
+import { supportText } from '../support.js';
 import { interruption } from '../terminal.js';
 
 const NO_WORKER = 'No Worker answers, so it waits as a Signal until one does. Start one with: rivya-temporal worker';
@@ -36,6 +37,8 @@ export const register: Register = (command) => {
   );
   const forOne = async (options: BulkOptions, id = '') => ACTS[name](await openTemporal(), id, options);
   if (name === 'wait') command.option(OUTPUT, 'copy the files out of the store into this folder');
+  if (name === 'status')
+    command.option('--support', 'print what the support of the API needs, without prompt, link or key');
   if (name === 'change-deadline')
     command.option('--to <duration>', 'the deadline, as 12h, counted from the first submit');
   if (name === 'status' || name === 'wait' || name === 'change-deadline') return forOne;
@@ -121,10 +124,16 @@ function printOutcome(workflowId: string, json = false, applied: boolean, messag
   return STATUS.done;
 }
 
-async function status(temporal: Temporal, workflowId: string, { json }: BulkOptions): Promise<number> {
+async function status(temporal: Temporal, workflowId: string, { json, support }: BulkOptions): Promise<number> {
   const { client } = temporal;
   const { handle, description, isPaid } = await findWorkflow(temporal, workflowId);
+  if (support === true && !isPaid)
+    throw new UsageError('--support: is for one generation or chat, so name one, as film-1/hero.');
   if (!isPaid) return statusOfSteps(temporal, description, json);
+  if (support === true) {
+    print(await supportText(client, workflowId, memoOf(description)));
+    return STATUS.done;
+  }
   const row = await rowOf(client, { ...description, paid: memoOf(description) });
   const open = isOpen(row.workflowStatus);
   // A Workflow that has ended wrote its last word into the memo.

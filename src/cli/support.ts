@@ -1,0 +1,105 @@
+/**
+ * The report about a generation for the support of the API: its calls in their order, with request IDs and codes. It holds no
+ * prompt, param, label, link, API key or Workflow ID; of the idempotency key, which the API knows, it holds the end.
+ */
+import { createRequire } from 'node:module';
+import type { Client } from '@temporalio/client';
+import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
+import {
+  decodeOptionalFailureToOptionalError,
+  decodeOptionalSinglePayload,
+} from '@temporalio/common/lib/internal-non-workflow/index.js';
+import type { temporal } from '@temporalio/proto';
+import type { CheckResult, FailureDetails, GenerationMemo, PaidCallResult, TaskSnapshot } from '../contract/index.js';
+import { listedRuns, quoted } from '../temporal/runs.js';
+
+type Event = temporal.api.history.v1.IHistoryEvent;
+
+// The end of a key tells it from all others, and is no text of a person.
+const KEY_END = 12;
+const CALLS: Readonly<Record<string, string>> = {
+  rivyaSubmit: 'POST /generations',
+  rivyaChat: 'POST /chat/completions',
+  rivyaCheck: 'GET /generations/{id}',
+  rivyaUpload: 'POST /files',
+};
+
+/** The report about the runs of a Workflow ID, the oldest first. */
+export async function supportText(client: Client, workflowId: string, memo: GenerationMemo | null): Promise<string> {
+  const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+  const runs: string[] = [];
+  for await (const { execution } of listedRuns(client, `WorkflowId = ${quoted(workflowId)}`)) {
+    runs.unshift(execution?.runId ?? '');
+  }
+  const lines = [
+    `rivya-temporal ${version}, Node ${process.version}`,
+    `model: ${memo?.model ?? 'not known'}`,
+    `task: ${memo?.taskId ?? 'none known'}${memo?.earlier.length ? `, before it ${memo.earlier.join(', ')}` : ''}`,
+    `status: ${memo?.status ?? 'none'}, state here: ${memo?.phase ?? 'not known'}${memo?.hold ? ` by ${memo.hold.code}` : ''}`,
+    `credits: reserved ${memo?.reservedCredits ?? 'not reported'}, final ${memo?.finalCredits ?? 'not reported'}`,
+    `idempotency key: …${memo?.idempotencyKey?.slice(-KEY_END) ?? ''}, number ${memo?.keyNumber ?? 1}`,
+  ];
+  for (const [n, runId] of runs.entries()) {
+    lines.push('', `run ${n + 1} of ${runs.length}`);
+    for await (const line of callsOf(client, workflowId, runId)) lines.push(line);
+  }
+  return lines.join('\n');
+}
+
+/** One line for each attempt that a history knows the end of. */
+async function* callsOf(client: Client, workflowId: string, runId: string): AsyncGenerator<string> {
+  const { namespace, loadedDataConverter: converter } = client.options;
+  const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
+  const scheduled = new Map<string, { readonly call: string; readonly activityId: string }>();
+  for (const event of events ?? []) {
+    const { activityTaskScheduledEventAttributes: begun, activityTaskStartedEventAttributes: started } = event;
+    const { activityTaskCompletedEventAttributes: completed, activityTaskFailedEventAttributes: failed } = event;
+    const { activityTaskTimedOutEventAttributes: late } = event;
+    if (begun != null) {
+      const call = CALLS[begun.activityType?.name ?? ''];
+      if (call !== undefined) scheduled.set(String(event.eventId), { call, activityId: begun.activityId ?? '' });
+      continue;
+    }
+    const end = started ?? completed ?? failed ?? late;
+    const about = scheduled.get(String(end?.scheduledEventId));
+    if (about === undefined) continue;
+    const { activityId } = about;
+    const context = { type: 'activity', namespace, workflowId, activityId, isLocal: false } as const;
+    const failure = started?.lastFailure ?? failed?.failure ?? late?.failure;
+    if (completed != null) {
+      const payload = completed.result?.payloads?.[0];
+      const result = await decodeOptionalSinglePayload(converter, payload, context).catch(() => undefined);
+      yield `${timeOf(event)}  ${about.call}  ${answerText(result)}`;
+    } else if (failure != null) {
+      const error = await decodeOptionalFailureToOptionalError(converter, failure, context).catch(() => undefined);
+      const attempt = started == null ? '' : `, attempt ${(started.attempt ?? 1) - 1}`;
+      yield `${timeOf(event)}  ${about.call}  ${failureText(error)}${attempt}`;
+    }
+  }
+}
+
+/** What a result of an Activity says about the API's answer. */
+function answerText(result: unknown): string {
+  const { task, answer, reused = false } = (result ?? {}) as Partial<CheckResult & PaidCallResult<TaskSnapshot>>;
+  const { status, taskId, requestId } = task ?? answer ?? {};
+  // A task that an earlier run has made.
+  if (reused) return `not sent${factsText({ task: taskId })} is known from before`;
+  return `answered${factsText({ status, task: taskId, requestId })}`;
+}
+
+function failureText(error: Error | undefined): string {
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  if (!(cause instanceof ApplicationFailure)) return `no answer that is known (${cause?.name ?? 'unreadable'})`;
+  const { httpStatus, requestId } = (cause.details?.[0] ?? {}) as Partial<FailureDetails>;
+  return `failed: ${cause.type ?? 'unknown'}${factsText({ 'HTTP status': httpStatus, requestId })}`;
+}
+
+function factsText(facts: Readonly<Record<string, unknown>>): string {
+  const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined);
+  return known.map(([name, value]) => `, ${name} ${String(value)}`).join('');
+}
+
+function timeOf({ eventTime }: Event): string {
+  const ms = Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
+  return new Date(ms).toISOString();
+}
