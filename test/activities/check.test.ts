@@ -101,8 +101,9 @@ describe('a task that a person names for an unanswered POST', () => {
 });
 
 describe('what a check teaches', () => {
-  const timing = { model: 'z-image', likeness: 'a', postedAt: Date.now() - 60_000, runningAt: Date.now() - 40_000 };
-  const at = (agoMs: number): string => new Date(Date.now() - agoMs).toISOString();
+  const now = Date.now();
+  const timing = { model: 'z-image', likeness: 'a', postedAt: now - 60_000, runningAt: now - 40_000 };
+  const at = (agoMs: number): string => new Date(now - agoMs).toISOString();
 
   /** What a Worker that learns has noted after the check of this task, and the task as the Workflow gets it. */
   async function checked(task: object, input: object) {
