@@ -21,12 +21,11 @@ function register(run: BatchRun, name: keyof BatchRequests): void {
   const answer = BATCH_ANSWERS[name] as (argument: unknown) => string;
   const problem = (argument: unknown): string | null => {
     try {
-      read(argument);
+      return run.refusal(name, read(argument));
     } catch (error) {
       if (!(error instanceof InvalidInput)) throw error;
       return error.problem;
     }
-    return run.refusal(name);
   };
   const validator = (argument?: unknown): void => {
     const why = problem(argument);

@@ -7,7 +7,8 @@ import { BATCH_MEMO_FIELD } from '../src/contract/index.js';
 import type { BatchInput, BatchProgress, BatchRequests, BatchState, BatchTickInput } from '../src/contract/index.js';
 import type { BatchTickResult } from '../src/contract/index.js';
 import { showBatch } from './metrics.js';
-import { acceptedSoFar, describeBatch, perMinute, progressAtStart, shownHolds } from '../src/policy/index.js';
+import { acceptedSoFar, describeBatch, LIST_CHANGED, perMinute, progressAtStart } from '../src/policy/index.js';
+import { shownHolds, withLeft, withoutPrices } from '../src/policy/index.js';
 
 /** The state that a run passes to the next one when it continues as new. */
 export interface CarriedBatch {
@@ -77,14 +78,14 @@ export class BatchRun {
     const resumed = this.#carried.progress.accepted !== accepted;
     const progress = resumed ? acceptedSoFar(looked) : looked;
     const counted = progress.counting === null;
-    const next = isCurrent ? progress : this.#carried.progress;
+    const next = isCurrent ? progress : withLeft(this.#carried.progress, progress);
     this.#carried = {
       ...this.#carried,
       progress: next,
       retry: isCurrent && counted ? [] : retry,
       skip: isCurrent && counted ? [] : skip,
     };
-    const { ended, failedBy, open, spentCredits } = progress;
+    const { ended, failedBy, open, left = [], spentCredits } = progress;
     const now = Date.now();
     const since = hold !== null && state.hold?.code === hold.code ? state.hold.since : new Date(now).toISOString();
     const heldBy = seen?.heldBy ?? state.counts.heldBy;
@@ -93,7 +94,10 @@ export class BatchRun {
     this.update({
       phase: done ? 'done' : paused ? 'paused' : hold !== null ? 'held' : 'running',
       // While the records are counted, the last numbers are nearer to the truth.
-      ...(counted && { counts: { items, ...ended, open: open.length, held, failedBy, heldBy }, spentCredits }),
+      ...(counted && {
+        counts: { items, ...ended, open: open.length + left.length, held, failedBy, heldBy },
+        spentCredits,
+      }),
       committedCredits: seen?.committedCredits ?? state.committedCredits,
       hold: hold === null || done ? null : { ...hold, since },
       perMinute: perMinute(progress, now),
@@ -116,8 +120,11 @@ export class BatchRun {
   }
 
   /** Why a request cannot be applied now, or null. */
-  refusal(name: keyof BatchRequests): string | null {
+  refusal(name: keyof BatchRequests, argument: BatchRequests[keyof BatchRequests]): string | null {
     const { paused, state } = this.#carried;
+    const { manifest, from } = (argument ?? {}) as Partial<BatchRequests['setManifest']>;
+    const isOfAnother = from !== undefined && from !== state.manifest && manifest !== state.manifest;
+    if (name === 'setManifest' && isOfAnother) return LIST_CHANGED;
     if (name === 'pause' && paused) return 'It is paused already.';
     if (name === 'resume' && !paused && state.hold === null) return 'It is neither paused nor held: nothing to resume.';
     return null;
@@ -136,9 +143,12 @@ export class BatchRun {
     setMaxCredits: (argument) => this.#set(argument),
     retryItem: ({ itemId }) => this.#recount({ retry: [...this.#carried.retry, itemId] }),
     skipItem: ({ itemId }) => this.#recount({ skip: [...this.#carried.skip, itemId] }),
-    setManifest: ({ manifest, ...first }) => {
+    setManifest: ({ manifest, from: _, ...first }) => {
+      const isOther = manifest !== this.state.manifest;
       this.#set(first);
       this.update({ manifest });
+      // The classes of another manifest are others.
+      if (isOther) this.#change({ progress: withoutPrices(this.#carried.progress) });
       this.#recount({});
     },
   };

@@ -142,30 +142,43 @@ export class BatchFiles {
     }
   }
 
-  /** The record of an item; null while it has not ended. */
-  async outcome(itemId: string): Promise<BatchOutcome | null> {
-    const text = await this.#texts.read(this.#outcome(itemId));
-    return text === null ? null : (parse(text, this.#outcome(itemId)) as BatchOutcome);
+  /** The items with these Workflow IDs, from whichever manifest has them. */
+  async itemsNamed(workflowIds: ReadonlySet<string>): Promise<readonly BatchItem[]> {
+    const found = new Map<string, BatchItem>();
+    for (const sha256 of await this.manifests()) {
+      const manifest = found.size < workflowIds.size ? await this.manifest(sha256) : null;
+      if (manifest === null) continue;
+      for await (const item of this.items(manifest)) {
+        if (workflowIds.has(item.workflowId)) found.set(item.workflowId, item);
+      }
+    }
+    return [...found.values()];
+  }
+
+  /** The record of an item by its Workflow ID; null while it has not ended. An item of other content has another one. */
+  async outcome(workflowId: string): Promise<BatchOutcome | null> {
+    const text = await this.#texts.read(this.#outcome(workflowId));
+    return text === null ? null : (parse(text, this.#outcome(workflowId)) as BatchOutcome);
   }
 
   /** Replaces the record that the item has. */
   async writeOutcome(outcome: BatchOutcome): Promise<void> {
-    await this.#texts.write(this.#outcome(outcome.itemId), jsonText(outcome));
+    await this.#texts.write(this.#outcome(outcome.workflowId), jsonText(outcome));
   }
 
-  /** True for each item that has a record: one list instead of a read for each item. */
-  async ended(): Promise<(itemId: string) => boolean> {
+  /** True for each Workflow ID that has a record: one list instead of a read for each item. */
+  async ended(): Promise<(workflowId: string) => boolean> {
     const names = new Set(await this.#texts.list(`${this.#root}/outcomes`));
-    return (itemId) => names.has(`${safeName(itemId)}.json`);
+    return (workflowId) => names.has(this.#recordName(workflowId));
   }
 
-  /** The records that are of none of these items: those of items that have left the input. */
+  /** The records that are of none of these items: those of items that have left the input, or are of other content now. */
   async *gone(
-    items: AsyncIterable<Pick<BatchItem, 'id'>> | Iterable<Pick<BatchItem, 'id'>>,
+    items: AsyncIterable<Pick<BatchItem, 'workflowId'>> | Iterable<Pick<BatchItem, 'workflowId'>>,
   ): AsyncGenerator<BatchOutcome> {
     const names = new Set(await this.#texts.list(`${this.#root}/outcomes`));
     if (names.size === 0) return;
-    for await (const { id } of items) names.delete(`${safeName(id)}.json`);
+    for await (const { workflowId } of items) names.delete(this.#recordName(workflowId));
     for (const file of names) {
       const name = `${this.#root}/outcomes/${file}`;
       const text = await this.#texts.read(name);
@@ -186,8 +199,13 @@ export class BatchFiles {
     return `${this.#root}/manifests/${sha256}/items-${String(index + 1).padStart(5, '0')}.jsonl`;
   }
 
-  #outcome(itemId: string): string {
-    return `${this.#root}/outcomes/${safeName(itemId)}.json`;
+  #outcome(workflowId: string): string {
+    return `${this.#root}/outcomes/${this.#recordName(workflowId)}`;
+  }
+
+  /** By the part of the Workflow ID behind that of the batch. */
+  #recordName(workflowId: string): string {
+    return `${safeName(workflowId.slice(this.batchId.length + 1))}.json`;
   }
 }
 

@@ -14,7 +14,7 @@ import { decoded, describeRun, listedRuns } from '../temporal/runs.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
 import { BatchFiles } from './files.js';
 import { inLanes } from './lanes.js';
-import { outcomeOf, startItem, unstarted } from './outcome.js';
+import { CALLS, recordEnd, recordUnseen, startItem, unstarted } from './outcome.js';
 import { runningQuery } from './running.js';
 
 export interface LookDependencies {
@@ -42,8 +42,6 @@ export interface Look extends BatchTickResult {
   readonly probing: boolean;
 }
 
-// Calls at a time. A start is one transaction of the Service; the default Service does some 30 a second.
-const CALLS = 10;
 const READS = 16;
 // A look returns after this, so that its progress is kept.
 const COUNT_MS = 20_000;
@@ -107,7 +105,10 @@ class BatchLook {
       this.#listed = await runningItems(client, batchId);
       await this.#recordEnded();
       if (this.#progress.counting !== null) await this.#count();
-      if (this.#progress.counting === null) await this.#adopt();
+      if (this.#progress.counting === null) {
+        await this.#recordLeft();
+        await this.#adopt();
+      }
       running = this.#running();
       this.#progress = policy.withReserved(this.#progress, running);
       gate = new policy.Gate({ ...this.#gateInput(running), now: this.#begun });
@@ -118,11 +119,11 @@ class BatchLook {
       if (!isOfStore(error)) throw error;
       hold = storeUnavailable(error);
     }
-    const { counting, next, open, ended } = this.#progress;
+    const { counting, next, open, left = [], ended } = this.#progress;
     const isCounted = counting === null;
     const started = isCounted && next >= this.#total;
     const records = Object.values(ended).reduce((sum, count) => sum + count, 0);
-    const over = started && open.length === 0;
+    const over = started && open.length + left.length === 0;
     // Another look has counted otherwise, as one that was given up may: the records are counted anew.
     const recount = over && records !== this.#total;
     const isHeldByStore = hold?.code === STORE_UNAVAILABLE;
@@ -151,14 +152,18 @@ class BatchLook {
     return { batchId, manifest, settings: this.#input.settings, progress: this.#progress, running };
   }
 
-  /** Items that are open, and others of the batch that run: those of an earlier manifest. */
+  /** Items that are open, and others of the batch that run: those that have left the manifest. */
   #running(): Running[] {
     const ours = this.#progress.open.map(({ workflowId, priceClass, earlierCredits }) => {
       return { workflowId, priceClass, earlierCredits, memo: this.#listed.get(workflowId) ?? null };
     });
     const known = new Set(ours.map(({ workflowId }) => workflowId));
-    const others = [...this.#listed].filter(([workflowId]) => !known.has(workflowId));
-    return [...ours, ...others.map(([workflowId, memo]) => ({ workflowId, priceClass: null, memo }))];
+    const left = (this.#progress.left ?? []).map(({ workflowId }) => workflowId);
+    const others = [...new Set([...left, ...this.#listed.keys()])].filter((workflowId) => !known.has(workflowId));
+    return [
+      ...ours,
+      ...others.map((workflowId) => ({ workflowId, priceClass: null, memo: this.#listed.get(workflowId) ?? null })),
+    ];
   }
 
   /** Writes and counts the records of open items that are listed no more. Their latest runs say what became of them. */
@@ -172,12 +177,8 @@ class BatchLook {
     const over = runs.flatMap(({ open, run }) => (run === null || isOpen(run.status.name) ? [] : [{ open, run }]));
     await inLanes(over, CALLS, async ({ open, run }) => {
       const item = await this.#item(open.index);
-      const { files, manifest, api, store, batchId } = this.#parts;
-      const previous = await files.outcome(item.id);
-      const expected = policy.expectedPrice(manifest, this.#progress, item.priceClass);
-      const known = { store, batchId, previous, expected, simulated: api === 'emulator' };
-      const outcome = await outcomeOf(client, item, run, known);
-      await files.writeOutcome(outcome);
+      const expected = policy.expectedPrice(this.#parts.manifest, this.#progress, item.priceClass);
+      const outcome = await recordEnd(this.#parts, item, run, expected);
       this.#wrote = true;
       this.#changes += 1;
       // In the order in which the items end or nearly so: it matters for failures in a row alone.
@@ -194,49 +195,77 @@ class BatchLook {
     this.#progress = policy.withPaid({ ...counted, open: others }, -(open.earlierCredits ?? 0));
   }
 
+  /** The same for items that have left the manifest: of them only the credits count. */
+  async #recordLeft(): Promise<void> {
+    const { client, files } = this.#parts;
+    const unlisted = (this.#progress.left ?? []).filter(({ workflowId }) => !this.#listed.has(workflowId));
+    if (unlisted.length === 0) return;
+    const items = await files.itemsNamed(new Set(unlisted.map(({ workflowId }) => workflowId)));
+    for (const { workflowId, earlierCredits = 0 } of unlisted) {
+      const item = items.find((one) => one.workflowId === workflowId);
+      const run = await describeRun(client, workflowId);
+      if (run !== null && isOpen(run.status.name)) continue;
+      if (run !== null && item !== undefined) {
+        const record = await recordEnd(this.#parts, item, run, 0);
+        this.#changes += 1;
+        this.#progress = policy.withPaid(this.#progress, paidFor(record) - earlierCredits);
+      }
+      const left = this.#progress.left?.filter((one) => one.workflowId !== workflowId) ?? [];
+      this.#progress = { ...this.#progress, left };
+    }
+  }
+
   /** Counts the records of all items, page by page, and finds the items that run. Nothing is started before. */
   async #count(): Promise<void> {
-    const { files, manifest } = this.#parts;
+    const { files, manifest, stopped } = this.#parts;
+    if (this.#progress.left === undefined) {
+      await recordUnseen(this.#parts, stopped);
+      if (stopped()) return;
+    }
+    const left = new Set(this.#progress.left?.map(({ workflowId }) => workflowId));
     const hasRecord = await files.ended();
     const { counting } = this.#progress;
     const pages = Math.ceil(this.#total / manifest.pageSize);
     let page = counting ?? 0;
     // Where the first page is counted, the place of the next item is not known yet.
     let next = page === 0 ? this.#total : this.#progress.next;
-    for (; page < pages && Date.now() - this.#begun < COUNT_MS && !this.#parts.stopped(); page++) {
+    for (; page < pages && Date.now() - this.#begun < COUNT_MS && !stopped(); page++) {
       const first = page * manifest.pageSize;
       const items = (await this.#page(page)).slice(0, this.#total - first);
       const records = await inLanes(items, READS, async (item) => {
-        return this.#edited(item, hasRecord(item.id) ? await files.outcome(item.id) : null);
+        return this.#edited(item, hasRecord(item.workflowId) ? await files.outcome(item.workflowId) : null);
       });
       for (const [place, item] of items.entries()) {
         const index = first + place;
         const record = records[place] ?? null;
         const { priceClass, workflowId } = item;
-        if (record !== null && policy.hasEnded(record, item)) {
+        const wasOpen = left.delete(workflowId);
+        if (policy.hasEnded(record)) {
           const expected = policy.expectedPrice(manifest, this.#progress, priceClass);
           this.#progress = policy.counted(this.#progress, record, { priceClass, expected });
           continue;
         }
         const opened = this.#opened(item, record);
         this.#progress = policy.withPaid(this.#progress, opened.earlierCredits ?? 0);
-        if (this.#listed.has(workflowId)) this.#open([{ index, ...opened }]);
+        const runs = this.#listed.has(workflowId) || (wasOpen && record === null);
+        if (runs) this.#open([{ index, ...opened }]);
         else next = Math.min(next, index);
       }
       this.#pages.delete(page);
     }
     if (page === pages) {
       for await (const record of files.gone(files.items(manifest, this.#total))) {
-        this.#progress = policy.withPaid(this.#progress, policy.creditsBefore({ ...record, retry: null }, 0));
+        this.#progress = policy.withPaid(this.#progress, paidFor(record));
       }
     }
-    this.#progress = { ...this.#progress, next, counting: page < pages ? page : null };
+    const others = await inLanes([...left], READS, (workflowId) => this.#left(workflowId));
+    this.#progress = { ...this.#progress, next, left: others, counting: page < pages ? page : null };
   }
 
   /** The record of an item after the requests to start it again or to skip it. */
   async #edited(item: BatchItem, record: BatchOutcome | null): Promise<BatchOutcome | null> {
     const { files, client, api } = this.#parts;
-    const ended = policy.hasEnded(record, item);
+    const ended = policy.hasEnded(record);
     let edited: BatchOutcome | null = null;
     if (record !== null && ended && this.#input.retry.includes(item.id)) {
       edited = { ...record, retry: policy.retryKind(record, item.input) };
@@ -248,18 +277,27 @@ class BatchLook {
     return edited ?? record;
   }
 
-  /** Takes in items that run although this look does not know them: a look that did not come to its end has started them. */
+  /**
+   * Takes in items that run although this look does not know them: a look that did not come to its end has started them. Those
+   * that are not in the manifest have left it.
+   */
   async #adopt(): Promise<void> {
-    const known = new Set(this.#progress.open.map(({ workflowId }) => workflowId));
-    let others = [...this.#listed.keys()].filter((workflowId) => !known.has(workflowId)).length;
-    const { next } = this.#progress;
+    const { next, open, left = [] } = this.#progress;
+    const known = new Set([...open, ...left].map(({ workflowId }) => workflowId));
+    const others = new Set([...this.#listed.keys()].filter((workflowId) => !known.has(workflowId)));
     const last = Math.min(this.#total, next + ADOPTED_WITHIN);
-    for (let index = next; index < last && others > 0; index++) {
+    for (let index = next; index < last && others.size > 0; index++) {
       const item = await this.#item(index);
-      if (known.has(item.workflowId) || !this.#listed.has(item.workflowId)) continue;
-      this.#open([{ index, ...this.#opened(item, await this.#parts.files.outcome(item.id)) }]);
-      others -= 1;
+      if (!others.delete(item.workflowId)) continue;
+      this.#open([{ index, ...this.#opened(item, await this.#parts.files.outcome(item.workflowId)) }]);
     }
+    const more = await inLanes([...others], READS, (workflowId) => this.#left(workflowId));
+    this.#progress = { ...this.#progress, left: [...left, ...more] };
+  }
+
+  async #left(workflowId: string): Promise<Pick<OpenItem, 'workflowId' | 'earlierCredits'>> {
+    const record = await this.#parts.files.outcome(workflowId);
+    return { workflowId, ...(record !== null && { earlierCredits: paidFor(record) }) };
   }
 
   #opened({ workflowId, priceClass }: BatchItem, record: BatchOutcome | null): Omit<OpenItem, 'index'> {
@@ -276,7 +314,7 @@ class BatchLook {
     const due: { readonly item: BatchItem; readonly index: number; readonly record: BatchOutcome | null }[] = [];
     for (const { index } of this.#gone) {
       const item = await this.#item(index);
-      due.push({ item, index, record: await files.outcome(item.id) });
+      due.push({ item, index, record: await files.outcome(item.workflowId) });
     }
     let { next } = this.#progress;
     let hold: BatchHold | null = null;
@@ -292,13 +330,13 @@ class BatchLook {
       const page = Math.floor(index / manifest.pageSize);
       const from = index % manifest.pageSize;
       const items = (await this.#page(page)).slice(from, from + Math.min(size, this.#total - index));
-      const records = await inLanes(items, READS, async ({ id, workflowId }) => {
-        return opened.has(workflowId) ? null : files.outcome(id);
+      const records = await inLanes(items, READS, async ({ workflowId }) => {
+        return opened.has(workflowId) ? null : files.outcome(workflowId);
       });
       for (const [place, item] of items.entries()) {
         const record = records[place] ?? null;
         const { workflowId } = item;
-        if (opened.has(workflowId) || gone.has(workflowId) || policy.hasEnded(record, item)) {
+        if (opened.has(workflowId) || gone.has(workflowId) || policy.hasEnded(record)) {
           passed();
           continue;
         }
@@ -345,6 +383,11 @@ class BatchLook {
     this.#pages.set(page, known);
     return known;
   }
+}
+
+/** Credits of a record which is of no item of the manifest. */
+function paidFor(record: BatchOutcome): number {
+  return policy.creditsBefore({ ...record, retry: null }, 0);
 }
 
 /** The items of a batch that run, by their Workflow IDs, each with its memo. The list lags by seconds. */

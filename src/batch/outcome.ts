@@ -3,17 +3,66 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import { GenerationClient, GenerationError, memoOf } from '../client.js';
-import { ENDED_BY_OTHERS, FAILURE, SEARCH_ATTRIBUTES, withoutEnd, WORKFLOW_TYPE } from '../contract/index.js';
+import { ENDED_BY_OTHERS, FAILURE, isOpen, SEARCH_ATTRIBUTES, withoutEnd, WORKFLOW_TYPE } from '../contract/index.js';
 import type { BatchItem, BatchOutcome, GenerateMediaInput, GenerationResult, StoredFile } from '../contract/index.js';
 import { attemptCredits, creditsBefore, identityOf, InvalidInput, readInput, titleOf } from '../policy/index.js';
 import { StoreSettingError, type Store } from '../storage/store.js';
-import { describeRun, startOf } from '../temporal/runs.js';
+import { describeRun, listedRuns, startOf } from '../temporal/runs.js';
+import type { BatchFiles } from './files.js';
+import { inLanes } from './lanes.js';
 import { placeOf, uriOf } from './results.js';
+import { closedQuery } from './running.js';
 
+/** Calls at a time. A start is one transaction of the Service; the default Service does some 30 a second. */
+export const CALLS = 10;
 // Below single generations, whose priority is the default of 3.
 const PRIORITY = { priorityKey: 4 };
 
 type Place = { readonly client: Client; readonly batchId: string; readonly taskQueue: string };
+
+/** What a record is written with. */
+export interface Records {
+  readonly client: Client;
+  readonly store: Store;
+  readonly files: BatchFiles;
+  /** As `batchApi` names it. */
+  readonly api: string;
+}
+
+/**
+ * Writes the records of items that have ended and have none, as far as manifests of the store have them: no look of the batch has
+ * seen their end. The list lags by seconds.
+ */
+export async function recordUnseen(records: Records, stopped = (): boolean => false): Promise<void> {
+  const { client, files } = records;
+  const hasRecord = await files.ended();
+  const ids = new Set<string>();
+  for await (const { execution } of listedRuns(client, closedQuery(files.batchId))) {
+    const workflowId = execution?.workflowId ?? '';
+    if (!hasRecord(workflowId)) ids.add(workflowId);
+  }
+  if (ids.size === 0) return;
+  await inLanes(await files.itemsNamed(ids), CALLS, async (item) => {
+    const run = stopped() ? null : await describeRun(client, item.workflowId);
+    if (run !== null && !isOpen(run.status.name)) await recordEnd(records, item, run, 0);
+  });
+}
+
+/** Writes the record of an item whose run has ended. A record of this run stays: it may ask to start the item again. */
+export async function recordEnd(
+  { client, store, files, api }: Records,
+  item: BatchItem,
+  run: WorkflowExecutionDescription,
+  expected: number,
+): Promise<BatchOutcome> {
+  const { batchId } = files;
+  const previous = await files.outcome(item.workflowId);
+  if (previous !== null && previous.runId === run.runId) return previous;
+  const known = { store, batchId, previous, expected, simulated: api === 'emulator' };
+  const outcome = await outcomeOf(client, item, run, known);
+  await files.writeOutcome(outcome);
+  return outcome;
+}
 
 interface Known {
   readonly store: Store;
@@ -29,7 +78,7 @@ interface Known {
  * The record of a run that has ended. A run of another request under the ID of the item is none of its, and a success whose files
  * are not in the store is none: waiting for its task again fetches them.
  */
-export async function outcomeOf(
+async function outcomeOf(
   client: Client,
   item: BatchItem,
   run: WorkflowExecutionDescription,
@@ -53,7 +102,7 @@ export async function outcomeOf(
   const task = { taskId, taskStatus, idempotencyKey, reservedCredits, finalCredits };
   const mayExist = taskId === null && (memo?.mayPostSince ?? memo?.riskReason ?? null) !== null;
   // A wait that ended before its first answer has no memo yet.
-  const waitedFor = previous?.workflowId === item.workflowId && previous.retry === 'wait' ? previous : null;
+  const waitedFor = previous?.retry === 'wait' ? previous : null;
   const ofTask =
     ending instanceof GenerationError
       ? {
@@ -62,7 +111,7 @@ export async function outcomeOf(
         }
       : { ...successOf(ending), taskStatus: 'succeeded' };
   const made = (memo?.earlier.length ?? 0) + (taskId !== null || (memo?.mayPostSince ?? null) !== null ? 1 : 0);
-  const attempts = Math.max(made, 'attempts' in ofTask ? ofTask.attempts : 0, previousAttempts(item, previous));
+  const attempts = Math.max(made, 'attempts' in ofTask ? ofTask.attempts : 0, previous?.attempts ?? 0);
   const stopped = status.name === 'CANCELLED' || status.name === 'TERMINATED';
   const lost = ending instanceof GenerationError ? null : await missingFile(store, batchId, ending.files);
   return {
@@ -77,7 +126,7 @@ export async function outcomeOf(
     ...ofTask,
     ...(lost !== null && { files: [], error: filesGone(lost) }),
     attempts,
-    earlierCredits: earlierCredits(item, attempts, previous, ofTask.reservedCredits ?? expected),
+    earlierCredits: earlierCredits(attempts, previous, ofTask.reservedCredits ?? expected),
     startedAt: startTime.toISOString(),
     endedAt: (closeTime ?? new Date()).toISOString(),
     retry: null,
@@ -175,16 +224,12 @@ function failureOf({ code, message, details }: GenerationError, simulated: boole
   return { statusChecks: 0, files: [], urls: [], simulated, error };
 }
 
-function previousAttempts({ workflowId }: BatchItem, previous: BatchOutcome | null): number {
-  return previous?.workflowId === workflowId ? previous.attempts : 0;
-}
-
 /** Credits of all attempts before the last one, at most: `price` where no record names them. */
-function earlierCredits(item: BatchItem, attempts: number, previous: BatchOutcome | null, price: number): number {
+function earlierCredits(attempts: number, previous: BatchOutcome | null, price: number): number {
   const before = previous === null ? 0 : previous.earlierCredits + attemptCredits(previous, price);
-  const added = attempts - previousAttempts(item, previous);
+  const added = attempts - (previous?.attempts ?? 0);
   // The same task as in the record before: it was waited for again.
-  if (added === 0 && previous?.workflowId === item.workflowId) return previous.earlierCredits;
+  if (added === 0 && previous !== null) return previous.earlierCredits;
   return before + Math.max(0, added - 1) * price;
 }
 
@@ -195,7 +240,7 @@ function earlierCredits(item: BatchItem, attempts: number, previous: BatchOutcom
 export async function startItem(place: Place, item: BatchItem, record: BatchOutcome | null): Promise<void> {
   const { client, taskQueue } = place;
   const { workflowId } = item;
-  const retry = record?.workflowId === workflowId ? record.retry : null;
+  const retry = record?.retry ?? null;
   if (retry !== null) {
     const latest = await describeRun(client, workflowId);
     // The run that the record asks for.

@@ -4,7 +4,7 @@ import type { MediaKind } from '../contract/index.js';
 import { counted, creditsBefore, expectedPrice, hasEnded, progressAtStart, round, withPaid } from '../policy/index.js';
 import { MINUTE, SECOND } from '../policy/duration.js';
 import { estimate, type Estimate } from './input/classes.js';
-import type { BatchRow } from './results.js';
+import { creditsOf, type BatchRow } from './results.js';
 
 export interface Plan {
   readonly items: number;
@@ -12,6 +12,9 @@ export interface Plan {
   readonly done: number;
   readonly remaining: number;
   readonly failed: number;
+  readonly cancelled: number;
+  /** Items that have a record which does not say what they cost: `spentCredits` has them at their expected price. */
+  readonly unknown: number;
   /** Credits of all that was paid, also for items that are to be started again or are gone. */
   readonly spentCredits: number;
   /** Credits of the rest. `from` and `to` differ where no item has taught the price of a class yet. */
@@ -32,7 +35,7 @@ export async function planOf(
   { classes, first }: Pick<BatchManifest, 'classes'> & Pick<BatchSettings, 'first'>,
 ): Promise<Plan> {
   let progress = progressAtStart();
-  let [items, calls, ms, told] = [0, 0, 0, 0];
+  let [items, unknown, calls, ms, told] = [0, 0, 0, 0, 0];
   const open = classes.map(() => 0);
   for await (const { item, outcome, isGone = false } of rows) {
     const { priceClass } = item;
@@ -42,13 +45,14 @@ export async function planOf(
       continue;
     }
     items += 1;
-    if (outcome === null || !hasEnded(outcome, item)) {
+    if (outcome === null || !hasEnded(outcome)) {
       progress = withPaid(progress, creditsBefore(outcome, expectedPrice({ classes }, progress, priceClass)));
       open[priceClass] = (open[priceClass] ?? 0) + 1;
       continue;
     }
     const expected = expectedPrice({ classes }, progress, priceClass);
     progress = counted(progress, outcome, { priceClass, expected });
+    if (creditsOf(outcome) === null) unknown += 1;
     if (outcome.status !== 'succeeded' || outcome.startedAt === null) continue;
     told += 1;
     calls += outcome.statusChecks + outcome.attempts;
@@ -75,6 +79,8 @@ export async function planOf(
     done: items - remaining,
     remaining,
     failed: ended.failed,
+    cancelled: ended.cancelled,
+    unknown,
     spentCredits: round(spentCredits),
     estimate: {
       from: round(sure.from + guessed.from),

@@ -3,6 +3,7 @@
  * manifest and the outcome records alone, so they are right also when nothing in Temporal is left.
  */
 import type { BatchItem, BatchManifest, BatchOutcome, OutcomeStatus } from '../contract/batch.js';
+import { FAILURE } from '../contract/index.js';
 import { attemptCredits, round } from '../policy/index.js';
 import { safeName } from '../storage/names.js';
 import { absoluteAddress } from '../storage/open.js';
@@ -30,26 +31,20 @@ export function rowsOf(files: BatchFiles, manifest: BatchManifest): AsyncGenerat
 /** The same for items that may be in no manifest yet. */
 export async function* rowsOfItems(files: BatchFiles, items: AsyncIterable<BatchItem>): AsyncGenerator<BatchRow> {
   const hasEnded = await files.ended();
-  const edited: BatchOutcome[] = [];
   const read = async (item: BatchItem): Promise<BatchRow> => {
-    const outcome = hasEnded(item.id) ? await files.outcome(item.id) : null;
-    if (outcome === null || outcome.workflowId === item.workflowId) return { item, outcome };
-    // It is about another request.
-    edited.push(outcome);
-    return { item, outcome: null };
+    return { item, outcome: hasEnded(item.workflowId) ? await files.outcome(item.workflowId) : null };
   };
-  const ids: Pick<BatchItem, 'id'>[] = [];
+  const seen: Pick<BatchItem, 'workflowId'>[] = [];
   let next: BatchItem[] = [];
   for await (const item of items) {
-    ids.push({ id: item.id });
+    seen.push({ workflowId: item.workflowId });
     next.push(item);
     if (next.length < AT_ONCE) continue;
     yield* await Promise.all(next.map(read));
     next = [];
   }
   yield* await Promise.all(next.map(read));
-  yield* edited.flatMap(goneRow);
-  for await (const outcome of files.gone(ids)) yield* goneRow(outcome);
+  for await (const outcome of files.gone(seen)) yield* goneRow(outcome);
 }
 
 function goneRow(outcome: BatchOutcome): BatchRow[] {
@@ -73,11 +68,12 @@ export function statusOf({ outcome }: BatchRow): RowStatus {
 
 const shownStatus = (row: BatchRow): RowStatus | 'gone' => (row.isGone === true ? 'gone' : statusOf(row));
 
-/** What all attempts of an item cost, or may yet cost; null where the price of its task is not known. */
+/** What all attempts of an item cost, or may yet cost; null where it is not known what its task costs, or whether it has one. */
 export function creditsOf(outcome: BatchOutcome | null): number | null {
   if (outcome === null) return null;
-  const { taskId, finalCredits, reservedCredits, earlierCredits } = outcome;
-  if (taskId !== null && finalCredits === null && reservedCredits === null) return null;
+  const { taskId, finalCredits, reservedCredits, earlierCredits, error } = outcome;
+  const mayBePaid = taskId !== null || error?.code === FAILURE.SubmitUnresolved;
+  if (mayBePaid && finalCredits === null && reservedCredits === null) return null;
   return round(earlierCredits + attemptCredits(outcome, 0));
 }
 

@@ -8,6 +8,11 @@ export function runningQuery(batchId: string): string {
   return `RivyaBatchId = ${quoted(batchId)} AND ${OPEN_QUERY}`;
 }
 
+/** Visibility query for the runs of items of a batch that have ended. */
+export function closedQuery(batchId: string): string {
+  return `RivyaBatchId = ${quoted(batchId)} AND NOT ${OPEN_QUERY} AND ExecutionStatus != 'ContinuedAsNew'`;
+}
+
 /**
  * Workflow IDs of the items that run.
  * @param condition - Of a visibility query, which they meet too.

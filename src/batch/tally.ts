@@ -44,7 +44,7 @@ export class Tally {
   /** Credits of attempts before the last one of their item, at most, and how many items have such. */
   earlierCredits = 0;
   severalAttempts = 0;
-  /** Ended items with a task whose price is not known. */
+  /** Ended items of which it is not known what they cost. */
   unpriced = 0;
   simulated = 0;
   /** Items that were paid and are not in the input any more, and their credits, which are among all credits. */
@@ -74,7 +74,7 @@ export class Tally {
     if (outcome === null) return;
     if (status === 'succeeded') model.succeeded += 1;
     const credits = creditsOf(outcome);
-    if (credits === null && outcome.taskId !== null) this.unpriced += 1;
+    if (credits === null) this.unpriced += 1;
     this.credits += credits ?? 0;
     this.earlierCredits += outcome.earlierCredits;
     if (outcome.attempts > 1) this.severalAttempts += 1;

@@ -4,6 +4,7 @@ import { withDropped } from '../batch/input/change.js';
 import { planOf } from '../batch/plan.js';
 import { rowsOf } from '../batch/results.js';
 import type { BatchManifest } from '../contract/index.js';
+import { LIST_CHANGED } from '../policy/index.js';
 import { balanceOf, modelsOf } from './batch-api.js';
 import { refuseSecondRun, type BatchPlace } from './batch-place.js';
 import { mayGoOn, refuseOtherApi, refuseSmallBudget, sayPlan } from './batch-plan.js';
@@ -47,6 +48,7 @@ export async function goOn({ place, found, options, interrupted, ...more }: Agai
     given: more.maxCredits === undefined ? {} : { maxCredits: more.maxCredits },
     done: plan.done,
     head: { ...head, settings: kept },
+    listed: head.manifest,
     json: options.json === true,
     interrupted,
     resume: true,
@@ -60,6 +62,8 @@ interface Part extends Omit<Again, 'found'> {
   readonly files: BatchFiles;
   /** Of the whole batch, as it is from now on. */
   readonly head: BatchHead;
+  /** As in `Work`. */
+  readonly listed: string;
   readonly manifest: BatchManifest;
   /** IDs of the items that are not started. */
   readonly without: ReadonlySet<string>;
@@ -71,7 +75,7 @@ interface Part extends Omit<Again, 'found'> {
  * Runs those items to their end to which a person has consented, and no others, though more of the batch may remain: they are
  * a manifest of their own, and the batch keeps its own. Returns the exit status.
  */
-export async function runPart({ place, files, manifest, without, again, options, interrupted, ...more }: Part) {
+export async function runPart({ place, files, manifest, listed, without, again, options, interrupted, ...more }: Part) {
   await refuseSecondRun(place);
   const { source, about } = await withDropped(files, manifest, without);
   const part = await files.writeManifest(source, about);
@@ -86,6 +90,7 @@ export async function runPart({ place, files, manifest, without, again, options,
     given: more.maxCredits === undefined ? {} : { maxCredits: more.maxCredits },
     done: 0,
     head,
+    listed,
     json: options.json === true,
     interrupted,
     resume: true,
@@ -96,12 +101,8 @@ export async function runPart({ place, files, manifest, without, again, options,
 }
 
 /** @throws UsageError where only some of the items run: a change would start all others with them. */
-export function refuseBesidePart({ state }: SeenBatch, { files, head }: Pick<Again['found'], 'files' | 'head'>): void {
-  if (state === null || state.manifest === head.manifest) return;
-  const watch = `rivya-temporal batch status ${quoted(files.batchId)} --watch`;
-  throw new UsageError(
-    `Only some items of batch "${files.batchId}" run now, which were retried or added. Wait for their end: ${watch} Nothing was changed and nothing was paid.`,
-  );
+export function refuseBesidePart({ state }: SeenBatch, { head }: Pick<Again['found'], 'head'>): void {
+  if (state !== null && state.manifest !== head.manifest) throw new UsageError(LIST_CHANGED);
 }
 
 /** A command of this batch, as messages name it. */

@@ -44,7 +44,7 @@ export async function refuseOverBudget(
   const { spentCredits } = await planOf(rowsOf(files, manifest), { ...manifest, first: null });
   if (spentCredits + credits <= maxCredits) return;
   throw new UsageError(
-    `--max-credits: ${number(maxCredits)} does not allow them: ${number(spentCredits)} are spent already, and they cost about ${number(credits)}. Allow more with --max-credits <n>. Nothing was paid.`,
+    `--max-credits: ${number(maxCredits)} does not allow them: ${number(spentCredits)} are spent already, and they cost about ${number(credits)}. Allow more, as with --max-credits ${Math.ceil(spentCredits + credits)}. Nothing was paid.`,
   );
 }
 

@@ -9,7 +9,7 @@ import { runningIds } from '../batch/running.js';
 import { hasKey } from '../config.js';
 import { FAILURE, RESUME } from '../contract/index.js';
 import type { BatchManifest, BatchSettings, BatchState } from '../contract/index.js';
-import { endedOf } from '../policy/index.js';
+import { endedOf, LIST_CHANGED } from '../policy/index.js';
 import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
 import { absoluteAddress } from '../storage/open.js';
 import { workflowLink } from '../temporal/links.js';
@@ -117,7 +117,8 @@ export async function checkAttributes({ client, namespace }: Pick<Running, 'clie
 
 /** Starts the batch, or lets the one that runs go on with this manifest and these settings. Returns true where it was started. */
 async function startOrChange({ handle, client }: Running, one: Work): Promise<boolean> {
-  const { manifest, head, given, resume } = one;
+  const { files, manifest, head, given, resume, listed } = one;
+  if (((await files.head())?.manifest ?? null) !== listed) throw new UsageError(LIST_CHANGED);
   const seen = await handle.look();
   const { settings: was = null, hold = null, phase = null, manifest: before = null } = seen?.state ?? {};
   const settings = seen?.isRunning === true ? one.settings : lowered(one, was);
@@ -140,8 +141,11 @@ async function startOrChange({ handle, client }: Running, one: Work): Promise<bo
   if (maxInFlight !== undefined) await handle.request('setMaxInFlight', { maxInFlight });
   if (was !== null && was.maxFailures !== maxFailures)
     say(`--max-failures stays ${was.maxFailures ?? 'unlimited'} while the batch runs.`);
-  if (before !== manifest.sha256 || was?.first !== first)
-    await handle.request('setManifest', { manifest: manifest.sha256, first });
+  if (before !== manifest.sha256 || was?.first !== first) {
+    // The same list as before is no change of it, although some of its items may run alone now.
+    const from = listed === null || listed === manifest.sha256 ? {} : { from: listed };
+    await handle.request('setManifest', { manifest: manifest.sha256, first, ...from });
+  }
   const isPaused = phase === 'paused';
   if (isPaused && !resume)
     say(advice(`It runs already, and is paused. Go on with: rivya-temporal batch resume ${quoted(handle.batchId)}`));
@@ -215,6 +219,8 @@ export interface Work {
   readonly done: number;
   /** Of the whole batch. */
   readonly head: BatchHead;
+  /** The manifest that the batch had when the command read it; null where it had none. */
+  readonly listed: string | null;
   readonly json: boolean;
   readonly interrupted: AbortSignal;
   /** True where a pause ends too. A hold always does: a person has seen what it will cost. */
@@ -234,9 +240,9 @@ export async function work(one: Work): Promise<number> {
   let end: BatchEnd;
   try {
     await checkAttributes(running);
-    await files.writeHead({ ...head, held: null });
     if (interrupted.aborted) return STATUS.interrupted;
     const isNew = await startOrChange(running, one);
+    await files.writeHead({ ...head, held: null });
     if (place.at.kind === 'named')
       for (const sentence of await unpolled(running.client, running.taskQueue)) say(sentence);
     const progress = new Progress();
@@ -304,7 +310,7 @@ async function report(one: Work, end: BatchEnd): Promise<number> {
     return status;
   }
   print(
-    `${number(plan.done)} of ${number(plan.items)} done, ${number(plan.failed)} failed, ${counted(plan.spentCredits, 'credit')}.`,
+    `${number(plan.done)} of ${number(plan.items)} done, ${number(plan.failed)} failed, ${plan.cancelled === 0 ? '' : `${number(plan.cancelled)} cancelled, `}${counted(plan.spentCredits, 'credit')}.`,
   );
   printTable(
     [
@@ -317,9 +323,9 @@ async function report(one: Work, end: BatchEnd): Promise<number> {
   if (state !== null && end.kind === 'held') say(heldText(state, again));
   if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') say(advice(endedText(end.seen.status, again)));
   if (end.kind === 'gone' && plan.remaining > 0) say(goneText(end.problem, again));
-  if (plan.failed > 0)
+  if (plan.failed + plan.cancelled > 0)
     say(
-      `What failed, and what trying again would cost: rivya-temporal batch retry ${quoted(batchId)}${storeOption(place)}`,
+      `What can be tried again, and what that would cost: rivya-temporal batch retry ${quoted(batchId)}${storeOption(place)}`,
     );
   if (whole !== null && whole.remaining > 0) {
     const { from, to, unpriced } = whole.estimate;
@@ -337,11 +343,11 @@ function restOf({ remaining, estimate }: Plan) {
 }
 
 function statusOf(end: BatchEnd, plan: Plan): number {
+  const lacks = plan.failed + plan.cancelled;
   if (end.kind === 'held') return STATUS.held;
-  if (end.kind === 'gone')
-    return plan.remaining > 0 ? STATUS.unreachable : plan.failed > 0 ? STATUS.failed : STATUS.done;
+  if (end.kind === 'gone') return plan.remaining > 0 ? STATUS.unreachable : lacks > 0 ? STATUS.failed : STATUS.done;
   if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') return STATUS.failed;
-  return plan.failed > 0 ? STATUS.failed : STATUS.done;
+  return lacks > 0 ? STATUS.failed : STATUS.done;
 }
 
 function goneBy(problem: Error): BatchEnd {

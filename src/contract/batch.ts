@@ -42,8 +42,8 @@ export interface BatchManifest {
   /** Names of the carried columns, in the order of the input. */
   readonly columns: readonly string[];
   /**
-   * SHA-256 of the input file and of the options that it was read with: the same ones need not be read again. Null for items
-   * that are not one file, as after `batch add`.
+   * SHA-256 of the input file and of the options that it was read with: the same ones need not be read again. `batch add` and
+   * `batch drop` keep it. Null for items that are of no file.
    */
   readonly source: string | null;
   /** Host of the API, or `emulator`: the two are never mixed in one batch. */
@@ -116,7 +116,7 @@ export interface BatchCounts {
   readonly failed: number;
   readonly cancelled: number;
   readonly skipped: number;
-  /** Items whose Workflow runs; those that are held are among them. */
+  /** Items whose Workflow runs, also those that have left the manifest; those that are held are among them. */
   readonly open: number;
   readonly held: number;
   /** Failed items by error code, and held items by the code of their hold; at most 20 codes each. */
@@ -159,8 +159,12 @@ export interface BatchRequests {
   readonly retryItem: { readonly itemId: string };
   /** Never starts this item. An item that runs or has ended stays as it is. */
   readonly skipItem: { readonly itemId: string };
-  /** Goes on with another manifest of the store, or looks through the same one again, as after records were changed. */
-  readonly setManifest: Pick<BatchInput, 'manifest'> & Partial<Pick<BatchSettings, 'first'>>;
+  /**
+   * Goes on with another manifest of the store, or looks through the same one again, as after records were changed. `from`: the
+   * manifest that it was made from. Where the batch has another one by now, it is refused.
+   */
+  readonly setManifest: Pick<BatchInput, 'manifest'> &
+    Partial<Pick<BatchSettings, 'first'>> & { readonly from?: string };
 }
 
 /** An item that was started and whose outcome has not been recorded. */
@@ -178,6 +182,11 @@ export interface BatchProgress {
   /** Index of the item that is started next: each one before it has a record or is open. */
   readonly next: number;
   readonly open: readonly OpenItem[];
+  /**
+   * Items that run, or may run, and are not in the manifest: their ends are recorded, too, and the batch waits for them. Before the
+   * records are counted, they are all that were open. Left out: no look has asked Temporal for items that have ended yet.
+   */
+  readonly left?: readonly Pick<OpenItem, 'workflowId' | 'earlierCredits'>[];
   readonly ended: Readonly<Record<OutcomeStatus, number>>;
   readonly failedBy: Readonly<Record<string, number>>;
   readonly spentCredits: number;

@@ -68,7 +68,7 @@ export async function startStack(options: StackOptions) {
 
     if (named !== null && emulator !== null) await refuseOthers(connected.client, settings.taskQueue);
     // Warnings only: the progress on the screen says the rest.
-    installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN' });
+    installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN', json: false });
     const { connection } = await connectWorker(server?.address);
     closers.push(() => connection.close());
     const workers = await startWorkers(settings, { connection, namespace: connected.namespace });

@@ -26,9 +26,9 @@ export function readBatchSettings(given: { readonly [name: string]: unknown }): 
   };
 }
 
-function readManifest(value: unknown): string {
+function readManifest(value: unknown, name = 'manifest'): string {
   if (typeof value === 'string' && /^[\da-f]{64}$/.test(value)) return value;
-  throw new InvalidInput('manifest', 'must be the SHA-256 of a manifest in the store, 64 hex digits');
+  throw new InvalidInput(name, 'must be the SHA-256 of a manifest in the store, 64 hex digits');
 }
 
 function readMaxFailures(value: unknown): string | null {
@@ -80,9 +80,12 @@ export const BATCH_REQUESTS: Requests = {
   skipItem: itemOf,
   setManifest: (argument) => {
     const fields = record(argument, 'input');
-    onlyKnown(fields, ['manifest', 'first'], '');
-    const manifest = readManifest(fields['manifest']);
-    if (!Object.hasOwn(argument as object, 'first')) return { manifest };
-    return { manifest, first: integer(fields['first'], 'first', MOST_ITEMS) };
+    onlyKnown(fields, ['manifest', 'first', 'from'], '');
+    const { from } = fields;
+    return {
+      manifest: readManifest(fields['manifest']),
+      ...(from != null && { from: readManifest(from, 'from') }),
+      ...(Object.hasOwn(argument as object, 'first') && { first: integer(fields['first'], 'first', MOST_ITEMS) }),
+    };
   },
 };

@@ -17,6 +17,10 @@ export const BATCH_TEXTS: Readonly<Record<keyof BatchRequests | 'query', string>
     'Go on with another manifest of the store: {"manifest": "<SHA-256>"}. Items that ended or run are not started again.',
 };
 
+/** Why a change of the list of a batch is refused that was made from another list. */
+export const LIST_CHANGED =
+  'The batch has another list of items than the one that this was made from: another command has changed it, or runs some of its items alone. The list stays as it is, and nothing was paid. See how it goes with rivya-temporal batch status, then use the same command again.';
+
 /** The answers of the requests: what is done, and what it costs. */
 export const BATCH_ANSWERS: { readonly [Name in keyof BatchRequests]: (argument: BatchRequests[Name]) => string } = {
   pause: () => 'Paused: nothing more is started. Items that run go on.',
@@ -24,8 +28,10 @@ export const BATCH_ANSWERS: { readonly [Name in keyof BatchRequests]: (argument:
   setMaxInFlight: ({ maxInFlight }) => `At most ${maxInFlight} items run at the same time from now on.`,
   setMaxCredits: ({ maxCredits }) =>
     maxCredits === null ? 'The budget is lifted.' : `All items together may cost ${maxCredits} credits.`,
-  retryItem: ({ itemId }) => `Item ${itemId} is started again at the next look, if that can change how it ended.`,
-  skipItem: ({ itemId }) => `Item ${itemId} is skipped, unless it has been started.`,
+  retryItem: ({ itemId }) =>
+    `Item ${itemId} is started again at the next look, if the batch has it and that can change how it ended.`,
+  skipItem: ({ itemId }) =>
+    `Item ${itemId} is skipped, unless it has been started or the batch has no item of this ID.`,
   setManifest: () => 'The batch goes on with this manifest. Items that ended or run are not started again.',
 };
 
@@ -34,7 +40,6 @@ export function describeBatch(state: BatchState, title: string): string {
   const { counts, settings, hold, spentCredits, committedCredits, perMinute: rate, simulated } = state;
   const { items, succeeded, failed, cancelled, skipped, open, held } = counts;
   const left = timeLeft(state);
-  const budget = settings.maxCredits === null ? '' : ` of ${settings.maxCredits}`;
   const lines = [`**${headline(state)}**`, '', title, ''];
   if (simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
   if (hold !== null) {
@@ -48,7 +53,8 @@ export function describeBatch(state: BatchState, title: string): string {
     ['Held', `${held}${listOf(counts.heldBy)}`],
     ['Failed', `${failed}${listOf(counts.failedBy)}`],
     ['Cancelled, skipped', `${cancelled}, ${skipped}`],
-    ['Credits spent', `${round(spentCredits)}${budget}`],
+    ['Credits spent', `${round(spentCredits)}`],
+    ['Limit of credits', `${settings.maxCredits ?? 'none'}`],
     ['Credits of items that run', `${round(committedCredits)} at most`],
     ['Ended a minute', `${Math.round(rate * 10) / 10}`],
     ['Time left', left === null ? 'not known yet' : `about ${formatDuration(left)}`],

@@ -42,11 +42,14 @@ const RATE_MINUTES = 10;
 
 const EMPTY = { succeeded: 0, failed: 0, cancelled: 0, skipped: 0 };
 
-/** The progress of a batch that counts its records from the first page on. What they do not say is kept. */
-export function progressAtStart(before?: Pick<BatchProgress, 'ends' | 'accepted' | 'equalFailures'>): BatchProgress {
+/**
+ * The progress of a batch that counts its records from the first page on. What they do not say is kept, and so are the items
+ * that were open: until they are found in the manifest, they count as left.
+ */
+export function progressAtStart(before?: BatchProgress): BatchProgress {
   const { ends = [], accepted = { failed: 0, prices: {} } } = before ?? {};
   const { equalFailures = { code: '', count: 0 } } = before ?? {};
-  return {
+  const progress: BatchProgress = {
     counting: 0,
     next: 0,
     open: [],
@@ -59,11 +62,20 @@ export function progressAtStart(before?: Pick<BatchProgress, 'ends' | 'accepted'
     ends,
     accepted,
   };
+  return before === undefined ? progress : withLeft(progress, before);
 }
 
-/** True where a record says how this item ended: it is not of other content, and not to be started again. */
-export function hasEnded(record: BatchOutcome | null, item: Pick<BatchItem, 'workflowId'>): boolean {
-  return record !== null && record.workflowId === item.workflowId && record.retry === null;
+/** The progress with the items that another one has open, or that have left it. */
+export function withLeft(progress: BatchProgress, { left, open }: BatchProgress): BatchProgress {
+  // Without a look that has asked Temporal, the next one does.
+  if (left === undefined) return progress;
+  const all = [...(progress.left ?? []), ...left, ...open].map(({ workflowId }) => workflowId);
+  return { ...progress, left: [...new Set(all)].map((workflowId) => ({ workflowId })) };
+}
+
+/** True where a record says how an item ended, and does not ask to start it again. */
+export function hasEnded(record: BatchOutcome | null): record is BatchOutcome {
+  return record !== null && record.retry === null;
 }
 
 /** Number of items that the batch is for. */
@@ -179,7 +191,7 @@ export function perMinute({ ends }: Pick<BatchProgress, 'ends'>, now: number): n
 
 /** An item that runs, with its memo as the list shows it; null where the list does not show the item yet. */
 export interface Running extends Pick<BatchItem, 'workflowId'> {
-  /** Null for a run that is not of this manifest. */
+  /** Null for an item that is not in this manifest. */
   readonly priceClass: number | null;
   readonly memo: Pick<GenerationMemo, 'phase' | 'hold' | 'reservedCredits' | 'earlier'> | null;
   /** As in `OpenItem`. */
@@ -242,14 +254,14 @@ export class Gate {
 
   /** `probing`: another item of its class teaches the price first. `full`: no slot is free. Or a hold: it costs too much. */
   admit({ priceClass }: Pick<OpenItem, 'priceClass'>): 'start' | 'probing' | 'full' | BatchHold {
-    const { settings, progress, batchId } = this.#input;
+    const { settings, progress } = this.#input;
     if (this.#slots === 0) return 'full';
     const { maxCredits } = settings;
     if (maxCredits !== null) {
       if (progress.quoted[priceClass] === undefined && this.#probes.has(priceClass)) return 'probing';
       const expected = this.#expected(priceClass);
       const used = progress.spentCredits + this.committed;
-      if (used >= maxCredits || used + expected > maxCredits) return budgetReached(batchId, maxCredits, used, expected);
+      if (used >= maxCredits || used + expected > maxCredits) return this.#budgetReached(maxCredits, used, expected);
     }
     this.#slots -= 1;
     this.#probes.add(priceClass);
@@ -257,12 +269,28 @@ export class Gate {
     return 'start';
   }
 
+  #budgetReached(maxCredits: number, used: number, expected: number): BatchHold {
+    const { batchId, manifest, settings, progress } = this.#input;
+    const { succeeded, failed, cancelled, skipped } = progress.ended;
+    const remaining = itemsOf(manifest, settings) - (succeeded + failed + cancelled + skipped) - progress.open.length;
+    const all = Math.ceil(used + Math.max(1, expected, remaining * expected));
+    const message = `Items that ended or run have cost, or may cost, ${round(used)} credits, and the limit is ${maxCredits}; the next one is expected to cost ${round(expected)}.`;
+    const action = `Nothing more is started. To go on, allow more, for all that remain about ${all}: rivya-temporal batch resume ${batchId} --max-credits ${all}, or setMaxCredits in the Temporal UI.`;
+    return batchHold(FAILURE.BudgetReached, message, action);
+  }
+
   #expected(priceClass: number): number {
     return expectedPrice(this.#input.manifest, this.#input.progress, priceClass);
   }
 
   #commit({ priceClass, memo, earlierCredits = 0 }: Omit<Running, 'workflowId'>): void {
-    const expected = priceClass === null ? 0 : this.#expected(priceClass);
+    // Of an item that has left the manifest, the class is not known: until credits are reserved for it, it may be the dearest.
+    if (priceClass === null) {
+      const prices = this.#input.manifest.classes.map((_, index) => this.#expected(index));
+      this.committed += memo?.reservedCredits ?? Math.max(0, ...prices);
+      return;
+    }
+    const expected = this.#expected(priceClass);
     // What its record names is among the spent credits.
     const earlier = Math.max(0, expected * (memo?.earlier.length ?? 0) - earlierCredits);
     this.committed += Math.max(memo?.reservedCredits ?? 0, expected) + earlier;
@@ -272,12 +300,6 @@ export class Gate {
 /** A hold that no call to the API has caused. */
 export function batchHold(code: string, message: string, action: string): BatchHold {
   return { code, message, action, httpStatus: null, requestId: null };
-}
-
-function budgetReached(batchId: string, maxCredits: number, used: number, expected: number): BatchHold {
-  const message = `Items that ended or run have cost, or may cost, ${round(used)} of ${maxCredits} credits; the next one is expected to cost ${round(expected)}.`;
-  const action = `Nothing more is started. To go on, allow more: rivya-temporal batch run … --id ${batchId} --max-credits <n>, or setMaxCredits in the Temporal UI.`;
-  return batchHold(FAILURE.BudgetReached, message, action);
 }
 
 type BrakeInput = Omit<GateInput, 'now'>;
@@ -328,6 +350,11 @@ export function failuresAllowed(maxFailures: string | null, items: number): numb
 export function acceptedSoFar(progress: BatchProgress): BatchProgress {
   const { ended, quoted } = progress;
   return { ...progress, equalFailures: { code: '', count: 0 }, accepted: { failed: ended.failed, prices: quoted } };
+}
+
+/** The progress without the prices that a person has accepted: they are of the classes of one manifest. */
+export function withoutPrices(progress: BatchProgress): BatchProgress {
+  return { ...progress, accepted: { ...progress.accepted, prices: {} } };
 }
 
 interface WaitInput {

@@ -26,12 +26,17 @@ const BUCKETS = {
   [METRICS.creditsFinal]: CREDITS,
 };
 
-/** Installs the Temporal Runtime, once, before the first connection, with logs on stderr: JSON off a terminal. */
-export function installRuntime(
-  options: { level?: LogLevel; signals?: NodeJS.Signals[]; metrics?: MetricsExporterConfig | undefined } = {},
-): void {
-  const { level = 'INFO', signals = [], metrics } = options;
-  const json = !process.stderr.isTTY;
+interface RuntimeChange {
+  readonly level?: LogLevel;
+  readonly signals?: NodeJS.Signals[];
+  readonly metrics?: MetricsExporterConfig | undefined;
+  /** Default: off a terminal. */
+  readonly json?: boolean;
+}
+
+/** Installs the Temporal Runtime, once, before the first connection, with logs on stderr. */
+export function installRuntime(change: RuntimeChange = {}): void {
+  const { level = 'INFO', signals = [], metrics, json = !process.stderr.isTTY } = change;
   Runtime.install({
     logger: new DefaultLogger(level, (entry) => {
       if (entry.message !== EXPECTED) process.stderr.write(json ? jsonLine(entry) : textLine(entry));

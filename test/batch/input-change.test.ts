@@ -82,7 +82,7 @@ test('items are added behind the others and once, and dropped ones are left out'
   expect(added.items).toBe(5);
   expect(added.about).toMatchObject({
     columns: ['sku', 'note'],
-    source: null,
+    source: before.source,
     classes: [
       { model: 'z-image', items: 4, estimate: 3 },
       { model: 'sora-2', items: 1, estimate: 6 },
@@ -92,6 +92,9 @@ test('items are added behind the others and once, and dropped ones are left out'
   const items = await files.page(second, 0);
   expect(items.slice(0, 4)).toEqual(await files.page(before, 0));
   expect(items[4]).toMatchObject({ input: { prompt: 'elk' }, priceClass: 1, carried: { note: 'n' } });
+  // The file of the first manifest stands for what the batch has made of it.
+  expect(await manifestOfSource(files, before.source!, second)).toEqual(second);
+  expect(await manifestOfSource(files, before.source!)).toEqual(before);
 
   const other = await read('id,model,prompt\na,z-image,another fox\n');
   await expect(withAdded(files, before, other)).rejects.toThrow(/^id: the batch has "a" with another content/);

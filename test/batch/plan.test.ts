@@ -40,13 +40,26 @@ describe('the plan', () => {
       { id: 'b', outcome: { ...paid, workflowId: 'spring/b-0123' } },
       { id: 'c', outcome: { ...paid, status: 'failed', retry: 'buy' } },
     ]);
-    await files.writeOutcome({ ...(await files.outcome('a'))!, itemId: 'dropped' });
+    const dropped = { itemId: 'dropped', workflowId: 'spring/dropped' };
+    await files.writeOutcome({ ...(await files.outcome('spring/a'))!, ...dropped });
     const { classes } = manifest;
     expect(await planOf(rowsOf(files, manifest), { classes, first: null })).toMatchObject({
       items: 3,
       spentCredits: 12,
     });
     expect(await planOf(rowsOf(files, manifest), { classes, first: 1 })).toMatchObject({ items: 1, spentCredits: 12 });
+  });
+
+  test('an item that may have a task counts at its expected price, and it says of how many that is so', async () => {
+    const submit = {
+      status: 'failed',
+      taskId: null,
+      taskStatus: null,
+      reservedCredits: null,
+      finalCredits: null,
+    } as const;
+    const outcome = { ...submit, error: error('SubmitUnresolved') };
+    expect(await plan([{ id: 'a', outcome }, ...ids(1)])).toMatchObject({ done: 1, unknown: 1, spentCredits: 1 });
   });
 
   test('takes the time that the limit of calls leaves, and no less than an item takes', () => {

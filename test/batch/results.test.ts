@@ -101,11 +101,15 @@ describe('the tables', () => {
   test('what an item cost: reserved credits count until its task has ended, and so do earlier attempts', async () => {
     const outcome = { status: 'cancelled', taskStatus: 'processing', reservedCredits: 4, finalCredits: 0 } as const;
     const { files } = await madeBatch([{ id: 'a', outcome }]);
-    const record = (await files.outcome('a'))!;
+    const record = (await files.outcome('spring/a'))!;
     expect(creditsOf(record)).toBe(4);
     expect(creditsOf({ ...record, taskStatus: 'failed' })).toBe(0);
     expect(creditsOf({ ...record, taskStatus: 'failed', earlierCredits: 2.5 })).toBe(2.5);
     expect(creditsOf({ ...record, reservedCredits: null, finalCredits: null })).toBeNull();
+    const unresolved = { ...failed.error, code: 'SubmitUnresolved' };
+    const unanswered = { taskId: null, reservedCredits: null, finalCredits: null, error: unresolved };
+    expect(creditsOf({ ...record, ...unanswered })).toBeNull();
+    expect(creditsOf({ ...record, ...unanswered, error: failed.error })).toBe(0);
     expect(creditsOf(null)).toBeNull();
   });
 });
@@ -218,7 +222,11 @@ describe('the report', () => {
 
   test('explains what was paid for items that have left the input', async () => {
     const made = await madeBatch([{ id: 'fox', outcome: { finalCredits: 3 } }]);
-    await made.files.writeOutcome({ ...(await made.files.outcome('fox'))!, itemId: 'owl', workflowId: 'spring/owl' });
+    await made.files.writeOutcome({
+      ...(await made.files.outcome('spring/fox'))!,
+      itemId: 'owl',
+      workflowId: 'spring/owl',
+    });
     const html = await page(made);
     expect(html).toMatch(/explain <b>6<\/b> credits.*not in the input any more: 1; they cost 3 of/);
     expect(html.match(/<article/g)).toHaveLength(1);

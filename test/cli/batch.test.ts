@@ -157,6 +157,34 @@ describe.concurrent('batch run', () => {
     expect(await paid()).toEqual({ unlucky: 2, ...once(prompts(4)), owl: 1 });
   });
 
+  test('after batch add and drop, the same file goes on with the list as it is', async () => {
+    const names = prompts(2);
+    await using folder = await inFolder(names);
+    const { cli, paid, results, write, harness } = folder;
+    await cli('run', 'in.csv', '--name', '{prompt}');
+    write('more.csv', ['owl', 'elk']);
+    expect((await cli('add', 'in', 'more.csv')).status).toBe(0);
+    const ids = await itemIds(harness);
+    expect((await cli('drop', 'in', ids[0]!)).status).toBe(0);
+    const again = await cli('run', 'in.csv');
+    expect([again.status, again.stderr]).toEqual([0, expect.stringContaining('3 of 3 done')]);
+    expect(again.stderr).not.toContain('gone');
+    expect(results().map(({ prompt, status }) => [prompt, status])).toEqual([
+      ['fox 2', 'succeeded'],
+      ['owl', 'succeeded'],
+      ['elk', 'succeeded'],
+      ['', 'gone'],
+    ]);
+    // A new item that would get the name of another one is refused.
+    write('more.csv', ['OWL']);
+    const refused = await cli('add', 'in', 'more.csv');
+    expect([refused.status, refused.stderr]).toEqual([
+      2,
+      expect.stringMatching(/^--name: gives items .* the same name/m),
+    ]);
+    expect(await paid()).toEqual(once([...names, 'owl', 'elk']));
+  });
+
   test('no credits: exit status 4 and what to do; the same command goes on', async () => {
     const names = prompts(3);
     await using folder = await inFolder(names, { credits: 0 });
@@ -216,6 +244,26 @@ describe.concurrent('a batch that runs', () => {
     expect(JSON.parse((await cli('status', 'in', '--json')).stdout)).toMatchObject({ items: 12, done: 12 });
   });
 
+  test('of two changes of its list at the same time, none is lost without a word', async () => {
+    await using folder = await inFolder(prompts(6), { faults: [unfinished()] });
+    const { cli, paid, release, harness } = folder;
+    const run = folder.start('run', 'in.csv', '--max-in-flight', '1');
+    await until(async () => Object.keys(await paid()).length === 1);
+    const ids = await itemIds(harness);
+    const drops = await Promise.all(ids.slice(3).map(async (id) => ({ id, ...(await cli('drop', 'in', id)) })));
+    const made = drops.filter(({ status }) => status === 0);
+    expect(made.length).toBeGreaterThan(0);
+    for (const { status, stderr } of drops) {
+      if (status !== 0)
+        expect([status, stderr]).toEqual([2, expect.stringMatching(/another list of items.*same command/)]);
+    }
+    const left = ids.filter((id) => !made.some((one) => one.id === id));
+    expect(await itemIds(harness)).toEqual(left);
+    release();
+    expect(await run.status, run.stderr).toBe(0);
+    expect(Object.keys(await paid())).toHaveLength(left.length);
+  });
+
   test('a limit that was lowered by an Update stays, for the same command and once the Workflow is terminated', async () => {
     const names = prompts(3);
     await using folder = await inFolder(names, { faults: [unfinished()] });
@@ -262,8 +310,8 @@ describe.concurrent('a batch that runs', () => {
     expect(cancelled.status, cancelled.stderr).toBe(0);
     expect(await run.status).toBe(1);
     release();
-    // Records what has ended.
-    await cli('run', 'in.csv');
+    const status = await cli('status', 'in', '--json');
+    expect(JSON.parse(status.stdout)).toMatchObject({ done: 4, failed: 0, spentCredits: 4 });
     const retried = await cli('retry', 'in');
     expect(retried.stdout).toMatch(/Waited for again, free: 4 items/);
     expect(retried.status, retried.stderr).toBe(0);

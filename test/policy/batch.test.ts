@@ -113,6 +113,25 @@ describe('slots', () => {
 });
 
 describe('budget', () => {
+  test('an item that has left the manifest counts as the dearest kind until credits are reserved for it', () => {
+    const progress = after([ended({ finalCredits: 3 })]);
+    const left = (reservedCredits: number | null) =>
+      running(1, { reservedCredits }).map((one) => ({ ...one, priceClass: null }));
+    expect(gate({ progress, running: left(null) }).committed).toBe(3);
+    expect(gate({ progress, running: left(1) }).committed).toBe(1);
+  });
+
+  test('another count of the records forgets no item that was open, or had left the manifest', () => {
+    const open = [{ index: 0, workflowId: 'b/a', priceClass: 0 }];
+    const before = { ...batch.progressAtStart(), open };
+    expect(batch.progressAtStart({ ...before, left: [{ workflowId: 'b/c' }] }).left).toEqual([
+      { workflowId: 'b/c' },
+      { workflowId: 'b/a' },
+    ]);
+    // No look has come to its end: the next one asks Temporal.
+    expect(batch.progressAtStart(before).left).toBeUndefined();
+  });
+
   test('without a price, only one item of a class is started', () => {
     const open = gate({ maxCredits: 100 });
     expect(admitted(open, 0, 3)).toEqual(['start', 'probing', 'probing']);
@@ -319,11 +338,10 @@ describe('how an item that ended is started again', () => {
   });
 });
 
-test('a record ends an item unless it is of other content, or to be started again', () => {
-  expect(batch.hasEnded(ended(), { workflowId: 'b/i' })).toBe(true);
-  expect(batch.hasEnded(ended(), { workflowId: 'b/i-2f' })).toBe(false);
-  expect(batch.hasEnded(ended({ retry: 'wait' }), { workflowId: 'b/i' })).toBe(false);
-  expect(batch.hasEnded(null, { workflowId: 'b/i' })).toBe(false);
+test('a record ends an item unless it asks to start it again', () => {
+  expect(batch.hasEnded(ended())).toBe(true);
+  expect(batch.hasEnded(ended({ retry: 'wait' }))).toBe(false);
+  expect(batch.hasEnded(null)).toBe(false);
 });
 
 test('codes beyond twenty are counted together', () => {

@@ -95,8 +95,8 @@ export async function newBatch(
       until(async () => (await temporal.workflow.count(runningQuery(batchId))).count === count),
     outcomes: async (): Promise<BatchOutcome[]> => {
       const all: BatchOutcome[] = [];
-      for await (const { id } of files.items(manifest)) {
-        const outcome = await files.outcome(id);
+      for await (const { workflowId } of files.items(manifest)) {
+        const outcome = await files.outcome(workflowId);
         if (outcome !== null) all.push(outcome);
       }
       return all;

@@ -3,7 +3,9 @@ import { rm, stat } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { lookAtBatch } from '../../src/batch/look.js';
+import { rowsOf } from '../../src/batch/results.js';
 import { runningQuery } from '../../src/batch/running.js';
+import type { GenerateMediaInput } from '../../src/contract/index.js';
 import { progressAtStart, readBatchSettings, retryKind } from '../../src/policy/index.js';
 import { FileStore } from '../../src/storage/file-store.js';
 import { images, newBatch, onceEach, tasksByPrompt, tasksOfPrompts, writeManifest } from '../support/batch.js';
@@ -276,10 +278,116 @@ describe('requests', () => {
       release();
       expect(await batch.handle.result()).toMatchObject({ counts: { items: 12, succeeded: 12 } });
       expect(await paid('edited')).toEqual(onceEach(after));
-      expect(await batch.files.outcome('added')).toMatchObject({ status: 'succeeded' });
-      for (const id of ids) expect(await batch.files.outcome(id)).toMatchObject({ status: 'succeeded' });
+      expect(await batch.files.outcome('edited/added')).toMatchObject({ status: 'succeeded' });
+      for (const id of ids) expect(await batch.files.outcome(`edited/${id}`)).toMatchObject({ status: 'succeeded' });
     },
   );
+
+  test.concurrent('a list that was made from another one than the batch has now is refused', async () => {
+    const inputs = images(3, 'lists');
+    const batch = await newBatch(harness, { batchId: 'lists', inputs });
+    const [one, two] = await Promise.all(
+      [1, 2].map((count) => writeManifest(harness.output, { batchId: 'lists', inputs: inputs.slice(0, count) })),
+    );
+    const release = faults.keep('lists');
+    await batch.start({ maxInFlight: 1 });
+    const from = batch.manifest.sha256;
+    const changes = [one!, two!].map(({ sha256: manifest }) => batch.request('setManifest', { manifest, from }));
+    const ends = await Promise.allSettled(changes);
+    expect(ends.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+    const [first, second] = ends[0]!.status === 'fulfilled' ? [one!, two!] : [two!, one!];
+    expect(await batch.state()).toMatchObject({ manifest: first.sha256 });
+    await expect(batch.request('setManifest', { manifest: second.sha256, from })).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('another list of items') },
+    });
+    release();
+    expect(await batch.handle.result()).toMatchObject({ counts: { items: first.items } });
+  });
+
+  test.concurrent(
+    'items that run when they are dropped or edited keep to the budget, and their ends are recorded',
+    async () => {
+      const before = images(6, 'leaving');
+      const release = faults.keep('leaving');
+      const batch = await newBatch(harness, { batchId: 'leaving', inputs: before });
+      await batch.start({ maxCredits: 4 });
+      await batch.untilRunning(4);
+      // Items 1 and 2 are dropped, 3 is edited, 4 runs on.
+      const after = [{ model: 'z-image', prompt: 'leaving edited.' }, ...before.slice(3)];
+      const { sha256 } = await writeManifest(harness.output, {
+        batchId: 'leaving',
+        inputs: after,
+        rename: (item, n) => {
+          const id = `i000${n + 3}`;
+          return { ...item, id, workflowId: `leaving/${id}${n === 0 ? '@edited' : ''}` };
+        },
+      });
+      await batch.request('setManifest', { manifest: sha256 });
+      await batch.until(({ counts, phase }) => phase === 'held' && counts.items === 4 && counts.open === 4);
+      release();
+      await batch.until(({ counts, hold }) => hold?.code === 'BudgetReached' && counts.open === 0);
+      expect(await batch.state()).toMatchObject({ spentCredits: 4, committedCredits: 0, counts: { succeeded: 1 } });
+      expect(await tasksOf('leaving')).toBe(4);
+      for (const id of ['i0001', 'i0002', 'i0003']) {
+        expect(await batch.files.outcome(`leaving/${id}`)).toMatchObject({ status: 'succeeded', finalCredits: 1 });
+      }
+      await batch.request('setMaxCredits', { maxCredits: 7 });
+      expect(await batch.handle.result()).toMatchObject({ counts: { items: 4, succeeded: 4 }, spentCredits: 7 });
+      expect(await paid('leaving')).toEqual(onceEach([...before, ...after.slice(0, 1)]));
+      const gone: string[] = [];
+      for await (const { item, isGone } of rowsOf(batch.files, (await batch.files.manifest(sha256))!)) {
+        if (isGone === true) gone.push(item.workflowId);
+      }
+      expect(gone.toSorted()).toEqual(['leaving/i0001', 'leaving/i0002', 'leaving/i0003']);
+    },
+  );
+
+  test.concurrent(
+    'items that end while no batch looks, and leave its input then, are recorded and counted',
+    async () => {
+      const inputs = images(3, 'unseen');
+      const release = faults.keep('unseen');
+      const batch = await newBatch(harness, { batchId: 'unseen', inputs });
+      await batch.start();
+      await batch.untilRunning(3);
+      await batch.handle.terminate('test');
+      release();
+      await batch.untilRunning(0);
+      expect(await batch.outcomes()).toEqual([]);
+      const { sha256 } = await writeManifest(harness.output, { batchId: 'unseen', inputs: inputs.slice(0, 1) });
+      await harness.temporal.workflow.start('rivyaBatch', {
+        workflowId: 'unseen',
+        taskQueue: harness.taskQueue,
+        args: [{ manifest: sha256, settings: {} }],
+      });
+      expect(await batch.handle.result()).toMatchObject({ counts: { items: 1, succeeded: 1 }, spentCredits: 3 });
+      expect(await batch.outcomes()).toHaveLength(3);
+      expect(await paid('unseen')).toEqual(onceEach(inputs));
+    },
+  );
+
+  test.concurrent('an item that goes back to a content which it had is neither paid nor counted again', async () => {
+    const [first, second] = images(2, 'content') as [GenerateMediaInput, GenerateMediaInput];
+    const batch = await newBatch(harness, { batchId: 'content', inputs: [first] });
+    const edited = await writeManifest(harness.output, {
+      batchId: 'content',
+      inputs: [second],
+      rename: (item) => ({ ...item, workflowId: 'content/i0001@second' }),
+    });
+    for (const [manifest, spentCredits] of [
+      [batch.manifest, 1],
+      [edited, 2],
+      [batch.manifest, 2],
+    ] as const) {
+      await harness.temporal.workflow.start('rivyaBatch', {
+        workflowId: 'content',
+        taskQueue: harness.taskQueue,
+        args: [{ manifest: manifest.sha256, settings: {} }],
+      });
+      expect(await batch.handle.result()).toMatchObject({ counts: { items: 1, succeeded: 1 }, spentCredits });
+    }
+    expect(await paid('content')).toEqual(onceEach([first, second]));
+  });
 
   test.concurrent('an item that is skipped is never started', async () => {
     const release = faults.keep('skipping');
@@ -298,11 +406,11 @@ describe('requests', () => {
     const mend = faults.add({ on: 'create', prompt: 'fails once', do: { kind: 'fail' } });
     const batch = await newBatch(harness, { batchId: 'again', inputs });
     await batch.start();
-    await until(async () => (await batch.files.outcome('i0002')) !== null);
+    await until(async () => (await batch.files.outcome('again/i0002')) !== null);
     mend();
     await batch.request('retryItem', { itemId: 'i0002' });
-    await until(async () => (await batch.files.outcome('i0002'))?.attempts === 2);
-    expect(await batch.files.outcome('i0002')).toMatchObject({ status: 'succeeded', retry: null });
+    await until(async () => (await batch.files.outcome('again/i0002'))?.attempts === 2);
+    expect(await batch.files.outcome('again/i0002')).toMatchObject({ status: 'succeeded', retry: null });
     await batch.until(({ counts }) => counts.succeeded === 1 && counts.failed === 0);
     expect(await tasksOf('fails once')).toBe(2);
   });

@@ -67,8 +67,16 @@ export async function earlierItems(files: BatchFiles): Promise<ReadonlyMap<strin
   return digests;
 }
 
-/** The manifest that was made from the same file in the same way (`sourceDigest`); null for none. */
-export async function manifestOfSource(files: BatchFiles, source: string): Promise<BatchManifest | null> {
+/**
+ * The manifest that was made from the same file in the same way (`sourceDigest`); null for none. It is the present one where
+ * items were added or dropped since.
+ */
+export async function manifestOfSource(
+  files: BatchFiles,
+  source: string,
+  present: BatchManifest | null = null,
+): Promise<BatchManifest | null> {
+  if (present?.source === source) return present;
   return (await manifestsOf(files)).find((manifest) => manifest.source === source) ?? null;
 }
 
@@ -117,7 +125,7 @@ export async function withDropped(files: BatchFiles, manifest: BatchManifest, id
 
 async function repriced(
   source: ItemSource,
-  { columns, api }: Pick<ManifestAbout, 'columns' | 'api'>,
+  { columns, api, source: file }: Omit<ManifestAbout, 'classes'>,
   known: readonly PriceClass[],
 ): Promise<ChangedInput> {
   const classes = new PriceClasses();
@@ -128,7 +136,7 @@ async function repriced(
   }
   const priceOf = (model: string): number | null =>
     known.findLast(({ model: other, estimate: price }) => other === model && price !== null)?.estimate ?? null;
-  const about = { classes: classes.list(priceOf), columns, api, source: null };
+  const about = { classes: classes.list(priceOf), columns, api, source: file };
   async function* priced(): AsyncGenerator<BatchItem> {
     for await (const item of source()) {
       const now = classes.priced(item);

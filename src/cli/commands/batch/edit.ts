@@ -1,7 +1,9 @@
 import { changesBetween, earlierItems, withAdded, withDropped } from '../../../batch/input/change.js';
+import { checkNames, readTemplate } from '../../../batch/input/names.js';
 import { readBatchInput } from '../../../batch/input/read.js';
 import type { BatchManifest } from '../../../contract/index.js';
 import { InvalidInput } from '../../../policy/fields.js';
+import { LIST_CHANGED } from '../../../policy/index.js';
 import { commandOf, refuseBesidePart, runPart } from '../../batch-again.js';
 import { modelsOf } from '../../batch-api.js';
 import { creditsOption, inputOptions, readDefaults, type InputOptions } from '../../batch-options.js';
@@ -50,7 +52,9 @@ async function add(options: Options, batchId = '', file = ''): Promise<number> {
     if (!(error instanceof InvalidInput)) throw error;
     throw new UsageError(`${file}: ${error.problem} Nothing was added and nothing was paid.`);
   });
-  const changes = await changesBetween(files.items(manifest), changed.source(), changed.about.classes);
+  const { source, about } = changed;
+  if (head.name !== null) await checkNames(readTemplate(head.name, about.columns), source());
+  const changes = await changesBetween(files.items(manifest), source(), about.classes);
   sayChanges(changes, `With ${file}:`);
   const remaining = changes.new.items;
   if (remaining === 0) {
@@ -65,13 +69,13 @@ async function add(options: Options, batchId = '', file = ''): Promise<number> {
     if (interrupted.aborted) return STATUS.interrupted;
     throw new UsageError('Nothing was added and nothing was paid.');
   }
-  const made = await files.writeManifest(changed.source, changed.about);
+  const made = await files.writeManifest(source, about);
   if (running === null) {
     const without = new Set<string>();
     for await (const { id } of files.items(manifest)) without.add(id);
     const again = commandOf('resume', place, batchId);
     const now = { ...head, manifest: made.sha256 };
-    const part = { manifest: made, without, maxCredits: options.maxCredits };
+    const part = { manifest: made, listed: head.manifest, without, maxCredits: options.maxCredits };
     return runPart({ place, files, head: now, ...part, again, options, interrupted });
   }
   if (options.maxCredits !== undefined) await allowCredits(running, files, options.maxCredits);
@@ -98,7 +102,7 @@ async function drop(options: Options, batchId = '', ...itemIds: string[]): Promi
   const changed = await withDropped(files, manifest, dropped);
   const made = await files.writeManifest(changed.source, changed.about);
   await setManifest(found, made, running);
-  const says = `${number(dropped.size)} dropped; the batch has ${number(made.items)} items now. Items that run or have ended keep what they made.`;
+  const says = `${number(dropped.size)} dropped; the batch has ${number(made.items)} items now. Items that run go on, and all keep what they make: the tables have it.`;
   report(options, batchId, made, says);
   return STATUS.done;
 }
@@ -118,14 +122,15 @@ async function runningAt(place: BatchPlace, found: Found): Promise<Running | nul
   return running;
 }
 
-/** Of a batch that does not run, the next start goes on with the manifest. */
+/** Of a batch that does not run, the next start goes on with the manifest. @throws UsageError where it has another one by now */
 async function setManifest(
-  { files }: Found,
+  { files, head: { manifest: from } }: Found,
   { sha256: manifest }: BatchManifest,
   running: Running | null,
 ): Promise<void> {
+  if ((await files.head())?.manifest !== from) throw new UsageError(LIST_CHANGED);
+  await running?.handle.request('setManifest', { manifest, from });
   await files.changeHead(() => ({ manifest }));
-  await running?.handle.request('setManifest', { manifest });
 }
 
 function report({ json = false }: Options, batchId: string, { items, sha256 }: BatchManifest, says: string): void {

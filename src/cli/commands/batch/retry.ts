@@ -1,4 +1,5 @@
 import { inLanes } from '../../../batch/lanes.js';
+import { recordUnseen } from '../../../batch/outcome.js';
 import { rowsOf } from '../../../batch/results.js';
 import { retriesOf, type Retries } from '../../../batch/retries.js';
 import { runningIds } from '../../../batch/running.js';
@@ -43,8 +44,13 @@ async function retry(options: Options, batchId = ''): Promise<number> {
   const { place, found } = await batchAt(batchId, options);
   const { files, manifest, head } = found;
   refuseOtherApi(manifest, place);
-  const retries = await retriesOf(rowsOf(files, manifest), manifest.classes);
   const running = await connectPlace(batchId, place);
+  const seen = (await running?.handle.look()) ?? null;
+  // A batch that runs records its items itself.
+  if (running !== null && seen?.isRunning !== true) {
+    await recordUnseen({ ...found, client: running.client, api: manifest.api });
+  }
+  const retries = await retriesOf(rowsOf(files, manifest), manifest.classes);
   const held = running === null ? [] : await heldUnresolved(running, batchId);
   const bought = retries.buy.reduce((sum, { items }) => sum + items, 0);
   const document = {
@@ -61,7 +67,6 @@ async function retry(options: Options, batchId = ''): Promise<number> {
     return STATUS.done;
   }
   const interrupted = interruption();
-  const seen = (await running?.handle.look()) ?? null;
   if (seen?.isRunning === true) refuseBesidePart(seen, found);
   const maxCredits = options.maxCredits ?? head.settings.maxCredits;
   const credits = retries.buy.reduce((sum, group) => sum + group.credits, 0);
@@ -94,7 +99,7 @@ async function retry(options: Options, batchId = ''): Promise<number> {
   const without = new Set<string>();
   for await (const { id } of files.items(manifest)) if (!ids.has(id)) without.add(id);
   const again = commandOf('retry', place, batchId);
-  const part = { manifest, without, maxCredits: options.maxCredits };
+  const part = { manifest, listed: head.manifest, without, maxCredits: options.maxCredits };
   return runPart({ place, files, head, ...part, again, options, interrupted });
 }
 

@@ -135,6 +135,7 @@ async function run(options: Options, file = ''): Promise<number> {
     },
     done: plan.done,
     head: written,
+    listed: head?.manifest ?? null,
     json,
     interrupted,
     resume: false,
@@ -152,7 +153,7 @@ async function subjectOf(
   current: BatchManifest | null,
   input: InputOf,
 ): Promise<Subject> {
-  const known = await manifestOfSource(files, await sourceDigest(file, input));
+  const known = await manifestOfSource(files, await sourceDigest(file, input), current);
   const subject = known === null ? await newSubject(file, files, input) : subjectOfManifest(files, known);
   if (current === null || known?.sha256 === current.sha256) return subject;
   const changes = await changesBetween(files.items(current), subject.items(), subject.classes);

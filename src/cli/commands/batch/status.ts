@@ -7,7 +7,7 @@ import { workflowLink } from '../../../temporal/links.js';
 import { advice } from '../../advice.js';
 import type { SeenBatch } from '../../batch-handle.js';
 import type { BatchPlace } from '../../batch-place.js';
-import { leftOf, lineOf, looksAt, number } from '../../batch-progress.js';
+import { counted, leftOf, lineOf, looksAt, number } from '../../batch-progress.js';
 import { batchAt, connectPlace, hasEnded, reportCommand, storeOption, type Running } from '../../batch-work.js';
 import { STORE } from '../../batches.js';
 import { AnswerMissing, STATUS } from '../../errors.js';
@@ -104,9 +104,11 @@ function print(batchId: string, { seen, plan, held, link, option, look }: Shown)
     ['running', state && number(state.counts.open - state.counts.held)],
     ['held', state && listOf(state.counts.heldBy)],
     ['failed', plan.failed === 0 ? null : (listOf(state?.counts.failedBy ?? {}) ?? number(plan.failed))],
+    ['credits', number(plan.spentCredits)],
+    ['limit', state?.settings.maxCredits == null ? null : counted(state.settings.maxCredits, 'credit')],
     [
-      'credits',
-      `${number(plan.spentCredits)}${state?.settings.maxCredits == null ? '' : ` of ${number(state.settings.maxCredits)} at most`}`,
+      'not known',
+      plan.unknown === 0 ? null : `what ${counted(plan.unknown, 'item')} cost: the expected price is among the credits`,
     ],
     [
       'rate',
@@ -138,10 +140,13 @@ function toDo({
 }) {
   const command = (name: string): string => `rivya-temporal batch ${name} ${quoted(batchId)}${option}`;
   if (state?.phase === 'paused') return `Go on with: ${command('resume')}`;
-  if (hold !== null) return `${hold.action} Then: ${command('resume')}`;
+  if (hold !== null)
+    return hold.action.includes('rivya-temporal') ? hold.action : `${hold.action} Then: ${command('resume')}`;
   if (state !== null && state.counts.held > 0)
     return `Help the items that are held: rivya-temporal list --status held --id-prefix ${quoted(`${batchId}/`)}`;
   if (state !== null) return 'Nothing: it goes on by itself.';
   if (plan.remaining > 0) return `Go on with: ${command('resume')}`;
-  return plan.failed > 0 ? `Try the failed ones again: ${command('retry')}` : `Look at the results: ${look}`;
+  return plan.failed + plan.cancelled > 0
+    ? `Try again what failed or was cancelled: ${command('retry')}`
+    : `Look at the results: ${look}`;
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inLanes } from '../../../batch/lanes.js';
 import { runningIds } from '../../../batch/running.js';
 import { advice } from '../../advice.js';
@@ -16,6 +17,9 @@ type Options = Texts<'store'> & Flags<'items' | 'yes' | 'json'> & { readonly max
 const SENT = 'No Worker answers, so it waits as a Signal until one does.';
 // Cancels that are sent at the same time.
 const AT_ONCE = 10;
+const LOOK_EVERY_MS = 1_000;
+// An item that waits for the answer to its submit ends after that.
+const RECORDED_WITHIN_MS = 90_000;
 
 /** `batch pause`, `batch resume` and `batch cancel`. */
 export const register: Register = (command) => {
@@ -71,24 +75,36 @@ async function cancel(options: Options, batchId = ''): Promise<number> {
       throw new UsageError('Nothing was cancelled.');
     }
   }
-  await running.handle.cancel();
   const cancelled = items ? await cancelItems(running, batchId) : 0;
+  await running.handle.cancel();
   const retry = `To wait for their tasks again, free: rivya-temporal batch retry ${quoted(batchId)}${option}`;
   const says = items ? `${number(cancelled)} items were cancelled. ${retry}` : 'Items that run go on.';
   return done(batchId, 'cancelled', `Nothing more is started. ${says}`, options);
 }
 
-/** Cancels all items that run. Returns how many. */
-async function cancelItems({ client }: Running, batchId: string): Promise<number> {
-  const cancelled = await inLanes(await runningIds(client, batchId), AT_ONCE, async (id) => {
-    const sent = client.workflow.getHandle(id).cancel();
-    // One that has ended meanwhile needs no cancel.
-    return sent.then(
-      () => true,
-      () => false,
-    );
+/** Cancels all items that run, and waits until the batch has recorded their ends. Returns how many there were. */
+async function cancelItems({ client, handle }: Running, batchId: string): Promise<number> {
+  const cancelled = new Set<string>();
+  const begun = Date.now();
+  // It starts none meanwhile. It may be paused already.
+  await handle.request('pause').catch((error: unknown) => {
+    if (!(error instanceof UsageError)) throw error;
   });
-  return cancelled.filter(Boolean).length;
+  for (;;) {
+    const ids = (await runningIds(client, batchId)).filter((id) => !cancelled.has(id));
+    await inLanes(ids, AT_ONCE, async (id) => {
+      cancelled.add(id);
+      // One that has ended meanwhile needs no cancel.
+      await client.workflow
+        .getHandle(id)
+        .cancel()
+        .catch(() => undefined);
+    });
+    await sleep(LOOK_EVERY_MS);
+    const seen = await handle.look();
+    const isOver = seen?.state?.counts.open === 0 && ids.length === 0;
+    if (isOver || seen?.isFresh !== true || Date.now() - begun > RECORDED_WITHIN_MS) return cancelled.size;
+  }
 }
 
 /** @throws UsageError where nothing of the batch runs. */
