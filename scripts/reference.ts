@@ -82,6 +82,9 @@ const settings: Readonly<Record<keyof typeof Environment.shape, string>> = {
   RIVYA_CODEC_TOKEN: 'token of `codec-server`, 16 to 256 characters; left out: a new one at each start',
   RIVYA_PATIENCE:
     'seconds of delay that one status call is worth: the more, the fewer calls; `0`: a fixed schedule ([performance](performance.md))',
+  RIVYA_DEPLOYMENT_NAME:
+    'name of the Worker Deployment of this process, beside `RIVYA_BUILD_ID` ([deploying](deploying.md))',
+  RIVYA_BUILD_ID: 'its version: Workflows stay with the one that they began on',
   RIVYA_METRICS_ADDRESS:
     'IP address and port at which a Worker process serves `/metrics` for Prometheus ([monitoring](monitoring.md))',
   RIVYA_OTLP_URL: 'URL of an OpenTelemetry collector that takes the metrics by OTLP over gRPC instead',

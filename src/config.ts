@@ -43,6 +43,8 @@ export interface Settings {
   readonly encryption: EncryptionKeys | null;
   /** Of the codec server; null: it makes one. */
   readonly codecToken: string | null;
+  /** The version of a Worker Deployment that this process is; null: none. */
+  readonly deployment: { readonly deploymentName: string; readonly buildId: string } | null;
   /** Seconds of delay that one status call is worth; 0: the fixed schedule. */
   readonly patience: number;
   /** Where metrics are served for Prometheus; null: nowhere. */
@@ -79,6 +81,8 @@ function readWith<T>(read: (text: string) => T) {
   });
 }
 
+// The Service joins the two by a dot or a colon.
+const versionPart = z.string().regex(/^[\w-]{1,100}$/, 'must be 1 to 100 characters of A-Z a-z 0-9 _ -');
 const listenAddress = readWith((value): ListenAddress => {
   const [, host = '', port] = /^\[?([\da-fA-F.:]+?)\]?:(\d{1,5})$/.exec(value) ?? [];
   if (isIP(host) === 0 || Number(port) > 65_535)
@@ -138,6 +142,8 @@ export const Environment = z.object({
     .min(0, 'must be at least 0')
     .max(3_600, 'must be at most 3600')
     .default(1),
+  RIVYA_DEPLOYMENT_NAME: versionPart.optional(),
+  RIVYA_BUILD_ID: versionPart.optional(),
   RIVYA_METRICS_ADDRESS: listenAddress.optional(),
   RIVYA_OTLP_URL: z
     .url({ protocol: /^https?$/, error: 'must be the URL of a collector, as in http://127.0.0.1:4317' })
@@ -153,6 +159,12 @@ const ONLY_ONE = [
   ['RIVYA_METRICS_ADDRESS', 'RIVYA_OTLP_URL'],
 ] as const;
 
+/** Settings that go together. */
+const TOGETHER = [
+  ['RIVYA_DEPLOYMENT_NAME', 'RIVYA_BUILD_ID'],
+  ['RIVYA_BUILD_ID', 'RIVYA_DEPLOYMENT_NAME'],
+] as const;
+
 /**
  * Reads the settings. An empty variable counts as not set.
  * @throws SettingsError that names each wrong variable.
@@ -166,6 +178,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
   }
   if (values === undefined || problems.length > 0) throw new SettingsError([...new Set(problems)].join('\n'));
   const { RIVYA_STORE: address, RIVYA_S3_ENDPOINT: endpoint } = values;
+  const { RIVYA_DEPLOYMENT_NAME: deploymentName, RIVYA_BUILD_ID: buildId } = values;
   return {
     keys: values.RIVYA_API_KEY ?? values.RIVYA_API_KEY_FILE ?? null,
     baseUrl: values.RIVYA_BASE_URL,
@@ -182,6 +195,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
     uiUrl: values.RIVYA_UI_URL ?? null,
     encryption: encryptionIn(values),
     codecToken: values.RIVYA_CODEC_TOKEN ?? null,
+    deployment: deploymentName && buildId ? { deploymentName, buildId } : null,
     patience: values.RIVYA_PATIENCE,
     metricsAddress: values.RIVYA_METRICS_ADDRESS ?? null,
     otlpUrl: values.RIVYA_OTLP_URL ?? null,
@@ -211,6 +225,9 @@ function valuesOf<T extends z.ZodType>(settings: T, env: NodeJS.ProcessEnv) {
   for (const [one, other] of ONLY_ONE) {
     if (set[one] !== undefined && set[other] !== undefined)
       problems.push(`${other}: set only one of ${one} and ${other}`);
+  }
+  for (const [one, other] of TOGETHER) {
+    if (set[one] !== undefined && set[other] === undefined) problems.push(`${other}: is needed beside ${one}`);
   }
   return { values, problems };
 }

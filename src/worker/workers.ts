@@ -65,7 +65,12 @@ export async function createWorkers(
   options: HostOptions & Internals,
 ): Promise<RivyaWorkers & IsRunning> {
   const { onStep, workflows, dataConverter: given, ...others } = options;
-  const host = { ...others, dataConverter: converterFor(settings.encryption, given) };
+  const workerDeploymentOptions = others.workerDeploymentOptions ?? deploymentOf(settings);
+  const host = {
+    ...others,
+    dataConverter: converterFor(settings.encryption, given),
+    ...(workerDeploymentOptions !== undefined && { workerDeploymentOptions }),
+  };
   const { roles } = settings;
   const hooks = onStep === undefined ? {} : { onStep };
   const parts: Part[] = [];
@@ -93,6 +98,11 @@ export async function createWorkers(
       if (failed !== undefined) throw failed.reason;
     },
   };
+}
+
+/** Workflows stay with the version that they began on: an older one could not replay what a newer one has done. */
+function deploymentOf({ deployment: version }: Settings): WorkerOptions['workerDeploymentOptions'] {
+  return version === null ? undefined : { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' };
 }
 
 type Hooks = { readonly onStep?: OnStep };
@@ -149,7 +159,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     spending: { policy, basePrice: (model) => models.basePrice(model) },
     ...hooks,
   });
-  const { connection, namespace, identity, dataConverter, interceptors, plugins = [] } = host;
+  const { connection, namespace, identity, dataConverter, interceptors, plugins = [], workerDeploymentOptions } = host;
   // There are no Workflows here to intercept.
   const { workflowModules: _, ...callInterceptors } = interceptors ?? {};
   const worker = await create(ours, {
@@ -157,6 +167,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     ...(namespace !== undefined && { namespace }),
     ...(identity !== undefined && { identity }),
     ...(dataConverter !== undefined && { dataConverter }),
+    ...(workerDeploymentOptions !== undefined && { workerDeploymentOptions }),
     interceptors: callInterceptors,
     plugins,
     taskQueue: apiTaskQueue(taskQueue),

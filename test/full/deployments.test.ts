@@ -1,0 +1,96 @@
+/** Two builds of a Worker Deployment, on a real server: what runs stays with its build, what starts gets the current one, and back. */
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
+import { bundleWith } from '../support/bundle.js';
+import { startHarness, type Harness } from '../support/harness.js';
+import { stateOf } from '../support/state.js';
+import { shareFaults } from '../support/tasks.js';
+import { until } from '../support/until.js';
+
+const NAME = 'rivya';
+let newer = '';
+let harness: Harness;
+beforeAll(async () => {
+  // Words alone tell the two builds apart.
+  newer = await bundleWith([['src/policy/text.ts', "'Done.'", "'Done, in newer words.'"]]);
+  harness = await startHarness({ workers: false });
+});
+afterAll(async () => {
+  await harness[Symbol.asyncDispose]();
+  await rm(path.dirname(newer), { recursive: true });
+});
+
+type Deployed = Pick<Harness, 'settings' | 'connection' | 'namespace' | 'temporal'>;
+
+function startBuild(of: Deployed, buildId: string, codePath = inject('bundle')): Promise<RunningWorkers> {
+  const { connection, namespace } = of;
+  const settings = { ...of.settings, deployment: { deploymentName: NAME, buildId } };
+  return startWorkers(settings, { connection, namespace, workflows: { workflowBundle: { codePath } } });
+}
+
+/** As `temporal worker deployment set-current-version` does. The Service learns of a build by its first polls. */
+async function makeCurrent({ temporal, namespace }: Deployed, buildId: string): Promise<void> {
+  const request = { namespace, deploymentName: NAME, buildId, identity: 'test', ignoreMissingTaskQueues: true };
+  await until(() =>
+    temporal.workflowService.setWorkerDeploymentCurrentVersion(request).then(
+      () => true,
+      () => false,
+    ),
+  );
+}
+
+test('what began without a build goes on with the first one; what runs stays with its build; what starts gets the current one; and back. Each is paid once', async () => {
+  const faults = shareFaults(harness.emulator);
+  const words = async (workflowId: string): Promise<string> => {
+    const workflow = harness.temporal.workflow.getHandle(workflowId);
+    return (await workflow.query<{ currentDetails: string }>('__temporal_workflow_metadata')).currentDetails;
+  };
+  const begin = async (prompt: string) => {
+    const release = faults.keep(prompt);
+    const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: prompt });
+    await until(async () => (await stateOf(handle)).phase === 'waiting');
+    return { handle, release };
+  };
+  const without = await harness.startWorkers();
+  const unversioned = await begin('began without a build');
+  const builds = [await startBuild(harness, 'a')];
+  await makeCurrent(harness, 'a');
+  await without.stop();
+  const first = await begin('began on a');
+  builds.push(await startBuild(harness, 'b', newer));
+  await makeCurrent(harness, 'b');
+  const second = await begin('began on b');
+  // The way back.
+  await makeCurrent(harness, 'a');
+  const third = await begin('after the way back');
+  for (const { handle, release } of [unversioned, first, second, third]) {
+    release();
+    await handle.result();
+  }
+  expect(await words('began on a')).toContain('**Done.**');
+  expect(await words('began on b')).toContain('**Done, in newer words.**');
+  expect(await words('after the way back')).toContain('**Done.**');
+  const { tasks } = await harness.emulator.ledger();
+  const prompts = Object.values(tasks).map(({ prompt }) => String(prompt));
+  expect(prompts.toSorted()).toEqual(['after the way back', 'began on a', 'began on b', 'began without a build']);
+  await Promise.all(builds.map((workers) => workers.stop()));
+});
+
+test('two builds together keep the limit of the key', async () => {
+  // 60 calls a minute for both; each build has more to do than that.
+  await using limited = await startHarness({ workers: false, env: { RIVYA_RATE_LIMIT_PER_MINUTE: '60' } });
+  const builds: RunningWorkers[] = [];
+  for (const buildId of ['a', 'b']) {
+    builds.push(await startBuild(limited, buildId));
+    await makeCurrent(limited, buildId);
+    const jobs = Array.from({ length: 60 }, (_, n) => ({ model: 'z-image', prompt: `${buildId} ${n}` }));
+    await Promise.all(jobs.map((input) => limited.client.start(input)));
+  }
+  await until(() => limited.emulator.requests().filter(({ path: at }) => at.startsWith('/api/v1/gen')).length >= 60);
+  const times = limited.emulator.requests().map(({ at }) => at);
+  expect(times.at(-1)! - times[0]!).toBeGreaterThan(45_000);
+  await limited.emulator.close();
+  await Promise.all(builds.map((workers) => workers.stop()));
+});
