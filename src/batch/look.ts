@@ -368,7 +368,11 @@ class BatchLook {
   #open(items: readonly OpenItem[]): void {
     const known = new Set(this.#progress.open.map(({ index }) => index));
     const others = items.filter(({ index }) => !known.has(index));
-    this.#progress = { ...this.#progress, open: [...this.#progress.open, ...others] };
+    const opened = new Set(others.map(({ workflowId }) => workflowId));
+    const { open, left } = this.#progress;
+    // An item counts once.
+    const rest = left?.filter(({ workflowId }) => !opened.has(workflowId));
+    this.#progress = { ...this.#progress, open: [...open, ...others], ...(rest !== undefined && { left: rest }) };
   }
 
   async #item(index: number): Promise<BatchItem> {

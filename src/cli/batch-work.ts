@@ -301,6 +301,7 @@ async function report(one: Work, end: BatchEnd): Promise<number> {
       done: plan.done,
       remaining: plan.remaining,
       failed: plan.failed,
+      cancelled: plan.cancelled,
       spentCredits: plan.spentCredits,
       counts: state?.counts ?? null,
       hold: state?.hold ?? null,

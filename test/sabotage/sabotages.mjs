@@ -1095,6 +1095,26 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'batch-forgets-what-left',
+    breaks: 'Items that leave the list of a batch while they run count for its budget.',
+    file: 'src/policy/batch.ts',
+    replace: ['this.committed += memo?.reservedCredits ?? Math.max(0, ...prices);', ''],
+    test: {
+      file: 'test/policy/batch.test.ts',
+      name: 'budget > an item that has left the manifest counts as the dearest kind until credits are reserved for it',
+    },
+  },
+  {
+    name: 'batch-forgets-what-ended-unseen',
+    breaks: 'Items that ended while no batch looked, and have left its list since, count for its budget.',
+    file: 'src/batch/look.ts',
+    replace: ['await recordUnseen(this.#parts, stopped);', ''],
+    test: {
+      file: 'test/workflow/batch.test.ts',
+      name: 'requests > items that end while no batch looks, and leave its input then, are recorded and counted',
+    },
+  },
+  {
     name: 'batch-watch-gives-up',
     breaks: 'Whoever watches a batch sees it as long as its state can be asked for.',
     file: 'src/cli/batch-progress.ts',
