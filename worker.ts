@@ -44,12 +44,15 @@ export async function runWorker(
   if ((metricsAddress ?? otlpUrl) !== null) showHeld(connection, namespace, settings, ended.signal);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => workers.shutdown());
   onReady?.({ address, namespace, taskQueue, roles, baseUrl });
-  await workers.run().catch((error: unknown) => {
+  try {
+    await workers.run();
+  } catch (error) {
     throw endOfWorkers(error, address);
-  });
-  ended.abort();
-  health?.close();
-  await connection.close();
+  } finally {
+    ended.abort();
+    health?.close();
+    await connection.close();
+  }
   return 0;
 }
 

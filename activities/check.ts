@@ -8,7 +8,7 @@ import { InvalidRequest, RivyaApiError } from '../src/api/index.js';
 import { FAILURE, type CheckInput, type CheckResult } from '../src/contract/index.js';
 import { earlyBy, isSettled, judgeCheck, MIN_WAIT_MS } from '../src/policy/index.js';
 import { sideEffect, tryToNote, withKind, type ActivityDependencies } from './context.js';
-import { withExpectation } from './expected.js';
+import { waitedForTurn, withExpectation } from './expected.js';
 import { callFailure, finalFailure } from './failure.js';
 import { Lease } from './lease.js';
 import { refuseUnfit } from './named.js';
@@ -17,6 +17,7 @@ export async function rivyaCheck(
   { taskId, baseKey, keyNumber, named, timing }: CheckInput,
   dependencies: ActivityDependencies,
 ): Promise<CheckResult> {
+  const saturated = waitedForTurn();
   const { api, receipts, learned, linksOnly = false, onStep } = dependencies;
   const { attempt, currentAttemptScheduledTimestampMs: dueAt } = activityInfo();
   if (attempt > 1) await sleep(earlyBy({ dueAt, now: Date.now(), minMs: MIN_WAIT_MS }));
@@ -36,7 +37,7 @@ export async function rivyaCheck(
     });
     log.info('checked', { taskId, status: task.status, requestId: task.requestId });
     const known = withKind(task, dependencies);
-    const expected = timing === undefined ? known : withExpectation(known, learned, timing, false);
+    const expected = timing === undefined ? known : withExpectation(known, learned, { ...timing, saturated });
     const checked = { ...expected, askedAt: dueAt };
     return { task: checked, checks: attempt, ...(linksOnly && { linksOnly }) };
   } catch (error) {

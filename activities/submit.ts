@@ -6,7 +6,7 @@ import { log } from '@temporalio/activity';
 import type { PaidCallInput, PaidCallResult, TaskSnapshot } from '../src/contract/index.js';
 import { likenessOf, referenceUrls } from '../src/policy/index.js';
 import { sideEffect, tryToNote, withKind, type ActivityDependencies } from './context.js';
-import { withExpectation } from './expected.js';
+import { waitedForTurn, withExpectation } from './expected.js';
 import { paidPost } from './paid-post.js';
 import { warnAboveLimit } from './policy.js';
 import type { RecallSource } from './recall.js';
@@ -15,6 +15,7 @@ export async function rivyaSubmit(
   input: PaidCallInput,
   dependencies: ActivityDependencies,
 ): Promise<PaidCallResult<TaskSnapshot>> {
+  const saturated = waitedForTurn();
   const { api, receipts, spending, learned, onStep } = dependencies;
   const { body, baseKey, model, uploadUrls = [] } = input;
   return paidPost<string, TaskSnapshot>(
@@ -28,9 +29,8 @@ export async function rivyaSubmit(
       post: async (request) => {
         const { task } = await api.createGeneration({ ...request, body });
         log.info('submitted', { taskId: task.taskId, status: task.status, requestId: task.requestId });
-        const now = Date.now();
-        const timing = { model, likeness: likenessOf(body), postedAt: now, runningAt: now };
-        return withExpectation(withKind(task, dependencies), learned, timing, true);
+        const seen = { model, likeness: likenessOf(body), bornAt: Date.now(), runningAt: null, saturated };
+        return withExpectation(withKind(task, dependencies), learned, seen);
       },
       noteAnswer: async (task, head) => {
         warnAboveLimit(spending, task);

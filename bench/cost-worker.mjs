@@ -1,4 +1,4 @@
-// The Worker process that bench/cost.mjs and bench/batch.mjs measure: `cost-worker.mjs <ours | plain | loop> [address for its
+// The Worker process that bench/cost.mjs and bench/batch.mjs measure: `cost-worker.mjs <ours | plain | naive | loop> [address for its
 // metrics]`; `loop` is ours with a Worker for the plain loop beside it.
 import { fileURLToPath } from 'node:url';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
@@ -21,8 +21,10 @@ const plainWorker = async (taskQueue, workflows, activities) => {
   const worker = await Worker.create({ connection, namespace, taskQueue, workflowsPath, activities });
   void worker.run();
 };
-if (kind !== 'plain') await startWorkers(readSettings(), { connection, namespace });
+if (kind === 'ours' || kind === 'loop') await startWorkers(readSettings(), { connection, namespace });
 if (kind === 'plain')
   await plainWorker(process.env.RIVYA_TASK_QUEUE, 'plain-workflow.mjs', plainActivities(process.env));
+if (kind === 'naive')
+  await plainWorker(process.env.RIVYA_TASK_QUEUE, 'naive-workflow.mjs', plainActivities(process.env));
 if (kind === 'loop') await plainWorker('loop', 'loop-workflow.mjs', {});
 process.send('ready');

@@ -23,5 +23,10 @@ export function plainActivities({ RIVYA_BASE_URL, RIVYA_API_KEY }) {
       const { status, result } = await call(`/generations/${id}`, { method: 'GET' });
       return { status, urls: result?.urls ?? [] };
     },
+    async download(url) {
+      const { statusCode, body } = await request(url);
+      if (statusCode >= 300) throw new Error(`${statusCode}`);
+      return (await body.arrayBuffer()).byteLength;
+    },
   };
 }

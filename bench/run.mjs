@@ -1,6 +1,6 @@
-// npm run bench [-- <part>...], of schedule, history, worker, beside, cost, command and database: what the poll schedule
+// npm run bench [-- <part>...], of schedule, history, worker, beside, cost, command, database and naive: what the poll schedule
 // costs next to the vendor's advice, what a Worker costs here, alone and beside one of a user, what a job costs next to a
-// plain Workflow, what the command costs to start, and what a database file costs the server.
+// plain Workflow, what the command costs to start, what a database file costs the server, and what is paid and lost by a first sample.
 // Figures of a busy machine are rough: read the ratios.
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -22,6 +22,7 @@ import { benchBeside } from './beside.mjs';
 import { benchCommand } from './command.mjs';
 import { benchCost } from './cost.mjs';
 import { benchDatabase } from './database.mjs';
+import { benchNaive } from './naive.mjs';
 
 const SECOND = 1_000;
 const DRAWS = 2_000;
@@ -163,6 +164,7 @@ const parts = {
   beside: () => benchBeside(log),
   command: () => benchCommand(log),
   database: () => benchDatabase(log),
+  naive: () => benchNaive(log),
 };
 const asked = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(parts);
 const unknown = asked.find((name) => !Object.hasOwn(parts, name));

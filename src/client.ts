@@ -182,11 +182,18 @@ export class GenerationHandle {
 
   /**
    * Waits longer or less for the task, counted from the first submit, holds left out. It costs nothing: the task goes on at Rivya in
-   * any case. The status is checked at once.
+   * any case. While it waits for the task, the status is checked at once.
    * @param deadline - 1 s to 30 days, as "12h" or in milliseconds. A deadline that has passed ends the wait.
    * @throws GenerationError of code `InvalidInput`, saying what is wrong with it.
    */
   async changeDeadline(deadline: contract.Duration): Promise<'resumed' | 'sent'> {
+    // A Signal that makes no sense would be ignored later, where no Worker answers now.
+    try {
+      policy.readDeadline({ deadline });
+    } catch (error) {
+      const problem = contract.failureEnd(contract.FAILURE.InvalidInput, (error as Error).message);
+      throw new GenerationError(this.workflowId, contract.FAILURE.InvalidInput, problem);
+    }
     return this.#steer(contract.CHANGE_DEADLINE, { deadline });
   }
 

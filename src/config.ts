@@ -143,7 +143,10 @@ export const Environment = z.object({
     .max(3_600, 'must be at most 3600')
     .default(1),
   RIVYA_DEPLOYMENT_NAME: versionPart.optional(),
-  RIVYA_BUILD_ID: versionPart.optional(),
+  RIVYA_BUILD_ID: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'must be 1 to 100 characters of A-Z a-z 0-9 _ . -')
+    .optional(),
   RIVYA_METRICS_ADDRESS: listenAddress.optional(),
   RIVYA_OTLP_URL: z
     .url({ protocol: /^https?$/, error: 'must be the URL of a collector, as in http://127.0.0.1:4317' })

@@ -35,7 +35,7 @@ import type { Generation, Resume } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import * as failures from './failure.js';
 import { callEnd, type CallEnd } from './failure.js';
-import { countResult } from './metrics.js';
+import { countLag, countResult } from './metrics.js';
 import { Progress, type CarriedProgress } from './progress.js';
 import { uploadReferences } from './references.js';
 import { NOT_POSTED, submit, type PaidAnswer } from './submission.js';
@@ -117,7 +117,7 @@ export class GenerationRun {
       try {
         const files = await this.#store(wait);
         this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
-        countResult(this.#input.model, wait, files);
+        countResult(this.#input.model, files, this.#isOurs(wait) ? wait.firstPostedAt : null);
         return resultOf(wait.task, files, wait.reused, this.progress.state);
       } catch (error) {
         const end = failures.asUnavailable(callEnd(error), wait.task);
@@ -140,13 +140,14 @@ export class GenerationRun {
     const { answer: task, reused, sinceFirstPostMs } = await (taskId === null ? this.#submit() : this.#named(taskId));
     this.progress.clearUnanswered();
     const now = Date.now();
-    const expected = expectedEnd(task, { postedAt: now - sinceFirstPostMs, now });
+    const bornAt = now - (task.ageMs ?? 0);
+    const expected = expectedEnd(task, { bornAt, now });
     this.progress.update({ ...seen(task, this.progress.state), expected, phase: 'waiting' }, true);
     return {
       task,
       reused,
       firstPostedAt: now - sinceFirstPostMs,
-      bornAt: now - (task.ageMs ?? 0),
+      bornAt,
       succeededAt: task.status === 'succeeded' ? now : null,
       checked: taskId !== null,
     };
@@ -218,9 +219,7 @@ export class GenerationRun {
       await this.#checkpoint(this.#next(wait));
       const first = !wait.checked;
       const times = { ageMs: now - wait.bornAt, trailingMs: succeededAt === null ? null : now - succeededAt };
-      // A plan ends at the deadline, where the wait does.
-      const checkInMs = task.expectation?.checkInMs ?? null;
-      const plannedMs = checkInMs && Math.min(checkInMs, this.#deadline - waitedMs);
+      const plannedMs = this.#plannedWait(task, now, waitedMs);
       await this.progress.pause(nextWait({ ...times, kind: task.kind, first, plannedMs, random: Math.random() }));
       wait = await this.#refresh(wait);
     }
@@ -229,7 +228,9 @@ export class GenerationRun {
   async #refresh(wait: Wait): Promise<Wait> {
     const task = await this.#check(wait.task.taskId, wait);
     if (this.#input.taskId !== null) this.#ofModel(task);
-    const expected = expectedEnd(task, { postedAt: wait.firstPostedAt, now: Date.now() });
+    const expected = expectedEnd(task, { bornAt: wait.bornAt, now: Date.now() });
+    if (task.status === 'succeeded' && wait.succeededAt === null && this.#isOurs(wait))
+      countLag(this.#input.model, task);
     this.progress.update({ ...seen(task, this.progress.state), expected });
     const succeededAt = task.status === 'succeeded' ? (wait.succeededAt ?? Date.now()) : null;
     // Clocks behind two replies can disagree. The older age counts: with the younger one, checks would never slow down.
@@ -249,7 +250,7 @@ export class GenerationRun {
       let end: CallEnd;
       try {
         const summary = summaryOf(`check ${this.progress.state.statusChecks + 1} of ${taskId}`);
-        const timing = wait !== null && this.#input.taskId === null && { timing: this.#timing(wait) };
+        const timing = wait !== null && this.#isOurs(wait) && { timing: this.#timing(wait) };
         const input = { taskId, ...ours, ...timing, ...(by !== undefined && { named: by }) };
         const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
         this.progress.countChecks(result.checks, result.attributes);
@@ -267,13 +268,25 @@ export class GenerationRun {
     }
   }
 
+  /** Milliseconds until the planned check, or null. A plan ends at the deadline, where the wait does. */
+  #plannedWait({ expectation }: TaskSnapshot, now: number, waitedMs: number): number | null {
+    if (expectation == null || expectation.checkInMs === null) return null;
+    // Hours may have passed without a Worker since it was planned.
+    const leftMs = expectation.checkInMs - Math.max(0, now - expectation.plannedAt);
+    return Math.max(0, Math.min(leftMs, this.#deadline - waitedMs));
+  }
+
   get #deadline(): number {
     return this.#deadlineMs ?? this.#input.deadlineMs;
   }
 
-  #timing({ firstPostedAt, task: { askedAt = firstPostedAt } }: Wait): TaskTiming {
-    const { model } = this.#input;
-    return { model, likeness: this.#likeness, postedAt: firstPostedAt, runningAt: Math.max(askedAt, firstPostedAt) };
+  /** True for a task that this run has made: of any other it does not know since when it runs. */
+  #isOurs({ reused }: Wait): boolean {
+    return !reused && this.#input.taskId === null;
+  }
+
+  #timing({ bornAt, task: { askedAt = bornAt } }: Wait): TaskTiming {
+    return { model: this.#input.model, likeness: this.#likeness, bornAt, runningAt: Math.max(askedAt, bornAt) };
   }
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */

@@ -31,7 +31,7 @@ export function registerDeadline(run: GenerationRun): void {
   const change = (request: ChangeDeadlineInput): string => {
     const deadlineMs = read(request);
     run.changeDeadline(deadlineMs);
-    return `It waits until ${formatDuration(deadlineMs)} after the first submit, holds left out. The status is checked now.`;
+    return `It waits until ${formatDuration(deadlineMs)} after the first submit, holds left out. Where it waits for the task, the status is checked now.`;
   };
   const validator = (request: unknown): void => orFailure('', () => void read(request));
   const { changeDeadline: description } = HANDLERS;

@@ -1,6 +1,6 @@
 /**
- * The metrics of paid calls and batches that Workflows count. It guarantees that each is counted once: the SDK counts
- * nothing again on replay. `Progress`, `GenerationRun`, `submit` and `BatchRun` call it. docs/monitoring.md lists them. Deterministic.
+ * The metrics of paid calls and batches that Workflows count. Nothing is counted again on replay; a
+ * Workflow Task that is repeated may count twice, so receipts are the truth about money. `Progress`, `GenerationRun`, `submit` and `BatchRun` call it. docs/monitoring.md lists them. Deterministic.
  */
 import { ApplicationFailure, metricMeter } from '@temporalio/workflow';
 import type { BatchState, GenerationState, StoredFile, TaskSnapshot } from '../src/contract/index.js';
@@ -23,17 +23,17 @@ export function countHold(model: string, code: string): void {
   count(METRICS.holds, 1, { model, code });
 }
 
-/** Seconds from the first POST to a result that can be used, and from the end of the task to the check that saw it; its bytes. */
-export function countResult(
-  model: string,
-  { firstPostedAt, task: { updatedAt, askedAt } }: { readonly firstPostedAt: number; readonly task: TaskSnapshot },
-  files: readonly StoredFile[],
-): void {
-  observe(METRICS.timeToResult, seconds(Date.now() - firstPostedAt), { model });
-  if (updatedAt !== null && askedAt !== undefined)
-    observe(METRICS.lag, seconds(askedAt - Date.parse(updatedAt)), { model });
+/** The bytes of a result, and the seconds from its first POST, which is null where an earlier run has made it. */
+export function countResult(model: string, files: readonly StoredFile[], firstPostedAt: number | null): void {
+  if (firstPostedAt !== null) observe(METRICS.timeToResult, seconds(Date.now() - firstPostedAt), { model });
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   count(METRICS.bytes, bytes, { model });
+}
+
+/** Seconds from the end of a task to the check that saw it first. */
+export function countLag(model: string, { updatedAt, askedAt }: TaskSnapshot): void {
+  if (updatedAt === null || askedAt === undefined) return;
+  observe(METRICS.lag, seconds(askedAt - Date.parse(updatedAt)), { model });
 }
 
 /** The items of a batch by what became of them. */

@@ -3,20 +3,21 @@
  * prompt, param, label, link, API key or Workflow ID; of the idempotency key, which the API knows, it holds the end.
  */
 import { createRequire } from 'node:module';
-import type { Client } from '@temporalio/client';
+import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { ActivityFailure, ApplicationFailure } from '@temporalio/common';
 import {
   decodeOptionalFailureToOptionalError,
   decodeOptionalSinglePayload,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
 import type { temporal } from '@temporalio/proto';
-import type { CheckResult, FailureDetails, GenerationMemo, PaidCallResult, TaskSnapshot } from '../contract/index.js';
+import { memoOf } from '../client.js';
+import type { CheckResult, FailureDetails, PaidCallResult, TaskSnapshot } from '../contract/index.js';
 import { listedRuns, quoted } from '../temporal/runs.js';
 
 type Event = temporal.api.history.v1.IHistoryEvent;
 
-// The end of a key tells it from all others, and is no text of a person.
-const KEY_END = 12;
+// A key that is derived ends in a digest; its beginning, and a key of the caller's own, may be somebody's words.
+const DERIVED = /-[0-9a-f]{28}([0-9a-f]{12})$/;
 const CALLS: Readonly<Record<string, string>> = {
   rivyaSubmit: 'POST /generations',
   rivyaChat: 'POST /chat/completions',
@@ -24,29 +25,40 @@ const CALLS: Readonly<Record<string, string>> = {
   rivyaUpload: 'POST /files',
 };
 
-/** The report about the runs of a Workflow ID, the oldest first. */
-export async function supportText(client: Client, workflowId: string, memo: GenerationMemo | null): Promise<string> {
+/** The report about the runs of a Workflow ID, the oldest first; `latest` is the one that is shown. */
+export async function supportText(client: Client, latest: WorkflowExecutionDescription): Promise<string> {
+  const { workflowId } = latest;
+  const memo = memoOf(latest);
   const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
   const runs: string[] = [];
   for await (const { execution } of listedRuns(client, `WorkflowId = ${quoted(workflowId)}`)) {
     runs.unshift(execution?.runId ?? '');
   }
+  // The list trails a start by a moment.
+  if (!runs.includes(latest.runId)) runs.push(latest.runId);
   const lines = [
     `rivya-temporal ${version}, Node ${process.version}`,
     `model: ${memo?.model ?? 'not known'}`,
     `task: ${memo?.taskId ?? 'none known'}${memo?.earlier.length ? `, before it ${memo.earlier.join(', ')}` : ''}`,
     `status: ${memo?.status ?? 'none'}, state here: ${memo?.phase ?? 'not known'}${memo?.hold ? ` by ${memo.hold.code}` : ''}`,
     `credits: reserved ${memo?.reservedCredits ?? 'not reported'}, final ${memo?.finalCredits ?? 'not reported'}`,
-    `idempotency key: …${memo?.idempotencyKey?.slice(-KEY_END) ?? ''}, number ${memo?.keyNumber ?? 1}`,
+    `idempotency key: ${keyText(memo?.idempotencyKey)}, number ${memo?.keyNumber ?? 1}`,
   ];
   for (const [n, runId] of runs.entries()) {
     lines.push('', `run ${n + 1} of ${runs.length}`);
     for await (const line of callsOf(client, workflowId, runId)) lines.push(line);
   }
+  for await (const line of pendingCalls(client, latest)) lines.push(line);
   return lines.join('\n');
 }
 
-/** One line for each attempt that a history knows the end of. */
+function keyText(key: string | null | undefined): string {
+  if (key == null) return 'none';
+  const end = DERIVED.exec(key)?.[1];
+  return end === undefined ? 'one of the caller' : `…${end}`;
+}
+
+/** One line for each call that a history knows the end of: how it ended, and before that its last attempt in vain. */
 async function* callsOf(client: Client, workflowId: string, runId: string): AsyncGenerator<string> {
   const { namespace, loadedDataConverter: converter } = client.options;
   const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
@@ -72,9 +84,25 @@ async function* callsOf(client: Client, workflowId: string, runId: string): Asyn
       yield `${timeOf(event)}  ${about.call}  ${answerText(result)}`;
     } else if (failure != null) {
       const error = await decodeOptionalFailureToOptionalError(converter, failure, context).catch(() => undefined);
-      const attempt = started == null ? '' : `, attempt ${(started.attempt ?? 1) - 1}`;
+      const attempt = started == null ? '' : `, the last in vain of ${(started.attempt ?? 1) - 1}`;
       yield `${timeOf(event)}  ${about.call}  ${failureText(error)}${attempt}`;
     }
+  }
+}
+
+/** One line for each call that is under way or repeated. */
+async function* pendingCalls(
+  client: Client,
+  { workflowId, raw }: WorkflowExecutionDescription,
+): AsyncGenerator<string> {
+  const { namespace, loadedDataConverter: converter } = client.options;
+  for (const { activityType, activityId, attempt, lastFailure } of raw.pendingActivities ?? []) {
+    const call = CALLS[activityType?.name ?? ''];
+    if (call === undefined) continue;
+    const context = { type: 'activity', namespace, workflowId, activityId: activityId ?? '', isLocal: false } as const;
+    const error = await decodeOptionalFailureToOptionalError(converter, lastFailure, context).catch(() => undefined);
+    const last = lastFailure == null ? '' : `; the one before ${failureText(error)}`;
+    yield `now  ${call}  attempt ${attempt ?? 1} is under way or due${last}`;
   }
 }
 

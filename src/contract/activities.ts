@@ -17,8 +17,10 @@ export interface Expectation {
   /** The duration that half of them had, and the one within which 9 of 10 ended: milliseconds, not counted from now. */
   readonly p50Ms: number;
   readonly p90Ms: number;
-  /** Milliseconds from this answer until the next check is worth its call; null where the fixed schedule counts. */
+  /** Milliseconds from `plannedAt` until the next check is worth its call; null where the fixed schedule counts. */
   readonly checkInMs: number | null;
+  /** Milliseconds since the epoch, on the Worker's clock. */
+  readonly plannedAt: number;
 }
 
 /** A task as the API last described it. Fields that a reply left out are null. */
@@ -121,16 +123,16 @@ export interface CheckInput {
   readonly keyNumber?: number;
   /** The POST that has made the task, as a person says. The task must fit it and belong to no other generation. */
   readonly named?: UnansweredPost;
-  /** What its end teaches about tasks like it; left out for a task that input or person names. */
+  /** What its end teaches about tasks like it; left out for a task that this run did not make. */
   readonly timing?: TaskTiming;
 }
 
-/** When a task was posted and last seen to run, in milliseconds since the epoch on the Service's clock, and which tasks are like it. */
+/** When a task was made and last seen to run, in milliseconds since the epoch on the Service's clock, and which tasks are like it. */
 export interface TaskTiming {
   readonly model: string;
   /** Digest of the params that matter, of `likenessOf`. */
   readonly likeness: string;
-  readonly postedAt: number;
+  readonly bornAt: number;
   readonly runningAt: number;
 }
 

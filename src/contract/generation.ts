@@ -110,7 +110,7 @@ export interface Hold {
 export type Phase =
   'starting' | 'uploading' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 
-/** The times by which half, and 9 of 10, of the last tasks like it had ended, counted from the POST of this one. ISO 8601. */
+/** The times by which half, and 9 of 10, of the last tasks like it had ended, counted from its creation. ISO 8601. */
 export interface ExpectedEnd {
   readonly from: string;
   readonly to: string;

@@ -132,12 +132,13 @@ const TOO_EARLY = Date.UTC(2020, 0, 1);
  */
 export function durationOf({ createdAt, updatedAt, ageMs, runningMs, endedMs }: EndSeen): DurationSample | null {
   if (!(runningMs >= 0 && runningMs <= endedMs && endedMs <= TOO_LONG_MS)) return null;
+  if (ageMs !== null && Math.abs(ageMs - endedMs) > SLACK_MS) return null;
   const seen = { fromMs: runningMs, toMs: endedMs };
   if (createdAt === null || updatedAt === null) return seen;
   const created = Date.parse(createdAt);
   const took = Date.parse(updatedAt) - created;
   const fits = created >= TOO_EARLY && took > 0 && took >= runningMs - SLACK_MS && took <= endedMs + SLACK_MS;
-  if (!fits || (ageMs !== null && Math.abs(ageMs - endedMs) > SLACK_MS)) return null;
+  if (!fits) return null;
   const isMoment = took > (ageMs ?? endedMs) - MOMENT_MS;
   return isMoment ? { fromMs: Math.min(runningMs, took), toMs: took } : { fromMs: took, toMs: took };
 }

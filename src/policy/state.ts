@@ -63,15 +63,15 @@ export function seen(task: TaskSnapshot, state: GenerationState): Partial<Genera
 // Fewer say nothing that a person could rely on.
 const TOLD_FROM = 5;
 
-/** When a task that was posted then should end, or null. */
+/** When a task that was made then should end, or null. */
 export function expectedEnd(
   { status, expectation }: TaskSnapshot,
-  { postedAt, now }: { readonly postedAt: number; readonly now: number },
+  { bornAt, now }: { readonly bornAt: number; readonly now: number },
 ): ExpectedEnd | null {
   if (expectation === undefined || expectation.runs < TOLD_FROM || isSettled({ status })) return null;
   const { p50Ms, p90Ms, runs } = expectation;
-  const at = (ms: number): string => new Date(postedAt + ms).toISOString();
-  return { from: at(p50Ms), to: at(p90Ms), runs, late: now > postedAt + p90Ms };
+  const at = (ms: number): string => new Date(bornAt + ms).toISOString();
+  return { from: at(p50Ms), to: at(p90Ms), runs, late: now > bornAt + p90Ms };
 }
 
 /** The state in which the next attempt begins, after the task of this one has failed. */

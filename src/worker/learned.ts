@@ -78,7 +78,7 @@ export class LearnedDurations {
   }
 
   /** When a task of this age is expected to end; null where nothing is known of any task like it. */
-  expect(task: TaskLike, { saturated, ...at }: TaskMoment): Expectation | null {
+  expect(task: TaskLike, { saturated, ...at }: TaskMoment): Omit<Expectation, 'plannedAt'> | null {
     const places = placesOf(task);
     for (const place of places) if (this.#sets.has(place)) put(this.#sets, place, this.#counts(place));
     const [likest = NO_DURATIONS, model = NO_DURATIONS, kind = NO_DURATIONS] = places.map((place) =>
@@ -86,8 +86,12 @@ export class LearnedDurations {
     );
     const known = (least: number): DurationCounts | undefined => [likest, model].find((set) => totalOf(set) >= least);
     // Other models of a kind say little, however many tasks they had: it never counts as enough.
-    const counts = known(ENOUGH) ?? known(SOME) ?? atMost(kind, ENOUGH - 1);
-    return expectationOf(counts, { ...at, price: saturated ? this.#price * SATURATED : this.#price });
+    const price = saturated ? this.#price * SATURATED : this.#price;
+    const counts = known(ENOUGH) ?? known(SOME);
+    if (counts !== undefined) return expectationOf(counts, { ...at, price });
+    const others = expectationOf(atMost(kind, ENOUGH - 1), { ...at, price });
+    // What other models took is told to nobody.
+    return others && { ...others, runs: Math.min(others.runs, SOME - 1) };
   }
 
   /**

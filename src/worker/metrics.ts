@@ -10,7 +10,7 @@ import { hasAttributes } from '../temporal/search-attributes.js';
 
 const HELD_EVERY_MS = 60_000;
 
-/** The client with its calls counted: by `code`, which is `ok`, Rivya's error code, or `no_answer`. */
+/** The client with its calls counted: by `code`, which is `ok`, Rivya's error code, `http_<status>`, `no_answer` or `not_sent`. */
 export function countedCalls(api: RivyaClient, meter: MetricMeter = Runtime.instance().metricMeter): RivyaClient {
   const calls = meter.createCounter(METRICS.calls);
   const seconds = meter.createHistogram(METRICS.callSeconds, 'float');
@@ -22,8 +22,7 @@ export function countedCalls(api: RivyaClient, meter: MetricMeter = Runtime.inst
       try {
         return await send(...input);
       } catch (error) {
-        // Nothing was sent where the error is of another kind.
-        code = error instanceof RivyaApiError ? (error.code ?? 'no_answer') : 'not_sent';
+        code = codeOf(error);
         throw error;
       } finally {
         calls.add(1, { call, code });
@@ -40,6 +39,13 @@ export function countedCalls(api: RivyaClient, meter: MetricMeter = Runtime.inst
     listModels: counted('models', () => api.listModels()),
     getCredits: counted('credits', () => api.getCredits()),
   };
+}
+
+function codeOf(error: unknown): string {
+  // Nothing was sent where the error is of another kind.
+  if (!(error instanceof RivyaApiError)) return 'not_sent';
+  const { code, httpStatus, outcome } = error;
+  return code ?? (httpStatus !== null ? `http_${httpStatus}` : outcome === 'unknown' ? 'no_answer' : 'not_sent');
 }
 
 /** Shows each minute what holds on the task queue, until the signal. All Workers of a queue show the same. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Runtime, Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import {
   createApiActivities,
@@ -24,6 +25,7 @@ const MAX_CACHED_WORKFLOWS = 500;
 
 // A killed Worker forgets no more than that.
 const SAVE_EVERY_MS = 60_000;
+const LAST_SAVE_MS = 5_000;
 
 function warn(message: string): void {
   Runtime.instance().logger.warn(message);
@@ -140,11 +142,14 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
   const models = cachedModels(api);
   models.refresh();
   const learned = patience === 0 ? null : new LearnedDurations({ store, baseUrl, price: 1 / patience, warn });
-  void learned?.save();
+  // Before the first task, so that what others have learned counts at once.
+  await learned?.save();
   const saving = setInterval(() => void learned?.save(), SAVE_EVERY_MS).unref();
   const close = async (): Promise<void> => {
     clearInterval(saving);
-    await Promise.all([learned?.save(), api.close(), sources.close()]);
+    // A store that hangs must not keep a process that stops.
+    const saved = Promise.race([learned?.save(), sleep(LAST_SAVE_MS, undefined, { ref: false })]);
+    await Promise.all([saved, api.close(), sources.close()]);
   };
   const ours = createApiActivities({
     api,
@@ -173,6 +178,9 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     taskQueue: apiTaskQueue(taskQueue),
     // Never leave this out: the last Worker that polls sets the limit for all.
     maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
+  }).catch(async (error: unknown) => {
+    await close();
+    throw error;
   });
   return { worker, close };
 }

@@ -102,7 +102,7 @@ describe('a task that a person names for an unanswered POST', () => {
 
 describe('what a check teaches', () => {
   const now = Date.now();
-  const timing = { model: 'z-image', likeness: 'a', postedAt: now - 60_000, runningAt: now - 40_000 };
+  const timing = { model: 'z-image', likeness: 'a', bornAt: now - 60_000, runningAt: now - 40_000 };
   const at = (agoMs: number): string => new Date(now - agoMs).toISOString();
 
   /** What a Worker that learns has noted after the check of this task, and the task as the Workflow gets it. */

@@ -15,6 +15,7 @@ beforeAll(async () => {
     emulator: {
       faults: [
         { on: 'create', prompt: 'secret heron', times: 1, do: { kind: 'error', code: 'internal_error' } },
+        { on: 'create', prompt: 'slow heron', do: { kind: 'error', code: 'public_api_disabled', retryAfter: '600' } },
         { on: 'create', prompt: 'held heron', do: { kind: 'error', code: 'insufficient_credits' } },
       ],
     },
@@ -43,7 +44,9 @@ test('a generation that succeeded: each call with its code and request ID, over 
   expect(status).toBe(0);
   expect(stdout).toMatch(/^rivya-temporal \d/);
   expect(stdout).toContain(`task: ${taskId}`);
-  expect(stdout).toMatch(/POST \/generations {2}failed: internal_error, HTTP status 500, requestId req_\w+, attempt 1/);
+  expect(stdout).toMatch(
+    /POST \/generations {2}failed: internal_error, HTTP status 500, requestId req_\w+, the last in vain of 1/,
+  );
   expect(stdout).toMatch(new RegExp(`POST /generations {2}answered, status \\w+, task ${taskId}\n`));
   expect(stdout).toContain(`POST /generations  not sent, task ${taskId} is known from before`);
   expect(stdout).toMatch(new RegExp(`GET /generations/\\{id\\} {2}answered, status succeeded, task ${taskId}`));
@@ -60,6 +63,18 @@ test('a hold is named by its code; a Workflow without a task says so', async () 
   expect(stdout).toContain('task: none known');
   expect(stdout).toContain('state here: held by insufficient_credits');
   expect(stdout).toMatch(/POST \/generations {2}failed: insufficient_credits, HTTP status 402, requestId req_\w+/);
+});
+
+test('a submit that is being repeated shows its last failure; a key of the caller stays his own', async () => {
+  const handle = await harness.client.start(
+    { model: 'z-image', prompt: 'slow heron', idempotencyKey: 'acme-7' },
+    { workflowId: 'slow' },
+  );
+  await until(async () => (await handle.describe()).raw.pendingActivities?.[0]?.lastFailure != null);
+  const { stdout } = await support('slow');
+  expect(stdout).toMatch(/now {2}POST \/generations {2}attempt \d+ is .*failed: public_api_disabled, HTTP status 503/);
+  expect(stdout).toContain('idempotency key: one of the caller');
+  expect(stdout).not.toContain('acme-7');
 });
 
 test('no such ID ends with status 2', async () => {

@@ -516,7 +516,7 @@ export const SABOTAGES = [
     name: 'plan-beyond-the-deadline',
     breaks: 'The deadline of a generation holds, whatever earlier tasks say.',
     file: 'workflows/generation.ts',
-    replace: ['checkInMs && Math.min(checkInMs, this.#deadline - waitedMs)', 'checkInMs'],
+    replace: ['Math.min(leftMs, this.#deadline - waitedMs)', 'leftMs'],
     test: { file: 'test/workflow/learned.test.ts', name: 'a plan does not pass the deadline' },
   },
   {

@@ -24,10 +24,12 @@ export default class RedFiles implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: Parameters<Required<Reporter>['onTestRunEnd']>[1]): void {
     clearInterval(this.#timer);
     if (this.#stalls.length > 0) console.log(`This process stood still for ${this.#stalls.join(', ')}`);
-    const red = modules.filter((module) => !module.ok()).map(({ moduleId }) => moduleId);
-    const around = unhandled
-      .map((error) => 'VITEST_TEST_PATH' in error && error['VITEST_TEST_PATH'])
-      .filter((file) => typeof file === 'string');
+    // A module that never ended is not red for vitest.
+    const green = (module: TestModule): boolean => ['passed', 'skipped'].includes(module.state());
+    const red = modules.filter((module) => !green(module)).map(({ moduleId }) => moduleId);
+    const around = unhandled.map((error) => error['VITEST_TEST_PATH']);
+    // An error that belongs to no file cannot be tried again.
+    if (!around.every((file) => typeof file === 'string')) return;
     const files = new Set([...red, ...around]);
     if (files.size > 0) appendFileSync(process.env['RED_FILES']!, [...files, ''].join('\n'));
   }

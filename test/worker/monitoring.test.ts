@@ -147,17 +147,28 @@ test('the runbook of each alert is a chapter of the docs', () => {
 });
 
 describe('a probe', () => {
-  test('is ready while the Workers poll, and not once they stop; the process stays alive', async () => {
+  test('is ready while the Workers poll, and not once they stop; the process lives until its POST has ended', async () => {
+    const { emulator, client } = harness;
+    emulator.setFaults([{ on: 'create', prompt: 'under way', times: 1, do: { kind: 'delayAfter', ms: 10_000 } }]);
+    // No other may take the POST.
+    await Promise.all(processes.map(kill));
     const { child, health } = await watched();
-    const kept = await harness.client.start({ model: 'z-image', prompt: 'under way' });
+    const handle = await client.start({ model: 'z-image', prompt: 'under way' });
+    const posted = async (): Promise<boolean> =>
+      Object.values((await emulator.ledger()).tasks).some(({ prompt }) => prompt === 'under way');
+    await until(posted);
     expect(await statusOf(`${health}/healthz`)).toBe(200);
     expect(await statusOf(`${health}/`)).toBe(404);
-    await kept.result();
     child.kill('SIGTERM');
-    // 503, or gone already.
-    await until(async () => (await statusOf(`${health}/readyz`)) !== 200);
+    await until(async () => (await statusOf(`${health}/readyz`)) === 503);
+    expect(await statusOf(`${health}/healthz`)).toBe(200);
     await until(() => child.exitCode !== null);
     expect(child.exitCode).toBe(0);
+    await watched();
+    const { taskId } = await handle.result();
+    const { keys } = await emulator.ledger();
+    const mine = Object.values(keys).filter(({ tasks }) => tasks.includes(taskId));
+    expect(mine).toMatchObject([{ posts: 1, tasks: [taskId] }]);
   });
 
   test.each(['RIVYA_METRICS_ADDRESS', 'RIVYA_HEALTH_ADDRESS'])(

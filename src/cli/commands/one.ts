@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../../client.js';
-import { isOpen, type Duration } from '../../contract/index.js';
+import { CHAT_WORKFLOW_TYPE, isOpen, type Duration } from '../../contract/index.js';
 import { money } from '../../policy/index.js';
 import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
@@ -91,9 +91,11 @@ async function checkNow(temporal: Temporal, id: string, { json }: BulkOptions): 
 
 async function changeDeadline(temporal: Temporal, id: string, { json, to }: BulkOptions): Promise<number> {
   if (!to) throw new UsageError('--to: is missing, for example --to 12h. Nothing was changed.');
-  const { handle } = await findGeneration(temporal, id);
+  const { handle, description } = await findGeneration(temporal, id);
+  if (description.type === CHAT_WORKFLOW_TYPE)
+    throw new UsageError(`"${id}" is a chat, which has no deadline. Nothing was changed.`);
   const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
-  const next = `The deadline is ${to} after the first submit, holds left out. The status is checked now.`;
+  const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now.`;
   return printOutcome(id, json, applied, applied ? next : NO_WORKER);
 }
 
@@ -131,7 +133,7 @@ async function status(temporal: Temporal, workflowId: string, { json, support }:
     throw new UsageError('--support: is for one generation or chat, so name one, as film-1/hero.');
   if (!isPaid) return statusOfSteps(temporal, description, json);
   if (support === true) {
-    print(await supportText(client, workflowId, memoOf(description)));
+    print(await supportText(client, description));
     return STATUS.done;
   }
   const row = await rowOf(client, { ...description, paid: memoOf(description) });
