@@ -104,8 +104,9 @@ async function measure({ address, client, store }, { kind, start }, { faults = (
   cpu += cpuMs(worker.pid);
   const { tasks } = await emulator.ledger();
   const requests = emulator.requests().filter(({ path: at }) => at.startsWith('/api/v1/'));
-  // The first one of a key made the task.
-  const posted = new Map(requests.toReversed().map(({ idempotencyKey, at }) => [idempotencyKey, at]));
+  // The first one of a key that was not refused made the task.
+  const making = requests.filter(({ status }) => status === null || status < 300).toReversed();
+  const posted = new Map(making.map(({ idempotencyKey, at }) => [idempotencyKey, at]));
   const lags = Object.values(tasks)
     .filter(({ checks, status }) => checks.length > 0 && status === 'succeeded')
     .map(({ key, checks }) => checks.at(-1) - posted.get(key) - TASK_MS)
