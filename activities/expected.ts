@@ -13,7 +13,7 @@ export interface Learned {
   expect(
     task: TaskLike,
     at: { readonly ageMs: number; readonly first: boolean; readonly saturated: boolean },
-  ): Omit<Expectation, 'plannedAt'> | null;
+  ): Expectation | null;
 }
 
 // An Activity that waited longer for its turn found a queue before it.
@@ -49,7 +49,7 @@ function judged(task: TaskSnapshot, learned: Learned, seen: Seen): TaskSnapshot 
   const ageMs = Math.max(0, now - bornAt, task.ageMs ?? 0);
   if (!isSettled(task)) {
     const expectation = learned.expect(like, { ageMs, first: runningAt === null, saturated });
-    return expectation === null ? task : { ...task, expectation: { ...expectation, plannedAt: now } };
+    return expectation === null ? task : { ...task, expectation };
   }
   if (runningAt === null) return task;
   const sample = durationOf({ ...task, runningMs: Math.max(0, runningAt - bornAt), endedMs: ageMs });

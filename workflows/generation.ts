@@ -20,6 +20,7 @@ import {
   likenessOf,
   mayAttemptAgain,
   MIN_WAIT_MS,
+  MINUTE,
 } from '../src/policy/index.js';
 import {
   needsOperator,
@@ -269,11 +270,12 @@ export class GenerationRun {
   }
 
   /** Milliseconds until the planned check, or null. A plan ends at the deadline, where the wait does. */
-  #plannedWait({ expectation }: TaskSnapshot, now: number, waitedMs: number): number | null {
+  #plannedWait({ expectation, askedAt }: TaskSnapshot, now: number, waitedMs: number): number | null {
     if (expectation == null || expectation.checkInMs === null) return null;
-    // Hours may have passed without a Worker since it was planned.
-    const leftMs = expectation.checkInMs - Math.max(0, now - expectation.plannedAt);
-    return Math.max(0, Math.min(leftMs, this.#deadline - waitedMs));
+    const { checkInMs } = expectation;
+    // Without a Worker for so long, the planned check is overdue; less may be its turn under the limit.
+    const overdue = now - (askedAt ?? now) > checkInMs + 5 * MINUTE;
+    return overdue ? 0 : Math.max(0, Math.min(checkInMs, this.#deadline - waitedMs));
   }
 
   get #deadline(): number {

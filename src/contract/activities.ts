@@ -17,10 +17,8 @@ export interface Expectation {
   /** The duration that half of them had, and the one within which 9 of 10 ended: milliseconds, not counted from now. */
   readonly p50Ms: number;
   readonly p90Ms: number;
-  /** Milliseconds from `plannedAt` until the next check is worth its call; null where the fixed schedule counts. */
+  /** Milliseconds from this answer until the next check is worth its call; null where the fixed schedule counts. */
   readonly checkInMs: number | null;
-  /** Milliseconds since the epoch, on the Worker's clock. */
-  readonly plannedAt: number;
 }
 
 /** A task as the API last described it. Fields that a reply left out are null. */

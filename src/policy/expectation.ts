@@ -70,7 +70,7 @@ export function plannedWait(plan: Plan, ageMs: number, first: boolean): number |
 export function expectationOf(
   counts: DurationCounts,
   { price, ageMs, first }: { readonly price: number; readonly ageMs: number; readonly first: boolean },
-): Omit<Expectation, 'plannedAt'> | null {
+): Expectation | null {
   const [p50Ms, p90Ms] = [0.5, 0.9].map((share) => durationQuantile(counts, share));
   const runs = Math.round(totalOf(counts));
   if (runs < 1 || p50Ms == null || p90Ms == null) return null;

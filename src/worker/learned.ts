@@ -78,7 +78,7 @@ export class LearnedDurations {
   }
 
   /** When a task of this age is expected to end; null where nothing is known of any task like it. */
-  expect(task: TaskLike, { saturated, ...at }: TaskMoment): Omit<Expectation, 'plannedAt'> | null {
+  expect(task: TaskLike, { saturated, ...at }: TaskMoment): Expectation | null {
     const places = placesOf(task);
     for (const place of places) if (this.#sets.has(place)) put(this.#sets, place, this.#counts(place));
     const [likest = NO_DURATIONS, model = NO_DURATIONS, kind = NO_DURATIONS] = places.map((place) =>

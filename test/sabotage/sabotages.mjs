@@ -516,7 +516,7 @@ export const SABOTAGES = [
     name: 'plan-beyond-the-deadline',
     breaks: 'The deadline of a generation holds, whatever earlier tasks say.',
     file: 'workflows/generation.ts',
-    replace: ['Math.min(leftMs, this.#deadline - waitedMs)', 'leftMs'],
+    replace: ['Math.min(checkInMs, this.#deadline - waitedMs)', 'checkInMs'],
     test: { file: 'test/workflow/learned.test.ts', name: 'a plan does not pass the deadline' },
   },
   {

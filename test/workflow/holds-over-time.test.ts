@@ -39,6 +39,7 @@ beforeAll(async () => {
     RIVYA_BASE_URL: emulator.url,
     RIVYA_TASK_QUEUE: taskQueue,
     RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
+    RIVYA_PATIENCE: '0',
     RIVYA_STORE: `file:${path.join(directory, 'store')}`,
     RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
   });

@@ -198,6 +198,7 @@ describe('a hold that nobody answers', () => {
       RIVYA_BASE_URL: emulator.url,
       RIVYA_TASK_QUEUE: taskQueue,
       RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
+      RIVYA_PATIENCE: '0',
     });
     const workflows = { workflowBundle: { codePath: inject('bundle') } };
     workers = await startWorkers(settings, { connection: env.nativeConnection, namespace: 'default', workflows });

@@ -31,6 +31,7 @@ beforeAll(async () => {
     RIVYA_BASE_URL: emulator.url,
     RIVYA_TASK_QUEUE: taskQueue,
     RIVYA_RATE_LIMIT_PER_MINUTE: '60000',
+    RIVYA_PATIENCE: '0',
   });
   workers = await startWorkers(settings, {
     connection: env.nativeConnection,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../../client.js';
 import { CHAT_WORKFLOW_TYPE, isOpen, type Duration } from '../../contract/index.js';
-import { money } from '../../policy/index.js';
+import { expectedText, money } from '../../policy/index.js';
 import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
 import { bulk, isBulk, type BulkOptions } from '../bulk.js';
@@ -163,6 +163,7 @@ async function status(temporal: Temporal, workflowId: string, { json, support }:
     ['task', state?.taskId ?? (open ? 'none yet' : 'none')],
     ['Rivya says', state?.status],
     ['money', state && money(state)],
+    ['expected end', isFull(state) && state.expected ? expectedText(state.expected) : null],
     ['checks', isFull(state) ? `${state.statusChecks}${next}` : null],
     ['Temporal', workflowLink(temporal, workflowId)],
   ]);
