@@ -30,16 +30,12 @@ export function finalFailure(code: string, problem: string, facts: Facts): Appli
   return activityFailure(code, problem, facts, { nonRetryable: true });
 }
 
-const NO_REPLY = { code: null, retryAfterMs: null, httpStatus: null };
-
 /** Milliseconds until Temporal repeats this attempt, which has failed. */
 export function retryIn(
-  { code, retryAfterMs, httpStatus }: Pick<CallFailure, 'code' | 'retryAfterMs' | 'httpStatus'> = NO_REPLY,
+  { code, retryAfterMs }: Pick<CallFailure, 'code' | 'retryAfterMs'> = { code: null, retryAfterMs: null },
   minMs?: number,
 ): number {
-  // A call that this Worker has held back asked for nothing in vain: the next one comes when the pause is over.
-  const heldBack = code === 'rate_limited' && httpStatus === null;
-  const attempt = heldBack ? 1 : activityInfo().attempt;
+  const { attempt } = activityInfo();
   return retryDelay({ attempt, code, retryAfterMs, random: Math.random(), ...(minMs !== undefined && { minMs }) });
 }
 

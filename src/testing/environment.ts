@@ -173,8 +173,7 @@ export async function createTestEnvironment(
     const running: RunningWorkers[] = [];
     const start: EmulatorEnvironment['startWorkers'] = async (change = {}) => {
       const settings = readSettings({ ...env, ...change.env });
-      // Without the account: a refusal that a test plants for one generation would hold all others.
-      const started = await startWorkers(settings, { ...target, account: false });
+      const started = await startWorkers(settings, target);
       running.push(started);
       return started;
     };

@@ -34,7 +34,6 @@ interface Document {
 
 beforeAll(async () => {
   harness = await startHarness({
-    account: false,
     emulator: {
       switches: { keyLifetimeMs: 1 },
       faults: [{ on: 'status', prompt: 'taken up', do: { kind: 'status', status: 'processing' } }],

@@ -14,7 +14,6 @@ let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   harness = await startHarness({
-    account: false,
     workers: false,
     emulator: {
       faults: [

@@ -47,7 +47,6 @@ const UNANSWERED = ['busy', 'cancelled while unanswered', 'terminated while post
 
 beforeAll(async () => {
   harness = await startHarness({
-    account: false,
     emulator: {
       faults: [
         { on: 'create', prompt: 'cancelled while unanswered', do: { kind: 'dropAfter' } },

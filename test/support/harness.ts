@@ -48,8 +48,7 @@ interface WorkersChange {
 
 /**
  * An emulator, a namespace and running Workers on the shared Temporal server, or on one of its own where `dynamicConfig`
- * is given. The namespace has the search attributes unless `attributes` is false. Without `account` a refusal that one
- * generation meets on demand holds no other.
+ * is given. The namespace has the search attributes unless `attributes` is false.
  */
 export async function startHarness({
   emulator,
@@ -57,14 +56,12 @@ export async function startHarness({
   dynamicConfig,
   workers = true,
   attributes = true,
-  account = true,
 }: {
   emulator?: EmulatorOptions;
   env?: NodeJS.ProcessEnv;
   dynamicConfig?: Readonly<Record<string, string>>;
   workers?: boolean;
   attributes?: boolean;
-  account?: boolean;
 } = {}): Promise<Harness> {
   quietRuntime();
   const server =
@@ -96,7 +93,7 @@ export async function startHarness({
     };
     const settings = readSettings({ ...environment.env, ...changed });
     const workflows = { workflowBundle: { codePath: bundle } };
-    const started = await startWorkers(settings, { connection, namespace, workflows, account });
+    const started = await startWorkers(settings, { connection, namespace, workflows });
     running.push(started);
     return started;
   };

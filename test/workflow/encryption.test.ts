@@ -42,8 +42,7 @@ class Encrypted implements AsyncDisposable {
       RIVYA_ENCRYPTION_KEYS: keys,
       ...(roles !== undefined && { RIVYA_WORKER_ROLES: roles }),
     });
-    const place = { connection, namespace, account: false };
-    const running = await startWorkers({ ...settings, encryption, roles: some }, place);
+    const running = await startWorkers({ ...settings, encryption, roles: some }, { connection, namespace });
     this.#running.push(running);
     return running;
   }

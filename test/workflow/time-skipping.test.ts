@@ -37,7 +37,6 @@ beforeAll(async () => {
     connection: env.nativeConnection,
     namespace: 'default',
     workflows: { workflowBundle: { codePath: inject('bundle') } },
-    account: false,
   });
 });
 afterAll(async () => {
