@@ -21,6 +21,10 @@ const NOT_RUN = [
   'README.md: spends credits',
   'README.md: needs PowerShell',
   'README.md: needs PowerShell',
+  'docs/deploying.md: needs a Kubernetes cluster',
+  'docs/deploying.md: runs until it is stopped',
+  'docs/deploying.md: needs two builds',
+  'docs/monitoring.md: runs until it is stopped',
   'docs/operating.md: needs a hold of 12 hours',
 ];
 /** Arguments of the Workflows that a page shows without a program that starts them. */
