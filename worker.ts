@@ -51,8 +51,9 @@ export async function runWorker(
   } finally {
     ended.abort();
     health?.close();
-    await connection.close();
   }
+  // After a failure a Worker may still hold it.
+  await connection.close();
   return 0;
 }
 
