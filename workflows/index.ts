@@ -2,8 +2,15 @@
  * The functions that your own Workflows call. Import this entry, and nothing else of the package, from your Workflow
  * module: it starts children and never pays by itself. Deterministic.
  */
-export { changeDeadlineSignal, changeDeadlineUpdate } from './handlers.js';
-export { checkNowSignal, checkNowUpdate, generationQuery, resumeSignal, resumeUpdate } from './handlers.js';
+export {
+  changeDeadlineSignal,
+  changeDeadlineUpdate,
+  checkNowSignal,
+  checkNowUpdate,
+  generationQuery,
+  resumeSignal,
+  resumeUpdate,
+} from './handlers.js';
 export { chat } from './chat.js';
 export { estimateCredits, type EstimateOptions } from './estimate.js';
 export type { CreditEstimate } from '../src/policy/budget.js';

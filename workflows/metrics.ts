@@ -1,6 +1,7 @@
 /**
- * The metrics of paid calls and batches that Workflows count. Nothing is counted again on replay; a
- * Workflow Task that is repeated may count twice, so receipts are the truth about money. `Progress`, `GenerationRun`, `submit` and `BatchRun` call it. docs/monitoring.md lists them. Deterministic.
+ * The metrics of paid calls and batches that Workflows count. Nothing is counted again on replay; a Workflow Task that is
+ * repeated may count twice, so receipts are the truth about money. `Progress`, `GenerationRun`, `submit` and `BatchRun`
+ * call it. docs/monitoring.md lists them. Deterministic.
  */
 import { ApplicationFailure, metricMeter } from '@temporalio/workflow';
 import type { BatchState, GenerationState, StoredFile, TaskSnapshot } from '../src/contract/index.js';

@@ -57,8 +57,10 @@ export async function submit<Answer extends Priced>(
       const found = { unanswered: position?.unanswered ?? null, looked: true, runId: result.lookedBy };
       progress.recordSubmit({ ...found, attributes });
       progress.update({ ...position, idempotencyKey: result.idempotencyKey });
-      if (answer !== null && !reused) countPaid(progress.subject.model, answer.reservedCredits);
-      if (answer !== null) return { answer, firstPostedAt, sinceFirstPostMs, reused };
+      if (answer !== null) {
+        if (!reused) countPaid(progress.subject.model, answer.reservedCredits);
+        return { answer, firstPostedAt, sinceFirstPostMs, reused };
+      }
       // An earlier run has reached a higher key number: the next try posts under that.
       continue;
     } catch (error) {

@@ -9,6 +9,7 @@ import {
   decodeOptionalFailureToOptionalError,
   decodeOptionalSinglePayload,
 } from '@temporalio/common/lib/internal-non-workflow/index.js';
+import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import type { temporal } from '@temporalio/proto';
 import { memoOf } from '../client.js';
 import type { CheckResult, FailureDetails, PaidCallResult, TaskSnapshot } from '../contract/index.js';
@@ -128,6 +129,5 @@ function factsText(facts: Readonly<Record<string, unknown>>): string {
 }
 
 function timeOf({ eventTime }: Event): string {
-  const ms = Number(eventTime?.seconds ?? 0) * 1_000 + Math.floor((eventTime?.nanos ?? 0) / 1e6);
-  return new Date(ms).toISOString();
+  return new Date(optionalTsToMs(eventTime) ?? 0).toISOString();
 }

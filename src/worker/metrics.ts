@@ -6,6 +6,7 @@ import { RivyaApiError, type RivyaClient } from '../api/index.js';
 import type { Settings } from '../config.js';
 import { METRICS } from '../contract/index.js';
 import { HELD_VIEWS } from '../temporal/links.js';
+import { quoted } from '../temporal/runs.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
 
 const HELD_EVERY_MS = 60_000;
@@ -63,7 +64,7 @@ export function showHeld(
     // The Service refuses a query with an attribute that the namespace does not have.
     if ((await hasAttributes(client)) !== true) return;
     for (const [by, query] of Object.entries(HELD_VIEWS)) {
-      const { count } = await client.workflow.count(`${query} AND TaskQueue = '${taskQueue.replaceAll("'", "''")}'`);
+      const { count } = await client.workflow.count(`${query} AND TaskQueue = ${quoted(taskQueue)}`);
       held.set(count, { by, queue: taskQueue });
     }
   };

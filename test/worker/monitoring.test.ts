@@ -146,6 +146,17 @@ test('the runbook of each alert is a chapter of the docs', () => {
   expect(names.filter((name) => !docs.includes(`\n## ${name}\n`))).toEqual([]);
 });
 
+/** What a Worker process with these settings says as it ends with status 2. */
+async function refusedAtStart(env: NodeJS.ProcessEnv): Promise<string> {
+  const child = spawnWorker({ ...harness, env, stdio: ['ignore', 'ignore', 'pipe'] });
+  processes.push(child);
+  let printed = '';
+  child.stderr!.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  await until(() => child.exitCode !== null);
+  expect(child.exitCode).toBe(2);
+  return printed;
+}
+
 describe('a probe', () => {
   test('is ready while the Workers poll, and not once they stop; the process lives until its POST has ended', async () => {
     const { emulator, client } = harness;
@@ -177,32 +188,14 @@ describe('a probe', () => {
       const other = createServer();
       const port = await freePort();
       await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve));
-      const child = spawnWorker({
-        ...harness,
-        env: { [name]: `127.0.0.1:${port}` },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-      processes.push(child);
-      let printed = '';
-      child.stderr!.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-      await until(() => child.exitCode !== null);
-      expect(child.exitCode).toBe(2);
+      const printed = await refusedAtStart({ [name]: `127.0.0.1:${port}` });
       expect(printed).toContain(`${name}: 127.0.0.1:${port} is in use by another process. Nothing was started.`);
       other.close();
     },
   );
 
   test('an address that is none is refused by its name', async () => {
-    const child = spawnWorker({
-      ...harness,
-      env: { RIVYA_HEALTH_ADDRESS: '8080' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
-    processes.push(child);
-    let printed = '';
-    child.stderr!.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-    await until(() => child.exitCode !== null);
-    expect(child.exitCode).toBe(2);
+    const printed = await refusedAtStart({ RIVYA_HEALTH_ADDRESS: '8080' });
     expect(printed).toContain('RIVYA_HEALTH_ADDRESS: must be an IP address and a port');
   });
 });
