@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks docker-compose.yml for every profile. Needs no container engine: it reads the file and starts nothing.
+# Checks docker-compose.yml for every profile, and the files of Prometheus that it mounts. Needs no container engine: it reads
+# the files and starts nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,8 +34,24 @@ cp docker-compose.yml "$copy/"
 mkdir "$copy/secrets"
 echo 'not-a-key' >"$copy/secrets/rivya_api_key"
 
-for profiles in '' live; do
+for profiles in '' live monitoring live,monitoring; do
   # One minute: reading a file takes less than a second, and a tool that hangs says nothing.
   COMPOSE_PROFILES=$profiles timeout -k 30 60 "${tool[@]}" -f "$copy/docker-compose.yml" config -q
   echo "docker-compose.yml: profile ${profiles:-none} is well formed (${tool[*]})."
 done
+
+if ! promtool=$(command -v promtool); then
+  if [ "${CI:-}" != true ]; then
+    echo 'deploy/prometheus.yml: not checked, because promtool is not installed.'
+    exit 0
+  fi
+  # The package is unpacked and not installed, because that would start Prometheus. It has 19 MB.
+  (
+    cd "$copy"
+    timeout -k 30 300 apt-get download -qq prometheus
+    dpkg -x prometheus_*.deb .
+  )
+  promtool=$copy/usr/bin/promtool
+fi
+# The alerts are checked with the file that names them.
+timeout -k 30 60 "$promtool" check config deploy/prometheus.yml
