@@ -6,11 +6,11 @@ import { log } from '@temporalio/activity';
 import type { ChatAnswer, PaidCallInput, PaidCallResult } from '../src/contract/index.js';
 import { carriedContent } from '../src/policy/index.js';
 import { sideEffect, tryToNote, type ActivityDependencies } from './context.js';
-import { paidPost } from './paid-post.js';
+import { paidPost, type PaidDependencies } from './paid-post.js';
 
 export async function postChat(
   input: PaidCallInput,
-  dependencies: Pick<ActivityDependencies, 'api' | 'keys' | 'receipts' | 'problemOf' | 'onStep'>,
+  dependencies: Pick<ActivityDependencies, 'api' | 'receipts'> & Omit<PaidDependencies, 'spending'>,
 ): Promise<PaidCallResult<ChatAnswer>> {
   const { api, receipts, onStep } = dependencies;
   const { body, baseKey } = input;

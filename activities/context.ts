@@ -6,6 +6,7 @@ import { log } from '@temporalio/activity';
 import type { MediaKind, RivyaActivities, TaskSnapshot } from '../src/contract/index.js';
 import type { KeySource, RivyaClient } from '../src/api/index.js';
 import type { Receipts, ReferenceSources, Results, Store, Uploads } from '../src/storage/index.js';
+import type { ClosedByCause } from './closed.js';
 import type { Learned } from './expected.js';
 import type { ProblemOf } from './listed.js';
 import type { Spending } from './policy.js';
@@ -33,6 +34,8 @@ export interface ActivityDependencies {
   readonly learned?: Learned | null;
   /** The spending policy and the prices; left out: everything may be paid for. */
   readonly spending?: Spending;
+  /** The cause for which the account holds all new payments; left out: there is no account. */
+  readonly closedBy?: ClosedByCause;
   /** Called right before each side effect, and right after each that went well. For tests that stop a process there. */
   readonly onStep?: OnStep;
 }

@@ -30,12 +30,16 @@ export function finalFailure(code: string, problem: string, facts: Facts): Appli
   return activityFailure(code, problem, facts, { nonRetryable: true });
 }
 
+const NO_REPLY = { code: null, retryAfterMs: null, httpStatus: null };
+
 /** Milliseconds until Temporal repeats this attempt, which has failed. */
 export function retryIn(
-  { code, retryAfterMs }: Pick<CallFailure, 'code' | 'retryAfterMs'> = { code: null, retryAfterMs: null },
+  { code, retryAfterMs, httpStatus }: Pick<CallFailure, 'code' | 'retryAfterMs' | 'httpStatus'> = NO_REPLY,
   minMs?: number,
 ): number {
-  const { attempt } = activityInfo();
+  // A call that this Worker has held back asked for nothing in vain: the next one comes when the pause is over.
+  const heldBack = code === 'rate_limited' && httpStatus === null;
+  const attempt = heldBack ? 1 : activityInfo().attempt;
   return retryDelay({ attempt, code, retryAfterMs, random: Math.random(), ...(minMs !== undefined && { minMs }) });
 }
 

@@ -3,13 +3,17 @@
  * of its input and the dependencies of the process.
  */
 import type { RivyaActivities } from '../src/contract/index.js';
+import { rivyaAccountLook } from './account-look.js';
 import { withAttributes } from './attributes.js';
 import { rivyaBatchTick } from './batch-tick.js';
 import { postChat } from './chat.js';
 import { rivyaCheck } from './check.js';
 import { sideEffect, type ActivityDependencies, type BatchDependencies, type ResultDependencies } from './context.js';
 import { rivyaEstimate } from './estimate.js';
+import { rivyaRead } from './read.js';
+import { rivyaRelease } from './release.js';
 import { rivyaResult } from './result.js';
+import { rivyaSetRate } from './set-rate.js';
 import { rivyaStore } from './store.js';
 import { rivyaSubmit } from './submit.js';
 import { rivyaUpload } from './upload.js';
@@ -20,7 +24,7 @@ export type { RivyaActivities } from '../src/contract/index.js';
 /** Activities that call the API, for Workers on `<queue>-api`. */
 export function createApiActivities(
   dependencies: ActivityDependencies,
-): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat' | 'rivyaEstimate'> {
+): Pick<RivyaActivities, 'rivyaSubmit' | 'rivyaCheck' | 'rivyaUpload' | 'rivyaChat' | 'rivyaEstimate' | 'rivyaRead'> {
   const { onStep } = dependencies;
   return {
     rivyaSubmit: (input) =>
@@ -31,6 +35,7 @@ export function createApiActivities(
     rivyaUpload: (input) =>
       sideEffect(onStep, 'rivyaUpload', () => withAttributes(() => rivyaUpload(input, dependencies))),
     rivyaEstimate: (input) => rivyaEstimate(input, dependencies),
+    rivyaRead: (input) => rivyaRead(input, dependencies),
   };
 }
 
@@ -52,4 +57,9 @@ export function createBatchActivities(
   return {
     rivyaBatchTick: (input) => sideEffect(onStep, 'rivyaBatchTick', () => rivyaBatchTick(input, dependencies)),
   };
+}
+
+/** The Activities of the account, for Workers on `<queue>`: a closed API task queue must not stop them. */
+export function createAccountActivities(): Pick<RivyaActivities, 'rivyaAccountLook' | 'rivyaSetRate' | 'rivyaRelease'> {
+  return { rivyaAccountLook, rivyaSetRate, rivyaRelease };
 }

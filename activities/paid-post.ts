@@ -11,6 +11,7 @@ import { UNKNOWN_FINGERPRINT, withoutEnd } from '../src/contract/index.js';
 import type { FailureDetails, PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
 import { askedOfList, digestOf, formatDuration, type Paid } from '../src/policy/index.js';
 import type { ReceiptHead, Receipts } from '../src/storage/index.js';
+import { refuseWhileClosed } from './closed.js';
 import { sideEffect, tryToNote, type ActivityDependencies } from './context.js';
 import { Lease } from './lease.js';
 import { checkListed } from './listed.js';
@@ -33,10 +34,13 @@ interface PaidPost<Recalled, Answer> extends Omit<RecallSource<Recalled>, 'baseK
   readonly noteAnswer: (answer: Answer, head: ReceiptHead) => Promise<void>;
 }
 
+/** What the Activities that pay need beside their client. */
+export type PaidDependencies = Pick<ActivityDependencies, 'keys' | 'spending' | 'problemOf' | 'closedBy' | 'onStep'>;
+
 export async function paidPost<Recalled, Answer>(
   input: PaidCallInput,
   call: PaidPost<Recalled, Answer>,
-  { keys, spending, problemOf, onStep }: Pick<ActivityDependencies, 'keys' | 'spending' | 'problemOf' | 'onStep'>,
+  { keys, spending, problemOf, closedBy, onStep }: PaidDependencies,
 ): Promise<PaidCallResult<Answer>> {
   const { paid, receipts } = call;
   const { idempotencyKey, keyNumber, attempt, riskReason } = input;
@@ -101,6 +105,7 @@ export async function paidPost<Recalled, Answer>(
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     const fingerprint = key.fingerprint();
     if (unanswered !== null) refuseRepetition(input, unanswered, fingerprint, paid);
+    else if (!proven) await refuseWhileClosed(closedBy);
 
     const now = Date.now();
     const post: UnansweredPost = { firstPostedAt: now, ...unanswered, lastPostedAt: now, fingerprint };

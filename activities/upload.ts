@@ -19,6 +19,7 @@ import {
 import { formatDuration, InvalidInput, judgeFree, referenceLimit, referenceType } from '../src/policy/index.js';
 import { TIMEOUTS } from '../src/policy/index.js';
 import { SourceError, withoutQuery, type SourceFile } from '../src/storage/index.js';
+import { refuseWhileClosed } from './closed.js';
 import { sideEffect, tryToNote, type ActivityDependencies } from './context.js';
 import { activityFailure, callFailure, finalFailure, retryIn } from './failure.js';
 import { checkListed } from './listed.js';
@@ -61,7 +62,7 @@ class Upload {
 
   async run(): Promise<UploadResult> {
     const { source, model, asked } = this.#input;
-    const { spending, problemOf } = this.#dependencies;
+    const { spending, problemOf, closedBy } = this.#dependencies;
     await checkPolicy(spending, { references: [await addressOf(source)] });
     try {
       await checkPolicy(spending, { model });
@@ -72,6 +73,7 @@ class Upload {
       this.#posted = await this.#wasPosted();
       if (!this.#posted) throw refusal;
     }
+    await refuseWhileClosed(closedBy);
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     // A stored file does not change, so its digest finds an earlier upload without a look at the file. Under a policy on

@@ -15,6 +15,7 @@ import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { listedRuns } from '../dist/src/temporal/runs.js';
 import { BATCH, LOOP, MODES, NAIVE } from './batch-modes.mjs';
 import { cpuMs, median, WARM_UP_JOBS } from './cost.mjs';
+import { historyOf } from './histories.mjs';
 import { workerRequests } from './requests.mjs';
 import { startWorker, stopWorker, workerSettings } from './variants.mjs';
 
@@ -84,30 +85,6 @@ async function untilEnded({ client, worker }, { itemType }, id, count, handle) {
     await Promise.race([sleep(SAMPLE_MS), ...(isOver === false ? [result.catch(() => undefined)] : [])]);
     if (isOver) await sleep(SETTLE_MS);
   }
-}
-
-const BILLED = new Set([
-  'workflowExecutionStartedEventAttributes',
-  'activityTaskScheduledEventAttributes',
-  'timerStartedEventAttributes',
-  'upsertWorkflowSearchAttributesEventAttributes',
-  'workflowExecutionSignaledEventAttributes',
-  'workflowExecutionUpdateAcceptedEventAttributes',
-  // The start of a child is two: this, and its own.
-  'childWorkflowExecutionStartedEventAttributes',
-]);
-
-/** Actions that Temporal Cloud bills for a history, by its documentation. Heartbeats are in no history. */
-function actionsOf(events) {
-  const retries = events.reduce((sum, { activityTaskStartedEventAttributes: started }) => {
-    return sum + Math.max(0, (started?.attempt ?? 1) - 1);
-  }, 0);
-  return events.filter((event) => [...BILLED].some((name) => event[name] != null)).length + retries;
-}
-
-async function historyOf(client, { workflowId, runId }) {
-  const { events } = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-  return { events: events.length, actions: actionsOf(events) };
 }
 
 const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);

@@ -161,6 +161,30 @@ const SCENARIOS = {
       await run.signal('resume');
     },
   },
+  'account-steered': {
+    type: 'rivyaAccount',
+    args: [{ taskQueue: 'rivya' }],
+    story: async (run) => {
+      const until = async (fits) => {
+        while (!fits(await run.query('account'))) await sleep(100);
+      };
+      const report = (more) =>
+        run.signal('report', { identity: 'worker-1', fingerprint: 'a', perMinute: 600, ...more });
+      await until(({ look }) => look !== null);
+      await report({ rateLimited: { count: 1, retryAfterMs: 2_000, callsBefore: 600 } });
+      await until(({ rate }) => rate.set === 300 && rate.closedUntil === null);
+      // The key of these Workers is good, so the first probe ends it.
+      await report({ refused: [{ code: 'api_key_revoked', message: 'This key was revoked.', requestId: 'req_1' }] });
+      await until(({ causes }) => causes.length === 1);
+      await until(({ causes }) => causes.length === 0);
+      await run.update('stopSubmits', { reason: 'too dear' });
+      await run.update('allowSubmits', null);
+      await run.update('setRate', { perMinute: 120 });
+      await run.update('refresh', null);
+      await run.terminate();
+    },
+  },
+  read: { type: 'rivyaRead', args: [{ what: 'credits' }] },
   estimated: { type: 'estimate', args: [[{ ...image, step: 'one' }], 'rivya'] },
 };
 
@@ -214,7 +238,8 @@ async function record(name, scenario) {
     RIVYA_TRUSTED_RESULT_HOSTS: new URL(emulator.url).host,
   });
   const { args = batch ? [await batchInput(settings.store, name, batch)] : [image] } = scenario;
-  const workers = await startWorkers(settings, { connection, namespace, workflows: { workflowBundle: { codePath } } });
+  const workflows = { workflowBundle: { codePath } };
+  const workers = await startWorkers(settings, { connection, namespace, workflows, account: false });
   const handle = client.workflow.getHandle(name);
   const input = JSON.parse(JSON.stringify(args).replaceAll('$root', place));
   const start = (started = input) =>

@@ -17,8 +17,10 @@ import { holdText, STATUS } from '../src/cli/errors.js';
 import { Environment } from '../src/config.js';
 import {
   ERROR_CODES,
+  errorCodeRow,
   FAILURE,
   failureEnd,
+  STOPPED,
   type ENDED_BY_OTHERS,
   type ErrorCode,
   type FailureType,
@@ -243,6 +245,17 @@ function refusal(code: ErrorCode): RivyaApiError {
   throw new TypeError(`${code} was no refusal`);
 }
 
+/** The stop switch, as a Worker that reads it refuses a submit. */
+async function stopped(): Promise<string> {
+  const { meaning, action } = errorCodeRow(STOPPED, null);
+  const means = `Held, also with \`onActionNeeded: "fail"\`. ${meaning} It goes on by itself once submits are allowed again.`;
+  return entry(
+    STOPPED,
+    means,
+    held(await endOf(() => thrown(finalFailure(STOPPED, 'Stopped: too dear.', { action })))),
+  );
+}
+
 async function exampleOf(code: ErrorCode): Promise<string> {
   const error = refusal(code);
   const verdict = code === 'not_found' ? judgeCheck(error) : judgeSubmit(error, false);
@@ -347,6 +360,7 @@ export async function referencePage(): Promise<string> {
     '## Error codes',
     'What the API refuses. _Repeated_: nothing to do. _Held_: a person acts, then `rivya-temporal resume` goes on. _Failed_: start again with other input.',
     ...codes,
+    await stopped(),
     '### Other codes',
     'A code that this version does not know follows its HTTP status: 408, 425, 429 and 5xx are repeated, all others fail. No answer, a time-out, a cut or unreadable body, any 5xx: the outcome is _unknown_, a task may exist, and the same request goes out again under the same key.',
   ].join('\n\n')}\n`;

@@ -13,6 +13,8 @@ const CHECK_PRIORITY = { priorityKey: 2 };
 const STORE_ATTEMPTS = 6;
 // An image is ready in seconds; of a wait that lasts hours, five minutes more are little.
 const RESULT_RETRY = { initialInterval: '2s', backoffCoefficient: 1.5, maximumInterval: '5m' } as const;
+// Checks and submits can wait for one call that says whether they may go on at all.
+const READ_PRIORITY = { priorityKey: 1 };
 // A look that fails met a Service or a network that is away for a moment.
 const TICK_RETRY = { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '30s' } as const;
 // Each failure that is repeated sets its own delay. These delays are for an attempt without a failure: its Worker was killed.
@@ -99,5 +101,35 @@ export const activities = {
       cancellationType: 'WAIT_CANCELLATION_COMPLETED',
       retry: TICK_RETRY,
       summary: 'look at the items, start the next ones, wait',
+    }),
+
+  /** What the account asks the Service, and tells it. */
+  account: (taskQueue: string, summary: string) =>
+    proxyActivities<Pick<RivyaActivities, 'rivyaAccountLook' | 'rivyaSetRate'>>({
+      taskQueue,
+      startToCloseTimeout: TIMEOUTS.accountStartToClose,
+      cancellationType: 'TRY_CANCEL',
+      retry: TICK_RETRY,
+      summary,
+    }),
+
+  release: (taskQueue: string, summary: string) =>
+    proxyActivities<Pick<RivyaActivities, 'rivyaRelease'>>({
+      taskQueue,
+      startToCloseTimeout: TIMEOUTS.releaseStartToClose,
+      heartbeatTimeout: TIMEOUTS.heartbeat,
+      cancellationType: 'TRY_CANCEL',
+      retry: TICK_RETRY,
+      summary,
+    }),
+
+  read: (taskQueue: string, summary: string) =>
+    apiCall<'rivyaRead'>(taskQueue, {
+      startToCloseTimeout: TIMEOUTS.checkStartToClose,
+      scheduleToCloseTimeout: TIMEOUTS.readScheduleToClose,
+      cancellationType: 'TRY_CANCEL',
+      retry: { ...CALL_RETRY, maximumInterval: '1m' },
+      priority: READ_PRIORITY,
+      summary,
     }),
 };

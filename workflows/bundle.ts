@@ -2,3 +2,5 @@
 export { generateMedia } from './generate-media.js';
 export { rivyaChat } from './rivya-chat.js';
 export { rivyaBatch } from './rivya-batch.js';
+export { rivyaAccount } from './rivya-account.js';
+export { rivyaRead } from './rivya-read.js';

@@ -294,7 +294,7 @@ export class GenerationRun {
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */
   async #hold(end: CallEnd, tries: number, wait: Wait | null): Promise<Resume | null> {
     const resumed = await this.progress.hold(end, tries);
-    if (resumed === null) await this.#checkpoint(this.#next(wait));
+    if (resumed === null || resumed.code !== null) await this.#checkpoint(this.#next(wait));
     return resumed;
   }
 

@@ -4,7 +4,7 @@
  * `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
  */
 import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure } from '@temporalio/workflow';
-import type { GenerationState } from '../src/contract/index.js';
+import { STOPPED, type GenerationState } from '../src/contract/index.js';
 import { describeState, formatDuration, holdRecheckDelay, MIN_WAIT_MS, readResume } from '../src/policy/index.js';
 import { resumeProblem, stateAtStart, waitSummary } from '../src/policy/index.js';
 import type { Paid, Resume, SubmitRequest } from '../src/policy/index.js';
@@ -111,7 +111,9 @@ export class Progress {
   /** Holds until a person resumes, or until the call is worth another try (null). Fails where the caller wants that. */
   async hold(end: CallEnd, tries: number): Promise<Resume | null> {
     const { code, message } = end;
-    if (this.subject.onActionNeeded === 'fail') throw callFailed(end, this.state, this.subject.paid);
+    // A stop is a pause by the operator: nothing has failed.
+    if (this.subject.onActionNeeded === 'fail' && code !== STOPPED)
+      throw callFailed(end, this.state, this.subject.paid);
     const startedAt = Date.now();
     const { phase } = this.state;
     const { heldSince } = this.#carried;

@@ -4,7 +4,7 @@
  * and `rivyaChat` call it. It never posts by itself: an Activity does. Deterministic.
  */
 import { ApplicationFailure, workflowInfo } from '@temporalio/workflow';
-import { FAILURE, withoutEnd } from '../src/contract/index.js';
+import { FAILURE, STOPPED, withoutEnd } from '../src/contract/index.js';
 import type { PaidCallInput, PaidCallResult, UnansweredPost } from '../src/contract/index.js';
 import { afterSubmit, unansweredText, type Resume } from '../src/policy/index.js';
 import * as failures from './failure.js';
@@ -23,7 +23,7 @@ interface PaidCall<Answer> {
   readonly post: (fields: Pick<PaidCallInput, CallFields>) => Promise<PaidCallResult<Answer>>;
   /** Asks for the task that an unanswered POST has made, as a person says. */
   readonly named?: (taskId: string, by: UnansweredPost) => Promise<Answer>;
-  /** Called after a hold that no person has ended, once its key number has moved; may continue as new. */
+  /** Called after a hold that no person has ended for this call alone, once its key number has moved; may continue as new. */
   readonly checkpoint: () => Promise<void>;
 }
 
@@ -78,7 +78,7 @@ export async function submit<Answer extends Priced>(
     if (onlyRefused && !call.ownKey && (next === 'fail' || onActionNeeded === 'fail')) moveKeyNumber();
     if (next === 'fail') throw failures.callFailed(end, progress.state, paid);
 
-    const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail');
+    const unresolved = next === 'unresolved' || (unanswered && onActionNeeded === 'fail' && end.code !== STOPPED);
     if (unresolved) end = failures.asUnresolved(end, paid);
     else if (unanswered) end = { ...end, message: `${end.message} ${unansweredText(paid)}` };
     else if (onlyRefused && call.ownKey) end = { ...end, message: `${end.message} ${OWN_KEY}` };
@@ -95,7 +95,8 @@ export async function submit<Answer extends Priced>(
     // Under a key with a stored answer the API repeats that answer for ever.
     const spent = onlyRefused || (unresolved && ofThisRun && end.details.stored === true);
     if (spent && !call.ownKey) moveKeyNumber();
-    if (resumed === null) await call.checkpoint();
+    // A release of many can come often, as no person does.
+    if (resumed === null || resumed.code !== null) await call.checkpoint();
   }
 }
 

@@ -3,25 +3,12 @@ import { readSettings, type Settings } from '../config.js';
 import { formatDuration } from '../policy/index.js';
 import { noWorkerOn, servedQueues } from '../temporal/pollers.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
-import { advice } from './advice.js';
-import { findStore, localSession, openApi, openTemporal, retentionDays, type Temporal } from './context.js';
+import { accountFindings } from './account-findings.js';
+import { lookAtAccount } from './account-handle.js';
+import { findStore, localSession, openTemporal, retentionDays, type Temporal } from './context.js';
 import { judge, STATUS } from './errors.js';
-
-/** One line of `doctor`. */
-export interface Finding {
-  readonly name: string;
-  readonly level: 'ok' | 'warn' | 'fail';
-  /** What was found, and what to do. */
-  readonly says: string;
-  /** Exit status that a failure asks for. */
-  readonly status?: number | undefined;
-}
-
-const ok = (name: string, says: string): Finding => ({ name, level: 'ok', says });
-const warn = (name: string, says: string): Finding => ({ name, level: 'warn', says: advice(says) });
-const fail = (name: string, says: string, status?: number): Finding => {
-  return { name, level: 'fail', says: advice(says), status };
-};
+import { fail, ok, warn, type Finding } from './findings.js';
+import { openReads } from './read.js';
 
 // Above it the age of a task, and with it the time of the next check, is visibly off.
 const CLOCK_SKEW_MS = 30_000;
@@ -76,13 +63,15 @@ async function* temporalAndWorkers(settings: Settings): AsyncGenerator<Finding> 
     const memory = await forgetsEarly(temporal, settings);
     if (memory !== null) yield warn('memory', memory);
     const listed = await hasAttributes(client);
-    const none = 'missing or of another type: the list of the UI and --query cannot filter. Run: rivya-temporal setup';
+    const none =
+      'missing or of another type: the list of the UI and --query cannot filter, and what is held by credits or key is only tried again every 30 to 60 min. Run: rivya-temporal setup';
     if (listed !== undefined) yield listed ? ok('search attributes', 'registered') : warn('search attributes', none);
     for (const served of queues) {
       const { length } = served.pollers;
       const name = `Workers for ${WORK[served.role]}`;
       yield length === 0 ? warn(name, noWorkerOn(served)) : ok(name, `${length} on task queue "${served.queue}"`);
     }
+    yield* accountFindings(await lookAtAccount(temporal), temporal.taskQueue);
     const unknown =
       'unknown: fairness keys need matching.enableFairness=true in the dynamic config of the Service, and are ignored without it';
     yield ok('fairness', (await localSession()) === null ? unknown : 'on');
@@ -101,14 +90,15 @@ export async function forgetsEarly(temporal: Temporal, settings: Settings): Prom
 async function* theApi(settings: Settings): AsyncGenerator<Finding> {
   let checked = 'API';
   try {
-    const { api, baseUrl, ofDev } = await openApi();
+    const { api, baseUrl, ofDev, getCredits } = await openReads(process.env, () => undefined);
+    // Without the key, so it counts for no limit: whether this machine reaches the API, and its clock.
     const { models, simulated, serverTime } = await api.listModels();
     yield ok('API', `${baseUrl}${simulated ? ' (emulator)' : ''}, ${models.length} models`);
     if (serverTime !== null) yield clock(Math.abs(Date.now() - serverTime));
     checked = 'API key';
     const isKeyless = settings.keys === null && !simulated;
     const keyless = 'none here, which is fine for a machine that runs no Worker with the api role';
-    yield isKeyless ? ok(checked, keyless) : creditsFinding((await api.getCredits()).currentCredits, ofDev);
+    yield isKeyless ? ok(checked, keyless) : creditsFinding((await getCredits()).currentCredits, ofDev);
   } catch (error) {
     yield failed(checked, error);
   }

@@ -3,7 +3,7 @@ import { CommanderError } from 'commander';
 import type { RivyaApiError } from '../api/errors.js';
 import type { GenerationError } from '../client.js';
 import type { InvalidInput } from '../policy/index.js';
-import { errorCodeRow, FAILURE, failureEnd, type Hold } from '../contract/index.js';
+import { errorCodeRow, FAILURE, failureEnd, type Hold, type ReadResult } from '../contract/index.js';
 import { BrokenReceipt } from '../storage/store.js';
 import { advice, adviceHere, inOptions } from './advice.js';
 
@@ -13,6 +13,25 @@ export const STATUS = { done: 0, failed: 1, usage: 2, unreachable: 3, held: 4, u
 /** A command was asked for something it cannot do; nothing was sent and nothing was paid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/** The API refuses a call that a Worker made for this command, with the key of the Worker. */
+export class WorkerRefused extends Error {
+  override readonly name = 'WorkerRefused';
+  readonly code: string;
+  readonly httpStatus: number | null;
+  readonly requestId: string | null;
+  constructor(
+    { code, message, httpStatus, requestId }: NonNullable<ReadResult['refused']>,
+    fingerprint: string | null,
+  ) {
+    super(
+      `${message} A Worker asked${fingerprint === null ? '' : `, with the API key of fingerprint ${fingerprint}`}.`,
+    );
+    this.code = code;
+    this.httpStatus = httpStatus;
+    this.requestId = requestId;
+  }
 }
 
 /** Temporal gave no usable answer about a generation or batch that may go on. The cause is the error of the call. */
@@ -106,6 +125,12 @@ export function judge(thrown: unknown, next = 'look for it with: rivya-temporal 
     const action = advice(adviceHere(code, httpStatus));
     const more = { code: code ?? name, httpStatus, requestId, action };
     return verdict(isOutage ? STATUS.unreachable : STATUS.usage, `${message} ${failureEnd(more.code, action)}`, more);
+  }
+  if (error instanceof WorkerRefused) {
+    const { code, httpStatus, requestId } = error;
+    const { actor, action } = errorCodeRow(code, httpStatus);
+    const status = actor === 'nobody' ? STATUS.unreachable : STATUS.usage;
+    return verdict(status, `${message} ${failureEnd(code, action)}`, { code, httpStatus, requestId, action });
   }
   // Calls of ours that go past the client's own methods are not wrapped.
   const isCall = 'metadata' in error && 'details' in error;

@@ -3,7 +3,7 @@ import { RivyaApiError, type ModelInfo, type RivyaClient } from '../api/index.js
 import type { TaskSnapshot } from '../contract/index.js';
 import { readInput } from '../policy/index.js';
 import { commands } from './advice.js';
-import type { Finding } from './diagnosis.js';
+import type { Finding } from './findings.js';
 import { judge, UsageError } from './errors.js';
 
 const PROMPT = 'A plain grey square';

@@ -7,7 +7,7 @@ import { leavesOf } from './completion.js';
 import { MODULES } from './modules.js';
 import { examples } from './options.js';
 import { finish, printJson, say } from './output.js';
-import { COMMANDS } from './table.js';
+import { BY_ITSELF, COMMANDS } from './table.js';
 
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 
@@ -16,6 +16,13 @@ const BATCH = [
   'batch status prompts --watch',
   'batch report prompts --open',
   'batch download prompts ./here',
+];
+
+const ACCOUNT = [
+  'account --watch',
+  'account stop --reason "the campaign is over"',
+  'account set-rate 30',
+  'account release insufficient_credits',
 ];
 
 let status: number = STATUS.done;
@@ -35,24 +42,33 @@ the work goes on.`,
   );
 for (const [name, description] of Object.entries(COMMANDS)) {
   const group = program.commands.find((command) => name.startsWith(`${command.name()} `));
-  (group ?? program).command(group === undefined ? name : name.slice(group.name().length + 1)).description(description);
+  const within = name.slice((group?.name().length ?? 0) + 1);
+  if (group === undefined) program.command(name).description(description);
+  else group.command(within, { isDefault: BY_ITSELF[group.name()] === within }).description(description);
 }
 program.commands
   .find((command) => command.name() === 'batch')
   ?.addHelpText('after', `${examples(...BATCH)}\n\nEach of them has --help, and prints one JSON document with --json.`);
+program.commands
+  .find((command) => command.name() === 'account')
+  ?.addHelpText(
+    'after',
+    `${examples(...ACCOUNT)}\n\nWithout a command of its own it shows the account. Each takes --json.`,
+  );
 const named = (commands: readonly Command[], words: readonly string[]): Command | undefined =>
   words.map((word) => commands.find((command) => command.name() === word)).find((command) => command !== undefined);
 
 try {
   const words = process.argv.slice(2);
   const asked = named(program.commands, words);
+  const withinOf = (group: Command): Command | undefined =>
+    named(group.commands, words.slice(words.indexOf(group.name()) + 1)) ??
+    named(group.commands, [BY_ITSELF[group.name()] ?? '']);
   const needsAll = asked?.name() === 'completion';
   for (const { command, path } of leavesOf(program)) {
     const [top = '', within] = path.split(' ');
     // Only the command that is asked for is loaded, with its options: all of them together take half a second.
-    const isAsked =
-      top === asked?.name() &&
-      (within === undefined || command === named(asked.commands, words.slice(words.indexOf(top) + 1)));
+    const isAsked = top === asked?.name() && (within === undefined || command === withinOf(asked));
     if (!needsAll && !isAsked) continue;
     const load = MODULES[path];
     if (load === undefined) throw new Error(`The command "${path}" is missing in src/cli/modules.ts.`);

@@ -1,3 +1,6 @@
+/** What a group does by itself, without a command of its own. */
+export const BY_ITSELF: Readonly<Record<string, string>> = { account: 'show' };
+
 /** All commands, in the order of the help: name with its argument, and description. */
 export const COMMANDS: Readonly<Record<string, string>> = {
   demo: 'Make an image, a video and an audio file with everything embedded. Always simulated: nothing is paid.',
@@ -23,6 +26,14 @@ export const COMMANDS: Readonly<Record<string, string>> = {
   'batch drop <batch-id> <item-id...>': 'Take items out of a batch. They are not started; what they have made stays.',
   'batch report <batch-id>': 'Write the tables of results and a page with every result beside them.',
   'batch download <batch-id> <directory>': 'Copy all files of a batch out of its store, compared with their SHA-256.',
+  account: 'Show and steer what all generations of an API key share: rate, holds, balance, and the stop switch.',
+  'account show': 'Show the account, counted now. The same as "account" alone.',
+  'account stop': 'Submit nothing new, in any Worker, within 15 s. Checks and results of what is paid go on.',
+  'account allow': 'End a stop: what it holds is submitted.',
+  'account set-rate <calls-a-minute>': 'Set the rate of all Workers, or "default" to give it back to the account.',
+  'account release <code>':
+    'Say that a cause is over, and let go on what it holds; "rate_limited": do not wait any longer.',
+  'account refresh': 'Have the account look, and ask for the balance, now.',
   recover: 'Find generations that ended and left a paid task behind, and wait for it again. Never pays.',
   charges: 'Show what was paid, for each generation: keys, attempts, tasks, credits, and what looks wrong.',
   'models [model-id]': 'List the models of the API with price, inputs and params, or show one; needs no key.',

@@ -1,4 +1,6 @@
 /** Inputs and results of the Activities. They stand in histories, so a field is never renamed. Workflows import these types. */
+import type { LookInput, LookResult, ReadInput, ReadResult, ReleaseInput, ReleaseResult } from './account.js';
+import type { SetRateInput, SetRateResult } from './account.js';
 import type { BatchTickInput, BatchTickResult } from './batch.js';
 import type { ChatAnswer } from './chat.js';
 import type { UploadInput, UploadResult } from './references.js';
@@ -230,4 +232,8 @@ export interface RivyaActivities {
   rivyaChat(input: PaidCallInput): Promise<PaidCallResult<ChatAnswer>>;
   rivyaEstimate(input: EstimateInput): Promise<EstimateResult>;
   rivyaBatchTick(input: BatchTickInput): Promise<BatchTickResult>;
+  rivyaAccountLook(input: LookInput): Promise<LookResult>;
+  rivyaSetRate(input: SetRateInput): Promise<SetRateResult>;
+  rivyaRelease(input: ReleaseInput): Promise<ReleaseResult>;
+  rivyaRead(input: ReadInput): Promise<ReadResult>;
 }

@@ -89,6 +89,15 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
+/** Code of the stop switch, which is none of the API: a person has told all Workers to submit nothing (`stopSubmits`). */
+export const STOPPED = 'stopped';
+
+// A Worker that reads the switch has made no call, so there is no HTTP status.
+const STOPPED_ROW: ErrorCodeRow = operator(0, {
+  meaning: 'A person has stopped all submits. Nothing was sent and nothing was paid.',
+  action: 'Allow submits again: rivya-temporal account allow. Those that are held then go on by themselves.',
+});
+
 /**
  * Codes of tasks that ended `failed`: true where the same input may well succeed when it is paid for again. Any other
  * code is taken for wrong input, which never does. The API page shows `generation_failed` alone.
@@ -105,6 +114,7 @@ export const NOT_RETRIED: readonly string[] = [
   FAILURE.SubmitUnresolved,
   FAILURE.BudgetReached,
   FAILURE.PolicyDenied,
+  STOPPED,
 ];
 
 /** Statuses of a link that has expired, or is not there yet: a fresh one from the status endpoint may work. */
@@ -113,7 +123,7 @@ export const DEAD_LINK: ReadonlySet<number> = new Set([401, 403, 404, 410]);
 /** Codes of `GenerationError` for a Workflow that a person or the Service has ended. */
 export const ENDED_BY_OTHERS = ['Cancelled', 'Terminated', 'TimedOut'] as const;
 
-const EXPLAINED = new Set<string>([...Object.keys(ERROR_CODES), ...Object.keys(FAILURE), ...ENDED_BY_OTHERS]);
+const EXPLAINED = new Set<string>([...Object.keys(ERROR_CODES), ...Object.keys(FAILURE), ...ENDED_BY_OTHERS, STOPPED]);
 // The path of a page in the package.
 const REFERENCE = 'rivya-temporal/docs/reference.md';
 
@@ -146,6 +156,7 @@ const RETRIED_STATUSES = new Set([408, 425, 429]);
  */
 export function errorCodeRow(code: string | null, httpStatus: number | null): ErrorCodeRow {
   if (code !== null && Object.hasOwn(ERROR_CODES, code)) return ERROR_CODES[code as ErrorCode];
+  if (code === STOPPED) return STOPPED_ROW;
   const status = httpStatus ?? 0;
   // No status at all means that no reply arrived: a network failure, which the API page says to repeat.
   const retried = status === 0 || RETRIED_STATUSES.has(status) || status >= 500;

@@ -184,4 +184,6 @@ export interface ResumeInput {
   readonly reason?: string;
   /** After a `ResultUnavailable` with `found`: true to store what the link gave as it is; other content of the link holds again. */
   readonly storeAsIs?: boolean;
+  /** Resumes only where this code holds, one of `SHARED_CODES`: the account releases all that one cause holds. */
+  readonly code?: string;
 }

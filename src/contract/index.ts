@@ -1,4 +1,5 @@
 /** Types, names and tables that every part of the package shares. This folder imports nothing but itself. */
+export * from './account.js';
 export * from './activities.js';
 export * from './batch.js';
 export * from './chat.js';

@@ -2,6 +2,9 @@
  * The pure decisions of this package. They read no clock and draw no number, so they can be replayed in a Workflow. What no
  * Workflow needs (`listed.ts`, `nearest.ts`) is left out, so that the bundle stays small.
  */
+export * from './account.js';
+export * from './account-input.js';
+export * from './account-text.js';
 export * from './asked.js';
 export * from './batch.js';
 export * from './batch-input.js';
@@ -17,6 +20,7 @@ export * from './key.js';
 export * from './likeness.js';
 export * from './media.js';
 export * from './memo.js';
+export * from './rate.js';
 export * from './references.js';
 export * from './resume.js';
 export * from './retry.js';

@@ -3,7 +3,7 @@
  * guarantees that a known task, and a POST that may be unanswered, is in every memo. `Progress` and `GenerationRun`
  * call it.
  */
-import { ERROR_CODES, FAILURE, UNKNOWN_FINGERPRINT } from '../contract/index.js';
+import { ERROR_CODES, FAILURE, STOPPED, UNKNOWN_FINGERPRINT } from '../contract/index.js';
 import type { ExpectedEnd, GenerationMemo, GenerationResult, GenerationState } from '../contract/index.js';
 import type { StoredFile, TaskSnapshot, UnansweredPost } from '../contract/index.js';
 
@@ -122,7 +122,8 @@ function listedStatus({ phase, status, hold }: GenerationState): string {
   if (phase === 'held') {
     const code = hold?.code ?? '';
     // Only codes of our tables: a person who filters by them must be able to name them.
-    return `held:${Object.hasOwn(ERROR_CODES, code) || Object.hasOwn(FAILURE, code) ? code : 'other'}`;
+    const isKnown = Object.hasOwn(ERROR_CODES, code) || Object.hasOwn(FAILURE, code) || code === STOPPED;
+    return `held:${isKnown ? code : 'other'}`;
   }
   if (phase === 'succeeded' || phase === 'failed' || phase === 'cancelled') return phase;
   if (phase === 'waiting' || phase === 'storing') return status === 'queued' ? 'queued' : 'processing';

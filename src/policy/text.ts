@@ -138,5 +138,5 @@ export const HANDLERS = {
   changeDeadline:
     'Wait longer or less: {"deadline": "12h"}, counted from the first submit, holds left out. The task goes on at Rivya in any case.',
   resume:
-    'Go on after a hold, once its cause is gone. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}. For a result of another type that is what was ordered: {"storeAsIs": true}. Otherwise no argument.',
+    'Go on after a hold, once its cause is gone. After SubmitUnresolved: {"taskId": "…"} or {"reason": "…"}. For a result of another type that is what was ordered: {"storeAsIs": true}. Only where one cause holds: {"code": "insufficient_credits"}. Otherwise no argument.',
 } as const;

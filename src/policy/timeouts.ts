@@ -26,6 +26,12 @@ export const TIMEOUTS = {
   storeStartToClose: 96 * HOUR,
   /** One look at a batch with a thousand starts at 10 a second, its wait of a minute, and a busy machine. */
   batchTickStartToClose: 10 * MINUTE,
+  /** A few questions to the Service, one after the other, on a busy machine. */
+  accountStartToClose: 60 * SECOND,
+  /** Backstop only: at 40 Signals a second 800,000 are told in so long. */
+  releaseStartToClose: 6 * HOUR,
+  /** A closed API task queue may hold a read for as long as `Retry-After` may; the next one is asked for then. */
+  readScheduleToClose: 10 * MINUTE,
   /** A file system or object store that does not answer a small write at the start will not take results either. */
   storeProbe: 20 * SECOND,
   /** A stopping Worker lets a POST under way end, so this is above `submitStartToClose`. */

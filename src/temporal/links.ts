@@ -10,6 +10,7 @@ export const HELD_VIEWS = {
   all: `${HELD} STARTS_WITH 'held:'`,
   credits: `${HELD} = 'held:insufficient_credits'`,
   key: `${HELD} STARTS_WITH 'held:api_'`,
+  stop: `${HELD} = 'held:stopped'`,
   'unanswered submit': `${HELD} = 'held:SubmitUnresolved'`,
   result: `${HELD} = 'held:ResultUnavailable'`,
 } as const;
@@ -19,10 +20,12 @@ const VIEWS = {
   'rivya held': HELD_VIEWS.all,
   'rivya held by credits': HELD_VIEWS.credits,
   'rivya held by the key': HELD_VIEWS.key,
+  'rivya held by a stop': HELD_VIEWS.stop,
   'rivya held by an unanswered submit': HELD_VIEWS['unanswered submit'],
   'rivya held by a result': HELD_VIEWS.result,
   'rivya failed with a paid task': "RivyaStatus = 'failed' AND RivyaTaskId IS NOT NULL",
   'rivya failing Workflow Tasks': "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'",
+  'rivya account': "WorkflowType = 'rivyaAccount' AND ExecutionStatus = 'Running'",
   'rivya batch': "RivyaBatchId = 'NAME OF THE BATCH'",
 } as const;
 

@@ -173,7 +173,8 @@ export async function createTestEnvironment(
     const running: RunningWorkers[] = [];
     const start: EmulatorEnvironment['startWorkers'] = async (change = {}) => {
       const settings = readSettings({ ...env, ...change.env });
-      const started = await startWorkers(settings, target);
+      // Without the account: a refusal that a test plants for one generation would hold all others.
+      const started = await startWorkers(settings, { ...target, account: false });
       running.push(started);
       return started;
     };

@@ -64,8 +64,11 @@ export interface FakeActivities {
   calls(name: string): Readonly<Record<keyof Faked, number>>;
 }
 
-/** Batches run on the emulator: their items are no steps of a Workflow. */
-type Faked = Omit<RivyaActivities, 'rivyaBatchTick'>;
+/** Batches and the account run on the emulator: they are no steps of a Workflow. */
+type Faked = Omit<
+  RivyaActivities,
+  'rivyaBatchTick' | 'rivyaAccountLook' | 'rivyaSetRate' | 'rivyaRelease' | 'rivyaRead'
+>;
 
 /** The Workflow of a call outside of any Worker. */
 export const caller = new AsyncLocalStorage<NonNullable<Info['workflowExecution']>>();

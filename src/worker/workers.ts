@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Runtime, Worker, type NativeConnection, type WorkerOptions, type WorkerPlugin } from '@temporalio/worker';
 import {
+  createAccountActivities,
   createApiActivities,
   createBatchActivities,
   createResultActivities,
@@ -11,14 +12,15 @@ import { batchApi } from '../batch/api.js';
 import { converterFor } from '../codec/converter.js';
 import { SettingsError, type Settings } from '../config.js';
 import { apiTaskQueue } from '../contract/index.js';
-import { TIMEOUTS } from '../policy/index.js';
+import { activitiesPerSecond, TIMEOUTS } from '../policy/index.js';
 import { Receipts, openReferenceSources, openResults, Uploads } from '../storage/index.js';
+import { AccountLink } from './account.js';
 import { workflowCode, type WorkflowCode } from './bundle.js';
 import { runToEnd } from './end.js';
 import { countedCalls } from './metrics.js';
 import { LearnedDurations } from './learned.js';
 import { cachedModels } from './models.js';
-import { activitiesPerSecond } from './rate.js';
+import { watchedClient, watchedKeys } from './watched.js';
 
 // About 0.3 MB each, outside the JavaScript heap: 150 MB. The SDK's default would be 700 MB.
 const MAX_CACHED_WORKFLOWS = 500;
@@ -59,6 +61,8 @@ interface Internals {
   readonly onStep?: OnStep | undefined;
   /** Workflow code in the place of ours. */
   readonly workflows?: WorkflowCode | undefined;
+  /** False: no account, so that a refusal of one generation holds no other. */
+  readonly account?: boolean | undefined;
 }
 
 /** Makes the Workers of the roles in the settings, which were checked. */
@@ -66,7 +70,7 @@ export async function createWorkers(
   settings: Settings,
   options: HostOptions & Internals,
 ): Promise<RivyaWorkers & IsRunning> {
-  const { onStep, workflows, dataConverter: given, ...others } = options;
+  const { onStep, workflows, account = true, dataConverter: given, ...others } = options;
   const workerDeploymentOptions = others.workerDeploymentOptions ?? deploymentOf(settings);
   const host = {
     ...others,
@@ -78,7 +82,7 @@ export async function createWorkers(
   const parts: Part[] = [];
   try {
     if (roles.has('workflows') || roles.has('results')) parts.push(await mainWorker(settings, host, hooks, workflows));
-    if (roles.has('api')) parts.push(await apiWorker(settings, host, hooks));
+    if (roles.has('api')) parts.push(await apiWorker(settings, host, hooks, account));
   } catch (error) {
     await Promise.all(parts.map(({ worker }) => endUnused(worker)));
     throw error;
@@ -91,6 +95,7 @@ export async function createWorkers(
     shutdown,
     isRunning: () => workers.every((worker) => worker.getState() === 'RUNNING'),
     async run() {
+      for (const { begin } of parts) begin?.();
       const runs = workers.map((worker) => runToEnd(worker, host.connection, host.namespace ?? 'default'));
       // One Worker that fails ends the others too: half a process would look alive and do half of the work.
       for (const run of runs) run.catch(shutdown);
@@ -109,8 +114,8 @@ function deploymentOf({ deployment: version }: Settings): WorkerOptions['workerD
 
 type Hooks = { readonly onStep?: OnStep };
 
-/** A Worker, and what to close when it has ended. */
-type Part = { readonly worker: Worker; readonly close: () => Promise<void> };
+/** A Worker, what begins with it, and what to close when it has ended. */
+type Part = { readonly worker: Worker; readonly begin?: () => void; readonly close: () => Promise<void> };
 
 async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, code?: WorkflowCode): Promise<Part> {
   const { roles, taskQueue, store, trustedResultHosts: trustedHosts, maxResultBytes: maxBytes } = settings;
@@ -120,7 +125,11 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, c
   // A batch waits for its items inside an Activity, which must not keep a Worker that stops.
   const isStopping = (): boolean => worker.getState() !== 'RUNNING';
   const batches = { store, api: batchApi(settings.baseUrl), isStopping, ...hooks };
-  const ours = { ...createResultActivities({ results, ...hooks }), ...createBatchActivities(batches) };
+  const ours = {
+    ...createResultActivities({ results, ...hooks }),
+    ...createBatchActivities(batches),
+    ...createAccountActivities(),
+  };
   const worker: Worker = await create(roles.has('results') ? ours : {}, {
     ...(roles.has('workflows') && {
       maxCachedWorkflows: MAX_CACHED_WORKFLOWS,
@@ -133,11 +142,15 @@ async function mainWorker(settings: Settings, host: HostOptions, hooks: Hooks, c
   return { worker, close: async () => results?.close() };
 }
 
-async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): Promise<Part> {
-  const { keys, store, policy, baseUrl, taskQueue, roles, patience } = settings;
+async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks, account: boolean): Promise<Part> {
+  const { store, policy, baseUrl, taskQueue, roles, patience } = settings;
   const { trustedResultHosts: trustedHosts, referenceRoots: roots } = settings;
-  if (keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
-  const api = countedCalls(createRivyaClient({ baseUrl, keys }));
+  if (settings.keys === null) throw new TypeError('The api role needs a key; the settings were not checked.');
+  const { rateLimitPerMinute: perMinute } = settings;
+  const link = account ? new AccountLink({ taskQueue, keys: settings.keys, perMinute }) : null;
+  const keys = link === null ? settings.keys : watchedKeys(settings.keys, link);
+  const client = countedCalls(createRivyaClient({ baseUrl, keys }));
+  const api = link === null ? client : watchedClient(client, link);
   const sources = openReferenceSources({ roots, store, trustedHosts });
   const models = cachedModels(api);
   models.refresh();
@@ -162,6 +175,7 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     problemOf: (request) => models.problemOf(request),
     learned,
     spending: { policy, basePrice: (model) => models.basePrice(model) },
+    ...(link !== null && { closedBy: () => link.closedBy() }),
     ...hooks,
   });
   const { connection, namespace, identity, dataConverter, interceptors, plugins = [], workerDeploymentOptions } = host;
@@ -177,12 +191,19 @@ async function apiWorker(settings: Settings, host: HostOptions, hooks: Hooks): P
     plugins,
     taskQueue: apiTaskQueue(taskQueue),
     // Never leave this out: the last Worker that polls sets the limit for all.
-    maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),
+    maxTaskQueueActivitiesPerSecond: activitiesPerSecond(perMinute),
   }).catch(async (error: unknown) => {
     await close();
     throw error;
   });
-  return { worker, close };
+  return {
+    worker,
+    begin: () => {
+      const { client: temporal, options } = worker;
+      if (temporal !== undefined) link?.start({ client: temporal, identity: options.identity });
+    },
+    close: async () => void (await Promise.all([link?.stop(), close()])),
+  };
 }
 
 /** @throws SettingsError where a Worker of the same process polls the queue, or a plugin replaces one of our Activities. */

@@ -4,12 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Info } from '@temporalio/activity';
+import type { ApplicationFailure } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { ActivityDependencies, OnStep } from '../../activities/context.js';
 import { rivyaSubmit } from '../../activities/submit.js';
-import { createRivyaClient, staticKey } from '../../src/api/index.js';
+import { createRivyaClient, RivyaApiError, staticKey } from '../../src/api/index.js';
 import type {
   GenerationMemo,
   PaidCallInput,
@@ -192,6 +193,65 @@ describe('an attempt posts once and tells the task', () => {
     service = fakeService({ runs: null });
     await expect(attempt()).resolves.toMatchObject(aTask);
   });
+});
+
+describe('while the account holds all payments', () => {
+  const cause = { code: 'insufficient_credits', since: '2026-11-29T12:00:00.000Z', message: 'The balance is 0.' };
+  const closed = { closedBy: async () => ({ ...cause, requestId: 'req_1' }) };
+
+  test('nothing new is posted, without a fence, and the failure says so', async () => {
+    dependencies = { ...dependencies, ...closed };
+    await expect(attempt()).rejects.toMatchObject({
+      type: cause.code,
+      nonRetryable: true,
+      message: expect.stringMatching(
+        /since 2026-11-29T12:00:00.000Z: The balance is 0 .*Nothing was sent and nothing was paid/,
+      ),
+      // Nothing was posted, so the key number stays.
+      details: [
+        {
+          code: cause.code,
+          posted: false,
+          looked: true,
+          requestId: 'req_1',
+          action: expect.stringContaining('credits'),
+        },
+      ],
+    });
+    expect(emulator.requests()).toEqual([]);
+    expect(service.beats).toMatchObject([{ posted: false, unanswered: null }]);
+    expect((await emulator.ledger()).keys).toEqual({});
+  });
+
+  test('a POST that nobody has answered is repeated all the same: its task may be paid', async () => {
+    dependencies = { ...dependencies, ...closed, receipts: null };
+    const unanswered = await unansweredSince(5 * MINUTE);
+    await expect(attempt({ submit: { ...input, unanswered } })).resolves.toMatchObject(aTask);
+    // Also where only the heartbeat of an attempt that was killed says so.
+    await attempt({ info: retry(MINUTE, { unanswered, posted: true, looked: true, runId: RUN_ID }) });
+    expect((await emulator.ledger()).keys['fox-1']).toMatchObject({ posts: 2, charged: 1 });
+  });
+
+  test('a task that a receipt knows is found', async () => {
+    const { answer } = await attempt();
+    dependencies = { ...dependencies, ...closed };
+    await expect(attempt()).resolves.toMatchObject({ answer: { taskId: answer!.taskId }, reused: true });
+    expect(posts()).toBe(1);
+  });
+});
+
+test('a call that this Worker holds back is repeated when the pause is over, however many tries there were', async () => {
+  const pause = { outcome: 'refused', code: 'rate_limited', retryAfterMs: 20_000 } as const;
+  const createGeneration = async () => Promise.reject(new RivyaApiError('No call now.', pause));
+  dependencies = { ...dependencies, api: { ...dependencies.api, createGeneration } };
+  const beat = { unanswered: null, posted: false, looked: true, runId: RUN_ID };
+  const failure = (await attempt({ info: { ...retry(MINUTE, beat), attempt: 40 } }).catch(
+    (error: unknown) => error,
+  )) as ApplicationFailure;
+  expect(failure).toMatchObject({ type: 'rate_limited', nonRetryable: false, details: [{ posted: false }] });
+  expect(failure.details![0]).not.toHaveProperty('unanswered');
+  expect(Number(failure.nextRetryDelay)).toBeGreaterThanOrEqual(20_000);
+  expect(Number(failure.nextRetryDelay)).toBeLessThanOrEqual(22_000);
 });
 
 test('the same input in another key order is the same bytes, and so the same task', async () => {

@@ -8,13 +8,16 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
-import type { GenerateMediaInput } from '../../src/contract/index.js';
+import { accountWorkflowId, type GenerateMediaInput } from '../../src/contract/index.js';
+import { readSettings } from '../../src/config.js';
 import { startDevServer } from '../../src/temporal/embedded/server.js';
 import { createTestEnvironment, type EmulatorEnvironment } from '../../src/testing/environment.js';
+import { startWorkers } from '../../src/worker/workers.js';
 import { runCommand } from '../cli/command.js';
 import { quietRuntime } from '../support/harness.js';
 import { until } from '../support/until.js';
 
+const ACCOUNT = accountWorkflowId('rivya');
 const ADD_CREDITS = 'Add credits to the account, then resume.';
 const IDS = [
   'poster-fox',
@@ -26,10 +29,13 @@ const IDS = [
   'trailer',
   'logo-old',
   'misspelt',
+  ACCOUNT,
 ];
 
 const ends: (() => Promise<unknown>)[] = [];
 let environment: EmulatorEnvironment;
+let startAgain: () => Promise<void>;
+let stopAll: () => Promise<void>;
 let browser: Browser;
 let ui: string;
 let views: Record<string, string>;
@@ -53,7 +59,19 @@ beforeAll(async () => {
     environment: { client, nativeConnection, address },
     workflowBundle: { codePath: inject('bundle') },
     emulator: { durations: { image: 800, video: 3_600_000 } },
+    workers: false,
   });
+  // Those of an environment for tests run without the account.
+  const start = () =>
+    startWorkers(readSettings(environment.env), {
+      connection: nativeConnection,
+      namespace: 'default',
+      workflows: { workflowBundle: { codePath: inject('bundle') } },
+    });
+  let workers = await start();
+  startAgain = async () => void (workers = await start());
+  stopAll = () => workers.stop();
+  ends.push(() => stopAll());
   ends.push(() => environment.dispose());
   await startAll();
   const env = { ...environment.env, RIVYA_UI_URL: server.uiUrl! };
@@ -80,10 +98,9 @@ async function startAll(): Promise<void> {
     generations.start({ model: 'z-image', prompt: workflowId, ...input }, { workflowId });
   emulator.setFaults([
     { on: 'create', prompt: 'poster-heron', do: { kind: 'dropAfter' } },
-    { on: 'create', prompt: 'logo', do: { kind: 'error', code: 'api_key_revoked' } },
     { on: 'create', prompt: 'poster-dog', do: { kind: 'fail' } },
     { on: 'create', prompt: 'misspelt', do: { kind: 'error', code: 'validation_failed' } },
-    { on: 'create', prompt: 'logo-old', do: { kind: 'error', code: 'insufficient_credits' } },
+    { on: 'create', prompt: 'logo-old', do: { kind: 'dropAfter' } },
   ]);
   const whenHeld = (id: string): Promise<void> =>
     until(async () => (await generations.handle(id).state())?.phase === 'held');
@@ -91,13 +108,15 @@ async function startAll(): Promise<void> {
   await Promise.allSettled(ended.map((handle) => handle.result()));
   await start('trailer', { model: 'veo3-1-lite' });
   await until(async () => (await generations.handle('trailer').state())?.taskId != null);
-  await start('logo-old');
+  const unanswered = { options: { idempotencyWindow: '1s' } } as const;
+  await start('logo-old', unanswered);
   await whenHeld('logo-old');
   await environment.client.workflow.getHandle('logo-old').terminate();
-  await start('poster-heron', { options: { idempotencyWindow: '1s' } });
-  await start('logo');
+  await start('poster-heron', unanswered);
   await whenHeld('poster-heron');
+  // The account holds all that comes after the first refusal.
   await emulator.setCredits(undefined, 0);
+  await start('logo');
   await start('poster-fox', { prompt: 'A red fox in fresh snow' });
   await start('poster-owl', { prompt: 'An owl at dusk' });
   for (const id of ['logo', 'poster-fox', 'poster-owl']) await whenHeld(id);
@@ -146,23 +165,25 @@ async function addCredits(): Promise<void> {
 }
 
 async function withoutWorkers(act: () => Promise<void>): Promise<void> {
-  await environment.stopWorkers();
+  await stopAll();
   try {
     await act();
   } finally {
-    await environment.startWorkers();
+    await startAgain();
   }
 }
 
 test.each([
   ['rivya held', ['poster-fox', 'poster-owl', 'poster-heron', 'logo']],
-  ['rivya held by credits', ['poster-fox', 'poster-owl']],
-  ['rivya held by the key', ['logo']],
+  ['rivya held by credits', ['poster-fox', 'poster-owl', 'logo']],
+  ['rivya held by the key', []],
+  ['rivya held by a stop', []],
   ['rivya held by an unanswered submit', ['poster-heron']],
   ['rivya held by a result', []],
   ['rivya failed with a paid task', ['poster-dog']],
   ['rivya failing Workflow Tasks', []],
   ['rivya batch', []],
+  ['rivya account', [ACCOUNT]],
 ])('the link "%s" of setup shows exactly those, and the UI keeps it as a view', async (name, ids) => {
   await page.goto(views[name]!);
   await expect.poll(listed, { timeout: 180_000 }).toEqual(ids);
@@ -193,6 +214,15 @@ test('the page of a held one says in sentences what to do', async () => {
   await picture('what-to-do');
 });
 
+test('the page of the account says what holds all, how many, and what to do', async () => {
+  await environment.client.workflow.getHandle(ACCOUNT).executeUpdate('refresh');
+  await openTab(encodeURIComponent(ACCOUNT), 'User Metadata');
+  const details = page.locator('iframe').last().contentFrame();
+  await details.getByText('insufficient_credits').first().waitFor();
+  expect(await details.locator('body').innerText()).toMatch(/Add credits to the account/);
+  await picture('account');
+});
+
 test('with no Worker the page of a held one still says what to do', () =>
   withoutWorkers(async () => {
     const memo = page.getByRole('textbox', { name: 'Memo' });
@@ -214,7 +244,8 @@ test('the Signal "resume" from the UI, sent while no Worker runs, lets it go on 
     await dialog.waitFor({ state: 'hidden' });
     expect(await paidTasks('An owl at dusk')).toBe(0);
   });
-  await page.getByText('Completed', { exact: true }).first().waitFor();
+  // The account asks once a minute whether there are credits again.
+  await page.getByText('Completed', { exact: true }).first().waitFor({ timeout: 180_000 });
   expect(await paidTasks('An owl at dusk')).toBe(1);
 });
 

@@ -16,7 +16,7 @@ import { CommandRun, runCommand, type Finished } from './command.js';
 
 /** A folder with an input of so many prompts, `name 1` and so on, and the commands in it. */
 async function inFolder(names: readonly string[], emulator: EmulatorOptions = {}) {
-  const harness = await startHarness({ emulator: { durations: { image: 800 }, ...emulator } });
+  const harness = await startHarness({ account: false, emulator: { durations: { image: 800 }, ...emulator } });
   const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-batch-'));
   const env = envOf(harness, cwd);
   const write = (file: string, prompts: readonly string[]): void =>

@@ -51,6 +51,7 @@ async function signalsOf({ temporal }: Harness, workflowId: string): Promise<num
 describe.concurrent('resume --query', () => {
   test('releases all that only need it, each paid once; a risk is accepted by a reason, for those that were counted', async () => {
     await using harness = await startHarness({
+      account: false,
       env: { RIVYA_STORE: '' },
       emulator: {
         credits: 0,
@@ -104,7 +105,7 @@ describe.concurrent('resume --query', () => {
   });
 
   test('does not post again and again where the cause goes on', async () => {
-    await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator: { credits: 0 } });
+    await using harness = await startHarness({ account: false, env: { RIVYA_STORE: '' }, emulator: { credits: 0 } });
     // A namespace with the attribute: runs that began without it are found all the same.
     const { operatorService } = harness.temporal.connection;
     await operatorService.addSearchAttributes({
@@ -123,7 +124,12 @@ describe.concurrent('resume --query', () => {
   });
 
   test('says that it waits for a Worker, or that Workflow Tasks fail; two Signals at most, and they go on later', async () => {
-    await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator: { credits: 0 }, workers: false });
+    await using harness = await startHarness({
+      account: false,
+      env: { RIVYA_STORE: '' },
+      emulator: { credits: 0 },
+      workers: false,
+    });
     const workers = await harness.startWorkers();
     await start(harness, ['night-1']);
     await until(async () => (await listed(harness, 'held')) === 1);
@@ -163,6 +169,7 @@ test.concurrent(
   'check-now and cancel --query are for all that run, and wait for a batch job of somebody else',
   async () => {
     await using harness = await startHarness({
+      account: false,
       env: { RIVYA_STORE: '' },
       emulator: { faults: [{ on: 'create', do: { kind: 'stuck' } }] },
     });

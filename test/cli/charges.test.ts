@@ -34,6 +34,7 @@ interface Document {
 
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     emulator: {
       switches: { keyLifetimeMs: 1 },
       faults: [{ on: 'status', prompt: 'taken up', do: { kind: 'status', status: 'processing' } }],

@@ -4,11 +4,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Connection } from '@temporalio/client';
+import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { GenerationResult } from '../../src/contract/index.js';
+import { ACCOUNT_MEMO_FIELD, accountWorkflowId, DEFAULT_TASK_QUEUE } from '../../src/contract/index.js';
+import type { AccountState, GenerationResult } from '../../src/contract/index.js';
 import { findServerBinary } from '../../src/temporal/embedded/find.js';
 import { drawPicture } from '../../src/emulator/picture.js';
+import { until } from '../support/until.js';
 import { CommandRun, runCommand, settingsOfDev } from './command.js';
 
 // The commands talk to a `dev` in another process, as a person would have it.
@@ -80,28 +82,6 @@ describe.concurrent('generate', () => {
     expect(status).toBe(1);
   });
 
-  it('ends with status 4 at the first hold without a terminal, and says what to do', async () => {
-    const { status, stdout, stderr } = await cli(
-      'generate',
-      '--model',
-      'z-image',
-      '--prompt',
-      'x [[code:insufficient_credits]]',
-      '--id',
-      'held',
-      '--json',
-    );
-    expect(JSON.parse(stdout)).toMatchObject({
-      workflowId: 'held',
-      status: 'held',
-      taskId: null,
-      error: { code: 'insufficient_credits' },
-    });
-    expect(stderr).toContain('rivya-temporal wait held');
-    expect(status).toBe(4);
-    expect((await cli('list', '--status', 'held')).stdout).toMatch(/^held +held/m);
-  });
-
   it.each(['SIGINT', 'SIGTERM'] as const)(
     'on %s leaves the Workflow running, says how to take it up, and wait does',
     async (signal) => {
@@ -148,11 +128,6 @@ describe.concurrent('generate', () => {
       error: { code: 'Cancelled' },
       taskId: expect.stringMatching(/^task_/),
     });
-
-    await cli('generate', '--model', 'z-image', '--prompt', 'x [[code:insufficient_credits:1]]', '--id', 'mended');
-    expect(await cli('resume', 'mended', '--task-id', 'task_x')).toMatchObject({ status: 2 });
-    expect(await cli('resume', 'mended')).toMatchObject({ status: 0 });
-    expect(await cli('wait', 'mended')).toMatchObject({ status: 0 });
     expect(await cli('resume', 'nobody')).toMatchObject({ status: 2 });
   });
 
@@ -230,6 +205,58 @@ it('a program in another language starts generateMedia by name and gets its JSON
   ];
   const { stdout } = await promisify(execFile)(temporal, args);
   expect(JSON.parse(stdout)).toMatchObject({ result: { status: 'succeeded', model: 'z-image', simulated: true } });
+});
+
+describe('generate that meets a cause which all share', () => {
+  const open = async (): Promise<boolean> => {
+    const connection = await Connection.connect({ address });
+    const { memo } = await accountOf(connection).describe();
+    await connection.close();
+    const { causes = [] } = (memo?.[ACCOUNT_MEMO_FIELD] ?? {}) as Partial<AccountState>;
+    return causes.length > 0;
+  };
+  const accountOf = (connection: Connection) =>
+    new Client({ connection }).workflow.getHandle(accountWorkflowId(DEFAULT_TASK_QUEUE));
+  /** The credits of the emulator were never gone, so no more of them end the cause. */
+  async function release(): Promise<void> {
+    await until(open);
+    const connection = await Connection.connect({ address });
+    await accountOf(connection).executeUpdate('release', { args: [{ code: 'insufficient_credits' }] });
+    await connection.close();
+  }
+
+  it('ends with status 4 at the first hold without a terminal, and says what to do', async () => {
+    const { status, stdout, stderr } = await cli(
+      'generate',
+      '--model',
+      'z-image',
+      '--prompt',
+      'x [[code:insufficient_credits]]',
+      '--id',
+      'held',
+      '--json',
+    );
+    expect(JSON.parse(stdout)).toMatchObject({
+      workflowId: 'held',
+      status: 'held',
+      taskId: null,
+      error: { code: 'insufficient_credits' },
+    });
+    expect(stderr).toContain('rivya-temporal wait held');
+    expect(status).toBe(4);
+    expect((await cli('list', '--status', 'held')).stdout).toMatch(/^held +held/m);
+    expect((await cli('cancel', 'held')).status).toBe(0);
+    await release();
+  });
+
+  it('goes on when the account releases it', async () => {
+    await until(async () => !(await open()));
+    await cli('generate', '--model', 'z-image', '--prompt', 'x [[code:insufficient_credits:1]]', '--id', 'mended');
+    expect(await cli('resume', 'mended', '--task-id', 'task_x')).toMatchObject({ status: 2 });
+    await release();
+    await until(async () => (await cli('status', 'mended', '--json')).stdout.includes('"succeeded"'));
+    expect(await cli('wait', 'mended')).toMatchObject({ status: 0 });
+  });
 });
 
 describe('dev with a data directory of its own', () => {

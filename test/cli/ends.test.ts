@@ -14,6 +14,7 @@ let env: NodeJS.ProcessEnv;
 
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     workers: false,
     emulator: {
       faults: [

@@ -31,6 +31,7 @@ const NO_KEY: Fault = { on: 'create', prompt: 'no key', do: { kind: 'error', cod
 
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     emulator: {
       faults: [
         { on: 'create', prompt: 'held', do: { kind: 'error', code: 'insufficient_credits' } },

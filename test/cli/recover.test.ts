@@ -47,6 +47,7 @@ const UNANSWERED = ['busy', 'cancelled while unanswered', 'terminated while post
 
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     emulator: {
       faults: [
         { on: 'create', prompt: 'cancelled while unanswered', do: { kind: 'dropAfter' } },

@@ -47,7 +47,7 @@ test('its links open views of the UI; what is held or fails asks for running Wor
       query,
     });
   }
-  expect(Object.keys(views)).toHaveLength(8);
+  expect(Object.keys(views)).toHaveLength(10);
 });
 
 test('a name of another type is refused with the way out, and nothing is registered', async () => {

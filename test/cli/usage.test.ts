@@ -83,6 +83,14 @@ describe.concurrent('P8: bad input ends with status 2, names the place, and send
     ['such a day with a time', ['charges', '--since', '2026-06-31T12:00:00Z'], /--since.*day of the calendar/],
     ['a group that is no label', ['charges', '--group-by', 'team'], /label\.team/],
     ['receipts without a store', ['charges', '--from', 'store'], /RIVYA_STORE/],
+    ['a rate of 0', ['account', 'set-rate', '0'], /rate: must be .* from 1 to 100000.* account stop/],
+    ['a rate below 0', ['account', 'set-rate', '-5'], /-5/],
+    ['a rate above 100,000', ['account', 'set-rate', '100001'], /rate: must be .* from 1 to 100000/],
+    ['a rate that is no number', ['account', 'set-rate', 'many'], /rate: must be .*"many"/],
+    ['no rate', ['account', 'set-rate'], /calls-a-minute/],
+    ['an unknown cause', ['account', 'release', 'nope'], /code: must be one of .*insufficient_credits.*rate_limited/],
+    ['an empty reason for a stop', ['account', 'stop', '--reason', ' '], /--reason: is empty/],
+    ['an unknown command of the account', ['account', 'nope'], /nope|too many arguments/],
     ['an unknown command of a group', ['batch', 'nope'], /nope/],
     ['no such batch', ['batch', 'report', 'nope', '--store', `file:${cwd}`], /no batch "nope" in the store file:/],
     ['a store that is none', ['batch', 'report', 'spring', '--store', 'ftp://x'], /--store: .*ftp:/],
@@ -156,7 +164,8 @@ it('a misspelt setting is one warning on stderr, of a command and of a Worker, a
 
 it('credits and models ask the API of the settings', async () => {
   const emulator = await startEmulator({ credits: 77, switches: { modelParams: 'key' } });
-  const settings = { ...env, RIVYA_BASE_URL: emulator.url, RIVYA_API_KEY: emulator.apiKey };
+  // Without a Temporal whose Workers could ask.
+  const settings = { XDG_DATA_HOME: cwd, RIVYA_BASE_URL: emulator.url, RIVYA_API_KEY: emulator.apiKey };
   expect((await runCommand(['credits'], { cwd, env: settings })).stdout).toBe('77\n');
   const models = await runCommand(['models', '--category', 'audio', '--json'], { cwd, env: settings });
   expect(JSON.parse(models.stdout)).toMatchObject({ simulated: true, models: [{ category: 'audio' }, {}, {}] });

@@ -18,6 +18,7 @@ test(
   'resume --query releases a thousand, and those that come meanwhile',
   async () => {
     await using harness = await startHarness({
+      account: false,
       env: { RIVYA_STORE: '' },
       emulator: {
         credits: 0,

@@ -10,6 +10,7 @@ const LIMIT_MS = 120_000;
 let harness: Harness;
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     // Nothing but Temporal remembers.
     env: { RIVYA_STORE: '' },
     emulator: {
@@ -90,6 +91,7 @@ describe.concurrent('started again, the same task is taken up', () => {
     'after a termination while it posts, %s (the API remembers the key)',
     async (when) => {
       await using remembering = await startHarness({
+        account: false,
         emulator: { faults: [{ on: 'create', times: 1, do: { kind: 'delayAfter', ms: 5_000 } }] },
       });
       const input = { model: 'z-image', prompt: 'while posting' };

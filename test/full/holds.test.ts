@@ -7,12 +7,15 @@ import { drawPicture } from '../../src/emulator/picture.js';
 import { startHarness, type Harness } from '../support/harness.js';
 
 let harness: Harness;
+/** Releases all that are held by the key, as the account does. */
+let releasing: NodeJS.Timeout;
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(path.join(tmpdir(), 'rivya-holds-'));
-  // A real server asks for a new run after 4,096 events: half a day of a key that is tried each minute.
+  // A real server asks for a new run after 4,096 events: some days of a key that comes and goes.
   const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '20' };
   harness = await startHarness({
+    account: false,
     dynamicConfig,
     env: { RIVYA_REFERENCE_ROOTS: root },
     emulator: {
@@ -24,7 +27,14 @@ beforeAll(async () => {
     },
   });
 });
+beforeAll(() => {
+  const held = ['checked', 'submitted', 'uploaded'];
+  const release = async (id: string): Promise<void> =>
+    harness.temporal.workflow.getHandle(id).signal('resume', { code: 'api_key_revoked' });
+  releasing = setInterval(() => held.forEach((id) => void release(id).catch(() => undefined)), 3_000);
+});
 afterAll(async () => {
+  clearInterval(releasing);
   await harness[Symbol.asyncDispose]();
   await rm(root, { recursive: true });
 });

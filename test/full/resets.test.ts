@@ -28,10 +28,14 @@ const harnesses = {} as Record<Api, Harness>;
 const apis = ['remembers', 'has forgotten'] as const;
 type Api = (typeof apis)[number];
 beforeAll(async () => {
-  harnesses.remembers = await startHarness({ emulator: API });
+  harnesses.remembers = await startHarness({ account: false, emulator: API });
   // Nothing but Temporal remembers.
   const env = { RIVYA_STORE: '' };
-  harnesses['has forgotten'] = await startHarness({ env, emulator: { ...API, switches: { keyLifetimeMs: 1 } } });
+  harnesses['has forgotten'] = await startHarness({
+    account: false,
+    env,
+    emulator: { ...API, switches: { keyLifetimeMs: 1 } },
+  });
 });
 afterAll(() => Promise.all(Object.values(harnesses).map((harness) => harness[Symbol.asyncDispose]())));
 

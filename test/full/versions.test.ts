@@ -34,6 +34,7 @@ afterAll(() => Promise.all(Object.values(bundles).map((file) => rm(path.dirname(
 describe.concurrent('N, N+1 and N again', () => {
   test('without new commands: submit, wait and hold go on, each with its one paid task', async () => {
     await using harness = await startHarness({
+      account: false,
       workers: false,
       emulator: {
         durations: { image: 25_000 },
@@ -78,7 +79,11 @@ describe.concurrent('N, N+1 and N again', () => {
   });
 
   test('with a new command behind patched: on N it cannot go on, loses nothing, and goes on when N+1 is back', async () => {
-    await using harness = await startHarness({ workers: false, emulator: { durations: { image: 12_000 } } });
+    await using harness = await startHarness({
+      account: false,
+      workers: false,
+      emulator: { durations: { image: 12_000 } },
+    });
     const newer = await harness.startWorkers({ bundle: bundles.patched });
     const handle = await harness.client.start({ model: 'z-image', prompt: 'patched' }, { workflowId: 'patched' });
     await until(async () => memoOf(await handle.describe())?.taskId != null, LIMIT_MS);
@@ -110,7 +115,7 @@ describe.concurrent('N, N+1 and N again', () => {
 test.concurrent(
   'a pipeline whose children run on two builds pays each of them once, also after its reset',
   async () => {
-    await using harness = await startHarness({ emulator: { durations: { image: 6_000 } } });
+    await using harness = await startHarness({ account: false, emulator: { durations: { image: 6_000 } } });
     const { taskQueue, temporal, emulator, connection, namespace } = harness;
     const children = `${taskQueue}-children`;
     const run = (codePath: string) =>

@@ -54,7 +54,7 @@ beforeAll(async () => {
     ...creates.map((reply): Fault => ({ on: 'create', prompt, times: 1, do: reply })),
     ...statuses.map((reply): Fault => ({ on: 'status', prompt, times: 1, do: reply })),
   ]);
-  harness = await startHarness({ emulator: { credits: 10_000, rateLimitPerMinute: 100_000, faults } });
+  harness = await startHarness({ account: false, emulator: { credits: 10_000, rateLimitPerMinute: 100_000, faults } });
   for (const { prompt } of jobs) {
     handles.set(prompt, await harness.client.start({ model: 'z-image', prompt, options }));
   }

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { ERROR_CODES, errorCodeRow, FAILURE, NOT_RETRIED, type ErrorCode } from '../../src/contract/index.js';
+import {
+  ERROR_CODES,
+  errorCodeRow,
+  FAILURE,
+  NOT_RETRIED,
+  SHARED_CODES,
+  STOPPED,
+  type ErrorCode,
+} from '../../src/contract/index.js';
 import {
   afterSubmit,
   holdRecheckDelay,
@@ -36,7 +44,7 @@ describe('the retry decisions of the API page', () => {
   test('the codes that are not repeated, and our own final failures, are what the retry policies refuse to repeat', () => {
     const final = codes.map(([code]) => code).filter((code) => !retried.includes(code as ErrorCode));
     const ours = ['BudgetReached', 'InputChanged', 'InvalidInput', 'PolicyDenied', 'SubmitUnresolved'];
-    expect(NOT_RETRIED.toSorted()).toEqual([...final, ...ours].toSorted());
+    expect(NOT_RETRIED.toSorted()).toEqual([...final, ...ours, STOPPED].toSorted());
     expect(Object.values(FAILURE)).toEqual(expect.arrayContaining(ours));
   });
 
@@ -171,6 +179,13 @@ describe('after Temporal stopped repeating a submit', () => {
 });
 
 describe('holds', () => {
+  test('a stop holds: it fails nothing, and asks for no other key', () => {
+    expect(needsOperator(STOPPED)).toBe(true);
+    expect(afterSubmit({ code: STOPPED, unanswered: false, outOfTime: false })).toBe('hold');
+    expect(afterSubmit({ code: STOPPED, unanswered: true, outOfTime: false })).toBe('hold');
+    expect(NOT_RETRIED).toContain(STOPPED);
+  });
+
   test('exactly the codes of credits, key and scope need the operator', () => {
     const codes = Object.keys(ERROR_CODES).filter(needsOperator);
     expect(codes.toSorted()).toEqual([
@@ -183,10 +198,12 @@ describe('holds', () => {
     ]);
   });
 
-  test('an unresolved submit is never tried by itself; keys each minute; the rest after 5 min, growing to an hour', () => {
+  test('an unresolved submit is never tried by itself; what many share after 30 to 60 min, in case the account cannot; the rest after 5 min, growing to an hour', () => {
     expect(holdRecheckDelay('SubmitUnresolved', 0, 0)).toBeNull();
-    expect(holdRecheckDelay('api_key_revoked', 99, 0)).toBe(60_000);
-    expect([0, 1, 2, 3, 4, 999].map((tries) => holdRecheckDelay('insufficient_credits', tries, 0)! / 60_000)).toEqual([
+    for (const code of SHARED_CODES) {
+      expect([0, 0.5, 1].map((random) => holdRecheckDelay(code, 99, random)! / 60_000)).toEqual([30, 45, 60]);
+    }
+    expect([0, 1, 2, 3, 4, 999].map((tries) => holdRecheckDelay('ResultUnavailable', tries, 0)! / 60_000)).toEqual([
       5, 10, 20, 40, 60, 60,
     ]);
   });

@@ -89,6 +89,11 @@ describe('resume', () => {
     ['with storeAsIs that is no boolean', { storeAsIs: 'yes' }, { hold: other, unanswered: null }, /true or false/],
     ['without storeAsIs where another type was seen', {}, { hold: other, unanswered: null }, null],
     ['with a text', 'go on', unresolved, /must be a JSON object/],
+    ['with the code that holds', { code: 'stopped' }, { hold: hold('stopped'), unanswered: null }, null],
+    ['with another code', { code: 'stopped' }, { hold: hold('api_key_revoked'), unanswered: null }, /not by stopped/],
+    ['with a code that one task has', { code: 'SubmitUnresolved' }, unresolved, /must be a cause that many share/],
+    ['with the code of a release, after an unresolved submit', { code: 'stopped' }, unresolved, /not by stopped/],
+    ['with code and reason', { code: 'stopped', reason: 'r' }, unresolved, /cannot go with other fields/],
   ])('%s', (_, input, state, problem) => {
     if (problem === null) expect(resumeProblem(input, state, 'task')).toBeNull();
     else expect(resumeProblem(input, state, 'task')).toMatch(problem);

@@ -1075,6 +1075,36 @@ export const SABOTAGES = [
     },
   },
   {
+    name: 'gate-ignored',
+    breaks: 'Nothing new is paid while the account holds all payments.',
+    file: 'activities/paid-post.ts',
+    replace: ['else if (!proven) await refuseWhileClosed(closedBy);', ''],
+    test: {
+      file: 'test/activities/submit.test.ts',
+      name: 'while the account holds all payments > nothing new is posted, without a fence, and the failure says so',
+    },
+  },
+  {
+    name: 'gate-for-unanswered',
+    breaks: 'A POST without an answer is repeated while the account holds all payments: its task may be paid.',
+    file: 'activities/paid-post.ts',
+    replace: ['else if (!proven) await refuseWhileClosed', 'if (!proven) await refuseWhileClosed'],
+    test: {
+      file: 'test/activities/submit.test.ts',
+      name: 'while the account holds all payments > a POST that nobody has answered is repeated all the same: its task may be paid',
+    },
+  },
+  {
+    name: 'pause-ignored',
+    breaks: 'After a 429 a Worker makes no call for as long as the API asks.',
+    file: 'src/worker/watched.ts',
+    replace: ['    await watch.beforeCall();\n', ''],
+    test: {
+      file: 'test/worker/account.test.ts',
+      name: 'an answer 429 > is told with the calls before it, and holds back every call for as long as the API asks',
+    },
+  },
+  {
     name: 'batch-without-probe',
     breaks: 'The budget of a batch is passed by at most one item of each price class.',
     file: 'src/policy/batch.ts',

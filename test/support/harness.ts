@@ -48,7 +48,8 @@ interface WorkersChange {
 
 /**
  * An emulator, a namespace and running Workers on the shared Temporal server, or on one of its own where `dynamicConfig`
- * is given. The namespace has the search attributes unless `attributes` is false.
+ * is given. The namespace has the search attributes unless `attributes` is false. Without `account` a refusal that one
+ * generation meets on demand holds no other.
  */
 export async function startHarness({
   emulator,
@@ -56,12 +57,14 @@ export async function startHarness({
   dynamicConfig,
   workers = true,
   attributes = true,
+  account = true,
 }: {
   emulator?: EmulatorOptions;
   env?: NodeJS.ProcessEnv;
   dynamicConfig?: Readonly<Record<string, string>>;
   workers?: boolean;
   attributes?: boolean;
+  account?: boolean;
 } = {}): Promise<Harness> {
   quietRuntime();
   const server =
@@ -93,7 +96,7 @@ export async function startHarness({
     };
     const settings = readSettings({ ...environment.env, ...changed });
     const workflows = { workflowBundle: { codePath: bundle } };
-    const started = await startWorkers(settings, { connection, namespace, workflows });
+    const started = await startWorkers(settings, { connection, namespace, workflows, account });
     running.push(started);
     return started;
   };

@@ -1,7 +1,7 @@
 /** The limit that the Temporal Service enforces over all Workers of one queue. */
 import { temporal } from '@temporalio/proto';
 import { expect, test } from 'vitest';
-import { activitiesPerSecond } from '../../src/worker/rate.js';
+import { activitiesPerSecond } from '../../src/policy/index.js';
 import { startHarness } from '../support/harness.js';
 
 test('the Workers that call the API tell the Service the limit of the settings', async () => {

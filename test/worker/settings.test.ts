@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Environment, readSettings, SettingsError, unknownSettings } from '../../src/config.js';
-import { activitiesPerSecond } from '../../src/worker/rate.js';
+import { activitiesPerSecond } from '../../src/policy/index.js';
 import { checkWorkerSettings } from '../../src/worker/check.js';
 import { settingsOf } from '../../src/worker/options.js';
 

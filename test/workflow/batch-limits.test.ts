@@ -231,7 +231,7 @@ describe('nothing is started and nothing is paid', () => {
 });
 
 test('while several items are held by the credits of the account, nothing is started', async () => {
-  await using poor = await startHarness({ emulator: { credits: 3, durations: { image: 800 } } });
+  await using poor = await startHarness({ account: false, emulator: { credits: 3, durations: { image: 800 } } });
   const inputs = images(12, 'poor');
   const batch = await newBatch(poor, { batchId: 'poor', inputs });
   await batch.start({ maxInFlight: 5 });
@@ -253,7 +253,7 @@ test('while several items are held by the credits of the account, nothing is sta
 });
 
 test('a budget and an account without credits: the only item that runs holds the batch', async () => {
-  await using poor = await startHarness({ emulator: { credits: 0 } });
+  await using poor = await startHarness({ account: false, emulator: { credits: 0 } });
   const batch = await newBatch(poor, { batchId: 'poorest', inputs: images(6, 'poorest') });
   await batch.start({ maxCredits: 50 });
   await batch.until(isHeld('insufficient_credits'));

@@ -39,6 +39,7 @@ const postsOf = ({ emulator }: Harness): number =>
 describe.concurrent('a run that was cut off before it looked', () => {
   test('hides nothing: the task under key number 2 of the run before it is found', async () => {
     await using harness = await startHarness({
+      account: false,
       workers: false,
       env,
       emulator: {
@@ -73,7 +74,7 @@ describe.concurrent('a run that was cut off before it looked', () => {
     ['started again within the window, posts and pays once', 0],
     ['started again after the window, holds and posts nothing', WINDOW_MS],
   ])('and %s', async (_, waitMs) => {
-    await using harness = await startHarness({ workers: false, env });
+    await using harness = await startHarness({ account: false, workers: false, env });
     const options = { idempotencyWindow: waitMs === 0 ? '1h' : WINDOW_MS } as const;
     const start = () =>
       harness.client.start({ model: 'z-image', prompt: 'a fox', options }, { workflowId: 'cut off at once' });
@@ -113,6 +114,7 @@ async function signalAll({ temporal, namespace }: Harness, argument: unknown): P
 test('200 generations that were queued for longer than the window all hold, and one batch operation has each paid once', async () => {
   const count = 200;
   await using harness = await startHarness({
+    account: false,
     workers: false,
     env,
     emulator: { durations: { image: 500 }, credits: 10_000, rateLimitPerMinute: 100_000 },
@@ -161,7 +163,7 @@ describe.concurrent('while the Service cannot list the runs', () => {
   ])(
     '(code %i, %s) a first submit waits and says why, posts nothing, and goes on afterwards',
     async (code, name, why) => {
-      await using harness = await startHarness({ env });
+      await using harness = await startHarness({ account: false, env });
       const away = Object.assign(new Error(`${code} ${name}: ${why}`), { code, details: why, metadata: {} });
       const list = vi.spyOn(harness.connection.workflowService, 'listWorkflowExecutions').mockRejectedValue(away);
       const handle = await harness.client.start({ model: 'z-image', prompt: 'not listed' });

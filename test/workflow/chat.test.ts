@@ -42,7 +42,7 @@ const faults: Fault[] = [
   },
 ];
 beforeAll(async () => {
-  harness = await startHarness({ emulator: { faults, credits: 100_000 } });
+  harness = await startHarness({ account: false, emulator: { faults, credits: 100_000 } });
 });
 afterAll(() => harness[Symbol.asyncDispose]());
 

@@ -75,7 +75,7 @@ beforeAll(async () => {
         { on: 'create', prompt: 'codec steps plugin 2', do: { kind: 'stuck' } },
         ...['gateway', 'plugin', 'plain'].flatMap((way): Fault[] => [
           { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'dropAfter' } },
-          { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'error', code: 'insufficient_credits' } },
+          { on: 'create', prompt: `unanswered ${way}`, times: 1, do: { kind: 'error', code: 'validation_failed' } },
         ]),
       ],
     },
@@ -171,7 +171,7 @@ describe.each(['gateway', 'plugin'] as const)('with a codec of your own (%s)', (
       const handle = await temporal.workflow.start('generateMedia', { workflowId, taskQueue, args });
       // A refusal alone would say that nothing was paid.
       const held = new GenerationClient(temporal, { taskQueue }).handle(workflowId);
-      await until(async () => (await held.state())?.hold?.code === 'insufficient_credits');
+      await until(async () => (await held.state())?.hold?.code === 'SubmitUnresolved');
       expect(await held.state()).toMatchObject({ unanswered: { firstPostedAt: expect.any(Number) } });
       const [taskId] = await tasksOf(prompt);
       await held.resume({ taskId: taskId! });
@@ -193,7 +193,7 @@ test('a task can be named beside generations whose memo only others can read', a
   await harness.startWorkers();
   const prompt = 'unanswered plain';
   const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: `codec ${prompt}` });
-  await until(async () => (await handle.state())?.hold?.code === 'insufficient_credits');
+  await until(async () => (await handle.state())?.hold?.code === 'SubmitUnresolved');
   const [taskId] = await tasksOf(prompt);
   await handle.resume({ taskId: taskId! });
   expect(await handle.result()).toMatchObject({ taskId });

@@ -42,7 +42,8 @@ class Encrypted implements AsyncDisposable {
       RIVYA_ENCRYPTION_KEYS: keys,
       ...(roles !== undefined && { RIVYA_WORKER_ROLES: roles }),
     });
-    const running = await startWorkers({ ...settings, encryption, roles: some }, { connection, namespace });
+    const place = { connection, namespace, account: false };
+    const running = await startWorkers({ ...settings, encryption, roles: some }, place);
     this.#running.push(running);
     return running;
   }

@@ -21,6 +21,7 @@ import { until } from '../support/until.js';
 let harness: Harness;
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     emulator: {
       credits: 10_000,
       rateLimitPerMinute: 100_000,

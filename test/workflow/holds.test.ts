@@ -27,6 +27,7 @@ const promptOf = (code: string, call: Call): string => `${code} at ${call}`;
 let harness: Harness;
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     emulator: {
       rateLimitPerMinute: 100_000,
       faults: [

@@ -50,7 +50,7 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
 
   test('each resume of a hold by a refusal moves it by one; state, memo and receipt say it', async () => {
     const prompt = 'resumed';
-    await using harness = await startHarness({ emulator: emulator([refused(prompt, 2)]) });
+    await using harness = await startHarness({ account: false, emulator: emulator([refused(prompt, 2)]) });
     const handle = await harness.client.start({ model: 'z-image', prompt });
     await heldAt(handle, 1);
     const { idempotencyKey: firstKey } = await stateOf(handle);
@@ -81,7 +81,11 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
   ])('%s goes on at the number that was reached', async (how, startAnew) => {
     const prompt = 'started anew';
     // Refused under number 1, and twice under number 2: an API without a memory refuses by itself.
-    await using harness = await startHarness({ env: { RIVYA_STORE: '' }, emulator: emulator([refused(prompt, 3)]) });
+    await using harness = await startHarness({
+      account: false,
+      env: { RIVYA_STORE: '' },
+      emulator: emulator([refused(prompt, 3)]),
+    });
     const handle = await harness.client.start({ model: 'z-image', prompt }, { workflowId: how });
     await heldAt(handle, 1);
     await handle.resume();
@@ -105,7 +109,7 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
   test('it counts on over attempts: a refusal and a failed task before the task that succeeds', async () => {
     const prompt = 'refused, then failed';
     const faults: Fault[] = [refused(prompt, 1), { on: 'create', prompt, skip: 1, times: 1, do: { kind: 'fail' } }];
-    await using harness = await startHarness({ emulator: emulator(faults) });
+    await using harness = await startHarness({ account: false, emulator: emulator(faults) });
     const handle = await harness.client.start({ model: 'z-image', prompt, options: { maxAttempts: 2 } });
     await heldAt(handle, 1);
     await handle.resume();
@@ -121,7 +125,7 @@ describe.concurrent.each(REFUSALS)('with an API %s', (_, storeRefusals) => {
   test('it stays where an earlier POST of the key has no answer: the task is found under it', async () => {
     const prompt = 'lost, then refused';
     const faults: Fault[] = [{ on: 'create', prompt, times: 1, do: { kind: 'dropAfter' } }, refused(prompt, 1)];
-    await using harness = await startHarness({ emulator: emulator(faults) });
+    await using harness = await startHarness({ account: false, emulator: emulator(faults) });
     const handle = await harness.client.start({ model: 'z-image', prompt });
     await heldAt(handle, 1);
     await handle.resume();
@@ -136,7 +140,7 @@ test.concurrent.each<[string, NodeJS.ProcessEnv]>([
 ])('a task under the second number is found after a reset, when the API has forgotten all keys: %s', async (_, env) => {
   const prompt = 'found again';
   const emulator = { switches: { storeRefusals: true }, faults: [refused(prompt, 1)] };
-  await using harness = await startHarness({ env, emulator });
+  await using harness = await startHarness({ account: false, env, emulator });
   const handle = await harness.client.start({ model: 'z-image', prompt });
   await heldAt(handle, 1);
   await handle.resume();
@@ -152,7 +156,10 @@ describe.concurrent('the key number stays', () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'rivya-key-number-'));
     const file = path.join(directory, 'key');
     await writeFile(file, 'rvya_sk_at_the_start');
-    await using harness = await startHarness({ env: { RIVYA_API_KEY: undefined, RIVYA_API_KEY_FILE: file } });
+    await using harness = await startHarness({
+      account: false,
+      env: { RIVYA_API_KEY: undefined, RIVYA_API_KEY_FILE: file },
+    });
     // The Workers read it for their first call.
     await writeFile(file, '');
     const prompt = 'no key in the file';
@@ -172,7 +179,7 @@ describe.concurrent('the key number stays', () => {
 
   test('with a key of your own, and the hold says that only another one helps against a stored refusal', async () => {
     const prompt = 'own';
-    await using harness = await startHarness({ emulator: { faults: [refused(prompt, 1)] } });
+    await using harness = await startHarness({ account: false, emulator: { faults: [refused(prompt, 1)] } });
     const handle = await harness.client.start({ model: 'z-image', prompt, idempotencyKey: 'order/7' });
     await heldAt(handle, 1);
     const { hold } = await stateOf(handle);
@@ -201,7 +208,8 @@ describe('a hold that nobody answers', () => {
       RIVYA_PATIENCE: '0',
     });
     const workflows = { workflowBundle: { codePath: inject('bundle') } };
-    workers = await startWorkers(settings, { connection: env.nativeConnection, namespace: 'default', workflows });
+    const place = { connection: env.nativeConnection, namespace: 'default' };
+    workers = await startWorkers(settings, { ...place, workflows, account: false });
   });
   afterAll(async () => {
     await workers.stop();

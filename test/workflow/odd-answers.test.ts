@@ -18,7 +18,7 @@ beforeAll(async () => {
   const faults = [...cases, ...open].flatMap((odd) =>
     odd.faults.map((fault) => ({ ...fault, prompt: promptOf(odd.name) })),
   );
-  harness = await startHarness({ emulator: { credits: 10_000, rateLimitPerMinute: 100_000, faults } });
+  harness = await startHarness({ account: false, emulator: { credits: 10_000, rateLimitPerMinute: 100_000, faults } });
   await Promise.all(
     [...cases, ...open].map(async ({ name, options = {} }) => {
       handles.set(name, await harness.client.start({ model: 'z-image', prompt: promptOf(name), options }));

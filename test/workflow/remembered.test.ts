@@ -44,6 +44,7 @@ describe.concurrent('where only Temporal remembers', () => {
   let harness: Harness;
   beforeAll(async () => {
     harness = await startHarness({
+      account: false,
       env: { RIVYA_STORE: '' },
       emulator: {
         switches: { keyLifetimeMs: KEY_LIFETIME_MS },
@@ -143,6 +144,7 @@ const SECOND = 'rvya_sk_second';
 /** Submits are worked on and never answered; Workers have the key of the first account unless told otherwise. */
 async function startUnanswered(): Promise<Harness> {
   return startHarness({
+    account: false,
     workers: false,
     emulator: {
       keys: [
@@ -197,7 +199,7 @@ describe.concurrent('a receipt', () => {
 
   test('of a POST that was refused after a cancel leaves nothing open', async () => {
     const faults = [{ on: 'create' as const, do: { kind: 'delayBefore' as const, ms: 4_000 } }];
-    await using harness = await startHarness({ emulator: { credits: 0, faults } });
+    await using harness = await startHarness({ account: false, emulator: { credits: 0, faults } });
     const handle = await harness.client.start(input);
     await until(() => harness.emulator.requests().some(({ method }) => method === 'POST'));
     await handle.cancel();
@@ -208,7 +210,7 @@ describe.concurrent('a receipt', () => {
 });
 
 test.concurrent('a link that trails is waited for also when a success of Friday is read on Monday', async () => {
-  await using harness = await startHarness({ workers: false, env: { RIVYA_STORE: '' } });
+  await using harness = await startHarness({ account: false, workers: false, env: { RIVYA_STORE: '' } });
   await harness.startWorkers({ roles: new Set(['workflows', 'results']) });
   const task: TaskSnapshot = {
     taskId: 'task_friday',

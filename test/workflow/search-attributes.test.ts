@@ -38,7 +38,7 @@ async function whenHeld(handle: GenerationHandle): Promise<void> {
 describe('where the namespace has them', () => {
   let harness: Harness;
   beforeAll(async () => {
-    harness = await startHarness({ emulator: { durations: { image: 800 } } });
+    harness = await startHarness({ account: false, emulator: { durations: { image: 800 } } });
   });
   afterAll(() => harness[Symbol.asyncDispose]());
 
@@ -60,7 +60,7 @@ describe('where the namespace has them', () => {
   });
 
   test('a hold before anything was accepted is listed by its code, and no longer once it is resumed', async () => {
-    await using poor = await startHarness({ emulator: { credits: 0 } });
+    await using poor = await startHarness({ account: false, emulator: { credits: 0 } });
     const handle = await poor.client.start({ model: 'z-image', prompt: 'poor' });
     await whenHeld(handle);
     const held = "RivyaStatus = 'held:insufficient_credits' AND ExecutionStatus = 'Running'";
@@ -106,7 +106,11 @@ describe('where the namespace has them', () => {
 
 describe('where the namespace lacks them, nothing is written and everything works', () => {
   test('a plain image, a refusal, and a hold before anything was accepted', async () => {
-    await using harness = await startHarness({ emulator: { durations: { image: 800 } }, attributes: false });
+    await using harness = await startHarness({
+      account: false,
+      emulator: { durations: { image: 800 } },
+      attributes: false,
+    });
     harness.emulator.setFaults([
       { on: 'create', prompt: 'refused', do: { kind: 'error', code: 'validation_failed' } },
       { on: 'create', prompt: 'held', times: 1, do: { kind: 'error', code: 'api_key_revoked' } },
@@ -126,6 +130,7 @@ describe('where the namespace lacks them, nothing is written and everything work
   test('a wait that continues as new', async () => {
     const dynamicConfig = { 'limit.historyCount.suggestContinueAsNew': '25' };
     await using harness = await startHarness({
+      account: false,
       dynamicConfig,
       emulator: { durations: { image: 800 }, faults: [unfinished()] },
       attributes: false,
@@ -142,7 +147,11 @@ describe('where the namespace lacks them, nothing is written and everything work
     ['one of another type', { RivyaCredits: 3 }, ['RivyaStatus', 'RivyaModel', 'RivyaTaskId', 'RivyaBatchId']],
     ['one of them missing', {}, ['RivyaStatus', 'RivyaModel', 'RivyaTaskId', 'RivyaCredits']],
   ])('%s', async (_, other, names) => {
-    await using harness = await startHarness({ emulator: { durations: { image: 800 } }, attributes: false });
+    await using harness = await startHarness({
+      account: false,
+      emulator: { durations: { image: 800 } },
+      attributes: false,
+    });
     const { connection, namespace } = harness;
     await registerAttributes(connection, namespace, names);
     if (Object.keys(other).length > 0) {

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { inspect } from 'node:util';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { GenerationHandle } from '../../src/client.js';
+import { accountWorkflowId } from '../../src/contract/index.js';
 import type { Fault, FaultAction, FaultTarget } from '../../src/emulator/index.js';
 import { runCommand } from '../cli/command.js';
 import { startHarness, type Harness } from '../support/harness.js';
@@ -112,6 +112,7 @@ describe.concurrent.each(KEYS)('a key %s', (_, key) => {
     async () => {
       const { client, temporal, output, emulator, taskQueue } = harness;
       const texts = new Map<string, string>();
+      const account = temporal.workflow.getHandle(accountWorkflowId(taskQueue));
 
       const command = async (...args: string[]): Promise<void> => {
         // Each is a process, and slow to start: one key for all.
@@ -127,24 +128,27 @@ describe.concurrent.each(KEYS)('a key %s', (_, key) => {
         texts.set(args.join(' '), `${status} ${stdout} ${stderr}`);
       };
 
-      const look = async (handle: GenerationHandle, name: string): Promise<void> => {
-        const workflow = temporal.workflow.getHandle(handle.workflowId);
+      const look = async (workflowId: string, name: string): Promise<void> => {
+        const workflow = temporal.workflow.getHandle(workflowId);
         const history = historyToJSON(await workflow.fetchHistory());
         const decoded = history.replace(/"data": "([^"]+)"/g, (__, data: string) =>
           Buffer.from(data, 'base64').toString(),
         );
         texts.set(`history of ${name}`, `${history} ${decoded}`);
         const details = await workflow.query('__temporal_workflow_metadata');
-        texts.set(`state of ${name}`, inspect([await handle.describe(), details, await handle.state()], { depth: 20 }));
+        texts.set(`state of ${name}`, inspect([await workflow.describe(), details], { depth: 20 }));
       };
 
       const run = async (prompt: string, expected: End): Promise<void> => {
         const handle = await client.start({ model: 'z-image', prompt });
         if (expected === 'held') {
           await until(async () => (await stateOf(handle)).phase === 'held', SLOW_MS);
-          await look(handle, `${prompt}, held`);
+          await look(handle.workflowId, `${prompt}, held`);
+          const { hold } = await stateOf(handle);
+          texts.set(`hold of ${prompt}`, inspect(hold));
           await command('status', handle.workflowId, '--json');
-          await handle.resume();
+          const release = () => account.executeUpdate('release', { args: [{ code: hold?.code }] });
+          await until(() => release().then(Boolean, () => false), SLOW_MS);
         }
         const end: unknown = await handle.result().catch((error: unknown) => error);
         expect([prompt, end instanceof Error ? 'failed' : 'well']).toEqual([
@@ -156,17 +160,22 @@ describe.concurrent.each(KEYS)('a key %s', (_, key) => {
           `end of ${prompt}`,
           `${inspect(end, { depth: 20, showHidden: true })} ${JSON.stringify(end)} ${stack}`,
         );
-        await look(handle, prompt);
+        await look(handle.workflowId, prompt);
+        texts.set(`query of ${prompt}`, inspect(await handle.state(), { depth: 20 }));
       };
 
       await until(() => log.includes('task queue'), SLOW_MS);
       const prompts = echoes(key).filter(([prompt]) => prompt !== 'told on the command line');
       await Promise.all([
-        ...prompts.map(([prompt, end]) => run(prompt, end)),
+        ...prompts.filter(([, end]) => end !== 'held').map(([prompt, end]) => run(prompt, end)),
         command('generate', '--model', 'z-image', '--prompt', 'told on the command line', '--json'),
         command('credits'),
         command('doctor', '--json'),
       ]);
+      // The cause of each holds all others too.
+      for (const [prompt, end] of prompts.filter(([, how]) => how === 'held')) await run(prompt, end);
+      await look(account.workflowId, 'the account');
+      expect(texts.get('history of the account')).toContain('You sent');
       await command('list', '--json');
       worker.kill('SIGTERM');
       await once(worker, 'close');

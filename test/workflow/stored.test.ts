@@ -10,6 +10,7 @@ import { until } from '../support/until.js';
 let harness: Harness;
 beforeAll(async () => {
   harness = await startHarness({
+    account: false,
     emulator: {
       credits: 0,
       switches: { storeRefusals: true, storeServerErrors: true },
@@ -116,7 +117,7 @@ describe.each([
 ])('paid once by a Workflow that fails instead of holding (%s)', (_, env) => {
   let poor: Harness;
   beforeAll(async () => {
-    poor = await startHarness({ env, emulator: { switches: { storeRefusals: true } } });
+    poor = await startHarness({ account: false, env, emulator: { switches: { storeRefusals: true } } });
   });
   afterAll(() => poor[Symbol.asyncDispose]());
   beforeEach(() => poor.emulator.setCredits(undefined, 0));

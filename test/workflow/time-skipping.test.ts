@@ -37,6 +37,7 @@ beforeAll(async () => {
     connection: env.nativeConnection,
     namespace: 'default',
     workflows: { workflowBundle: { codePath: inject('bundle') } },
+    account: false,
   });
 });
 afterAll(async () => {

@@ -38,6 +38,7 @@ beforeAll(async () => {
   const now = new Date().toISOString();
   const seeded = { status: 'succeeded', createdAt: now, updatedAt: now } as const;
   harness = await startHarness({
+    account: false,
     // Without receipts, so that it is Temporal that must remember.
     env: { RIVYA_STORE: undefined },
     emulator: {
@@ -160,6 +161,7 @@ describe.concurrent('the window', () => {
   test('is not passed by a backlog: Workers that come back too late post nothing', async () => {
     const prompt = 'no Worker for long';
     const other = await startHarness({
+      account: false,
       workers: false,
       emulator: { faults: [{ on: 'create', do: { kind: 'dropAfter' } }] },
     });
@@ -224,6 +226,7 @@ test.concurrent(
     const first = { key: 'rvya_sk_first', account: 'first' };
     const second = { key: 'rvya_sk_second', account: 'second' };
     const other = await startHarness({
+      account: false,
       env: { RIVYA_API_KEY: undefined, RIVYA_API_KEY_FILE: file },
       emulator: { keys: [first, second], faults: [{ on: 'create', do: { kind: 'dropAfter' } }] },
     });

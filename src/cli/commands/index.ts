@@ -1,4 +1,6 @@
 /** Commands that need the same of the SDK, and are loaded together. */
+export * as account from './account.js';
+export * as accountSteer from './account-steer.js';
 export * as api from './api.js';
 export * as charges from './charges.js';
 export * as demo from './demo.js';

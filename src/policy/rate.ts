@@ -1,3 +1,4 @@
+/** The limit of a task queue at the Service, as calls a minute and back. */
 // A task queue of a default Service has four partitions, each with a limiter and a second of burst of its own.
 const PARTITIONS = 4;
 // A Worker that stalls for a moment starts a bunch at once.
@@ -10,4 +11,10 @@ const FOR_JITTER = 0.97;
 export function activitiesPerSecond(perMinute: number): number {
   if (perMinute < 20) return perMinute / 60 / 2;
   return ((perMinute - PARTITIONS) / 61) * FOR_JITTER;
+}
+
+/** `activitiesPerSecond` the other way round, in whole calls: the Service keeps the number with less precision. */
+export function callsPerMinute(perSecond: number): number {
+  const few = perSecond * 60 * 2;
+  return Math.round(few < 20 ? few : (perSecond / FOR_JITTER) * 61 + PARTITIONS);
 }

@@ -1,0 +1,28 @@
+/**
+ * The Activity `rivyaAccountLook`: what the Service says of queues, Workers, holds and the rate. `rivyaAccount` calls it. It
+ * calls no API and changes nothing.
+ */
+import { activityInfo, Context } from '@temporalio/activity';
+import { ACCOUNT_MEMO_FIELD, type LookInput, type LookResult } from '../src/contract/index.js';
+import { lookAtQueues } from '../src/temporal/account-look.js';
+import { describeRun, runIdsOf } from '../src/temporal/runs.js';
+
+export async function rivyaAccountLook({ first }: LookInput): Promise<LookResult> {
+  const { client } = Context.current();
+  const { taskQueue } = activityInfo();
+  const [live, before] = await Promise.all([lookAtQueues(client, taskQueue), first ? memoBefore() : null]);
+  // What moves all the time is nothing for a memo.
+  const { perMinute: _, ...look } = live;
+  return { look, before };
+}
+
+/** The memo of the newest run before this one, as the Service keeps it for its retention; null where there is none. */
+async function memoBefore(): Promise<unknown> {
+  const { client, info } = Context.current();
+  const { workflowId = '', runId = '' } = info.workflowExecution ?? {};
+  const earlier = (await runIdsOf(client, workflowId))?.find((id) => id !== runId);
+  if (earlier === undefined) return null;
+  // One that a codec of ours cannot read is as good as none.
+  const run = await describeRun(client, workflowId, earlier).catch(() => null);
+  return run?.memo?.[ACCOUNT_MEMO_FIELD] ?? null;
+}
