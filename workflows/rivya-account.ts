@@ -3,7 +3,7 @@
  * a shared cause is over, and stops submits; its memo is the switchboard that all Workers read. It guarantees that it sleeps
  * without an event while all is well. Any Worker starts it. It calls no API by itself. Deterministic.
  */
-import { continueAsNew, setWorkflowOptions } from '@temporalio/workflow';
+import { continueAsNew, setWorkflowOptions, workflowInfo } from '@temporalio/workflow';
 import type { AccountInput } from '../src/contract/index.js';
 import { readAccountInput, type Account } from '../src/policy/index.js';
 import { registerAccountHandlers } from './account-handlers.js';
@@ -26,4 +26,8 @@ export async function rivyaAccount(input: AccountInput, carried?: Account): Prom
 }
 
 // With Worker Versioning it goes on with the current build: it never ends, so a build that it stayed with would never drain.
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, rivyaAccount);
+setWorkflowOptions(
+  // Without Worker Versioning the Service takes no behavior, and the name is empty.
+  () => (workflowInfo().currentDeploymentVersion?.deploymentName ? { versioningBehavior: 'AUTO_UPGRADE' } : {}),
+  rivyaAccount,
+);
