@@ -354,7 +354,12 @@ export const APPLY_TO_ACCOUNT: Appliers = {
       answer: 'Stopped: within 15 s no Worker submits a new generation. Checks and results go on.',
     };
   },
-  allowSubmits: (account, _, now) => ended(account, STOPPED, now, 'Submits are not stopped: nothing to do.'),
+  allowSubmits: (account, _, now) => {
+    // Until the first look nobody knows whether the run before has left a stop, which this ends too.
+    const isKnown = account.looks > 0 || causes.causeOf(account.causes, STOPPED) !== null;
+    const known = isKnown ? account : { ...account, causes: causes.afterStop(account.causes, 'Not known.', now) };
+    return ended(known, STOPPED, now, 'Submits are not stopped: nothing to do.');
+  },
   setRate: (account, { perMinute, reason = 'No reason given.' }, now) => ({
     account: {
       ...account,

@@ -19,6 +19,8 @@ const MIN_DELAY_MS = 1_000;
 const MAX_DELAY_MS = 10 * 60_000;
 // A rate limit counts by the minute: a call after one second would only use up the next window.
 const RATE_LIMITED_BASE_MS = 5_000;
+// In the next minute the API takes calls again; attempts that the Worker has held back itself must not add up to more.
+const RATE_LIMITED_MAX_MS = 60_000;
 const BASE_MS = 1_000;
 
 /** A failed call to the API. */
@@ -42,14 +44,15 @@ interface DelayInput extends Pick<CallFailure, 'code' | 'retryAfterMs'> {
 }
 
 /**
- * Milliseconds until the next attempt: exponential from 1 s (5 s after `rate_limited`) with half of it random, or what
- * the API asked for plus up to a tenth, always between 1 s and 10 min.
+ * Milliseconds until the next attempt: exponential from 1 s (after `rate_limited` from 5 s to a minute) with half of it
+ * random, or what the API asked for plus up to a tenth, always between 1 s and 10 min.
  */
 export function retryDelay({ attempt, code, retryAfterMs, random, minMs = MIN_DELAY_MS }: DelayInput): number {
-  const base = code === 'rate_limited' ? RATE_LIMITED_BASE_MS : BASE_MS;
+  const [base, longest] =
+    code === 'rate_limited' ? [RATE_LIMITED_BASE_MS, RATE_LIMITED_MAX_MS] : [BASE_MS, MAX_DELAY_MS];
   // 2^20 s is far beyond the cap; the bound keeps the power finite after thousands of attempts.
   const backoff = base * 2 ** Math.min(attempt - 1, 20);
-  const jittered = Math.min(backoff, MAX_DELAY_MS) * (0.5 + 0.5 * random);
+  const jittered = Math.min(backoff, longest) * (0.5 + 0.5 * random);
   const asked = retryAfterMs === null ? 0 : retryAfterMs * (1 + 0.1 * random);
   return Math.round(Math.min(MAX_DELAY_MS, Math.max(minMs, MIN_DELAY_MS, jittered, asked)));
 }

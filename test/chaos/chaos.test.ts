@@ -9,7 +9,7 @@ test(
   'paid exactly as designed, delivered whole, nothing left behind, whatever fails and whoever is killed',
   async () => {
     // Each process is killed at least once. A slow machine does not kill more often.
-    const plan = { seed: 1, jobs: 40, killEveryMs: 5_000, kills: 6, inFlight: 40, faults: 1, long: false };
+    const plan = { seed: 1, jobs: 40, killEveryMs: 5_000, kills: 8, inFlight: 40, faults: 1, long: false };
     const { problems, report } = await chaos(plan);
     expect(problems, report).toHaveLength(0);
   },

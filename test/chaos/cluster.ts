@@ -6,6 +6,8 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Client } from '@temporalio/client';
+import { accountWorkflowId, DEFAULT_TASK_QUEUE } from '../../src/contract/index.js';
 import { EMULATOR_API_KEY, type EmulatorSwitches, type Fault, type Ledger } from '../../src/emulator/index.js';
 import { freePort } from '../../src/temporal/embedded/ready.js';
 import { startDevServer, type EmbeddedServer } from '../../src/temporal/embedded/server.js';
@@ -17,6 +19,8 @@ const DIST = fileURLToPath(new URL('../../dist/', import.meta.url));
 const WORKERS = 2;
 /** Longer than the heartbeat time limit of 15 s: its attempts are given to others, and then it wakes up. */
 const FROZEN_MS = 25_000;
+/** Long enough that a Worker has read of it. */
+const STOPPED_MS = 12_000;
 /** A process that starts on a busy machine. */
 const READY_MS = 120_000;
 
@@ -34,6 +38,7 @@ export class Cluster {
     emulator: 0,
     temporal: 0,
     'frozen worker': 0,
+    account: 0,
   };
   /** Processes that ended although nobody killed them; each was started again. */
   readonly ended: string[] = [];
@@ -76,7 +81,7 @@ export class Cluster {
   }
 
   /** Kills with SIGKILL and starts anew at once. Returns when it serves again, or for Workers when it is on its way. */
-  async kill(victim: Victim): Promise<void> {
+  async kill(victim: Victim, client: Client): Promise<void> {
     this.kills[victim] += 1;
     const [worker] = this.#workers;
     if (victim === 'temporal') {
@@ -86,6 +91,18 @@ export class Cluster {
     } else if (victim === 'emulator') {
       await end(this.#emulator);
       await this.#startEmulator();
+    } else if (victim === 'account') {
+      // Submits are stopped, and then nobody knows who has done it; the next account takes that over.
+      const account = client.workflow.getHandle(accountWorkflowId(DEFAULT_TASK_QUEUE));
+      const isThere = (request: Promise<unknown>): Promise<boolean> =>
+        request.then(
+          () => true,
+          () => false,
+        );
+      await until(() => isThere(account.signal('stopSubmits', { reason: 'chaos' })), READY_MS);
+      await sleep(STOPPED_MS);
+      await until(() => isThere(account.terminate('chaos')), READY_MS);
+      await until(() => isThere(account.signal('allowSubmits')), READY_MS);
     } else if (victim === 'frozen worker') {
       if (worker !== undefined) this.#freeze(worker);
     } else {

@@ -2,7 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { GenerationClient } from '../../src/client.js';
-import { FAILURE, MEMO_FIELD, type GenerationMemo } from '../../src/contract/index.js';
+import {
+  accountWorkflowId,
+  DEFAULT_TASK_QUEUE,
+  FAILURE,
+  MEMO_FIELD,
+  SHARED_CODES,
+  type GenerationMemo,
+} from '../../src/contract/index.js';
 import type { Ledger } from '../../src/emulator/index.js';
 
 /** How often the list is looked through. */
@@ -25,6 +32,11 @@ export function employ(client: Client, ledger: () => Promise<Ledger>): Person {
       const memo = fields?.[MEMO_FIELD] as GenerationMemo | undefined;
       if (memo?.hold != null) held.push({ workflowId, memo, hold: memo.hold });
     }
+    const shared = [...new Set(held.map(({ hold }) => hold.code))].filter((code) => SHARED_CODES.includes(code));
+    // While the account keeps a cause open, a resume of one generation holds again. It refuses what is no cause of its own.
+    const account = client.workflow.getHandle(accountWorkflowId(DEFAULT_TASK_QUEUE));
+    const release = (code: string) => account.executeUpdate('release', { args: [{ code }] });
+    await Promise.allSettled(shared.map(release));
     const unresolved = held.some(({ hold }) => hold.code === FAILURE.SubmitUnresolved);
     // What the Rivya Studio shows a person: the tasks that there are.
     const tasks = unresolved ? (await ledger()).tasks : {};

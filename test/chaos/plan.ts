@@ -24,7 +24,7 @@ export interface Job {
   readonly paid: number;
 }
 
-export type Victim = 'worker' | 'all workers' | 'emulator' | 'temporal' | 'frozen worker';
+export type Victim = 'worker' | 'all workers' | 'emulator' | 'temporal' | 'frozen worker' | 'account';
 
 export interface Kill {
   readonly afterMs: number;
@@ -196,6 +196,7 @@ const VICTIMS: readonly (readonly [number, Victim])[] = [
   [2, 'all workers'],
   [3, 'emulator'],
   [3, 'temporal'],
+  [2, 'account'],
 ];
 
 /** The kill number `n`: around `everyMs` after the last one has been mended. */

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
+import { ACCOUNT_WORKFLOW_TYPE } from '../../src/contract/index.js';
 import { until } from '../support/until.js';
 import { Cluster } from './cluster.js';
 import { runJob, type Outcome } from './jobs.js';
@@ -53,7 +54,8 @@ export async function chaos(options: ChaosOptions): Promise<ChaosResult> {
     await person.leave();
     // The list of runs trails their ends by a moment. What still runs then, the verdict tells.
     const noneRuns = async (): Promise<boolean> =>
-      (await client.workflow.count("ExecutionStatus = 'Running'")).count === 0;
+      (await client.workflow.count(`ExecutionStatus = 'Running' AND WorkflowType != '${ACCOUNT_WORKFLOW_TYPE}'`))
+        .count === 0;
     await until(noneRuns, 60_000).catch(() => undefined);
     const { figures, problems } = await judge(outcomes, await cluster.ledger(), client);
     await connection.close();
@@ -101,7 +103,7 @@ async function runAll(
       await sleep(afterMs);
       if (outcomes.length >= jobs.length * CALM_SHARE || giveUp.signal.aborted) return;
       say(`SIGKILL ${victim}`);
-      await cluster.kill(victim);
+      await cluster.kill(victim, client);
     }
   })();
   await Promise.all([...runners, killing]);

@@ -6,12 +6,15 @@ import { startWorkers, type RunningWorkers } from '../../src/worker/workers.js';
 import { bundleWith } from '../support/bundle.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { stateOf } from '../support/state.js';
+import { accountOf, untilKnown } from '../support/switchboard.js';
 import { shareFaults } from '../support/tasks.js';
 import { until } from '../support/until.js';
 
 const NAME = 'rivya';
 // `RoutingConfigUpdateState` of the Service.
 const IN_PROGRESS = 1;
+// `VersioningBehavior` of the Service.
+const AUTO_UPGRADE = 2;
 let newer = '';
 let harness: Harness;
 beforeAll(async () => {
@@ -86,6 +89,27 @@ test('what began without a build goes on with the first one; what runs stays wit
   const prompts = Object.values(tasks).map(({ prompt }) => String(prompt));
   expect(prompts.toSorted()).toEqual(['after the way back', 'began on a', 'began on b', 'began without a build']);
   await Promise.all(builds.map((workers) => workers.stop()));
+});
+
+test('the account never ends, so it goes on with the current build, and the old one drains', async () => {
+  await using own = await startHarness({ workers: false });
+  const builds = [await startBuild(own, '0.1.0-a')];
+  await makeCurrent(own, '0.1.0-a');
+  const buildOf = async (): Promise<string | undefined> => {
+    const { raw } = await accountOf(own).describe();
+    const { behavior, deploymentVersion } = raw.workflowExecutionInfo?.versioningInfo ?? {};
+    return behavior === AUTO_UPGRADE ? (deploymentVersion?.buildId ?? undefined) : undefined;
+  };
+  await untilKnown(own);
+  await until(async () => (await buildOf()) === '0.1.0-a');
+  builds.push(await startBuild(own, '0.1.0-b', newer));
+  await makeCurrent(own, '0.1.0-b');
+  // A Workflow that sleeps moves with its next event.
+  await accountOf(own).executeUpdate('refresh');
+  await until(async () => (await buildOf()) === '0.1.0-b');
+  await builds[0]!.stop();
+  await expect(accountOf(own).executeUpdate('stopSubmits')).resolves.toContain('Stopped');
+  await builds[1]!.stop();
 });
 
 test('two builds together keep the limit of the key', async () => {

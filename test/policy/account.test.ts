@@ -270,6 +270,12 @@ describe('the first look of an account', () => {
     expect(cause(probed(account, T0 + MINUTE, answer(5)).account, CREDITS)?.phase).toBe('releasing');
   });
 
+  test('does not bring back a stop that was ended before it, and those that it held are released', () => {
+    const { account } = policy.APPLY_TO_ACCOUNT.allowSubmits(fresh, undefined, T0 + MINUTE);
+    const next = policy.afterLook(account, LOOK, before, true, T0 + MINUTE);
+    expect(cause(next, STOPPED)?.phase).toBe('releasing');
+  });
+
   test('takes nothing from a memo that is none of ours', () => {
     for (const memo of [
       null,

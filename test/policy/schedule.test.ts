@@ -86,6 +86,10 @@ describe('a repeated call never hammers and never stops', () => {
     expect(delay(1, 'rate_limited')).toBe(3_750);
     expect(delay(50, null)).toBe(450 * SECOND);
   });
+
+  test('after many attempts that the Worker held back itself, a 429 costs at most a minute', () => {
+    expect(retryDelay({ attempt: 50, code: 'rate_limited', retryAfterMs: null, random: 1 })).toBe(MINUTE);
+  });
 });
 
 test('a repetition waits for its time, but never by a clock that is not ours', () => {

@@ -140,9 +140,9 @@ describe('an answer 429', () => {
     await until(async () => ((await accountState(harness))?.rateLimited.lastHour ?? 0) === 1);
   });
 
-  test('that comes by the dozen is told at once, and then once in 15 s', async () => {
+  test('that comes again and again is told at once, and then once in 15 s', async () => {
     await untilKnown(harness);
-    harness.emulator.setFaults([{ on: 'create', times: 24, do: { kind: 'error', code: 'rate_limited' } }]);
+    harness.emulator.setFaults([{ on: 'create', times: 8, do: { kind: 'error', code: 'rate_limited' } }]);
     const handles = await Promise.all(Array.from({ length: 12 }, (_, i) => start(`fox ${i}`)));
     await until(async () => (await accountState(harness))?.rateLimited.lastAt != null);
     await Promise.all(handles.map((handle) => handle.result()));

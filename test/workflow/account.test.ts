@@ -180,6 +180,7 @@ describe('what is no request', () => {
     expect(await account.request('stopSubmits', { reason: 'again' })).toMatch(/stopped already, since .*: shared/);
     await using harness = await startHarness({ account: false });
     const other = await startAccount(harness);
+    await until(async () => (await other.state()).look !== null);
     expect(await other.request('allowSubmits')).toContain('not stopped');
   });
 
