@@ -98,7 +98,7 @@ test('the account never ends, so it goes on with the current build, and the old 
   const buildOf = async (): Promise<string | undefined> => {
     const { raw } = await accountOf(own).describe();
     const { behavior, deploymentVersion } = raw.workflowExecutionInfo?.versioningInfo ?? {};
-    return behavior === AUTO_UPGRADE ? (deploymentVersion?.buildId ?? undefined) : undefined;
+    return Number(behavior) === AUTO_UPGRADE ? (deploymentVersion?.buildId ?? undefined) : undefined;
   };
   await untilKnown(own);
   await until(async () => (await buildOf()) === '0.1.0-a');
