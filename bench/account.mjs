@@ -1,4 +1,4 @@
-// npm run bench:account -- [--only 60,120,600,without,lowered,cost] [--workers 1,3] [--seconds 180]: what the account makes of the
+// npm run bench:account -- [--only 60,120,600,without,lowered,held,cost] [--workers 1,3] [--seconds 180]: what the account makes of the
 // rate limit, on a real server and against an emulator with a fixed window, and what it costs. Each case has task queue,
 // Worker processes and emulator of its own; those of at most 120 calls a minute run side by side. Prints Markdown. Ends with
 // status 1 where a figure is missed. A busy machine adds to stalls and to nothing else.
@@ -23,7 +23,8 @@ const SETTLE_MS = 15_000;
 // Share of N that is used, in percent, at least: what the partitions of the queue and a reserve against stalls leave.
 const WANTED_SHARE = { 60: 86, 120: 90, 600: 93 };
 const SMALL = 120;
-const PARTS = [...Object.keys(WANTED_SHARE), 'without', 'lowered', 'cost'];
+const PLENTY = 10_000_000;
+const PARTS = [...Object.keys(WANTED_SHARE), 'without', 'lowered', 'held', 'cost'];
 
 const { values } = parseArgs({
   options: {
@@ -78,8 +79,12 @@ function mostInAMinute(times) {
 }
 
 /** Emulator, Workers that are told `told` calls a minute, and generations that always wait for their turn. */
-async function startCase({ server, client }, name, { limit, told = limit, workers, open = told / 2 }) {
-  const emulator = await startEmulator({ durations: { image: 1 }, credits: 10_000_000, rateLimitPerMinute: limit });
+async function startCase(
+  { server, client },
+  name,
+  { limit, told = limit, workers, open = told / 2, credits = PLENTY },
+) {
+  const emulator = await startEmulator({ durations: { image: 1 }, credits, rateLimitPerMinute: limit });
   const taskQueue = `account-${name}`;
   const env = {
     TEMPORAL_ADDRESS: server.address,
@@ -101,7 +106,7 @@ async function startCase({ server, client }, name, { limit, told = limit, worker
   };
   for (let n = 0; n < open; n++) void feed(n);
   // A busy machine takes its time until all of them poll.
-  while (callsOf(emulator).length < 2 * workers) await sleep(200);
+  if (open > 0) while (callsOf(emulator).length < 2 * workers) await sleep(200);
   return {
     name,
     client,
@@ -229,6 +234,59 @@ async function measureLowered(place) {
   };
 }
 
+/** Missing credits hold 2,000 generations, and then there are credits again. */
+async function measureHeld(place) {
+  const [count, limit] = [2_000, 600];
+  const one = await startCase(place, 'held', { limit, workers: 1, open: 0, credits: 0 });
+  const { client, emulator, taskQueue } = one;
+  const generations = new GenerationClient(client, { taskQueue });
+  const waiting = Array.from({ length: count }, (_, n) => ({ model: 'z-image', prompt: `held ${n}` })).values();
+  const handles = [];
+  const startAll = async () => {
+    for (const input of waiting) handles.push(await generations.start(input));
+  };
+  await Promise.all(Array.from({ length: 50 }, startAll));
+  const query = `TaskQueue = '${taskQueue}' AND RivyaStatus = 'held:insufficient_credits' AND ExecutionStatus = 'Running'`;
+  const until = async (isTrue) => {
+    while (!(await isTrue())) await sleep(1_000);
+    return Date.now();
+  };
+  const heldAt = await until(async () => (await client.workflow.count(query)).count === count);
+  log(`${count} are held`);
+  await sleep(SECONDS * 1_000);
+  const tries = callsOf(emulator).filter(({ at }) => at > heldAt).length / (SECONDS / 60);
+  const toppedUpAt = Date.now();
+  await emulator.setCredits(undefined, PLENTY);
+  const noneHeld = until(async () => (await client.workflow.count(query)).count === 0);
+  const accepted = until(async () => (await emulator.ledger()).paidTasks >= count);
+  const over = until(async () => (await one.account())?.causes.length === 0);
+  const [released, taken] = [(await noneHeld) - toppedUpAt, (await accepted) - toppedUpAt].map((ms) => ms / MINUTE);
+  await over;
+  await Promise.all(handles.map((handle) => handle.result()));
+  const { paidTasks, keys } = await emulator.ledger();
+  const twice = Object.values(keys).filter(({ tasks }) => tasks.length > 1).length;
+  const calls = callsOf(emulator).filter(({ at }) => at > toppedUpAt).length / count;
+  const longest = (count * calls) / limit + 2;
+  await one.stop();
+  check('2,000 held: calls a minute', tries.toFixed(1), 'at most 1', tries <= 1.34);
+  check(
+    '2,000 held: nobody is held',
+    `${released.toFixed(1)} min`,
+    'within 3 min of the top-up, and a probe',
+    released <= 4,
+  );
+  check('2,000 held: all accepted', `${taken.toFixed(1)} min`, `within ${longest.toFixed(1)} min`, taken <= longest);
+  check('2,000 held: paid tasks', paidTasks, count, paidTasks === count && twice === 0);
+  return {
+    held: count,
+    'calls a minute while held': tries.toFixed(1),
+    'nobody is held after': `${released.toFixed(1)} min`,
+    'all accepted after': `${taken.toFixed(1)} min`,
+    'calls a job after the top-up': calls.toFixed(2),
+    'paid tasks': paidTasks,
+  };
+}
+
 /** 60 jobs a minute: events and billable actions of a job, and of the account for each job. */
 async function measureCost(place) {
   const minutes = Math.max(2, Math.round(SECONDS / 60));
@@ -285,6 +343,7 @@ const shares = await Promise.all(cases.filter(isSmall).map((one) => measureShare
 for (const one of cases.filter((other) => !isSmall(other))) shares.push(await measureShare(place, ...one));
 const without = asked('without') ? [await measureWithout(place)] : [];
 const lowered = asked('lowered') ? [await measureLowered(place)] : [];
+const held = asked('held') ? [await measureHeld(place)] : [];
 const cost = asked('cost') ? await measureCost(place) : [];
 await server.stop();
 rmSync(directory, { recursive: true });
@@ -296,6 +355,7 @@ console.log(
 printTable('Share of the limit that is used', shares);
 printTable('A Worker without the option joins', without);
 printTable('Told 600 while the API takes 120, then the API takes 600', lowered);
+printTable('Missing credits hold 2,000, at 600 calls a minute; then there are credits', held);
 printTable('Cost', cost);
 if (missed.length > 0) log(`MISSED: ${missed.join('; ')}`);
 process.exit(missed.length === 0 ? 0 : 1);

@@ -249,14 +249,16 @@ test('the Signal "resume" from the UI, sent while no Worker runs, lets it go on 
   expect(await paidTasks('An owl at dusk')).toBe(1);
 });
 
-test('the Update "resume" from the UI lets it go on: one paid task', async () => {
-  await addCredits();
-  const dialog = await openDialog('poster-fox', 'Send an Update');
+test('the Update "resume" from the UI, with the task that was found, lets an unanswered submit go on: one paid task', async () => {
+  const { tasks } = await environment.emulator.ledger();
+  const [taskId] = Object.keys(tasks).filter((id) => tasks[id]?.prompt === 'poster-heron');
+  const dialog = await openDialog('poster-heron', 'Send an Update');
   await dialog.getByRole('button', { name: 'Select an Update' }).click();
   await page.getByRole('option', { name: 'resume' }).click();
   await picture('resume');
+  await dialog.getByRole('textbox').last().fill(JSON.stringify({ taskId }));
   await dialog.getByRole('button', { name: 'Submit' }).click();
   await dialog.waitFor({ state: 'hidden' });
   await page.getByText('Completed', { exact: true }).first().waitFor();
-  expect(await paidTasks('A red fox in fresh snow')).toBe(1);
+  expect(await paidTasks('poster-heron')).toBe(1);
 });
