@@ -1,4 +1,4 @@
-// Events and billable actions of histories, as bench/batch.mjs and bench/account.mjs count them.
+// Events and billable actions of histories, as bench/batch.mjs, bench/account.mjs and bench/actions.mjs count them.
 
 const BILLED = new Set([
   'workflowExecutionStartedEventAttributes',

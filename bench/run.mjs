@@ -1,6 +1,7 @@
-// npm run bench [-- <part>...], of schedule, history, worker, beside, cost, command, database and naive: what the poll schedule
+// npm run bench [-- <part>...], of schedule, history, worker, beside, cost, actions, command, database and naive: what the poll schedule
 // costs next to the vendor's advice, what a Worker costs here, alone and beside one of a user, what a job costs next to a
-// plain Workflow, what the command costs to start, what a database file costs the server, and what is paid and lost by a first sample.
+// plain Workflow and on Temporal Cloud, what the command costs to start, what a database file costs the server, and what is paid
+// and lost by a first sample.
 // Figures of a busy machine are rough: read the ratios.
 import { execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -18,6 +19,7 @@ import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { bundlePath } from '../dist/src/worker/bundle.js';
 import { startWorkers } from '../dist/src/worker/workers.js';
 import program from '../test/support/test-server.json' with { type: 'json' };
+import { benchActions } from './actions.mjs';
 import { benchBeside } from './beside.mjs';
 import { benchCommand } from './command.mjs';
 import { benchCost } from './cost.mjs';
@@ -161,6 +163,7 @@ const parts = {
   history: benchHistory,
   worker: benchWorker,
   cost: () => benchCost(log),
+  actions: () => benchActions(log),
   beside: () => benchBeside(log),
   command: () => benchCommand(log),
   database: () => benchDatabase(log),
