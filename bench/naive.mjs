@@ -9,6 +9,7 @@ import { startEmulator } from '../dist/src/emulator/index.js';
 import { connectClient } from '../dist/src/temporal/connect.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { cpuMs } from './cost.mjs';
+import { historyOf } from './histories.mjs';
 import { startWorker, stopWorker, workerSettings } from './variants.mjs';
 
 const JOBS = Number(process.env.BENCH_JOBS ?? 20);
@@ -112,7 +113,7 @@ async function measure({ address, client, store }, { kind, start }, { faults = (
     .map(({ key, checks }) => checks.at(-1) - posted.get(key) - TASK_MS)
     .toSorted((a, b) => a - b);
   const lag = (share) => (lags.length === 0 ? NaN : lags[Math.floor(share * (lags.length - 1))] / 1_000);
-  const { events } = await client.workflow.getHandle(handles[1].workflowId).fetchHistory();
+  const { events, actions } = await historyOf(client, { workflowId: handles[1].workflowId });
   await stopWorker(worker);
   await emulator.close();
   for (const { workflowId } of handles)
@@ -128,7 +129,8 @@ async function measure({ address, client, store }, { kind, start }, { faults = (
     'lag p95 s': lag(0.95),
     429: requests.filter(({ status }) => status === 429).length,
     'all done s': ends.length === 0 ? NaN : Math.max(...ends) / 1_000,
-    events: events.length,
+    events,
+    'billable actions': actions,
     'Worker CPU ms a job': cpu / JOBS,
   };
 }
