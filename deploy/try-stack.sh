@@ -219,5 +219,5 @@ admin requests | js "(() => {
   return \`$JOBS jobs, 2 Workers, 60 calls a minute: $took s; calls in each minute \${minutes.join(', ')}; most in any 60 s \${most}; 429: \${refused}\`;
 })()" >"$work/rate"
 say "$(<"$work/rate")"
-temporal task-queue describe --task-queue rivya-api --task-queue-type activity --report-stats | tail -n 12
+temporal task-queue describe --task-queue rivya-api
 say "all as it should be"
