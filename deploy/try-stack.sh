@@ -133,7 +133,7 @@ started=$SECONDS
 mapfile -t ports < <(free_ports 10)
 export TEMPORAL_ADDRESS=127.0.0.1:${ports[0]} TEMPORAL_NAMESPACE=$NAMESPACE
 start temporal env DB=postgres12 DB_PORT="$SQL_PORT" POSTGRES_SEEDS=127.0.0.1 POSTGRES_USER=temporal POSTGRES_PWD="$(<"$work/password")" \
-  NUM_HISTORY_SHARDS=128 DYNAMIC_CONFIG_FILE_PATH="$PWD/deploy/temporal/dynamic-config.yml" PROMETHEUS_ENDPOINT="127.0.0.1:${ports[9]}" \
+  NUM_HISTORY_SHARDS=16 DYNAMIC_CONFIG_FILE_PATH="$PWD/deploy/temporal/dynamic-config.yml" PROMETHEUS_ENDPOINT="127.0.0.1:${ports[9]}" \
   LOG_LEVEL=warn BIND_ON_IP=127.0.0.1 FRONTEND_GRPC_PORT="${ports[0]}" FRONTEND_HTTP_PORT="${ports[8]}" FRONTEND_MEMBERSHIP_PORT="${ports[1]}" \
   MATCHING_GRPC_PORT="${ports[2]}" MATCHING_MEMBERSHIP_PORT="${ports[3]}" HISTORY_GRPC_PORT="${ports[4]}" HISTORY_MEMBERSHIP_PORT="${ports[5]}" \
   WORKER_GRPC_PORT="${ports[6]}" WORKER_MEMBERSHIP_PORT="${ports[7]}" "$bin/server" start
