@@ -7,6 +7,8 @@ import { ACCOUNT_MEMO_FIELD, type LookInput, type LookResult } from '../src/cont
 import { lookAtQueues } from '../src/temporal/account-look.js';
 import { describeRun, runIdsOf } from '../src/temporal/runs.js';
 
+const MOST_RUNS = 10;
+
 export async function rivyaAccountLook({ first }: LookInput): Promise<LookResult> {
   const { client } = Context.current();
   const { taskQueue } = activityInfo();
@@ -16,13 +18,17 @@ export async function rivyaAccountLook({ first }: LookInput): Promise<LookResult
   return { look, before };
 }
 
-/** The memo of the newest run before this one, as the Service keeps it for its retention; null where there is none. */
+/** The memo of the newest run before this one that has one, as the Service keeps it for its retention; null: none has. */
 async function memoBefore(): Promise<unknown> {
   const { client, info } = Context.current();
   const { workflowId = '', runId = '' } = info.workflowExecution ?? {};
-  const earlier = (await runIdsOf(client, workflowId))?.find((id) => id !== runId);
-  if (earlier === undefined) return null;
-  // One that a codec of ours cannot read is as good as none.
-  const run = await describeRun(client, workflowId, earlier).catch(() => null);
-  return run?.memo?.[ACCOUNT_MEMO_FIELD] ?? null;
+  const others = (await runIdsOf(client, workflowId))?.filter((id) => id !== runId) ?? [];
+  // A run that was ended before its first look has left none.
+  for (const earlier of others.slice(0, MOST_RUNS)) {
+    // One that a codec of ours cannot read is as good as none.
+    const run = await describeRun(client, workflowId, earlier).catch(() => null);
+    const memo = run?.memo?.[ACCOUNT_MEMO_FIELD];
+    if (memo !== undefined) return memo;
+  }
+  return null;
 }

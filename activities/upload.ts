@@ -73,7 +73,8 @@ class Upload {
       this.#posted = await this.#wasPosted();
       if (!this.#posted) throw refusal;
     }
-    await refuseWhileClosed(closedBy);
+    // A POST that may have been sent before is repeated, with its references.
+    if (!this.#posted && (await closedBy?.()) != null && !(await this.#wasPosted())) await refuseWhileClosed(closedBy);
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     // A stored file does not change, so its digest finds an earlier upload without a look at the file. Under a policy on

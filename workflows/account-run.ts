@@ -15,8 +15,8 @@ import * as policy from '../src/policy/index.js';
 import type { Account, AccountStep } from '../src/policy/index.js';
 import { activities } from './activities.js';
 
-// A person waits at the screen: what is not known by then is said to be missing.
-const REFRESH_MS = 30_000;
+// A person waits at the screen, and a command for 10 s: what is not known by then is said to be missing.
+const REFRESH_MS = 8_000;
 
 /** A change of the account by the result of a step, at the time when it is there. */
 type Change = (account: Account, now: number) => Account;
@@ -172,7 +172,9 @@ export class AccountRun {
     const { state } = this;
     setCurrentDetails(policy.describeAccount(state));
     const substance = policy.substanceOf(state);
-    if (substance === this.#written) return;
+    // A new account knows nothing of the run before until its first look: until then Workers go on with what they know.
+    const isKnown = state.look !== null || state.causes.length > 0;
+    if (!isKnown || substance === this.#written) return;
     this.#written = substance;
     upsertMemo({ [ACCOUNT_MEMO_FIELD]: state });
   }

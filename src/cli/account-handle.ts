@@ -6,6 +6,7 @@ import {
   ACCOUNT_WORKFLOW_TYPE,
   accountWorkflowId,
   isOpen,
+  type AccountInput,
   type AccountRequests,
   type AccountState,
 } from '../contract/index.js';
@@ -60,7 +61,7 @@ async function queried({ client, taskQueue }: Place): Promise<AccountState | nul
 
 /**
  * Sends a request to the account. Returns its answer; null where no Worker answers within 10 s, so that it waits as a Signal.
- * @throws UsageError with what its validator says, or where no account runs.
+ * A stop starts the account where none runs. @throws UsageError with what its validator says, or where no account runs.
  */
 export async function requestOf<Name extends keyof AccountRequests>(
   { client, taskQueue }: Place,
@@ -73,8 +74,17 @@ export async function requestOf<Name extends keyof AccountRequests>(
     return applied === null ? null : (applied.answer as string);
   } catch (error) {
     if (error instanceof WorkflowUpdateFailedError) throw new UsageError(error.cause?.message ?? error.message);
-    if (error instanceof WorkflowNotFoundError) throw noAccount(taskQueue);
-    throw error;
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+    if (name !== 'stopSubmits') throw noAccount(taskQueue);
+    // Before the first Worker: it shall find submits stopped.
+    await client.workflow.signalWithStart(ACCOUNT_WORKFLOW_TYPE, {
+      workflowId: handle.workflowId,
+      taskQueue,
+      args: [{ taskQueue } satisfies AccountInput],
+      signal: name,
+      signalArgs: [argument],
+    });
+    return null;
   }
 }
 

@@ -17,6 +17,8 @@ const BEFORE_RELEASE_MS = 12 * SECOND;
 const CAME_BACK_MS = 2 * MINUTE;
 const RELEASE_AGAIN_MS = MINUTE;
 
+const SCOPE = 'api_scope_denied';
+
 /** What the account remembers of a cause. */
 export interface CauseMemory {
   /** How long it stands before it is tried without a sign: doubled each time that it comes back at once. */
@@ -75,7 +77,8 @@ export function afterStop(causes: Causes, reason: string, now: number): Causes {
 
 /** Generations were found held by a code that the account does not know: the first probe may release them. */
 export function afterFound(causes: Causes, code: string, count: number, now: number): Causes {
-  if (!isReportable(code) || causeOf(causes, code) !== null) return causes;
+  // A scope that a chat or an upload lacks holds that one alone.
+  if (!isReportable(code) || code === SCOPE || causeOf(causes, code) !== null) return causes;
   const message = `${count} held generations were found when the account began.`;
   const opened = afterRefusal(causes, { code, message, requestId: null }, null, now);
   return changed(opened, code, { credits: 0 });
@@ -97,12 +100,12 @@ export function afterBefore(causes: Causes, before: readonly AccountCause[], now
   }, causes);
 }
 
-/** After a probe. One probe is for all causes that are due soon. Null: it had no answer. */
+/** After a probe, which is for all causes that are asked for. Null: it had no answer. */
 export function afterProbe(causes: Causes, probe: ReadResult | null, now: number): Causes {
-  return causes.standing.reduce((all, { code, nextProbeAt }) => {
-    const isDue = nextProbeAt !== null && Date.parse(nextProbeAt) - now < PROBE_MS / 2;
-    return isDue ? probed(all, code, probe, now) : all;
-  }, causes);
+  return causes.standing.reduce(
+    (all, { code, nextProbeAt }) => (nextProbeAt === null ? all : probed(all, code, probe, now)),
+    causes,
+  );
 }
 
 function probed(causes: Causes, code: string, probe: ReadResult | null, now: number): Causes {
@@ -126,9 +129,9 @@ function probed(causes: Causes, code: string, probe: ReadResult | null, now: num
 
 /** False where the probe says that the cause stands. */
 function mayBeOver({ code, probes }: AccountCause, { refused }: ReadResult, credits: number | null): boolean {
-  // A key that lacks a scope is a valid key.
-  const lacksScope = refused?.code === 'api_scope_denied';
-  if (code !== 'insufficient_credits') return refused === null || (lacksScope && code !== 'api_scope_denied');
+  // A key that lacks the scope of this read is a valid key, and may have the scope that payments need.
+  const lacksScope = refused?.code === SCOPE;
+  if (code !== 'insufficient_credits') return refused === null || lacksScope;
   if (refused !== null && !lacksScope && isReportable(refused.code)) return false;
   // One generation may cost more than there is, and others less, so any balance is tried. Without one only a try tells.
   return credits === null ? probes > 0 : credits > 0;
@@ -142,7 +145,7 @@ function hasChanged(cause: AccountCause, { fingerprint }: ReadResult, credits: n
 
 /** A probe sees whether there are credits and a key, but not whether the same key has a scope now. */
 function firstTry(code: string, now: number): number {
-  return code === 'api_scope_denied' ? now + LONGEST_TRY_MS : now;
+  return code === SCOPE ? now + LONGEST_TRY_MS : now;
 }
 
 /** A cause is over: new submits go on, and those that it holds are resumed soon. `credits`: the balance now, or null. */

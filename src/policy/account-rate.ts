@@ -75,9 +75,10 @@ export function afterRateLimited(
   configured: number,
   now: number,
 ): RateMemory {
-  if (memory.person !== null) return memory;
-  const { target, trial, loweredAt, closedUntil } = memory;
+  const { target, trial, loweredAt, closedUntil, person } = memory;
   const asked = retryAfterMs === null ? 0 : now + clamp(retryAfterMs, SHORTEST_CLOSED_MS, LONGEST_CLOSED_MS);
+  // The rate of a person stays; the Workers make no call until then, which the page says and a person can end.
+  if (person !== null) return asked === 0 ? memory : { ...memory, closedUntil: Math.max(closedUntil ?? 0, asked) };
   const lowest = Math.min(LOWEST, configured);
   const failedStep = trial !== null && now <= trial.until + REPORT_LAG_MS ? trial : null;
   // Calls that were under way when the queue was closed are answered after that.
@@ -112,8 +113,8 @@ function closed(memory: RateMemory, until: number, now: number): RateMemory {
 
 /** What time alone changes: the queue opens again, and the rate goes up by a step. */
 export function rateAt(memory: RateMemory, configured: number | null, now: number): RateMemory {
-  if (memory.person !== null) return memory;
   const opened = memory.closedUntil !== null && memory.closedUntil <= now ? { ...memory, closedUntil: null } : memory;
+  if (opened.person !== null) return opened;
   const { target, nextStepAt, steps, closedUntil } = opened;
   if (target === null) return { ...opened, nextStepAt: null };
   // Workers with a lower limit have come.
@@ -190,7 +191,7 @@ function ofPerson(memory: RateMemory, set: NonNullable<AccountLook['setAtService
     foreign,
   };
   const { applied: _, ...known } = memory;
-  return { ...known, ...OPEN, person };
+  return { ...known, ...OPEN, closedUntil: memory.closedUntil, person };
 }
 
 /** After a person's request. Null gives the rate back to the account. */
@@ -206,20 +207,21 @@ export function afterOpened(memory: RateMemory): RateMemory {
 
 /** When time alone changes something; null: never. */
 export function nextRateChange({ person, closedUntil, nextStepAt }: RateMemory): number | null {
-  return person === null ? (closedUntil ?? nextStepAt) : null;
+  return closedUntil ?? (person === null ? nextStepAt : null);
 }
 
 /** The rate as people read it. */
 export function rateState(memory: RateMemory, configured: number | null): AccountRate {
   const { target, person, closedUntil, nextStepAt, refused } = memory;
   const iso = (time: number | null): string | null => (time === null ? null : new Date(time).toISOString());
+  const notTaken = refused === null ? '' : ` The Service takes no rate from the account: ${refused}`;
   if (person !== null) {
     return {
       configured,
       set: person.perMinute,
       by: 'person',
-      reason: person.reason,
-      closedUntil: null,
+      reason: person.reason + notTaken,
+      closedUntil: iso(closedUntil),
       nextStepAt: null,
     };
   }
@@ -227,7 +229,7 @@ export function rateState(memory: RateMemory, configured: number | null): Accoun
     configured,
     set: target,
     by: target === null ? 'workers' : 'account',
-    reason: reasonOf(memory) + (refused === null ? '' : ` The Service takes no rate from the account: ${refused}`),
+    reason: reasonOf(memory) + notTaken,
     closedUntil: iso(closedUntil),
     nextStepAt: iso(nextStepAt),
   };

@@ -62,7 +62,8 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
 export function onlyKnown(fields: Record<string, unknown>, known: readonly string[], prefix: string): void {
   const other = Object.keys(fields).find((name) => !known.includes(name));
   if (other === undefined) return;
-  throw new InvalidInput(`${prefix}${other}`, `is not a field of the input; known are ${known.join(', ')}`);
+  const those = known.length === 0 ? 'there are none' : `known are ${known.join(', ')}`;
+  throw new InvalidInput(`${prefix}${other}`, `is not a field of the input; ${those}`);
 }
 
 export function text(value: unknown, field: string, maxLength = Number.POSITIVE_INFINITY): string | null {

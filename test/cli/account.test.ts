@@ -45,8 +45,14 @@ test('before the first Worker there is none, and it says how to get one', async 
   expect(none.stderr).toMatch(
     /There is no account on task queue .*A Worker with the role "api" starts it: .*rivya-temporal worker/,
   );
-  expect(await account('stop')).toMatchObject({ status: 2, stderr: expect.stringContaining('There is no account') });
+  expect(await account('allow')).toMatchObject({ status: 2, stderr: expect.stringContaining('There is no account') });
+});
+
+test('a stop before the first Worker stands when there is one', async () => {
+  expect(await account('stop')).toMatchObject({ status: 0, stderr: expect.stringContaining('until one does') });
   workers = await harness.startWorkers();
+  await whenShown(({ status }) => status === 'stopped');
+  expect((await account('allow')).status).toBe(0);
   await until(async () => (await account()).status === 0);
 });
 

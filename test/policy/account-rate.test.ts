@@ -179,7 +179,12 @@ describe('answers 429', () => {
 
   test('leave the rate of a person alone', () => {
     const memory = rates.afterSetRateRequest(after(START, 0), 500, 'a test of the limit');
-    expect(after(memory, 30 * SECOND, 40 * SECOND)).toEqual(memory);
+    const closed = after(memory, 30 * SECOND, 40 * SECOND);
+    expect(closed).toEqual({ ...memory, closedUntil: 70 * SECOND });
+    // Until then the Workers make no call. It is shown, ends by itself, and can be ended.
+    expect(rates.rateState(closed, 600)).toMatchObject({ by: 'person', set: 500, closedUntil: expect.any(String) });
+    expect(rates.rateAt(closed, 600, 70 * SECOND)).toEqual(memory);
+    expect(rates.afterOpened(closed)).toEqual(memory);
   });
 });
 

@@ -214,6 +214,13 @@ describe('a key', () => {
     },
   );
 
+  test('without a scope is over with another key, also one that may not read the balance', () => {
+    const open = refused(START, 'api_scope_denied', T0);
+    const probe = (fingerprint: string) => ({ ...refusal('api_scope_denied'), fingerprint });
+    expect(cause(probed(open, T0 + MINUTE, probe('old')).account, 'api_scope_denied')?.phase).toBe('open');
+    expect(cause(probed(open, T0 + MINUTE, probe('new')).account, 'api_scope_denied')?.phase).toBe('releasing');
+  });
+
   test('without a scope is over with another key, or after half an hour', () => {
     const code = 'api_scope_denied';
     const open = probed(refused(START, code, T0), T0, answer(1), answer(1), refusal(code));

@@ -134,7 +134,7 @@ describe('refresh', () => {
     expect(probes(harness)).toHaveLength(1);
   });
 
-  test('answers after half a minute with what it has, where the API queue is closed; a stop works all the same', async () => {
+  test('answers after some seconds with what it has, where the API queue is closed; a stop works all the same', async () => {
     await using harness = await startHarness();
     const account = await startAccount(harness);
     await account.looked();
@@ -157,6 +157,26 @@ test('without a Worker that looks, requests and reports are taken; the look come
   await harness.startWorkers({ roles: new Set(['results']) });
   await account.looked();
   await until(async () => (await account.perMinute()) === 300);
+});
+
+test('terminated twice before a look, it hides nothing, and the next look finds the stop', async () => {
+  await using harness = await startHarness({ workers: false });
+  await harness.startWorkers({ roles: new Set(['workflows']) });
+  const looking = await harness.startWorkers({ roles: new Set(['results']) });
+  const account = await startAccount(harness);
+  await account.looked();
+  await account.request('stopSubmits', { reason: 'too dear' });
+  await looking.stop();
+  for (let n = 0; n < 2; n++) {
+    await account.handle.terminate();
+    await account.start();
+    await account.until(({ look }) => look === null);
+    // Workers go on with the memo that they have read.
+    expect(await account.memo()).toBeUndefined();
+  }
+  await harness.startWorkers({ roles: new Set(['results']) });
+  await account.until(({ causes }) => causes[0]?.code === 'stopped');
+  expect((await account.memo()).causes).toHaveLength(1);
 });
 
 test('it continues as new with all that it knows, and writes its memo again', async () => {

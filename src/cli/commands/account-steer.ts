@@ -1,4 +1,4 @@
-import { RATE_LIMITED, SHARED_CODES, type AccountRequests } from '../../contract/index.js';
+import { accountWorkflowId, RATE_LIMITED, SHARED_CODES, type AccountRequests } from '../../contract/index.js';
 import { ACCOUNT_REQUESTS, MOST_PER_MINUTE } from '../../policy/index.js';
 import { lookAtAccount, noAccount, requestOf } from '../account-handle.js';
 import { advice } from '../advice.js';
@@ -71,9 +71,10 @@ async function send<Name extends keyof AccountRequests>(
   ACCOUNT_REQUESTS[name](argument);
   const temporal = await openTemporal();
   const seen = await lookAtAccount(temporal);
-  if (seen === null) throw noAccount(temporal.taskQueue);
+  if (seen === null && name !== 'stopSubmits') throw noAccount(temporal.taskQueue);
   const answer = await requestOf(temporal, name, argument);
-  if (json) printJson({ workflowId: seen.workflowId, request: name, applied: answer !== null, answer });
+  const workflowId = accountWorkflowId(temporal.taskQueue);
+  if (json) printJson({ workflowId, request: name, applied: answer !== null, answer });
   else if (answer !== null) print(advice(answer));
   if (answer === null) say(SENT);
   return STATUS.done;
