@@ -53,7 +53,7 @@ test('a stop before the first Worker stands when there is one', async () => {
   workers = await harness.startWorkers();
   await whenShown(({ status }) => status === 'stopped');
   expect((await account('allow')).status).toBe(0);
-  await until(async () => (await account()).status === 0);
+  await whenShown(({ status }) => status === 'ok');
 });
 
 test('it shows rate, Workers and what to do, as text and as JSON', async () => {
