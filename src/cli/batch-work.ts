@@ -1,7 +1,8 @@
 /** A batch at work: Temporal and Worker where they are missing, the Workflow `rivyaBatch`, and the end with its tables. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WorkflowNotFoundError } from '@temporalio/client';
 import type { BatchFiles, BatchHead } from '../batch/files.js';
 import { rowsOf, writeResults } from '../batch/results.js';
 import { planOf, type Plan } from '../batch/plan.js';
@@ -15,6 +16,7 @@ import { absoluteAddress } from '../storage/open.js';
 import { workflowLink } from '../temporal/links.js';
 import { unpolled } from '../temporal/pollers.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
+import { requestOf } from './account-handle.js';
 import { advice } from './advice.js';
 import { BatchHandle, type SeenBatch } from './batch-handle.js';
 import { placeOf, type BatchPlace } from './batch-place.js';
@@ -116,7 +118,8 @@ export async function checkAttributes({ client, namespace }: Pick<Running, 'clie
 }
 
 /** Starts the batch, or lets the one that runs go on with this manifest and these settings. Returns true where it was started. */
-async function startOrChange({ handle, client }: Running, one: Work): Promise<boolean> {
+async function startOrChange(running: Running, one: Work): Promise<boolean> {
+  const { handle } = running;
   const { files, manifest, head, given, resume, listed } = one;
   if (((await files.head())?.manifest ?? null) !== listed) throw new UsageError(LIST_CHANGED);
   const seen = await handle.look();
@@ -128,7 +131,7 @@ async function startOrChange({ handle, client }: Running, one: Work): Promise<bo
       `Batch "${handle.batchId}" runs by now, started by another command. Use the same command again. Nothing was started and nothing was paid.`,
     );
   }
-  await releaseItems(client, handle.batchId);
+  await releaseItems(running, handle.batchId);
   const limit = isNew ? settings.maxCredits : was?.maxCredits;
   if (given.maxCredits === undefined && limit !== undefined && limit !== one.settings.maxCredits) {
     const named = limit === null ? 'No limit of credits' : `The limit of ${counted(limit, 'credit')}`;
@@ -193,10 +196,21 @@ function acceptSeen({ handle }: Running, done: number): (seen: SeenBatch) => Pro
   };
 }
 
+// A Worker that has just read the account does not read it again before.
+const WORKER_READS_MS = 2_500;
+
 /** Lets items that are held go on: none of them pays for another task by it. One whose submit has no answer needs a person. */
-export async function releaseItems(client: Client, batchId: string): Promise<void> {
+export async function releaseItems(place: Pick<Running, 'client' | 'taskQueue'>, batchId: string): Promise<void> {
+  const { client } = place;
   const held = `RivyaStatus STARTS_WITH 'held:' AND RivyaStatus != 'held:${FAILURE.SubmitUnresolved}'`;
-  for (const workflowId of await runningIds(client, batchId, held)) {
+  const ids = await runningIds(client, batchId, held);
+  // The account asks once a minute whether its causes are over, and until it knows that they would hold again. One that
+  // cannot be asked keeps nobody.
+  if (ids.length > 0) {
+    await requestOf(place, 'refresh').catch(() => null);
+    await sleep(WORKER_READS_MS);
+  }
+  for (const workflowId of ids) {
     // One that has ended meanwhile needs nothing.
     await client.workflow
       .getHandle(workflowId)

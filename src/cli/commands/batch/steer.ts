@@ -53,7 +53,7 @@ async function resume(options: Options, batchId = ''): Promise<number> {
     const interrupted = interruption();
     return goOn({ place, found, options, interrupted, maxCredits: options.maxCredits });
   }
-  await releaseItems(running.client, batchId);
+  await releaseItems(running, batchId);
   const { maxCredits } = options;
   if (maxCredits !== undefined) {
     await allowCredits(running, found.files, maxCredits);
