@@ -1,6 +1,6 @@
 /** How a batch goes, in a line, and the wait for its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BatchState } from '../contract/index.js';
+import { SHARED_CODES, type BatchState } from '../contract/index.js';
 import { endedOf, formatDuration, pricingOf, timeLeft } from '../policy/index.js';
 import type { BatchHandle, SeenBatch } from './batch-handle.js';
 import { advice } from './advice.js';
@@ -13,6 +13,8 @@ const LOOK_SELDOM_MS = 5_000;
 const SELDOM_AFTER_MS = 60_000;
 // Items that were started just now may look as if all that is open were held.
 const STILL_MS = 10_000;
+// The account asks once a minute whether a cause that all share is over, and resumes what it held a moment later.
+const SHARED_STILL_MS = 90_000;
 // One fails after 20 s of trying.
 const FAILED_LOOKS = 3;
 
@@ -147,7 +149,9 @@ export async function followBatch(handle: BatchHandle, { progress, onLook, ...wa
       if (hold !== null && hold.code !== said) progress.note(`Held: ${advice(`${hold.message} ${hold.action}`)}`);
       said = hold?.code ?? '';
       stuckSince = isStuck(state) ? (stuckSince ?? now) : null;
-      if (seen.isRunning && stuckSince !== null && now - stuckSince >= STILL_MS) return { kind: 'held', state };
+      const isShared = Object.keys(counts.heldBy).some((code) => SHARED_CODES.includes(code));
+      const stillMs = isShared ? SHARED_STILL_MS : STILL_MS;
+      if (seen.isRunning && stuckSince !== null && now - stuckSince >= stillMs) return { kind: 'held', state };
     }
     if (!seen.isRunning) return { kind: 'ended', seen };
   }
