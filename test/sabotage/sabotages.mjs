@@ -563,7 +563,7 @@ export const SABOTAGES = [
     name: 'no-rate-limit',
     breaks: 'Every Worker that calls the API sends the limit, which the Service enforces over all of them.',
     file: 'src/worker/workers.ts',
-    replace: ['maxTaskQueueActivitiesPerSecond: activitiesPerSecond(settings.rateLimitPerMinute),', ''],
+    replace: ['maxTaskQueueActivitiesPerSecond: activitiesPerSecond(perMinute),', ''],
     test: {
       file: 'test/worker/rate.test.ts',
       name: 'the Workers that call the API tell the Service the limit of the settings',
