@@ -583,7 +583,7 @@ export const SABOTAGES = [
     name: 'retry-after-ignored',
     breaks: 'A call is repeated no earlier than the API asked.',
     file: 'activities/failure.ts',
-    replace: ['retryIn(error, minDelayMs)', 'retryIn({ code: error.code, retryAfterMs: null }, minDelayMs)'],
+    replace: ['retryIn(error, minDelayMs)', 'retryIn({ ...error, retryAfterMs: null }, minDelayMs)'],
     test: { file: GENERATE_MEDIA, name: 'paid once > when the API is busy: repeated no earlier than it asked' },
   },
   {
