@@ -5,7 +5,8 @@ import { activitiesPerSecond } from '../../src/policy/index.js';
 import { startHarness } from '../support/harness.js';
 
 test('the Workers that call the API tell the Service the limit of the settings', async () => {
-  await using harness = await startHarness({ env: { RIVYA_RATE_LIMIT_PER_MINUTE: '600' } });
+  // The account sets the same limit at the Service.
+  await using harness = await startHarness({ account: false, env: { RIVYA_RATE_LIMIT_PER_MINUTE: '600' } });
   const limit = async (): Promise<number | null | undefined> => {
     const { effectiveRateLimit } = await harness.temporal.workflowService.describeTaskQueue({
       namespace: harness.namespace,
