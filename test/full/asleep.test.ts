@@ -46,7 +46,7 @@ test(
     expect(tree.length).toBeGreaterThanOrEqual(3);
     for (const pid of tree) process.kill(pid, 'SIGSTOP');
     // What was on its way then is counted, also on a busy machine.
-  await sleep(30_000);
+    await sleep(30_000);
     const asked = emulator.requests().length;
     await sleep(ASLEEP_MS);
     expect(emulator.requests().length).toBe(asked);
