@@ -74,7 +74,7 @@ class Upload {
       if (!this.#posted) throw refusal;
     }
     // A POST that may have been sent before is repeated, with its references.
-    if (!this.#posted && (await closedBy?.()) != null && !(await this.#wasPosted())) await refuseWhileClosed(closedBy);
+    if (!this.#posted) await refuseWhileClosed(closedBy, () => this.#wasPosted());
     const key = await this.#dependencies.keys.current();
     if (key === null) throw new RivyaApiError('There is no API key.', { outcome: 'refused', code: 'api_key_missing' });
     // A stored file does not change, so its digest finds an earlier upload without a look at the file. Under a policy on
