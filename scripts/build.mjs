@@ -44,6 +44,7 @@ for (const file of listed('dist')) if (file.endsWith('.d.ts') && !declared.has(p
 for (const file of listed('dist')) if (file.endsWith('.js')) writeFileSync(file, withoutComments(file));
 for (const asset of ASSETS) cpSync(asset, path.join('dist', asset), { recursive: true, filter: isNoReadme });
 buildCommonJs();
+await bundleFolder('dist/workflows', ['bundle.js']);
 // What Workflows of users import becomes one file of what it needs: the SDK bundles every module of an import, whole.
 const light = await rolldown({
   input: 'dist/workflows/index.js',
@@ -51,7 +52,7 @@ const light = await rolldown({
   treeshake: { moduleSideEffects: false },
 });
 await light.write({ file: 'dist/workflows/index.js', comments: false });
-await bundleFolder('dist/src/emulator', ['index.js', 'switches.js']);
+for (const name of ['contract', 'emulator', 'storage']) await bundleFolder(`dist/src/${name}`);
 const outside = [...entries().map(({ module }) => module), 'worker', 'workflows/bundle'];
 await bundleCommand(outside.map((module) => path.resolve('dist', `${module}.js`)));
 chmodSync('dist/src/cli/main.js', 0o755);

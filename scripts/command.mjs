@@ -1,5 +1,5 @@
-// Makes few files of what nobody imports by its path: of the command, and of the emulator.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+// Makes few files of what nobody imports by its path: of the command, and of some folders.
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { rolldown } from 'rolldown';
 
@@ -28,11 +28,25 @@ export async function bundleCommand(others) {
   rmSync(path.join(FOLDER, 'commands'), { recursive: true });
 }
 
-/** Writes a folder anew as these modules and what they share. */
-export async function bundleFolder(folder, names) {
+/**
+ * Writes a folder anew as the modules that something outside imports, and what they share.
+ * @param names - Those that are found by their path.
+ */
+export async function bundleFolder(folder, names = []) {
   const dir = path.resolve(folder);
   const isOutside = (file) => !file.startsWith(dir + path.sep);
-  await rewrite({ input: names.map((name) => path.join(dir, name)), dir, isOutside });
+  const input = new Set(names.map((name) => path.join(dir, name)));
+  for (const name of readdirSync('dist', { recursive: true })) {
+    const file = path.resolve('dist', name);
+    if (!file.endsWith('.js') || !isOutside(file)) continue;
+    for (const [, imported] of readFileSync(file, 'utf8').matchAll(
+      /(?:from|import|require)\s*\(?\s*["'](\.[^"']+\.js)["']/g,
+    )) {
+      const target = path.resolve(path.dirname(file), imported);
+      if (!isOutside(target)) input.add(target);
+    }
+  }
+  await rewrite({ input: [...input], dir, isOutside });
 }
 
 async function rewrite(bundle) {

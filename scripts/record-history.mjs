@@ -16,6 +16,7 @@ import { startEmulator } from '../dist/src/emulator/index.js';
 import { connectClient, connectWorker } from '../dist/src/temporal/connect.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { startWorkers } from '../dist/src/worker/workers.js';
+import { identityOf, readInput } from '../dist/src/policy/index.js';
 
 const logger = new DefaultLogger('WARN');
 Runtime.install({ logger, shutdownSignals: [] });
@@ -161,6 +162,15 @@ const SCENARIOS = {
       await run.signal('resume');
     },
   },
+  'batch-limits-changed': {
+    batch: { items: 6, settings: { maxInFlight: 2, maxCredits: 2 } },
+    story: async (run) => {
+      while ((await run.query('batch')).phase !== 'held') await sleep(100);
+      await run.update('setMaxInFlight', { maxInFlight: 3 });
+      await run.update('setMaxCredits', { maxCredits: 1_000 });
+      await run.signal('resume');
+    },
+  },
   'account-steered': {
     type: 'rivyaAccount',
     args: [{ taskQueue: 'rivya' }],
@@ -275,7 +285,7 @@ async function batchInput(store, batchId, { items, settings }) {
   async function* source() {
     for (let n = 1; n <= items; n++) {
       const input = { model: 'z-image', prompt: `a heron, ${n}` };
-      const digest = createHash('sha256').update(input.prompt).digest('hex');
+      const { digest } = identityOf(readInput(input));
       const [id, workflowId] = [`i${n}`, `${batchId}/i${n}`];
       yield { id, variant: 1, workflowId, input, digest, priceClass: 0, carried: {} };
     }

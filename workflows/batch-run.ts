@@ -2,7 +2,7 @@
  * The state of a batch between two looks: what requests have changed, and what query, memo and current details say. It
  * guarantees that the memo is written seldom, however long the batch is. `rivyaBatch` has one. Deterministic.
  */
-import { setCurrentDetails, upsertMemo } from '@temporalio/workflow';
+import { patched, setCurrentDetails, upsertMemo } from '@temporalio/workflow';
 import { BATCH_MEMO_FIELD } from '../src/contract/index.js';
 import type { BatchInput, BatchProgress, BatchRequests, BatchState, BatchTickInput } from '../src/contract/index.js';
 import type { BatchTickResult } from '../src/contract/index.js';
@@ -103,16 +103,17 @@ export class BatchRun {
       perMinute: perMinute(progress, now),
       simulated: seen?.simulated ?? state.simulated,
       pricing: seen?.pricing ?? [],
+      lastEnd: seen?.lastEnd ?? null,
     });
   }
 
   /** The memo is written where the phase has changed, or once a minute; current details cost no history. */
   update(change: Partial<BatchState>, milestone = false): void {
     this.#carried = { ...this.#carried, state: { ...this.state, ...change } };
-    setCurrentDetails(describeBatch(this.state, this.#title));
+    const now = Date.now();
+    setCurrentDetails(describeBatch(this.state, this.#title, now));
     showBatch(this.#id, this.state.counts);
     const { phase, hold } = this.state;
-    const now = Date.now();
     const written = `${phase} ${hold?.code ?? ''}`;
     if (!milestone && this.#written?.phase === written && now - this.#written.at < MEMO_EVERY_MS) return;
     this.#written = { at: now, phase: written };
@@ -155,7 +156,8 @@ export class BatchRun {
 
   #set(settings: Partial<BatchState['settings']>): void {
     this.#change({});
-    this.update({ settings: { ...this.state.settings, ...settings } });
+    // In the memo at once: a start after a termination goes on with the limit that a person has lowered.
+    this.update({ settings: { ...this.state.settings, ...settings } }, patched('limits-in-the-memo'));
   }
 
   /** Has the records counted anew: that finds what has ended, what runs, and what is to be started. */

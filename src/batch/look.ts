@@ -136,6 +136,7 @@ class BatchLook {
         committedCredits: policy.round(gate.committed),
         simulated: api === 'emulator',
         pricing: pricing.slice(0, MODELS_NAMED),
+        lastEnd: policy.lastEnd(running),
       },
       hold,
       done: over && !recount,

@@ -1,6 +1,6 @@
 /** The account as people read it on the command line: the facts of its page in the Temporal UI, counted now. Pure. */
 import { apiTaskQueue, STOPPED, type AccountState } from '../contract/index.js';
-import { accountAdvice, backlogMs, formatDuration } from '../policy/index.js';
+import { accountAdvice, backlogMs, callsText, formatDuration } from '../policy/index.js';
 import type { Cell } from '../batch/csv.js';
 import type { SeenAccount } from './account-handle.js';
 import { number } from './batch-progress.js';
@@ -59,6 +59,7 @@ export function factsOf(seen: SeenAccount, now: number): Fact[] {
     ['closed until', rate?.closedUntil ?? null],
     ['next step', rate?.nextStepAt ?? null],
     ['answers 429', rateLimited && rateLimitedText(rateLimited, ago)],
+    ['failed calls', state && callsText(state)],
     ['Workers', workersText(look.pollers)],
     ['says', by && `${by}; last event ${ago(state?.updatedAt ?? '')}`],
   ];

@@ -5,9 +5,9 @@ import type { BatchFiles } from '../batch/files.js';
 import { planOf, timeOf, type Plan } from '../batch/plan.js';
 import { rowsOf } from '../batch/results.js';
 import { isMediaKind, type BatchManifest, type BatchSettings } from '../contract/index.js';
-import { formatDuration } from '../policy/index.js';
+import { formatRange } from '../policy/index.js';
 import type { BatchPlace } from './batch-place.js';
-import { counted, number, range, roundedMs } from './batch-progress.js';
+import { counted, number, range } from './batch-progress.js';
 import { UsageError } from './errors.js';
 import type { Flags } from './options.js';
 import { print, say } from './output.js';
@@ -84,7 +84,6 @@ export function sayPlan({
   if (problem !== null) out(problem);
   if (isEmulator) out('The emulator answers instead of the API: nothing is paid, and the media is not real.');
   if (remaining === 0) return;
-  const [from, to] = timeRange(plan, settings, place, models);
   const price = range(number(estimate.from), number(estimate.to));
   const unknown = estimate.unpriced === 0 ? '' : `, and ${number(estimate.unpriced)} items of which no price is known`;
   const limit =
@@ -95,7 +94,7 @@ export function sayPlan({
     ['spent so far', spentCredits === 0 ? null : number(spentCredits)],
     ['limit', isEmulator ? null : limit],
     ['balance', isEmulator ? null : (short ?? (balance === null ? 'not known' : `${number(balance)} credits`))],
-    ['time', range(formatDuration(from), formatDuration(to))],
+    ['time', timeRange(plan, settings, place, models)],
     ['results', place.store.address],
   ]);
 }
@@ -112,7 +111,7 @@ function timeRange(plan: Plan, settings: BatchSettings, place: BatchPlace, model
     const kind = kinds.get(model);
     return isMediaKind(kind) ? kind : null;
   });
-  return [roundedMs(from), roundedMs(to)] as const;
+  return formatRange({ from, to });
 }
 
 /** What another input changes, and what that costs. */

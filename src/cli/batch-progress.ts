@@ -1,7 +1,7 @@
 /** How a batch goes, in a line, and the wait for its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SHARED_CODES, type BatchState } from '../contract/index.js';
-import { endedOf, formatDuration, pricingOf, timeLeft } from '../policy/index.js';
+import { endedOf, formatRange, pricingOf, timeLeft } from '../policy/index.js';
 import type { BatchHandle, SeenBatch } from './batch-handle.js';
 import { advice } from './advice.js';
 import { UsageError } from './errors.js';
@@ -39,17 +39,10 @@ export function range(from: string, to: string): string {
   return from === to ? from : `${from} to ${to}`;
 }
 
-/** How long it takes yet, by the rate of the last minutes; null where nothing tells. */
-export function leftOf(state: Pick<BatchState, 'counts' | 'perMinute'>): string | null {
-  const ms = timeLeft(state);
-  if (ms === null || ms <= 0) return null;
-  return range(formatDuration(roundedMs(ms * 0.8)), formatDuration(roundedMs(ms * 1.3)));
-}
-
-/** Milliseconds without a precision that nobody can promise: to minutes, or to tens of seconds. */
-export function roundedMs(ms: number): number {
-  const step = ms > 600_000 ? 60_000 : ms > 60_000 ? 10_000 : 1_000;
-  return Math.max(step, Math.round(ms / step) * step);
+/** How long it takes yet, in words; null where nothing tells. */
+export function leftOf(state: Pick<BatchState, 'counts' | 'perMinute' | 'lastEnd'>): string | null {
+  const left = timeLeft(state, Date.now());
+  return left === null || left.to <= 0 ? null : formatRange(left);
 }
 
 /** The line of progress. */

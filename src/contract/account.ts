@@ -52,6 +52,15 @@ export interface WorkerReport {
   readonly perMinute: number;
   readonly rateLimited?: RateLimitedReport;
   readonly refused?: readonly RefusedReport[];
+  /** Left out by a Worker of an older version. */
+  readonly calls?: CallCounts;
+}
+
+/** Calls of one Worker in the ten minutes before its report, without answers 429. */
+export interface CallCounts {
+  readonly made: number;
+  /** Those without an answer, or with one of status 500 and above. */
+  readonly failed: number;
 }
 
 /** Answers 429 since the last report of this Worker. */
@@ -98,6 +107,8 @@ export interface AccountWorker {
   readonly fingerprint: string | null;
   readonly perMinute: number;
   readonly reportedAt: string;
+  /** As of `reportedAt`. A Worker reports where many of its calls begin to fail, and where that is over. */
+  readonly calls?: CallCounts;
 }
 
 /** The rate of the API task queue. */

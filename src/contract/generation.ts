@@ -168,6 +168,8 @@ export interface GenerationMemo extends Omit<
   readonly labels: Readonly<Record<string, string>>;
   /** Digest of the request body, with references by their content: tasks of the same input have the same one. */
   readonly bodyDigest: string;
+  /** As it was when the memo was written; left out where nothing was known. */
+  readonly expectedEnd?: Pick<ExpectedEnd, 'from' | 'to'>;
 }
 
 /** Argument of `changeDeadline` (Update and Signal). */

@@ -5,6 +5,7 @@
 import { STOPPED, SHARED_CODES } from '../contract/index.js';
 import type { AccountCause, AccountInput, AccountRequests, AccountState, WorkerReport } from '../contract/index.js';
 import { isReportable } from './account-causes.js';
+import { isCallCounts } from './account-memo.js';
 import { InvalidInput, integer, isPlainObject, onlyKnown, record, text } from './fields.js';
 
 export const MOST_PER_MINUTE = 100_000;
@@ -70,7 +71,14 @@ const isIso = (value: unknown): value is string => isText(value, 40) && Number.i
 /** A report, or null where any of its fields is wrong. */
 export function readReport(report: unknown): WorkerReport | null {
   if (!isPlainObject(report)) return null;
-  const { identity, fingerprint, perMinute, rateLimited = null, refused = null } = report as Partial<WorkerReport>;
+  const {
+    identity,
+    fingerprint,
+    perMinute,
+    rateLimited = null,
+    refused = null,
+    calls,
+  } = report as Partial<WorkerReport>;
   if (!isText(identity, IDENTITY_LENGTH) || identity === '') return null;
   if (!isTextOrNull(fingerprint, 64) || !isNumber(perMinute, 1, MOST_PER_MINUTE)) return null;
   const limited = rateLimited === null ? null : readRateLimited(rateLimited);
@@ -80,7 +88,7 @@ export function readReport(report: unknown): WorkerReport | null {
   if (causes.includes(null)) return null;
   const known = causes.filter((one) => one !== null);
   const more = { ...(limited && { rateLimited: limited }), ...(known.length > 0 && { refused: known }) };
-  return { identity, fingerprint, perMinute, ...more };
+  return { identity, fingerprint, perMinute, ...more, ...(isCallCounts(calls) && { calls }) };
 }
 
 function readRateLimited(value: unknown): WorkerReport['rateLimited'] | null {

@@ -4,6 +4,7 @@
  * the facts are true.
  */
 import type { AccountCause, AccountLook, AccountRate, AccountState, AccountWorker } from '../contract/index.js';
+import type { CallCounts } from '../contract/index.js';
 
 type Check = (value: unknown) => boolean;
 /** A check for each field of a type. A field that a later version adds must be allowed to be missing here. */
@@ -61,7 +62,13 @@ const isCause = hasFields<AccountCause>({
   probes: isNumber,
   nextProbeAt: orNull(isTime),
 });
-const isWorker = hasFields<AccountWorker>({ fingerprint: orNull(isText), perMinute: isNumber, reportedAt: isTime });
+const areCallCounts = hasFields<CallCounts>({ made: isNumber, failed: isNumber });
+const isWorker = hasFields<AccountWorker>({
+  fingerprint: orNull(isText),
+  perMinute: isNumber,
+  reportedAt: isTime,
+  calls: (value) => value === undefined || areCallCounts(value),
+});
 const isLook = hasFields<AccountLook>({
   at: isTime,
   heldBy: orNull(isTable(isNumber)),
@@ -85,4 +92,8 @@ const isState = hasFields<AccountState>({
 /** The state in the memo of an account; null where it is none of ours. */
 export function readAccountMemo(memo: unknown): AccountState | null {
   return isState(memo) ? (memo as AccountState) : null;
+}
+
+export function isCallCounts(value: unknown): value is CallCounts {
+  return areCallCounts(value);
 }

@@ -1,8 +1,9 @@
 /** The words about the account: for its page in the Temporal UI, for the command, and for its requests. */
 import { errorCodeRow, RATE_LIMITED, STOPPED } from '../contract/index.js';
-import type { AccountLook, AccountRequests, AccountState } from '../contract/index.js';
+import type { AccountLook, AccountRequests, AccountState, CallCounts } from '../contract/index.js';
 import { meaningOf } from './account-causes.js';
 import { formatDuration, MINUTE } from './duration.js';
+import { manyFail } from './reports.js';
 
 /** The descriptions of query, Signal and requests in the Temporal UI. */
 export const ACCOUNT_TEXTS: Readonly<Record<keyof AccountRequests | 'query' | 'report', string>> = {
@@ -54,6 +55,11 @@ export function accountAdvice(state: AccountState): string[] {
       `The API answers 429 well below our own limit: somebody else uses this key, or its limit is below ${rate.configured ?? 'RIVYA_RATE_LIMIT_PER_MINUTE'} a minute. Find out, or lower RIVYA_RATE_LIMIT_PER_MINUTE.`,
     );
   }
+  if (manyFail(callsOf(state))) {
+    said.push(
+      'Many calls to the API fail: no answer, or one of status 500 and above. Each is repeated, and nothing is paid twice. The logs of the Workers say how they fail; look whether the network and the API are well.',
+    );
+  }
   if (look !== null && look.heldBy === null) {
     said.push(
       'This namespace has no search attributes, so nobody can be found and released: each held generation tries again by itself within an hour. Register them: rivya-temporal setup',
@@ -74,7 +80,7 @@ export function describeAccount(state: AccountState): string {
   const advice = accountAdvice(state);
   const lines = [`**${headline(state)}**`, '', `The Rivya account behind task queue ${quoted(queue)}.`, ''];
   if (balance?.simulated === true) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
-  lines.push('**What to do now:**', '', ...(advice.length === 0 ? ['Nothing.'] : advice.map((one) => `- ${one}`)), '');
+  lines.push('**What to do now:**', '', ...(advice.length === 0 ? ['Nothing.'] : advice.map((one) => `- ${cell(one)}`)), '');
   const long = backlogMs(state);
   const took = long === null ? '' : `, about ${formatDuration(long)}`;
   const set = rate.set === null ? '' : ` (set by ${rate.by === 'person' ? 'a person' : 'the account'})`;
@@ -93,6 +99,7 @@ export function describeAccount(state: AccountState): string {
       'Answers 429 in the last hour',
       `${rateLimited.lastHour}${rateLimited.lastAt === null ? '' : `, the last at ${rateLimited.lastAt}`}`,
     ],
+    ['Failed calls', callsText(state)],
     ['Last event', updatedAt],
   ];
   for (const { code: name, phase, since, message, nextProbeAt, credits } of causes) {
@@ -110,6 +117,26 @@ export function describeAccount(state: AccountState): string {
     ...[...rows, ...named].map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`),
   );
   return lines.join('\n');
+}
+
+const NO_CALLS: CallCounts = { made: 0, failed: 0 };
+
+/** The calls of all Workers, as each of them has reported last. */
+function callsOf({ workers }: Pick<AccountState, 'workers'>): CallCounts {
+  const all = Object.values(workers).map(({ calls }) => calls ?? NO_CALLS);
+  return all.reduce((sum, one) => ({ made: sum.made + one.made, failed: sum.failed + one.failed }), NO_CALLS);
+}
+
+/** How many calls have failed, where a Worker has told of any. */
+export function callsText({ workers }: Pick<AccountState, 'workers'>): string {
+  const { made, failed } = callsOf({ workers });
+  if (failed === 0) return 'few or none';
+  const told = Object.values(workers).filter(({ calls }) => (calls?.failed ?? 0) > 0);
+  const last = told
+    .map(({ reportedAt }) => reportedAt)
+    .toSorted()
+    .at(-1);
+  return `${failed} of ${made} (${Math.round((100 * failed) / made)} %) in the ten minutes before ${last}`;
 }
 
 /** Digests of the API keys that the Workers use, each once. */
@@ -132,7 +159,12 @@ export function substanceOf(state: AccountState): string {
       credits,
       fingerprint,
     ]),
-    Object.entries(workers).map(([identity, { fingerprint, perMinute }]) => [identity, fingerprint, perMinute]),
+    Object.entries(workers).map(([identity, { fingerprint, perMinute, calls }]) => [
+      identity,
+      fingerprint,
+      perMinute,
+      calls && calls.failed > 0 && calls,
+    ]),
     look && [
       look.heldBy && Object.keys(look.heldBy),
       Object.values(look.pollers).map(({ length }) => length > 0),
@@ -167,7 +199,7 @@ function withoutResume(action: string): string {
   return action.replace(/, then resume\.$/, '.');
 }
 
-// Words of people and of the API must not break the table or become markup.
+// Words of people and of the API must not break list and table, or become markup.
 function cell(text: string): string {
   return text
     .replaceAll(/\s+/g, ' ')

@@ -100,9 +100,10 @@ export function accountState(account: Account): AccountState {
 
 /** After a report of a Worker. */
 export function afterReport(account: Account, report: WorkerReport, now: number): Account {
-  const { identity, fingerprint, perMinute, rateLimited, refused = [] } = report;
+  const { identity, fingerprint, perMinute, rateLimited, refused = [], calls } = report;
   const isNew = account.workers[identity] === undefined;
-  const workers = newest({ ...account.workers, [identity]: { fingerprint, perMinute, reportedAt: iso(now) } });
+  const worker = { fingerprint, perMinute, reportedAt: iso(now), ...(calls !== undefined && { calls }) };
+  const workers = newest({ ...account.workers, [identity]: worker });
   let next: Account = { ...account, updatedAt: now, workers, configured: lowestOf(workers) };
   if (rateLimited !== undefined) next = afterRateLimited(next, identity, rateLimited, now);
   if (refused.length > 0) {

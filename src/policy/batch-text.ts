@@ -1,7 +1,7 @@
 /** The words about a batch: for the current details in the Temporal UI, and for its requests. */
 import type { BatchRequests, BatchState } from '../contract/index.js';
 import { round, timeLeft } from './batch.js';
-import { formatDuration } from './duration.js';
+import { formatRange } from './duration.js';
 
 /** The descriptions of the query and the requests in the Temporal UI. */
 export const BATCH_TEXTS: Readonly<Record<keyof BatchRequests | 'query', string>> = {
@@ -35,11 +35,11 @@ export const BATCH_ANSWERS: { readonly [Name in keyof BatchRequests]: (argument:
   setManifest: () => 'The batch goes on with this manifest. Items that ended or run are not started again.',
 };
 
-/** The state of a batch as Markdown, for the current details in the Temporal UI. */
-export function describeBatch(state: BatchState, title: string): string {
+/** The state of a batch at a time as Markdown, for the current details in the Temporal UI. */
+export function describeBatch(state: BatchState, title: string, now: number): string {
   const { counts, settings, hold, spentCredits, committedCredits, perMinute: rate, simulated } = state;
   const { items, succeeded, failed, cancelled, skipped, open, held } = counts;
-  const left = timeLeft(state);
+  const left = timeLeft(state, now);
   const lines = [`**${headline(state)}**`, '', title, ''];
   if (simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
   if (hold !== null) {
@@ -57,7 +57,7 @@ export function describeBatch(state: BatchState, title: string): string {
     ['Limit of credits', `${settings.maxCredits ?? 'none'}`],
     ['Credits of items that run', `${round(committedCredits)} at most`],
     ['Ended a minute', `${Math.round(rate * 10) / 10}`],
-    ['Time left', left === null ? 'not known yet' : `about ${formatDuration(left)}`],
+    ['Time left', left === null ? 'not known yet' : formatRange(left)],
   ];
   lines.push('| | |', '| --- | --- |', ...rows.map(([name, value]) => `| ${name} | ${value} |`));
   return lines.join('\n');

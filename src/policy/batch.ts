@@ -193,7 +193,7 @@ export function perMinute({ ends }: Pick<BatchProgress, 'ends'>, now: number): n
 export interface Running extends Pick<BatchItem, 'workflowId'> {
   /** Null for an item that is not in this manifest. */
   readonly priceClass: number | null;
-  readonly memo: Pick<GenerationMemo, 'phase' | 'hold' | 'reservedCredits' | 'earlier'> | null;
+  readonly memo: Pick<GenerationMemo, 'phase' | 'hold' | 'reservedCredits' | 'earlier' | 'expectedEnd'> | null;
   /** As in `OpenItem`. */
   readonly earlierCredits?: number | undefined;
 }
@@ -208,6 +208,14 @@ export function heldBy(running: readonly Running[]): Readonly<Record<string, num
       (counts, hold) => (hold === null ? counts : addTo(counts, hold.code)),
       {},
     );
+}
+
+/** When the last of these items should end; null where nothing is known of any that is not held. */
+export function lastEnd(running: readonly Running[]): NonNullable<BatchState['lastEnd']> | null {
+  const ends = running.flatMap(({ memo }) => (memo?.phase === 'held' || !memo?.expectedEnd ? [] : [memo.expectedEnd]));
+  const last = (name: 'from' | 'to'): string =>
+    new Date(Math.max(...ends.map((end) => Date.parse(end[name])))).toISOString();
+  return ends.length === 0 ? null : { from: last('from'), to: last('to') };
 }
 
 /** The holds of a batch and of its items in one text: another text is worth showing at once. */
@@ -424,9 +432,24 @@ export function endedOf({ succeeded, failed, cancelled, skipped }: BatchState['c
   return succeeded + failed + cancelled + skipped;
 }
 
-/** Milliseconds until the last item has ended at the present rate; null where there is none. */
-export function timeLeft({ counts, perMinute: rate }: Pick<BatchState, 'counts' | 'perMinute'>): number | null {
-  return rate === 0 ? null : ((counts.items - endedOf(counts)) / rate) * MINUTE;
+// How far the rate of the last minutes misses, as a rule.
+const RATE_VARIES = [0.8, 1.3] as const;
+
+/**
+ * Milliseconds until the last item has ended, at least and at most: at the present rate, and not before the last of those that run.
+ * Null where nothing tells.
+ */
+export function timeLeft(
+  { counts, perMinute: rate, lastEnd: last }: Pick<BatchState, 'counts' | 'perMinute' | 'lastEnd'>,
+  now: number,
+): { readonly from: number; readonly to: number } | null {
+  const left = counts.items - endedOf(counts);
+  const until = (time: string | undefined): number => (time === undefined ? 0 : Math.max(0, Date.parse(time) - now));
+  const [from, to] = [until(last?.from), until(last?.to)];
+  // Of items that have not been started nothing is known.
+  if (rate === 0) return to > 0 && left <= counts.open ? { from, to } : null;
+  const ms = (left / rate) * MINUTE;
+  return { from: Math.max(RATE_VARIES[0] * ms, from), to: Math.max(RATE_VARIES[1] * ms, to) };
 }
 
 /** Credits without the noise of floating point. */

@@ -25,3 +25,15 @@ export function formatDuration(ms: number): string {
         : [Math.floor(seconds / 86_400), 'd', Math.floor((seconds % 86_400) / 3_600), 'h'];
   return small === 0 ? `${big} ${bigUnit}` : `${big} ${bigUnit} ${small} ${smallUnit}`;
 }
+
+/** A length of time between two, without a precision that nobody can promise: `1 min 20 s to 2 min`, or one where both are the same. */
+export function formatRange({ from, to }: { readonly from: number; readonly to: number }): string {
+  const [least, most] = [from, to].map((ms) => formatDuration(rounded(ms)));
+  return least === most ? `${least}` : `${least} to ${most}`;
+}
+
+/** To minutes, or to tens of seconds. */
+function rounded(ms: number): number {
+  const step = ms > 10 * MINUTE ? MINUTE : ms > MINUTE ? 10 * SECOND : SECOND;
+  return Math.max(step, Math.round(ms / step) * step);
+}

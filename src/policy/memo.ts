@@ -30,6 +30,11 @@ const isPost: Check = (value) => {
   return isTime(firstPostedAt) && isTime(lastPostedAt) && isText(fingerprint) && isText(errorRequestId);
 };
 
+const isRange: Check = (value) => {
+  const { from, to } = fieldsOf(value) ?? {};
+  return [from, to].every((time) => typeof time === 'string' && Number.isFinite(Date.parse(time)));
+};
+
 /** The check of each field of a memo. A field that a later version adds must be allowed to be missing here. */
 const MEMO_FIELDS: Readonly<Record<keyof GenerationMemo, Check>> = {
   phase: isText,
@@ -49,6 +54,7 @@ const MEMO_FIELDS: Readonly<Record<keyof GenerationMemo, Check>> = {
   baseKey: isTextOrNull,
   labels: areTexts,
   bodyDigest: isText,
+  expectedEnd: (value) => value === undefined || isRange(value),
 };
 
 /** Why a memo is none of ours, or null. */

@@ -3,7 +3,7 @@
  * at once, and more of the same kind at most once in 15 s, so that an outage does not fill the account's history. It reads
  * no clock.
  */
-import type { RateLimitedReport, RefusedReport, WorkerReport } from '../contract/index.js';
+import type { CallCounts, RateLimitedReport, RefusedReport, WorkerReport } from '../contract/index.js';
 import { MINUTE, SECOND } from './duration.js';
 
 // Answers 429 come by the hundred, and the account acts on the first of them.
@@ -60,27 +60,73 @@ export class Reports {
   }
 }
 
-/** The number of calls in the last 60 s, counted by the second. */
+const SLICES = 60;
+
+/** The number of calls in the last minute, or in another time, counted by sixtieths of it. */
 export class RecentCalls {
-  readonly #bySecond = new Map<number, number>();
+  readonly #sliceMs: number;
+  readonly #bySlice = new Map<number, number>();
+
+  constructor(windowMs = MINUTE) {
+    this.#sliceMs = windowMs / SLICES;
+  }
 
   add(now: number): void {
-    const second = Math.floor(now / SECOND);
-    this.#bySecond.set(second, (this.#bySecond.get(second) ?? 0) + 1);
+    const slice = Math.floor(now / this.#sliceMs);
+    this.#bySlice.set(slice, (this.#bySlice.get(slice) ?? 0) + 1);
     this.#forget(now);
   }
 
   count(now: number): number {
     this.#forget(now);
-    return [...this.#bySecond.values()].reduce((sum, calls) => sum + calls, 0);
+    return [...this.#bySlice.values()].reduce((sum, calls) => sum + calls, 0);
   }
 
   #forget(now: number): void {
-    const oldest = Math.floor((now - MINUTE) / SECOND);
+    const oldest = Math.floor(now / this.#sliceMs) - SLICES;
     // The oldest come first.
-    for (const second of this.#bySecond.keys()) {
-      if (second > oldest) return;
-      this.#bySecond.delete(second);
+    for (const slice of this.#bySlice.keys()) {
+      if (slice > oldest) return;
+      this.#bySlice.delete(slice);
     }
   }
+}
+
+const HEALTH_MS = 10 * MINUTE;
+// Few calls say nothing of a share.
+const ENOUGH_CALLS = 10;
+// Between them it is as it was, so that a share at one of them is no news each time.
+const MANY = 0.2;
+const FEW = 0.1;
+
+/** Calls of the last ten minutes, and those that have failed. It says when the account is to hear of them. */
+export class CallHealth {
+  readonly #made = new RecentCalls(HEALTH_MS);
+  readonly #failed = new RecentCalls(HEALTH_MS);
+  #areMany = false;
+  #toldAt = -Infinity;
+
+  add(isFailed: boolean, now: number): void {
+    this.#made.add(now);
+    if (isFailed) this.#failed.add(now);
+  }
+
+  counts(now: number): CallCounts {
+    return { made: this.#made.count(now), failed: this.#failed.count(now) };
+  }
+
+  /** True once in ten minutes while many fail, and once when that is over. */
+  isNews(now: number): boolean {
+    const { made, failed } = this.counts(now);
+    const areMany = manyFail({ made, failed }, this.#areMany ? FEW : MANY);
+    if (areMany ? now - this.#toldAt < HEALTH_MS : !this.#areMany) return false;
+    this.#areMany = areMany;
+    this.#toldAt = now;
+    return true;
+  }
+}
+
+/** True where so many of the calls fail that somebody should know. */
+export function manyFail({ made, failed }: CallCounts, share = MANY): boolean {
+  return made >= ENOUGH_CALLS && failed / made >= share;
 }

@@ -39,9 +39,11 @@ export function memoOf(
   about: Pick<GenerationMemo, 'baseKey' | 'labels' | 'bodyDigest'>,
 ): GenerationMemo {
   const { phase, status, taskId, model, idempotencyKey, keyNumber, attempt, reservedCredits, finalCredits } = state;
-  const { hold, lookedBy, riskReason, earlier } = state;
+  const { hold, lookedBy, riskReason, earlier, expected } = state;
   const place = { phase, status, taskId, model, idempotencyKey, keyNumber, attempt, reservedCredits, finalCredits };
-  return { ...place, hold, lookedBy, riskReason, earlier, mayPostSince: mayPostSince(state), ...about };
+  // A run of an older version has passed none on.
+  const end = expected && { expectedEnd: { from: expected.from, to: expected.to } };
+  return { ...place, hold, lookedBy, riskReason, earlier, mayPostSince: mayPostSince(state), ...end, ...about };
 }
 
 type Submit = Pick<GenerationState, 'unanswered' | 'submittingSince'>;

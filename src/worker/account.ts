@@ -18,7 +18,7 @@ import {
 } from '../contract/index.js';
 import { readAccountMemo } from '../policy/account-memo.js';
 import { Gate, type ClosedBy } from '../policy/gate.js';
-import { RecentCalls, Reports } from '../policy/reports.js';
+import { CallHealth, RecentCalls, Reports } from '../policy/reports.js';
 import { describeRun } from '../temporal/runs.js';
 
 // The stop switch holds within 15 s.
@@ -49,13 +49,14 @@ export class AccountLink {
   readonly #gate = new Gate();
   readonly #reports = new Reports();
   readonly #calls = new RecentCalls();
+  readonly #health = new CallHealth();
   readonly #ending = new AbortController();
   #ended: Promise<void> = Promise.resolve();
   #reading: Promise<void> | null = null;
   #readAt = -Infinity;
   #readSoonUntil = -Infinity;
   #wake = (): void => undefined;
-  /** When to introduce this Worker to the account; infinity where the account knows it. */
+  /** When to tell of this Worker itself; infinity where the account knows it as it is. */
   #introduceAt = -Infinity;
   /** The fingerprint that the account knows, and its first run: another one knows nothing of this Worker. */
   #known: { readonly fingerprint: string | null; firstRunId: string | null } | null = null;
@@ -106,6 +107,12 @@ export class AccountLink {
       return this.#wake();
     }
     if (httpStatus !== null) this.#calls.add(now);
+    // With a code and without a status nothing was sent: there is no key.
+    if (httpStatus !== null || code === null) this.#health.add(httpStatus === null || httpStatus >= 500, now);
+    if (this.#health.isNews(now)) {
+      this.#introduceAt = Math.min(this.#introduceAt, now);
+      this.#wake();
+    }
     if (failure !== null && failure.outcome === 'refused') this.noteRefusal(failure);
   }
 
@@ -176,7 +183,13 @@ export class AccountLink {
     const { taskQueue, perMinute } = this.#options;
     const fingerprint = await this.#fingerprint();
     const told = await this.#atService('told', async ({ client, identity }) => {
-      const report: WorkerReport = { identity, fingerprint, perMinute, ...news };
+      const report: WorkerReport = {
+        identity,
+        fingerprint,
+        perMinute,
+        calls: this.#health.counts(Date.now()),
+        ...news,
+      };
       const input: AccountInput = { taskQueue };
       await client.workflow.signalWithStart(ACCOUNT_WORKFLOW_TYPE, {
         workflowId: accountWorkflowId(taskQueue),

@@ -274,6 +274,8 @@ describe.concurrent('a batch that runs', () => {
     await run.status;
     const batch = harness.temporal.workflow.getHandle('in');
     await batch.executeUpdate('setMaxCredits', { args: [{ maxCredits: 5 }] });
+    // At once: a termination within the minute of the next one would bring the old limit back.
+    expect((await batch.describe()).memo).toMatchObject({ rivyaBatch: { settings: { maxCredits: 5 } } });
     const again = start('run', 'in.csv');
     await again.untilSaid(/The limit of 5 credits stays/);
     const files = new BatchFiles(new FileStore(`file:${harness.output}`), 'in');

@@ -1,6 +1,6 @@
 /** What a Worker tells the account, and how often. Its clock is the argument. */
 import { describe, expect, test } from 'vitest';
-import { RecentCalls, Reports } from '../../src/policy/reports.js';
+import { CallHealth, RecentCalls, Reports } from '../../src/policy/reports.js';
 
 const SECOND = 1_000;
 const refused = (code: string, requestId: string | null = null) => ({ code, message: `${code}.`, requestId });
@@ -66,4 +66,31 @@ test('the calls of the last 60 s are counted, and no others', () => {
   expect(calls.count(99 * SECOND)).toBe(120);
   expect(calls.count(110 * SECOND)).toBe(98);
   expect(calls.count(500 * SECOND)).toBe(0);
+});
+
+describe('calls that fail', () => {
+  /** The time of each report, where one call a second fails or does not. */
+  const toldAt = (fails: (second: number) => boolean, seconds: number): number[] => {
+    const health = new CallHealth();
+    return Array.from({ length: seconds }, (_, second) => second).filter((second) => {
+      health.add(fails(second), second * SECOND);
+      return health.isNews(second * SECOND);
+    });
+  };
+
+  test('now and then are no news', () => {
+    expect(toldAt((second) => second % 10 === 0, 3_600)).toEqual([]);
+  });
+
+  test('all of them are told once in ten minutes, and once more when that is over', () => {
+    const told = toldAt((second) => second >= 600 && second < 2_400, 4_800);
+    expect(told.slice(0, -1)).toEqual([719, 1_319, 1_919, 2_519]);
+    expect(told.at(-1)).toBeGreaterThan(2_900);
+    expect(told.at(-1)).toBeLessThan(3_000);
+  });
+
+  test('of few calls say nothing', () => {
+    expect(toldAt(() => true, 9)).toEqual([]);
+    expect(toldAt(() => true, 10)).toEqual([9]);
+  });
 });

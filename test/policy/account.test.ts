@@ -353,6 +353,19 @@ describe('the Workers', () => {
     expect(limited(three, 200).byOthers).toBe(false);
   });
 
+  test('whose calls fail say how many, and what that means', () => {
+    const report = { identity: 'w', fingerprint: 'f', perMinute: 60 };
+    const failing = policy.afterReport(START, { ...report, calls: { made: 50, failed: 20 } }, T0);
+    const state = policy.accountState(failing);
+    expect(policy.describeAccount(state)).toContain(`| Failed calls | 20 of 50 (40 %) in the ten minutes before`);
+    expect(policy.accountAdvice(state).join()).toMatch(/Many calls to the API fail/);
+    const well = policy.accountState(policy.afterReport(failing, { ...report, calls: { made: 60, failed: 2 } }, T0));
+    expect(policy.substanceOf(well)).not.toBe(policy.substanceOf(state));
+    expect(policy.accountAdvice(well)).toEqual([]);
+    const older = policy.accountState(policy.afterReport(failing, report, T0));
+    expect(policy.describeAccount(older)).toContain('| Failed calls | few or none |');
+  });
+
   test('cannot fill the memo, whoever reports', () => {
     let account = START;
     for (let n = 0; n < 300; n++) {

@@ -356,21 +356,57 @@ test('the rate is that of the last 10 minutes', () => {
   expect(batch.perMinute(progress, NOW + 20 * 60_000)).toBe(0);
 });
 
+const RUNNING = {
+  manifest: '',
+  settings: SETTINGS,
+  phase: 'running',
+  counts: { items: 6, succeeded: 0, failed: 0, cancelled: 0, skipped: 0, open: 1, held: 0, failedBy: {}, heldBy: {} },
+  spentCredits: 0,
+  committedCredits: 0,
+  hold: null,
+  perMinute: 0,
+  startedAt: '',
+  simulated: true,
+} as const;
+
 test('people see that a batch waits for a price', () => {
-  const state = {
-    manifest: '',
-    settings: SETTINGS,
-    phase: 'running',
-    counts: { items: 6, succeeded: 0, failed: 0, cancelled: 0, skipped: 0, open: 1, held: 0, failedBy: {}, heldBy: {} },
-    spentCredits: 0,
-    committedCredits: 0,
-    hold: null,
-    perMinute: 0,
-    startedAt: '',
-    simulated: true,
-  } as const;
   const says = 'waits for the price of cheap';
-  expect(describeBatch({ ...state, pricing: ['cheap'] }, '')).toContain(says);
-  expect(lineOf({ ...state, pricing: ['cheap'] })).toContain(says);
-  expect(describeBatch({ ...state, pricing: [] }, '')).not.toContain('price');
+  expect(describeBatch({ ...RUNNING, pricing: ['cheap'] }, '', NOW)).toContain(says);
+  expect(lineOf({ ...RUNNING, pricing: ['cheap'] })).toContain(says);
+  expect(describeBatch({ ...RUNNING, pricing: [] }, '', NOW)).not.toContain('price');
+});
+
+describe('the time that is left', () => {
+  const at = (ms: number): string => new Date(NOW + ms).toISOString();
+  const expecting = (from: number, to: number) => ({ expectedEnd: { from: at(from), to: at(to) } });
+  const running = (memo: object): Running => ({ workflowId: 'w', priceClass: 0, memo: memo as Running['memo'] });
+  const counts = { ...RUNNING.counts, succeeded: 4, open: 2 };
+
+  test('is what those that run still need, where all have been started and none has ended lately', () => {
+    const lastEnd = { from: at(60_000), to: at(120_000) };
+    expect(batch.timeLeft({ counts, perMinute: 0, lastEnd }, NOW)).toEqual({ from: 60_000, to: 120_000 });
+    expect(describeBatch({ ...RUNNING, counts, lastEnd }, '', NOW)).toContain('| Time left | 1 min to 2 min |');
+    // Nothing is known of those that were not started, nor once the expected end has passed.
+    expect(batch.timeLeft({ counts: { ...counts, open: 1 }, perMinute: 0, lastEnd }, NOW)).toBeNull();
+    expect(batch.timeLeft({ counts, perMinute: 0, lastEnd }, NOW + 200_000)).toBeNull();
+  });
+
+  test('is never less than the last of those that run needs, whatever the rate', () => {
+    const slow = { from: at(300_000), to: at(600_000) };
+    const byRate = batch.timeLeft({ counts, perMinute: 4 }, NOW);
+    expect(byRate).toEqual({ from: 24_000, to: 39_000 });
+    expect(batch.timeLeft({ counts, perMinute: 4, lastEnd: slow }, NOW)).toEqual({ from: 300_000, to: 600_000 });
+    const soon = { from: at(1_000), to: at(2_000) };
+    expect(batch.timeLeft({ counts, perMinute: 4, lastEnd: soon }, NOW)).toEqual(byRate);
+  });
+
+  test('takes the latest of those that run, and none that is held', () => {
+    const ends = [
+      running({ phase: 'waiting', ...expecting(10, 50) }),
+      running({ phase: 'waiting', ...expecting(20, 30) }),
+    ];
+    const held = running({ phase: 'held', ...expecting(900, 999) });
+    expect(batch.lastEnd([...ends, held, running({ phase: 'waiting' })])).toEqual({ from: at(20), to: at(50) });
+    expect(batch.lastEnd([held])).toBeNull();
+  });
 });

@@ -101,7 +101,7 @@ test('it introduces the Worker once, by a digest of its key, and an account that
   expect(served.told).toEqual([
     {
       workflowId: 'rivya-account/rivya-api',
-      report: { identity: 'me', fingerprint: expect.any(String), perMinute: 60 },
+      report: { identity: 'me', fingerprint: expect.any(String), perMinute: 60, calls: { made: 0, failed: 0 } },
     },
   ]);
   expect(JSON.stringify(served.told)).not.toContain(KEY);
@@ -233,4 +233,16 @@ describe('an answer 429', () => {
     await api.getCredits();
     expect(emulator.requests().at(-1)!.at - refusedAt).toBeGreaterThanOrEqual(1_900);
   });
+});
+
+test('calls that fail are told where they are many, and not one by one', async () => {
+  const { api } = startLink();
+  await until(() => served.told.length === 1);
+  for (let n = 0; n < 8; n++) await api.getCredits();
+  emulator.setFaults([{ on: 'credits', times: 4, do: { kind: 'error', code: 'internal_error' } }]);
+  for (let n = 0; n < 4; n++) await api.getCredits().catch(() => undefined);
+  await until(() => served.told.length === 2);
+  expect(served.told[1]!.report.calls).toEqual({ made: 10, failed: 2 });
+  await api.getCredits();
+  expect(served.told).toHaveLength(2);
 });

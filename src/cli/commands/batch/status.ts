@@ -35,8 +35,9 @@ async function status(options: Texts<'store'> & Flags<'watch' | 'json'>, batchId
   if (json) {
     const { items, done, remaining, failed, spentCredits, estimate } = plan;
     const stored = { items, done, remaining, failed, spentCredits, estimate };
-    const left = state === null ? null : timeLeft(state);
-    printJson({ batchId, phase: phaseOf(last), ...stored, state, timeLeftMs: left === null ? null : Math.round(left) });
+    const left = state === null ? null : timeLeft(state, Date.now());
+    const timeLeftMs = left && { from: Math.round(left.from), to: Math.round(left.to) };
+    printJson({ batchId, phase: phaseOf(last), ...stored, state, timeLeftMs });
     return STATUS.done;
   }
   const link = running === null ? null : workflowLink(running, batchId);

@@ -86,9 +86,10 @@ async function cancel(options: Options, batchId = ''): Promise<number> {
 async function cancelItems({ client, handle }: Running, batchId: string): Promise<number> {
   const cancelled = new Set<string>();
   const begun = Date.now();
-  // It starts none meanwhile. It may be paused already.
-  await handle.request('pause').catch((error: unknown) => {
+  // It starts none meanwhile. Null where no Worker answers: then nobody records their ends either.
+  const answer = await handle.request('pause').catch((error: unknown) => {
     if (!(error instanceof UsageError)) throw error;
+    return 'It is paused already.';
   });
   for (;;) {
     const ids = (await runningIds(client, batchId)).filter((id) => !cancelled.has(id));
@@ -102,8 +103,9 @@ async function cancelItems({ client, handle }: Running, batchId: string): Promis
     });
     await sleep(LOOK_EVERY_MS);
     const seen = await handle.look();
-    const isOver = seen?.state?.counts.open === 0 && ids.length === 0;
-    if (isOver || seen?.isFresh !== true || Date.now() - begun > RECORDED_WITHIN_MS) return cancelled.size;
+    const isOver = seen?.isFresh === true && seen.state?.counts.open === 0 && ids.length === 0;
+    const isAlone = answer === null || seen?.isRunning !== true;
+    if (isOver || isAlone || Date.now() - begun > RECORDED_WITHIN_MS) return cancelled.size;
   }
 }
 
