@@ -379,7 +379,7 @@ test('people see that a batch waits for a price', () => {
 describe('the time that is left', () => {
   const at = (ms: number): string => new Date(NOW + ms).toISOString();
   const expecting = (from: number, to: number) => ({ expectedEnd: { from: at(from), to: at(to) } });
-  const running = (memo: object): Running => ({ workflowId: 'w', priceClass: 0, memo: memo as Running['memo'] });
+  const runs = (memo: object): Running => ({ workflowId: 'w', priceClass: 0, memo: memo as Running['memo'] });
   const counts = { ...RUNNING.counts, succeeded: 4, open: 2 };
 
   test('is what those that run still need, where all have been started and none has ended lately', () => {
@@ -401,12 +401,9 @@ describe('the time that is left', () => {
   });
 
   test('takes the latest of those that run, and none that is held', () => {
-    const ends = [
-      running({ phase: 'waiting', ...expecting(10, 50) }),
-      running({ phase: 'waiting', ...expecting(20, 30) }),
-    ];
-    const held = running({ phase: 'held', ...expecting(900, 999) });
-    expect(batch.lastEnd([...ends, held, running({ phase: 'waiting' })])).toEqual({ from: at(20), to: at(50) });
+    const ends = [runs({ phase: 'waiting', ...expecting(10, 50) }), runs({ phase: 'waiting', ...expecting(20, 30) })];
+    const held = runs({ phase: 'held', ...expecting(900, 999) });
+    expect(batch.lastEnd([...ends, held, runs({ phase: 'waiting' })])).toEqual({ from: at(20), to: at(50) });
     expect(batch.lastEnd([held])).toBeNull();
   });
 });
