@@ -80,7 +80,12 @@ export function describeAccount(state: AccountState): string {
   const advice = accountAdvice(state);
   const lines = [`**${headline(state)}**`, '', `The Rivya account behind task queue ${quoted(queue)}.`, ''];
   if (balance?.simulated === true) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
-  lines.push('**What to do now:**', '', ...(advice.length === 0 ? ['Nothing.'] : advice.map((one) => `- ${cell(one)}`)), '');
+  lines.push(
+    '**What to do now:**',
+    '',
+    ...(advice.length === 0 ? ['Nothing.'] : advice.map((one) => `- ${cell(one)}`)),
+    '',
+  );
   const long = backlogMs(state);
   const took = long === null ? '' : `, about ${formatDuration(long)}`;
   const set = rate.set === null ? '' : ` (set by ${rate.by === 'person' ? 'a person' : 'the account'})`;
