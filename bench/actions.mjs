@@ -57,7 +57,10 @@ export async function benchActions(log) {
   const env = { RIVYA_STORE: `file:${store}`, RIVYA_PATIENCE: '0' };
   const worker = await startWorker({ kind: 'ours', env }, workerSettings(server.address, emulator), metrics);
   const setting = { client, emulator, metrics };
-  const rows = [await measure(setting, 'plain', false), await measure(setting, 'held once and released by the account', true)];
+  const rows = [
+    await measure(setting, 'plain', false),
+    await measure(setting, 'held once and released by the account', true),
+  ];
   await stopWorker(worker);
   await client.connection.close();
   await emulator.close();
