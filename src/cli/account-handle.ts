@@ -1,4 +1,5 @@
 /** The account as the commands find it, look at it and steer it. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import {
   ACCOUNT_MEMO_FIELD,
@@ -6,6 +7,8 @@ import {
   ACCOUNT_WORKFLOW_TYPE,
   accountWorkflowId,
   isOpen,
+  SHARED_CODES,
+  STOPPED,
   type AccountInput,
   type AccountRequests,
   type AccountState,
@@ -86,6 +89,19 @@ export async function requestOf<Name extends keyof AccountRequests>(
     });
     return null;
   }
+}
+
+// A Worker that has just read the account does not read it again before.
+const WORKER_READS_MS = 2_500;
+
+/**
+ * Has the account ask whether the causes of these holds are over, and waits until the Workers know: it asks once a minute, and until
+ * then they would hold again. An account that cannot be asked keeps nobody.
+ */
+export async function askWhetherOver(place: Place, codes: readonly (string | null)[]): Promise<void> {
+  if (!codes.some((code) => code !== null && code !== STOPPED && SHARED_CODES.includes(code))) return;
+  await requestOf(place, 'refresh').catch(() => null);
+  await sleep(WORKER_READS_MS);
 }
 
 export function noAccount(taskQueue: string): UsageError {

@@ -1,14 +1,13 @@
 /** A batch at work: Temporal and Worker where they are missing, the Workflow `rivyaBatch`, and the end with its tables. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { BatchFiles, BatchHead } from '../batch/files.js';
 import { rowsOf, writeResults } from '../batch/results.js';
 import { planOf, type Plan } from '../batch/plan.js';
 import { runningIds } from '../batch/running.js';
 import { hasKey } from '../config.js';
-import { FAILURE, RESUME } from '../contract/index.js';
+import { FAILURE, RESUME, SHARED_CODES } from '../contract/index.js';
 import type { BatchManifest, BatchSettings, BatchState } from '../contract/index.js';
 import { endedOf, LIST_CHANGED } from '../policy/index.js';
 import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
@@ -16,7 +15,7 @@ import { absoluteAddress } from '../storage/open.js';
 import { workflowLink } from '../temporal/links.js';
 import { unpolled } from '../temporal/pollers.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
-import { requestOf } from './account-handle.js';
+import { askWhetherOver } from './account-handle.js';
 import { advice } from './advice.js';
 import { BatchHandle, type SeenBatch } from './batch-handle.js';
 import { placeOf, type BatchPlace } from './batch-place.js';
@@ -196,20 +195,12 @@ function acceptSeen({ handle }: Running, done: number): (seen: SeenBatch) => Pro
   };
 }
 
-// A Worker that has just read the account does not read it again before.
-const WORKER_READS_MS = 2_500;
-
 /** Lets items that are held go on: none of them pays for another task by it. One whose submit has no answer needs a person. */
 export async function releaseItems(place: Pick<Running, 'client' | 'taskQueue'>, batchId: string): Promise<void> {
   const { client } = place;
   const held = `RivyaStatus STARTS_WITH 'held:' AND RivyaStatus != 'held:${FAILURE.SubmitUnresolved}'`;
   const ids = await runningIds(client, batchId, held);
-  // The account asks once a minute whether its causes are over, and until it knows that they would hold again. One that
-  // cannot be asked keeps nobody.
-  if (ids.length > 0) {
-    await requestOf(place, 'refresh').catch(() => null);
-    await sleep(WORKER_READS_MS);
-  }
+  if (ids.length > 0) await askWhetherOver(place, SHARED_CODES);
   for (const workflowId of ids) {
     // One that has ended meanwhile needs nothing.
     await client.workflow

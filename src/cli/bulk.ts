@@ -2,6 +2,7 @@
 import { CHECK_NOW, FAILURE, OPEN_QUERY, RESUME } from '../contract/index.js';
 import { readResume } from '../policy/index.js';
 import * as batch from '../temporal/batch-operation.js';
+import { askWhetherOver } from './account-handle.js';
 import { commands } from './advice.js';
 import { confirmSpending, interruption } from './terminal.js';
 import { openTemporal } from './context.js';
@@ -38,7 +39,8 @@ export function isBulk(workflowId: string | undefined, { query, taskId, step, st
 export async function bulk(action: BulkAction, { query = '', reason, yes, json }: BulkOptions): Promise<number> {
   readResume({ reason });
   const interrupted = interruption();
-  const { client } = await openTemporal();
+  const temporal = await openTemporal();
+  const { client } = temporal;
   await checkQuery(client, query);
   const resumes = action === 'resume';
   const open = `${PAID_RUNS} AND ${OPEN_QUERY} AND (${query})`;
@@ -73,6 +75,8 @@ export async function bulk(action: BulkAction, { query = '', reason, yes, json }
   }
 
   const progress = new Progress();
+  const codes = resumes ? agreed.map(({ code }) => code) : [];
+  await askWhetherOver(temporal, codes);
   // Anything may have happened while a question stood there.
   const due = yes ? agreed : (await look()).filter(mayGoOn);
   const reasons = new Set(accepted);

@@ -92,6 +92,25 @@ test('what is held by credits is counted, with status 4, until credits come', as
   await whenShown(({ status }) => status === 'ok');
 });
 
+test.each([
+  ['owl-1', ['owl-1']],
+  ['owl-2', ['--query', "WorkflowId = 'owl-2'", '--yes']],
+])('resume, once there are credits, has the account ask first: %s does not hold again', async (workflowId, args) => {
+  await harness.emulator.setCredits(undefined, 0);
+  const owl = await harness.client.start({ model: 'z-image', prompt: 'an owl' }, { workflowId });
+  await whenShown(({ exit, look }) => exit === 4 && look.heldBy['insufficient_credits'] === 1);
+  await harness.emulator.setCredits(undefined, 10);
+  const resumed = await cli('resume', ...args);
+  expect(resumed.status, resumed.stdout + resumed.stderr).toBe(0);
+  expect((await owl.result()).status).toBe('succeeded');
+  const { events } = await harness.temporal.workflow.getHandle(workflowId).fetchHistory();
+  const submits = events?.filter(
+    ({ activityTaskScheduledEventAttributes: of }) => of?.activityType?.name === 'rivyaSubmit',
+  );
+  expect(submits).toHaveLength(2);
+  await whenShown(({ status }) => status === 'ok');
+});
+
 test('a cause that is not there cannot be released: status 2, and says so', async () => {
   const { status, stderr } = await account('release', 'api_key_revoked');
   expect(stderr).toMatch(/api_key_revoked/);

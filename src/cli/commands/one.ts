@@ -5,6 +5,7 @@ import { CHAT_WORKFLOW_TYPE, isOpen, type Duration } from '../../contract/index.
 import { expectedText, money } from '../../policy/index.js';
 import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
+import { askWhetherOver } from '../account-handle.js';
 import { bulk, isBulk, type BulkOptions } from '../bulk.js';
 import { findGeneration, findWorkflow, openTemporal, type Temporal } from '../context.js';
 import { openOutput } from '../copies.js';
@@ -57,7 +58,8 @@ export const register: Register = (command) => {
 
 async function resume(temporal: Temporal, id: string, options: BulkOptions): Promise<number> {
   const { step, json, taskId, reason, storeAsIs } = options;
-  const { handle } = await heldGeneration(temporal, id, step);
+  const { handle, description } = await heldGeneration(temporal, id, step);
+  await askWhetherOver(temporal, [memoOf(description)?.hold?.code ?? null]);
   const { workflowId } = handle;
   const input = { ...(taskId && { taskId }), ...(reason && { reason }), ...(storeAsIs && { storeAsIs }) };
   const applied = (await handle.resume(input)) === 'resumed';
