@@ -202,6 +202,8 @@ say "$HOLDS holds: released by one command in $released s, all stored after $((S
 # ---- (3) Two Workers, many jobs and 60 calls a minute, which the emulator enforces.
 stop "$worker_pid"
 admin rate-limit '{"perMinute":60}' >/dev/null
+# The window of the API's limit has the calls of before in it.
+sleep 61
 start_worker worker-1 60
 start_worker worker-2 60
 prompts "$JOBS" 'an owl' >"$work/owls.csv"

@@ -171,6 +171,9 @@ const SCENARIOS = {
       await run.signal('resume');
     },
   },
+  // Checked when tasks like it have ended, and past that by the fixed schedule.
+  planned: { learn: 8, args: [{ model: 'veo3-1-lite', prompt: 'a heron' }] },
+  'planned-and-late': { learn: 8, args: [{ model: 'veo3-1-lite', prompt: 'a heron [[duration:40s]]' }] },
   'account-steered': {
     type: 'rivyaAccount',
     args: [{ taskQueue: 'rivya' }],
@@ -234,7 +237,7 @@ async function serverFor(continues) {
 
 /** Runs one scenario with an emulator and Workers of its own, and keeps the history of its last run. */
 async function record(name, scenario) {
-  const { batch, faults = [], story, again, continues = false, keepFirst } = scenario;
+  const { batch, faults = [], story, again, continues = false, keepFirst, learn = 0 } = scenario;
   const { type = batch ? 'rivyaBatch' : 'generateMedia' } = scenario;
   const { store = type !== 'allOf' } = scenario;
   const { client, connection } = await serverFor(continues);
@@ -269,6 +272,13 @@ async function record(name, scenario) {
       while ((await memo())?.phase !== phase) await sleep(100);
     },
   };
+  const teach = (_, n) =>
+    client.workflow.execute(type, {
+      workflowId: `${name}-before-${n}`,
+      taskQueue: 'rivya',
+      args: [{ ...input[0], prompt: `${n}` }],
+    });
+  await Promise.all(Array.from({ length: learn }, teach));
   const { firstExecutionRunId } = await start();
   const told = await story?.(run);
   if (again !== undefined) await start(again(told));

@@ -137,10 +137,11 @@ export const Environment = z.object({
     .string()
     .regex(/^[\w.~-]{16,256}$/, 'must be 16 to 256 characters of A-Z a-z 0-9 . _ ~ -')
     .optional(),
-  RIVYA_PATIENCE: z.coerce
-    .number('must be a number of seconds')
-    .min(0, 'must be at least 0')
-    .max(3_600, 'must be at most 3600')
+  RIVYA_PATIENCE: z
+    .string()
+    .regex(/^\d{1,4}(\.\d{1,2})?$/, 'must be a number of seconds like 1 or 0.25')
+    .transform(Number)
+    .pipe(z.number().max(3_600, 'must be at most 3600'))
     .default(1),
   RIVYA_DEPLOYMENT_NAME: versionPart.optional(),
   RIVYA_BUILD_ID: z

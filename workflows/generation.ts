@@ -17,6 +17,7 @@ import {
   expectedEnd,
   freshLinksDelay,
   idempotencyKey,
+  isSettled,
   likenessOf,
   mayAttemptAgain,
   MIN_WAIT_MS,
@@ -72,7 +73,6 @@ export class GenerationRun {
   readonly #input: Generation;
   readonly #taskQueue: string;
   readonly #carried: CarriedGeneration | undefined;
-  readonly #likeness: string;
   #deadlineMs: number | undefined;
   #linksOnly = false;
   readonly #checkpoint: Checkpoint;
@@ -85,7 +85,6 @@ export class GenerationRun {
     this.#carried = carried;
     this.#deadlineMs = carried?.deadlineMs;
     const { model, labels, onActionNeeded, taskId } = input;
-    this.#likeness = likenessOf(input.body);
     const baseKey = taskId === null ? this.#key(1) : null;
     const subject = { paid: 'task', title: titleOf(input), bodyDigest: digestOf(input.body), baseKey } as const;
     this.progress = new Progress({ ...subject, model, labels, onActionNeeded }, carried?.standing);
@@ -251,7 +250,9 @@ export class GenerationRun {
       let end: CallEnd;
       try {
         const summary = summaryOf(`check ${this.progress.state.statusChecks + 1} of ${taskId}`);
-        const timing = wait !== null && this.#isOurs(wait) && { timing: this.#timing(wait) };
+        // The end of a task teaches its duration once: at the first check that finds it.
+        const isFirst = wait !== null && this.#isOurs(wait) && !isSettled(wait.task);
+        const timing = isFirst && { timing: this.#timing(wait) };
         const input = { taskId, ...ours, ...timing, ...(by !== undefined && { named: by }) };
         const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
         this.progress.countChecks(result.checks, result.attributes);
@@ -288,7 +289,9 @@ export class GenerationRun {
   }
 
   #timing({ bornAt, task: { askedAt = bornAt } }: Wait): TaskTiming {
-    return { model: this.#input.model, likeness: this.#likeness, bornAt, runningAt: Math.max(askedAt, bornAt) };
+    // As it was posted: with its references.
+    const { body } = this.progress.carried.request ?? this.#input;
+    return { model: this.#input.model, likeness: likenessOf(body), bornAt, runningAt: Math.max(askedAt, bornAt) };
   }
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */

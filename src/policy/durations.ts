@@ -67,7 +67,8 @@ export function withDuration(counts: DurationCounts, sample: DurationSample): Du
 /** Counts from a file; null for anything else. */
 export function readDurations(value: unknown): DurationCounts | null {
   if (!Array.isArray(value) || value.length !== COUNTERS) return null;
-  const fits = value.every((count) => typeof count === 'number' && Number.isFinite(count) && count >= 0);
+  // What this package writes adds up to 40, and a bit more where it was rounded.
+  const fits = value.every((count) => typeof count === 'number' && count >= 0 && count <= REMEMBERED + 1);
   return fits ? faded(value as number[]) : null;
 }
 

@@ -84,11 +84,11 @@ export class LearnedDurations {
     const [likest = NO_DURATIONS, model = NO_DURATIONS, kind = NO_DURATIONS] = places.map((place) =>
       this.#counts(place),
     );
-    const known = (least: number): DurationCounts | undefined => [likest, model].find((set) => totalOf(set) >= least);
-    // Other models of a kind say little, however many tasks they had: it never counts as enough.
     const price = saturated ? this.#price * SATURATED : this.#price;
-    const counts = known(ENOUGH) ?? known(SOME);
+    // A few tasks with the same params say more than many with others.
+    const counts = [likest, model].find((set) => totalOf(set) >= SOME);
     if (counts !== undefined) return expectationOf(counts, { ...at, price });
+    // Other models of a kind say little, however many tasks they had: it never counts as enough.
     const others = expectationOf(atMost(kind, ENOUGH - 1), { ...at, price });
     // What other models took is told to nobody.
     return others && { ...others, runs: Math.min(others.runs, SOME - 1) };

@@ -31,6 +31,23 @@ describe('the API is never polled faster than its page advises', () => {
     );
   });
 
+  test('a planned check comes up to 10 % earlier, so that jobs that start together drift apart, and keeps its distance', () => {
+    fc.assert(
+      fc.property(age, kind, random, fc.integer({ min: 0, max: HOUR }), (ageMs, k, r, plannedMs) => {
+        const first = nextWait({ ageMs, kind: k, first: true, plannedMs, random: r });
+        const later = nextWait({ ageMs, kind: k, first: false, plannedMs, random: r });
+        expect(first).toBeGreaterThanOrEqual(2 * SECOND);
+        expect(later).toBeGreaterThanOrEqual(5 * SECOND);
+        for (const wait of [first, later]) expect(wait).toBeLessThanOrEqual(Math.max(5 * SECOND, plannedMs));
+        expect(later).toBeGreaterThanOrEqual(0.9 * plannedMs - 1);
+      }),
+    );
+    const waits = [0, 0.5, 1].map((r) =>
+      nextWait({ ageMs: 0, kind: 'video', first: true, plannedMs: 100 * SECOND, random: r }),
+    );
+    expect(waits).toEqual([100 * SECOND, 95 * SECOND, 90 * SECOND]);
+  });
+
   test('a result that trails its status is looked for at least four times in its 5 min, and never after', () => {
     fc.assert(
       fc.property(age, kind, random, (ageMs, k, r) => {

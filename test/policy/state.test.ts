@@ -1,6 +1,8 @@
 /** What later runs read in the memo of this one. A fact that is missing there may be paid for again. */
 import { describe, expect, test } from 'vitest';
 import {
+  describeState,
+  expectedText,
   mayPostSince,
   memoOf,
   memoProblem,
@@ -112,5 +114,26 @@ test('the next attempt has a key number of its own, and no risk of the last one 
     taskId: null,
     riskReason: null,
     earlier: ['task_1'],
+  });
+});
+
+describe('when the end is expected', () => {
+  const expected = { from: '2026-11-01T12:00:00.000Z', to: '2026-11-01T12:01:00.000Z', runs: 24, late: false };
+
+  test('people read a range, and once it has passed how late that is, never a time that begins again', () => {
+    expect(expectedText(expected)).toBe(
+      `${expected.from} (half of the last 24 tasks like it) to ${expected.to} (9 of 10)`,
+    );
+    const late = { ...expected, late: true };
+    expect(expectedText(late)).toBe('later than 9 of 10 of the last 24 tasks like it');
+    expect(describeState({ ...start, expected: late }, 'A fox')).toContain('Expected end: later than 9 of 10');
+  });
+
+  test('a batch reads it in the memo, where anything else is no memo of ours', () => {
+    const { from, to } = expected;
+    const memo = memoOf({ ...start, expected }, about);
+    expect(readMemo(memo)?.expectedEnd).toEqual({ from, to });
+    expect(memoOf(start, about)).not.toHaveProperty('expectedEnd');
+    expect(memoProblem({ ...memo, expectedEnd: { from, to: 'soon' } })).toMatch(/expectedEnd/);
   });
 });

@@ -47,6 +47,10 @@ describe('what is known of a task', () => {
     // Of the model: the last 40, of which 30 were long.
     expect(durations.expect(task('veo', 'other'), AT_START)).toMatchObject({ runs: 40 });
     expect(expected(durations, task('veo', 'other'))).toBeGreaterThan(250);
+    // A few with the same params say more than many with others.
+    note(durations, task('veo', 'tiny'), 20, 5);
+    expect(expected(durations, task('veo', 'tiny'))).toBeLessThan(25);
+    expect(durations.expect(task('veo', 'tiny'), AT_START)).toMatchObject({ runs: 5 });
     // Other models say little: no gap is long.
     expect(durations.expect(task('new'), AT_START)!.runs).toBeLessThan(20);
     expect(
