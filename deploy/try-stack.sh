@@ -4,7 +4,7 @@
 # PostgreSQL, the Temporal server of the images, `schema.sh`, `setup.sh`, the emulator and Workers; then a batch of 100, 20 holds
 # that are released at once, and two Workers under a limit of 60 calls a minute. Nothing is paid, and nothing is left behind but
 # the compiled server in the cache. Needs a clone after `npm ci`, Go (the first run compiles the server, 5 minutes or more) and the
-# programs of PostgreSQL. A run takes 5 to 10 minutes.
+# programs of PostgreSQL. A run takes 5 minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
