@@ -40,10 +40,10 @@ export function countLag(model: string, { updatedAt, askedAt }: TaskSnapshot): v
 /** The items of a batch by what became of them. */
 export function showBatch(
   batch: string,
-  { items, failedBy: _failed, heldBy: _held, ...counts }: BatchState['counts'],
+  { items: _all, failedBy: _failed, heldBy: _held, ...counts }: BatchState['counts'],
 ): void {
   const gauge = metricMeter.createGauge(METRICS.batchItems);
-  for (const [state, value] of Object.entries({ ...counts, items })) gauge.set(value, { batch, state });
+  for (const [state, value] of Object.entries(counts)) gauge.set(value, { batch, state });
 }
 
 type Tags = Readonly<Record<string, string>>;

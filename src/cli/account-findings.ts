@@ -1,5 +1,5 @@
 /** What `doctor` says of the account. Pure. */
-import { apiTaskQueue, rateIdentity } from '../contract/index.js';
+import { apiTaskQueue } from '../contract/index.js';
 import type { SeenAccount } from './account-handle.js';
 import { adviceOf, rateText } from './account-page.js';
 import { ok, warn, type Finding } from './findings.js';
@@ -17,19 +17,12 @@ export function accountFindings(seen: SeenAccount | null, taskQueue: string): Fi
   const { state, look } = seen;
   if (state === null) return [ok(NAME, `runs on "${queue}", and no Worker has reported to it yet`)];
   const { set, by, closedUntil } = state.rate;
-  const left = look.setAtService;
   // Other lines of doctor name missing Workers and search attributes.
   const others = { heldBy: {}, pollers: { workflows: SOME, results: SOME, api: SOME } };
   const findings = adviceOf({ ...seen, look: { ...look, ...others } }).map((one) => warn(NAME, one));
   if (by === 'person') findings.push(warn('rate', `${rateText(state.rate)}. ${GIVE_BACK}`));
   else if (closedUntil !== null) findings.push(warn('rate', `closed until ${closedUntil}: the API has answered 429`));
   else if (set !== null) findings.push(warn('rate', `${rateText(state.rate)}. It rises again by itself`));
-  else if (left !== null && left.identity !== rateIdentity(queue)) {
-    const { perSecond, identity, reason } = left;
-    findings.push(
-      warn('rate', `${perSecond} calls a second were set at the Service by ${identity} (${reason}). ${GIVE_BACK}`),
-    );
-  }
   return findings.length > 0
     ? findings
     : [ok(NAME, `runs on "${queue}", nothing is held or stopped; ${rateText(state.rate)}`)];

@@ -1,5 +1,5 @@
 /** The account as people read it on the command line: the facts of its page in the Temporal UI, counted now. Pure. */
-import { apiTaskQueue, STOPPED, type AccountState } from '../contract/index.js';
+import { apiTaskQueue, rateIdentity, STOPPED, type AccountState } from '../contract/index.js';
 import { accountAdvice, backlogMs, callsText, formatDuration } from '../policy/index.js';
 import type { Cell } from '../batch/csv.js';
 import type { SeenAccount } from './account-handle.js';
@@ -91,8 +91,19 @@ export function workerRows({ state, look }: SeenAccount): Cell[][] {
 /** What a person does now, in sentences: the words of the page in the Temporal UI. Empty where all is well. */
 export function adviceOf({ state, look, isRunning }: SeenAccount): string[] {
   const said = state === null ? [] : accountAdvice({ ...state, look, workers: presentOf(state, look) });
+  if (state !== null) said.push(...changedRate(state, look));
   const ended = 'The account was ended by somebody; the next start or report of a Worker starts it again.';
   return isRunning ? said : [...said, ended];
+}
+
+/** What to do where somebody has changed the rate at the Service since the account has looked. */
+function changedRate({ rate, queue }: AccountState, { setAtService: set }: SeenAccount['look']): string[] {
+  const isOfPerson = set !== null && set.identity !== rateIdentity(queue);
+  if (isOfPerson === (rate.by === 'person')) return [];
+  const what = isOfPerson
+    ? `${set.perSecond} calls a second were set at the Service by ${set.identity} (${set.reason}), and the account has not looked since. To give the rate back to the account: rivya-temporal account set-rate default. To keep it`
+    : 'The rate that a person had set is gone from the Service, and the account has not looked since. Have it look';
+  return [`${what}: rivya-temporal account refresh`];
 }
 
 /** The Workers of a state that still poll: it forgets the others at its next look. */
@@ -101,9 +112,10 @@ function presentOf({ workers }: AccountState, { pollers }: SeenAccount['look']):
 }
 
 /** The rate in force, and whose it is. */
-export function rateText({ configured, set, by, reason }: AccountState['rate']): string {
+export function rateText({ configured, set, by, reason, closedUntil }: AccountState['rate']): string {
   const told = configured === null ? 'no Worker has said its limit yet' : `Workers were told ${number(configured)}`;
   const why = reason === '' ? '' : `: ${reason}`;
+  if (closedUntil !== null) return `0 calls a minute until ${closedUntil}${why} (${told})`;
   if (set === null) return `${told} a minute`.replace('yet a minute', 'yet');
   return `${number(set)} calls a minute, set by ${by === 'person' ? 'a person' : 'the account'}${why} (${told})`;
 }

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
+import { STOPPED } from '../contract/index.js';
 import type * as contract from '../contract/index.js';
 import { expectedText, formatDuration } from '../policy/index.js';
 import { workflowLink } from '../temporal/links.js';
@@ -147,14 +148,14 @@ function headline({ phase, status, hold }: AnyState): string {
 
 /** Why a generation is held, and how it goes on. */
 export function heldText(workflowId: string, hold: contract.Hold): string {
-  return `${workflowId} waits until a person acts: ${holdText(hold)}\n${resumeHint(workflowId)}`;
+  return [`${workflowId} waits until a person acts: ${holdText(hold)}`, ...resumeHint(workflowId, hold)].join('\n');
 }
 
-/** How a person lets a held generation go on. */
-export function resumeHint(workflowId: string): string {
-  return commands(
-    `Go on with: rivya-temporal resume ${quoted(workflowId)} (or the Update "resume" in the Temporal UI)`,
-  );
+/** How a person lets a held generation go on; nothing where the hold is the stop switch, which `resume` does not pass. */
+export function resumeHint(workflowId: string, { code }: Pick<contract.Hold, 'code'>): string[] {
+  if (code === STOPPED) return [];
+  const how = `rivya-temporal resume ${quoted(workflowId)} (or the Update "resume" in the Temporal UI)`;
+  return [commands(`Go on with: ${how}`)];
 }
 
 interface ReportOptions {

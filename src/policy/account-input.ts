@@ -4,6 +4,7 @@
  */
 import { STOPPED, SHARED_CODES } from '../contract/index.js';
 import type { AccountCause, AccountInput, AccountRequests, AccountState, WorkerReport } from '../contract/index.js';
+import type { ReadInput } from '../contract/index.js';
 import { isReportable } from './account-causes.js';
 import { isCallCounts } from './account-memo.js';
 import { InvalidInput, integer, isPlainObject, onlyKnown, record, text } from './fields.js';
@@ -24,6 +25,15 @@ export function readAccountInput(input: unknown): AccountInput {
   const taskQueue = text(fields['taskQueue'], 'taskQueue', 255);
   if (taskQueue === null) throw new InvalidInput('taskQueue', 'is missing: the task queue of the Workflows');
   return { taskQueue };
+}
+
+/** Checks the input of `rivyaRead`. @throws InvalidInput */
+export function readReadInput(input: unknown): ReadInput {
+  const fields = record(input, 'input');
+  onlyKnown(fields, ['what'], '');
+  const { what } = fields;
+  if (what !== 'credits' && what !== 'models') throw new InvalidInput('what', 'must be "credits" or "models"');
+  return { what };
 }
 
 type Requests = { readonly [Name in keyof AccountRequests]: (argument: unknown) => AccountRequests[Name] };

@@ -186,7 +186,8 @@ function ofPerson(memory: RateMemory, set: NonNullable<AccountLook['setAtService
   const { perSecond, identity, reason } = set;
   const why = reason === '' ? 'no reason given' : reason;
   const person = {
-    perMinute: callsPerMinute(perSecond),
+    // Another identity means what it has written, without the reserve of the account.
+    perMinute: foreign ? Math.round(perSecond * 60) : callsPerMinute(perSecond),
     reason: foreign ? `${why} (set by ${identity})` : why,
     foreign,
   };

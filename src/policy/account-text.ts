@@ -55,6 +55,14 @@ export function accountAdvice(state: AccountState): string[] {
       `The API answers 429 well below our own limit: somebody else uses this key, or its limit is below ${rate.configured ?? 'RIVYA_RATE_LIMIT_PER_MINUTE'} a minute. Find out, or lower RIVYA_RATE_LIMIT_PER_MINUTE.`,
     );
   }
+  const { by, set, configured } = rate;
+  const giveBack = 'It stays until it is given back: rivya-temporal account set-rate default';
+  if (by === 'person' && set === 0) said.push(`A person has set the rate to 0, so no call is made. ${giveBack}`);
+  if (by === 'person' && set !== null && configured !== null && set > configured) {
+    said.push(
+      `A person has set ${set} calls a minute, and the Workers were told ${configured}: the API may refuse calls. ${giveBack}`,
+    );
+  }
   if (manyFail(callsOf(state))) {
     said.push(
       'Many calls to the API fail: no answer, or one of status 500 and above. Each is repeated, and nothing is paid twice. The logs of the Workers say how they fail; look whether the network and the API are well.',

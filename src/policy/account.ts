@@ -91,7 +91,7 @@ export function accountState(account: Account): AccountState {
     updatedAt: iso(updatedAt),
     rate: rates.rateState(rate, configured),
     causes: account.causes.standing,
-    rateLimited: { lastHour, lastAt: lastAt === null ? null : iso(lastAt), byOthers },
+    rateLimited: { lastHour, lastAt: lastAt === null ? null : iso(lastAt), byOthers: byOthers && lastHour > 0 },
     workers,
     look,
     balance,
@@ -366,6 +366,7 @@ export const APPLY_TO_ACCOUNT: Appliers = {
       ...account,
       rate: rates.afterSetRateRequest(account.rate, perMinute, reason),
       rateFrom: 0,
+      byOthers: false,
       updatedAt: now,
     },
     answer:

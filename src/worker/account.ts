@@ -8,12 +8,14 @@ import type { Client } from '@temporalio/client';
 import { RivyaApiError, type KeySource } from '../api/index.js';
 import {
   ACCOUNT_MEMO_FIELD,
+  ACCOUNT_QUERY,
   ACCOUNT_REPORT,
   ACCOUNT_WORKFLOW_TYPE,
   accountWorkflowId,
   isOpen,
   SHARED_CODES,
   type AccountInput,
+  type AccountState,
   type WorkerReport,
 } from '../contract/index.js';
 import { readAccountMemo } from '../policy/account-memo.js';
@@ -27,6 +29,7 @@ const READ_EVERY_MS = 10_000;
 const READ_SOON_MS = 2_000;
 const SOON_FOR_MS = 30_000;
 const REQUEST_MS = 5_000;
+const QUERY_MS = 4_000;
 // Worth a wait inside the Activity: a retry costs an event in Pending Activities and a place in the queue.
 const SHORT_PAUSE_MS = 3_000;
 
@@ -165,8 +168,13 @@ export class AccountLink {
 
   async #readMemo(): Promise<void> {
     await this.#atService('read', async ({ client }) => {
-      const run = await describeRun(client, accountWorkflowId(this.#options.taskQueue));
-      const state = run?.type === ACCOUNT_WORKFLOW_TYPE ? readAccountMemo(run.memo?.[ACCOUNT_MEMO_FIELD]) : null;
+      const workflowId = accountWorkflowId(this.#options.taskQueue);
+      const run = await describeRun(client, workflowId);
+      const isAccount = run?.type === ACCOUNT_WORKFLOW_TYPE;
+      // At first the account itself is asked: a stop that has waited for a Worker is in no memo yet.
+      const isFirst = this.#readAt === -Infinity && isAccount && isOpen(run.status.name);
+      const said = isFirst ? await queried(client, workflowId) : null;
+      const state = said ?? (isAccount ? readAccountMemo(run.memo?.[ACCOUNT_MEMO_FIELD]) : null);
       if (state !== null) this.#gate.read(state);
       // Ended by mistake, or another one: it is told of this Worker, which starts it where it is not there.
       const firstRunId = run?.raw.workflowExecutionInfo?.firstRunId ?? null;
@@ -181,6 +189,8 @@ export class AccountLink {
   async #tell(): Promise<void> {
     const news = this.#reports.take(Date.now());
     const { taskQueue, perMinute } = this.#options;
+    // What is noted meanwhile is told next.
+    this.#introduceAt = Infinity;
     const fingerprint = await this.#fingerprint();
     const told = await this.#atService('told', async ({ client, identity }) => {
       const report: WorkerReport = {
@@ -199,8 +209,10 @@ export class AccountLink {
         signalArgs: [report],
       });
     });
-    this.#introduceAt = told ? Infinity : Date.now() + READ_EVERY_MS;
-    if (!told) return this.#reports.takeBack(news);
+    if (!told) {
+      this.#introduceAt = Date.now() + READ_EVERY_MS;
+      return this.#reports.takeBack(news);
+    }
     this.#known = { fingerprint, firstRunId: null };
     if (Object.keys(news).length > 0) this.#readSoonUntil = Date.now() + SOON_FOR_MS;
   }
@@ -228,6 +240,13 @@ export class AccountLink {
     const key = await this.#options.keys.current().catch(() => null);
     return key?.fingerprint() ?? null;
   }
+}
+
+/** What the account says itself; null where no Worker answers, and before its first look, when it knows of no cause. */
+async function queried(client: Client, workflowId: string): Promise<AccountState | null> {
+  const query = async (): Promise<unknown> => client.workflow.getHandle(workflowId).query(ACCOUNT_QUERY);
+  const state = readAccountMemo(await client.withDeadline(Date.now() + QUERY_MS, query).catch(() => null));
+  return state !== null && (state.look !== null || state.causes.length > 0) ? state : null;
 }
 
 function pausedFor(pauseMs: number): RivyaApiError {

@@ -1,5 +1,6 @@
 /** `/healthz` and `/readyz` of a Worker process, for Docker and Kubernetes. They say nothing that is secret. */
 import { createServer, type Server } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { NativeConnection } from '@temporalio/worker';
 import { SettingsError, type ListenAddress } from '../config.js';
 import { refusalOf } from '../temporal/refusal.js';
@@ -38,10 +39,13 @@ async function notReady({ connection, namespace, isRunning }: Watched): Promise<
   const asked = connection.withDeadline(Date.now() + ASK_MS, () =>
     connection.workflowService.describeNamespace({ namespace }),
   );
-  return asked.then(
+  const reason = asked.then(
     () => null,
     (error: unknown) => `Temporal does not answer: ${refusalOf(error)?.words ?? 'it cannot be reached'}`,
   );
+  // The SDK tries again for some seconds where there is no connection.
+  const late = sleep(ASK_MS, 'Temporal does not answer: it cannot be reached', { ref: false });
+  return Promise.race([reason, late]);
 }
 
 /** Listens, or says which setting names an address that cannot be used. @throws SettingsError */

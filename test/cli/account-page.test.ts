@@ -125,11 +125,30 @@ describe('what is odd', () => {
     expect(adviceOf(seen({ state: { workers: two({ perMinute: 90 }) } }))).toEqual([]);
   });
 
-  test('doctor: a rate that was left at the Service', () => {
+  test('a rate that somebody has set at the Service since the account looked, or taken back', () => {
     const setAtService = { perSecond: 0.5, identity: 'temporal-cli:me', reason: 'test' };
-    expect(says(seen({ look: { setAtService } })).join(' ')).toMatch(
-      /0\.5 calls a second .*temporal-cli:me \(test\).*set-rate default/,
-    );
+    const set = seen({ look: { setAtService } });
+    const says0 = /0\.5 calls a second .*temporal-cli:me \(test\).*set-rate default.*account refresh/;
+    expect(adviceOf(set).join(' ')).toMatch(says0);
+    expect(says(set).join(' ')).toMatch(says0);
+    const rate = { ...state.rate, set: 30, by: 'person' as const };
+    expect(adviceOf(seen({ state: { rate } })).join(' ')).toMatch(/is gone from the Service.*account refresh/);
+    expect(adviceOf(seen({ state: { rate }, look: { setAtService } }))).toEqual([]);
+    const ours = { perSecond: 0.5, identity: 'rivya-account/rivya-api', reason: '' };
+    expect(adviceOf(seen({ look: { setAtService: ours } }))).toEqual([]);
+  });
+
+  test('a rate of a person that lets nothing through, or more than the Workers were told', () => {
+    const at = { look: { setAtService: { perSecond: 0, identity: 'temporal-cli:me', reason: 'test' } } };
+    const by = (set: number) => ({ ...at, state: { rate: { ...state.rate, set, by: 'person' as const } } });
+    expect(adviceOf(seen(by(0))).join(' ')).toMatch(/rate to 0, so no call is made.*set-rate default/);
+    expect(adviceOf(seen(by(600))).join(' ')).toMatch(/set 600 calls a minute.*told 60.*set-rate default/);
+    expect(adviceOf(seen(by(30)))).toEqual([]);
+  });
+
+  test('a closed queue makes no calls, whatever its rate', () => {
+    const rate = { ...state.rate, set: 30, by: 'account' as const, closedUntil: TIME };
+    expect(factOf(seen({ state: { rate } }), 'rate')).toMatch(/^0 calls a minute until/);
   });
 
   test('doctor: there is no account', () => {

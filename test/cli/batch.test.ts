@@ -14,8 +14,24 @@ import { unfinished } from '../support/tasks.js';
 import { until } from '../support/until.js';
 import { CommandRun, runCommand, type Finished } from './command.js';
 
+// Each test runs many processes: with all of them at a time two cores are so late that queries have no answer.
+const AT_ONCE = 4;
+const waiting: (() => void)[] = [];
+let running = 0;
+/** Waits for one of four places. Returns what gives it back. */
+async function place(): Promise<() => void> {
+  if (running === AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
+  else running += 1;
+  return () => {
+    const next = waiting.shift();
+    if (next === undefined) running -= 1;
+    else next();
+  };
+}
+
 /** A folder with an input of so many prompts, `name 1` and so on, and the commands in it. */
 async function inFolder(names: readonly string[], emulator: EmulatorOptions = {}) {
+  const leave = await place();
   const harness = await startHarness({ account: false, emulator: { durations: { image: 800 }, ...emulator } });
   const cwd = mkdtempSync(path.join(tmpdir(), 'rivya-cli-batch-'));
   const env = envOf(harness, cwd);
@@ -37,7 +53,10 @@ async function inFolder(names: readonly string[], emulator: EmulatorOptions = {}
     paid: () => tasksByPrompt(harness),
     results: () =>
       parse(readFileSync(path.join(harness.output, 'in', 'results.csv')), { columns: true }) as unknown as Row[],
-    [Symbol.asyncDispose]: () => harness[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: async () => {
+      await harness[Symbol.asyncDispose]();
+      leave();
+    },
   };
 }
 

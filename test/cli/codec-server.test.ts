@@ -117,6 +117,20 @@ describe('a wrong request is refused', () => {
     expect((await fetch(`${at.endpoint}/decode`, { headers: bearer() })).status).toBe(405);
   });
 
+  test('a body that breaks off ends that request, and not the server', async () => {
+    const { port, hostname } = new URL(at.endpoint);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      `POST /decode HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${at.token}\r\ncontent-length: 1000\r\n\r\n{"p`,
+    );
+    await once(socket, 'connect');
+    socket.end();
+    socket.resume();
+    await once(socket, 'close');
+    expect((await post('/decode', body, bearer())).status).toBe(200);
+    expect(run.child.exitCode).toBeNull();
+  });
+
   test('a body that is too long, also one that does not say how long it is, is not read to its end', async () => {
     const { port, hostname } = new URL(at.endpoint);
     for (const length of ['content-length: 99999999', 'transfer-encoding: chunked']) {

@@ -229,14 +229,16 @@ describe('the rate at the Service', () => {
   });
 
   test('of a person stays, until the person removes it', () => {
+    // As written: without the reserve of the account.
+    const byJo = { perSecond: 50 / 60, identity: 'jo@desk', reason: 'why' };
     const lowered = after(START, 0);
-    const foreign = rates.afterRateLook(lowered, QUEUE, atService(50, 'jo@desk'), 600, 0, false);
+    const foreign = rates.afterRateLook(lowered, QUEUE, byJo, 600, 0, false);
     expect(rates.rateState(foreign, 600)).toMatchObject({ set: 50, by: 'person', reason: 'why (set by jo@desk)' });
     expect(rates.rateToSet(foreign, 600)).toBeNull();
     expect(rates.afterRateLook(foreign, QUEUE, null, 600, 1, false)).toMatchObject({ person: null, target: null });
     // Seen only when the account wants to set one.
     const wanted = rates.rateToSet(lowered, 600)!;
-    const refused = { applied: false, setAtService: atService(50, 'jo@desk'), refused: null };
+    const refused = { applied: false, setAtService: byJo, refused: null };
     const kept = rates.afterSetRate(lowered, QUEUE, wanted, 0, refused);
     expect(kept.person).toMatchObject({ perMinute: 50, foreign: true });
     expect(rates.rateToSet(kept, 600)).toBeNull();

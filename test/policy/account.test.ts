@@ -345,6 +345,14 @@ describe('the Workers', () => {
         T0,
       );
     expect(limited(START, 100).byOthers).toBe(true);
+    const given = policy.APPLY_TO_ACCOUNT.setRate(limited(START, 100), { perMinute: 300 }, T0).account;
+    expect(policy.accountState(given).rateLimited.byOthers).toBe(false);
+    const later = policy.afterReport(
+      limited(START, 100),
+      { identity: 'w', fingerprint: 'f', perMinute: 600 },
+      T0 + 120 * MINUTE,
+    );
+    expect(policy.accountState(later).rateLimited.byOthers).toBe(false);
     expect(limited(START, 500).byOthers).toBe(false);
     const three = ['a', 'b'].reduce(
       (account, identity) => policy.afterReport(account, { identity, fingerprint: 'f', perMinute: 600 }, T0),

@@ -35,7 +35,7 @@ const stopped: AccountState['causes'][number] = {
 /** A Service with an account, or without one; and what it was told. */
 function service() {
   const told: { readonly report: WorkerReport; readonly workflowId: string }[] = [];
-  const at = { memo: null as unknown, run: 'none', status: 'RUNNING', isAway: false, reads: 0 };
+  const at = { memo: null as unknown, says: null as unknown, run: 'none', status: 'RUNNING', isAway: false, reads: 0 };
   const refuseWhileAway = (): void => {
     if (at.isAway) throw new ServiceError('the Service is away');
   };
@@ -50,6 +50,10 @@ function service() {
           if (at.run === 'none') throw new WorkflowNotFoundError('none', workflowId, undefined);
           const raw = { workflowExecutionInfo: { firstRunId: at.run } };
           return { type: 'rivyaAccount', status: { name: at.status }, memo: { rivyaAccount: at.memo }, raw };
+        },
+        query: async () => {
+          if (at.says === null) throw new ServiceError('no Worker answers');
+          return at.says;
         },
       }),
       signalWithStart: async (
@@ -143,6 +147,14 @@ test('the first payment waits for the first answer of the Service', async () => 
   Object.assign(served.at, { run: 'first', memo: state([stopped]) });
   const { link } = startLink();
   expect(await link.closedBy()).toMatchObject({ code: 'stopped' });
+});
+
+test('a stop that no memo has yet holds the first payment: the account itself is asked', async () => {
+  Object.assign(served.at, { run: 'first', memo: state(), says: state([stopped]) });
+  expect(await startLink().link.closedBy()).toMatchObject({ code: 'stopped' });
+  // Before its first look it does not know what the run before has left in the memo.
+  Object.assign(served.at, { memo: state([stopped]), says: state() });
+  expect(await startLink().link.closedBy()).toMatchObject({ code: 'stopped' });
 });
 
 test('it stops at once, and tells nothing later', async () => {

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { METRICS } from '../../src/contract/index.js';
 import { freePort } from '../../src/temporal/embedded/ready.js';
+import { serveHealth } from '../../src/worker/health.js';
 import { images, newBatch } from '../support/batch.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { unfinished } from '../support/tasks.js';
@@ -180,6 +181,18 @@ describe('a probe', () => {
     const { keys } = await emulator.ledger();
     const mine = Object.values(keys).filter(({ tasks }) => tasks.includes(taskId));
     expect(mine).toMatchObject([{ posts: 1, tasks: [taskId] }]);
+  });
+
+  test('says that Temporal does not answer while the SDK still tries', async () => {
+    const connection = { withDeadline: () => new Promise<never>(() => undefined), workflowService: {} as never };
+    const port = await freePort();
+    const server = await serveHealth(
+      { host: '127.0.0.1', port },
+      { connection, namespace: 'default', isRunning: () => true },
+    );
+    const reply = await fetch(`http://127.0.0.1:${port}/readyz`);
+    expect([reply.status, await reply.text()]).toEqual([503, expect.stringContaining('Temporal does not answer')]);
+    server.close();
   });
 
   test.each(['RIVYA_METRICS_ADDRESS', 'RIVYA_HEALTH_ADDRESS'])(

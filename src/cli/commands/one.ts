@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../../client.js';
 import { CHAT_WORKFLOW_TYPE, isOpen, type Duration } from '../../contract/index.js';
-import { expectedText, money } from '../../policy/index.js';
+import { expectedText, money, parseDuration } from '../../policy/index.js';
 import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
 import { askWhetherOver } from '../account-handle.js';
@@ -96,8 +96,10 @@ async function changeDeadline(temporal: Temporal, id: string, { json, to }: Bulk
   const { handle, description } = await findGeneration(temporal, id);
   if (description.type === CHAT_WORKFLOW_TYPE)
     throw new UsageError(`"${id}" is a chat, which has no deadline. Nothing was changed.`);
+  if (parseDuration(to) === null)
+    throw new UsageError(`--to: "${to}" is no duration, as 90s, 45m or 12h. Nothing was changed; "${id}" goes on.`);
   const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
-  const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now.`;
+  const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now; where that deadline has passed, nobody waits any longer, and the task goes on and is paid.`;
   return printOutcome(id, json, applied, applied ? next : NO_WORKER);
 }
 
@@ -160,7 +162,7 @@ async function status(temporal: Temporal, workflowId: string, { json, support }:
     ...noteworthy.map((sentence) => ['no Worker', sentence] as const),
     ['problem', problem === null || row.reason === commands(problem) ? null : commands(problem)],
     ['reason', row.reason],
-    ['what to do', state?.hold && `${state.hold.action} ${resumeHint(workflowId)}`],
+    ['what to do', state?.hold && [state.hold.action, ...resumeHint(workflowId, state.hold)].join(' ')],
     ['link', state?.hold?.link],
     ['task', state?.taskId ?? (open ? 'none yet' : 'none')],
     ['Rivya says', state?.status],
@@ -186,7 +188,7 @@ async function statusOfSteps({ client }: Temporal, description: WorkflowExecutio
   print(`${workflowId} (${type}): ${workflowStatus.toLowerCase()}`);
   printRows(steps, 'STEP');
   for (const { step, workflowId: id, state, hold } of steps) {
-    if (state === 'held' && hold !== null) print(`${step}: ${holdText(hold)} ${resumeHint(id)}`);
+    if (state === 'held' && hold !== null) print([`${step}: ${holdText(hold)}`, ...resumeHint(id, hold)].join(' '));
   }
   return STATUS.done;
 }
