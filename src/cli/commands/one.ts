@@ -97,7 +97,7 @@ async function changeDeadline(temporal: Temporal, id: string, { json, to }: Bulk
   if (description.type === CHAT_WORKFLOW_TYPE)
     throw new UsageError(`"${id}" is a chat, which has no deadline. Nothing was changed.`);
   if (parseDuration(to) === null)
-    throw new UsageError(`--to: "${to}" is no duration, as 90s, 45m or 12h. Nothing was changed; "${id}" goes on.`);
+    throw new UsageError(`--to: must be from 1 s to 30 d, as 90s, 45m or 12h. Nothing was changed; "${id}" goes on.`);
   const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
   const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now; where that deadline has passed, nobody waits any longer, and the task goes on and is paid.`;
   return printOutcome(id, json, applied, applied ? next : NO_WORKER);
