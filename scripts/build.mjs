@@ -44,7 +44,6 @@ for (const file of listed('dist')) if (file.endsWith('.d.ts') && !declared.has(p
 for (const file of listed('dist')) if (file.endsWith('.js')) writeFileSync(file, withoutComments(file));
 for (const asset of ASSETS) cpSync(asset, path.join('dist', asset), { recursive: true, filter: isNoReadme });
 buildCommonJs();
-await bundleFolder('dist/workflows', ['bundle.js']);
 // What Workflows of users import becomes one file of what it needs: the SDK bundles every module of an import, whole.
 const light = await rolldown({
   input: 'dist/workflows/index.js',
@@ -83,6 +82,8 @@ const { code } = await bundleWorkflowCode({
   logger: quiet,
 });
 writeFileSync(bundlePath(), code);
+// After it: its stack traces name the files of the sources.
+await bundleFolder('dist/workflows', ['bundle.js']);
 writeFileSync(STAMP, '');
 
 /** All files below a directory. */

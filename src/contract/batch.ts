@@ -1,6 +1,6 @@
 /** A batch as its users see it, and its files in the store. Imports types only and contains no code. */
 import type { StoredFile } from './activities.js';
-import type { ExpectedEnd, GenerateMediaInput, Hold } from './generation.js';
+import type { EndRange, GenerateMediaInput, Hold } from './generation.js';
 
 /** One item of a manifest: a generation and the columns that go along. */
 export interface BatchItem {
@@ -141,7 +141,7 @@ export interface BatchState extends BatchInput {
   /** Items that ended in the last 10 minutes, for each minute. */
   readonly perMinute: number;
   /** When the last of the items that run should end, by earlier tasks like them; left out or null where nothing is known of them. */
-  readonly lastEnd?: Pick<ExpectedEnd, 'from' | 'to'> | null;
+  readonly lastEnd?: EndRange | null;
   readonly startedAt: string;
   readonly simulated: boolean;
 }

@@ -111,9 +111,13 @@ export type Phase =
   'starting' | 'uploading' | 'submitting' | 'waiting' | 'storing' | 'held' | 'succeeded' | 'failed' | 'cancelled';
 
 /** The times by which half, and 9 of 10, of the last tasks like it had ended, counted from its creation. ISO 8601. */
-export interface ExpectedEnd {
+export interface EndRange {
   readonly from: string;
   readonly to: string;
+}
+
+/** When a task should end, and how sure that is. */
+export interface ExpectedEnd extends EndRange {
   /** Earlier tasks that it rests on, 5 to 40. */
   readonly runs: number;
   /** True once `to` has passed. */
@@ -169,7 +173,7 @@ export interface GenerationMemo extends Omit<
   /** Digest of the request body, with references by their content: tasks of the same input have the same one. */
   readonly bodyDigest: string;
   /** As it was when the memo was written; left out where nothing was known. */
-  readonly expectedEnd?: Pick<ExpectedEnd, 'from' | 'to'>;
+  readonly expectedEnd?: EndRange;
 }
 
 /** Argument of `changeDeadline` (Update and Signal). */
