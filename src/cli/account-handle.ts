@@ -100,8 +100,8 @@ const WORKER_READS_MS = 2_500;
  */
 export async function askWhetherOver(place: Place, codes: readonly (string | null)[]): Promise<void> {
   if (!codes.some((code) => code !== null && code !== STOPPED && SHARED_CODES.includes(code))) return;
-  await requestOf(place, 'refresh').catch(() => null);
-  await sleep(WORKER_READS_MS);
+  const answer = await requestOf(place, 'refresh').catch(() => null);
+  if (answer !== null) await sleep(WORKER_READS_MS);
 }
 
 export function noAccount(taskQueue: string): UsageError {
