@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { rolldown } from 'rolldown';
 
+const IMPORT = /(?:from|import|require)\s*\(?\s*["'](\.[^"']+\.js)["']/g;
 const FOLDER = path.resolve('dist/src/cli');
 const MAIN = path.join(FOLDER, 'main.js');
 const COMMAND = /[\\/]commands[\\/]/;
@@ -39,9 +40,7 @@ export async function bundleFolder(folder, names = []) {
   for (const name of readdirSync('dist', { recursive: true })) {
     const file = path.resolve('dist', name);
     if (!file.endsWith('.js') || !isOutside(file)) continue;
-    for (const [, imported] of readFileSync(file, 'utf8').matchAll(
-      /(?:from|import|require)\s*\(?\s*["'](\.[^"']+\.js)["']/g,
-    )) {
+    for (const [, imported] of readFileSync(file, 'utf8').matchAll(IMPORT)) {
       const target = path.resolve(path.dirname(file), imported);
       if (!isOutside(target)) input.add(target);
     }

@@ -13,10 +13,10 @@ import { bundleWorkflowCode, DefaultLogger, Runtime } from '@temporalio/worker';
 import { BatchFiles } from '../dist/src/batch/files.js';
 import { readSettings } from '../dist/src/config.js';
 import { startEmulator } from '../dist/src/emulator/index.js';
+import { identityOf, readInput } from '../dist/src/policy/index.js';
 import { connectClient, connectWorker } from '../dist/src/temporal/connect.js';
 import { startDevServer } from '../dist/src/temporal/embedded/server.js';
 import { startWorkers } from '../dist/src/worker/workers.js';
-import { identityOf, readInput } from '../dist/src/policy/index.js';
 
 const logger = new DefaultLogger('WARN');
 Runtime.install({ logger, shutdownSignals: [] });

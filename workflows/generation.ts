@@ -73,6 +73,7 @@ export class GenerationRun {
   readonly #input: Generation;
   readonly #taskQueue: string;
   readonly #carried: CarriedGeneration | undefined;
+  #likeness: string | undefined;
   #deadlineMs: number | undefined;
   #linksOnly = false;
   readonly #checkpoint: Checkpoint;
@@ -251,8 +252,8 @@ export class GenerationRun {
       try {
         const summary = summaryOf(`check ${this.progress.state.statusChecks + 1} of ${taskId}`);
         // The end of a task teaches its duration once: at the first check that finds it.
-        const isFirst = wait !== null && this.#isOurs(wait) && !isSettled(wait.task);
-        const timing = isFirst && { timing: this.#timing(wait) };
+        const mayTeach = wait !== null && this.#isOurs(wait) && !isSettled(wait.task);
+        const timing = mayTeach && { timing: this.#timing(wait) };
         const input = { taskId, ...ours, ...timing, ...(by !== undefined && { named: by }) };
         const result = await activities.check(this.#taskQueue, summary).rivyaCheck(input);
         this.progress.countChecks(result.checks, result.attributes);
@@ -289,9 +290,10 @@ export class GenerationRun {
   }
 
   #timing({ bornAt, task: { askedAt = bornAt } }: Wait): TaskTiming {
-    // As it was posted: with its references.
-    const { body } = this.progress.carried.request ?? this.#input;
-    return { model: this.#input.model, likeness: likenessOf(body), bornAt, runningAt: Math.max(askedAt, bornAt) };
+    // Of the body as it was posted, with its references: it does not change any more.
+    this.#likeness ??= likenessOf((this.progress.carried.request ?? this.#input).body);
+    const likeness = this.#likeness;
+    return { model: this.#input.model, likeness, bornAt, runningAt: Math.max(askedAt, bornAt) };
   }
 
   /** Holds, or fails where the caller wants that. A hold that lasts continues as new like a wait. */

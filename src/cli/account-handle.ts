@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import {
   ACCOUNT_MEMO_FIELD,
-  ACCOUNT_QUERY,
   ACCOUNT_WORKFLOW_TYPE,
   accountWorkflowId,
   isOpen,
@@ -14,7 +13,7 @@ import {
   type AccountState,
 } from '../contract/index.js';
 import { readAccountMemo } from '../policy/account-memo.js';
-import { lookAtQueues, type LiveLook } from '../temporal/account-look.js';
+import { askAccount, lookAtQueues, type LiveLook } from '../temporal/account-look.js';
 import { describeRun } from '../temporal/runs.js';
 import { updateOrSignal } from '../temporal/update.js';
 import type { Temporal } from './context.js';
@@ -47,19 +46,12 @@ export async function lookAtAccount({ client, taskQueue }: Place): Promise<SeenA
     if (run === null || run.type !== ACCOUNT_WORKFLOW_TYPE) return null;
     const isRunning = isOpen(run.status.name);
     const [fresh, look] = await Promise.all([
-      isRunning ? queried({ client, taskQueue }) : null,
+      isRunning ? askAccount(client, workflowId, QUERY_TIMEOUT_MS) : null,
       lookAtQueues(client, taskQueue),
     ]);
     const state = fresh ?? readAccountMemo(run.memo?.[ACCOUNT_MEMO_FIELD]);
     return { workflowId, state, isFresh: fresh !== null, isRunning, look };
   });
-}
-
-/** Null where no Worker answers. */
-async function queried({ client, taskQueue }: Place): Promise<AccountState | null> {
-  const handle = client.workflow.getHandle(accountWorkflowId(taskQueue));
-  const query = (): Promise<AccountState> => handle.query<AccountState>(ACCOUNT_QUERY);
-  return client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, query).catch(() => null);
 }
 
 /**

@@ -34,11 +34,6 @@ export function counted(n: number, thing: string): string {
   return `${number(n)} ${thing}${n === 1 ? '' : 's'}`;
 }
 
-/** A range of numbers or times in words; one value where both ends are the same. */
-export function range(from: string, to: string): string {
-  return from === to ? from : `${from} to ${to}`;
-}
-
 /** How long it takes yet, in words; null where nothing tells. */
 export function leftOf(state: Pick<BatchState, 'counts' | 'perMinute' | 'lastEnd'>): string | null {
   const left = timeLeft(state, Date.now());

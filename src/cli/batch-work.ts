@@ -9,7 +9,7 @@ import { runningIds } from '../batch/running.js';
 import { hasKey } from '../config.js';
 import { FAILURE, RESUME, SHARED_CODES } from '../contract/index.js';
 import type { BatchManifest, BatchSettings, BatchState } from '../contract/index.js';
-import { endedOf, LIST_CHANGED } from '../policy/index.js';
+import { endedOf, LIST_CHANGED, range } from '../policy/index.js';
 import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
 import { absoluteAddress } from '../storage/open.js';
 import { workflowLink } from '../temporal/links.js';
@@ -19,7 +19,7 @@ import { askWhetherOver } from './account-handle.js';
 import { advice } from './advice.js';
 import { BatchHandle, type SeenBatch } from './batch-handle.js';
 import { placeOf, type BatchPlace } from './batch-place.js';
-import { counted, followBatch, number, range, type BatchEnd } from './batch-progress.js';
+import { counted, followBatch, number, type BatchEnd } from './batch-progress.js';
 import { DEFAULT_STORE, findBatch } from './batches.js';
 import { openTemporal } from './context.js';
 import { STATUS, UsageError } from './errors.js';
@@ -200,6 +200,7 @@ export async function releaseItems(place: Pick<Running, 'client' | 'taskQueue'>,
   const { client } = place;
   const held = `RivyaStatus STARTS_WITH 'held:' AND RivyaStatus != 'held:${FAILURE.SubmitUnresolved}'`;
   const ids = await runningIds(client, batchId, held);
+  // By which codes they are held is not known.
   if (ids.length > 0) await askWhetherOver(place, SHARED_CODES);
   for (const workflowId of ids) {
     // One that has ended meanwhile needs nothing.

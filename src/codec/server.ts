@@ -25,14 +25,15 @@ export interface CodecServerOptions {
 /** The server, which does not listen yet. */
 export function createCodecServer(options: CodecServerOptions): Server {
   const server = createServer((request, response) => {
-    const said = answer(request, options).then(({ status, headers, body }) => {
-      response.writeHead(status, { ...headers, ...SAFE });
-      response.end(body === null ? undefined : JSON.stringify(body));
-      // A body that was refused is not read to its end.
-      if (status === 413) response.once('finish', () => request.destroy());
-    });
-    // Whoever asked has gone before the end of the body.
-    said.catch(() => response.destroy());
+    answer(request, options)
+      .then(({ status, headers, body }) => {
+        response.writeHead(status, { ...headers, ...SAFE });
+        response.end(body === null ? undefined : JSON.stringify(body));
+        // A body that was refused is not read to its end.
+        if (status === 413) response.once('finish', () => request.destroy());
+      })
+      // Whoever asked has gone before the end of the body.
+      .catch(() => response.destroy());
   });
   server.requestTimeout = REQUEST_TIMEOUT_MS;
   return server;

@@ -4,9 +4,8 @@
  */
 import { STOPPED, SHARED_CODES } from '../contract/index.js';
 import type { AccountCause, AccountInput, AccountRequests, AccountState, WorkerReport } from '../contract/index.js';
-import type { ReadInput } from '../contract/index.js';
+import type { CallCounts, ReadInput } from '../contract/index.js';
 import { isReportable } from './account-causes.js';
-import { isCallCounts } from './account-memo.js';
 import { InvalidInput, integer, isPlainObject, onlyKnown, record, text } from './fields.js';
 
 export const MOST_PER_MINUTE = 100_000;
@@ -14,7 +13,7 @@ export const MOST_PER_MINUTE = 100_000;
 const REASON_LENGTH = 500;
 const IDENTITY_LENGTH = 256;
 const MESSAGE_LENGTH = 1_000;
-/** More than one Worker makes in a minute. */
+/** More than one Worker makes in ten minutes. */
 const MOST_CALLS = 1e6;
 const MOST_REFUSED = SHARED_CODES.length;
 
@@ -78,7 +77,7 @@ const isNumber = (value: unknown, low: number, high: number): value is number =>
   typeof value === 'number' && value >= low && value <= high;
 const isIso = (value: unknown): value is string => isText(value, 40) && Number.isFinite(Date.parse(value));
 
-/** A report, or null where any of its fields is wrong. */
+/** A report, or null where any of its fields is wrong. Wrong counts of calls are left out: they are shown, and decide nothing. */
 export function readReport(report: unknown): WorkerReport | null {
   if (!isPlainObject(report)) return null;
   const {
@@ -98,7 +97,8 @@ export function readReport(report: unknown): WorkerReport | null {
   if (causes.includes(null)) return null;
   const known = causes.filter((one) => one !== null);
   const more = { ...(limited && { rateLimited: limited }), ...(known.length > 0 && { refused: known }) };
-  return { identity, fingerprint, perMinute, ...more, ...(isCallCounts(calls) && { calls }) };
+  const counts = readCalls(calls);
+  return { identity, fingerprint, perMinute, ...more, ...(counts && { calls: counts }) };
 }
 
 function readRateLimited(value: unknown): WorkerReport['rateLimited'] | null {
@@ -107,6 +107,12 @@ function readRateLimited(value: unknown): WorkerReport['rateLimited'] | null {
   if (!isNumber(count, 1, MOST_CALLS) || !isNumber(callsBefore, 0, MOST_CALLS)) return null;
   if (retryAfterMs !== null && !isNumber(retryAfterMs, 0, Number.MAX_VALUE)) return null;
   return { count: Math.round(count), retryAfterMs, callsBefore };
+}
+
+function readCalls(value: unknown): CallCounts | null {
+  if (!isPlainObject(value)) return null;
+  const { made, failed } = value;
+  return isNumber(made, 0, MOST_CALLS) && isNumber(failed, 0, made) ? { made, failed } : null;
 }
 
 function readRefused(value: unknown): NonNullable<WorkerReport['refused']>[number] | null {

@@ -62,12 +62,12 @@ const isCause = hasFields<AccountCause>({
   probes: isNumber,
   nextProbeAt: orNull(isTime),
 });
-const areCallCounts = hasFields<CallCounts>({ made: isNumber, failed: isNumber });
+const isCallCounts = hasFields<CallCounts>({ made: isNumber, failed: isNumber });
 const isWorker = hasFields<AccountWorker>({
   fingerprint: orNull(isText),
   perMinute: isNumber,
   reportedAt: isTime,
-  calls: (value) => value === undefined || areCallCounts(value),
+  calls: (value) => value === undefined || isCallCounts(value),
 });
 const isLook = hasFields<AccountLook>({
   at: isTime,
@@ -92,8 +92,4 @@ const isState = hasFields<AccountState>({
 /** The state in the memo of an account; null where it is none of ours. */
 export function readAccountMemo(memo: unknown): AccountState | null {
   return isState(memo) ? (memo as AccountState) : null;
-}
-
-export function isCallCounts(value: unknown): value is CallCounts {
-  return areCallCounts(value);
 }

@@ -10,6 +10,7 @@ import type {
   BatchProgress,
   BatchSettings,
   BatchState,
+  EndRange,
   GenerateMediaInput,
   GenerationMemo,
   Hold,
@@ -211,9 +212,9 @@ export function heldBy(running: readonly Running[]): Readonly<Record<string, num
 }
 
 /** When the last of these items should end; null where nothing is known of any that is not held. */
-export function lastEnd(running: readonly Running[]): NonNullable<BatchState['lastEnd']> | null {
+export function lastEnd(running: readonly Running[]): EndRange | null {
   const ends = running.flatMap(({ memo }) => (memo?.phase === 'held' || !memo?.expectedEnd ? [] : [memo.expectedEnd]));
-  const last = (name: 'from' | 'to'): string =>
+  const last = (name: keyof EndRange): string =>
     new Date(Math.max(...ends.map((end) => Date.parse(end[name])))).toISOString();
   return ends.length === 0 ? null : { from: last('from'), to: last('to') };
 }

@@ -28,8 +28,12 @@ export function formatDuration(ms: number): string {
 
 /** A length of time between two, without a precision that nobody can promise: `1 min 20 s to 2 min`, or one where both are the same. */
 export function formatRange({ from, to }: { readonly from: number; readonly to: number }): string {
-  const [least, most] = [from, to].map((ms) => formatDuration(rounded(ms)));
-  return least === most ? `${least}` : `${least} to ${most}`;
+  return range(formatDuration(rounded(from)), formatDuration(rounded(to)));
+}
+
+/** A range of numbers or times in words; one value where both ends are the same. */
+export function range(from: string, to: string): string {
+  return from === to ? from : `${from} to ${to}`;
 }
 
 /** To minutes, or to tens of seconds. */

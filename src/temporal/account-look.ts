@@ -1,6 +1,7 @@
-/** One look at the task queues of these Workers and at what is held, as the Service shows them. It changes nothing. */
+/** One look at the task queues of these Workers, at what is held, and at the account, as the Service shows them. It changes nothing. */
 import type { Client } from '@temporalio/client';
-import { apiTaskQueue, type AccountLook } from '../contract/index.js';
+import { ACCOUNT_QUERY, apiTaskQueue, type AccountLook, type AccountState } from '../contract/index.js';
+import { readAccountMemo } from '../policy/account-memo.js';
 import { countHeld, countRunning } from './held.js';
 import { servedQueues } from './pollers.js';
 import { queueAtService } from './queue-rate.js';
@@ -24,4 +25,10 @@ export async function lookAtQueues(client: Client, taskQueue: string): Promise<L
   ];
   const pollers = { workflows: pollersOf('workflows'), results: pollersOf('results'), api: pollersOf('api') };
   return { at: new Date().toISOString(), heldBy, running, ...queue, pollers };
+}
+
+/** What the account says itself, also of Signals that no memo has yet; null where no Worker answers within that time. */
+export async function askAccount(client: Client, workflowId: string, withinMs: number): Promise<AccountState | null> {
+  const query = async (): Promise<unknown> => client.workflow.getHandle(workflowId).query(ACCOUNT_QUERY);
+  return readAccountMemo(await client.withDeadline(Date.now() + withinMs, query).catch(() => null));
 }

@@ -8,7 +8,6 @@ import type { Client } from '@temporalio/client';
 import { RivyaApiError, type KeySource } from '../api/index.js';
 import {
   ACCOUNT_MEMO_FIELD,
-  ACCOUNT_QUERY,
   ACCOUNT_REPORT,
   ACCOUNT_WORKFLOW_TYPE,
   accountWorkflowId,
@@ -21,6 +20,7 @@ import {
 import { readAccountMemo } from '../policy/account-memo.js';
 import { Gate, type ClosedBy } from '../policy/gate.js';
 import { CallHealth, RecentCalls, Reports } from '../policy/reports.js';
+import { askAccount } from '../temporal/account-look.js';
 import { describeRun } from '../temporal/runs.js';
 
 // The stop switch holds within 15 s.
@@ -173,8 +173,9 @@ export class AccountLink {
       const isAccount = run?.type === ACCOUNT_WORKFLOW_TYPE;
       // At first the account itself is asked: a stop that has waited for a Worker is in no memo yet.
       const isFirst = this.#readAt === -Infinity && isAccount && isOpen(run.status.name);
-      const said = isFirst ? await queried(client, workflowId) : null;
-      const state = said ?? (isAccount ? readAccountMemo(run.memo?.[ACCOUNT_MEMO_FIELD]) : null);
+      const said = isFirst ? await askAccount(client, workflowId, QUERY_MS) : null;
+      const memo = isAccount ? readAccountMemo(run.memo?.[ACCOUNT_MEMO_FIELD]) : null;
+      const state = said !== null && isInformed(said) ? said : memo;
       if (state !== null) this.#gate.read(state);
       // Ended by mistake, or another one: it is told of this Worker, which starts it where it is not there.
       const firstRunId = run?.raw.workflowExecutionInfo?.firstRunId ?? null;
@@ -242,11 +243,9 @@ export class AccountLink {
   }
 }
 
-/** What the account says itself; null where no Worker answers, and before its first look, when it knows of no cause. */
-async function queried(client: Client, workflowId: string): Promise<AccountState | null> {
-  const query = async (): Promise<unknown> => client.workflow.getHandle(workflowId).query(ACCOUNT_QUERY);
-  const state = readAccountMemo(await client.withDeadline(Date.now() + QUERY_MS, query).catch(() => null));
-  return state !== null && (state.look !== null || state.causes.length > 0) ? state : null;
+/** False before the first look of an account that has no cause yet: then it knows nothing of the run before. */
+function isInformed({ look, causes }: AccountState): boolean {
+  return look !== null || causes.length > 0;
 }
 
 function pausedFor(pauseMs: number): RivyaApiError {

@@ -86,11 +86,15 @@ async function cancel(options: Options, batchId = ''): Promise<number> {
 async function cancelItems({ client, handle }: Running, batchId: string): Promise<number> {
   const cancelled = new Set<string>();
   const begun = Date.now();
-  // It starts none meanwhile. Null where no Worker answers: then nobody records their ends either.
-  const answer = await handle.request('pause').catch((error: unknown) => {
-    if (!(error instanceof UsageError)) throw error;
-    return 'It is paused already.';
-  });
+  // It starts none meanwhile. Where no Worker answers, nobody records their ends either.
+  const isAnswered = await handle.request('pause').then(
+    (answer) => answer !== null,
+    (error: unknown) => {
+      if (!(error instanceof UsageError)) throw error;
+      // It is paused already.
+      return true;
+    },
+  );
   for (;;) {
     const ids = (await runningIds(client, batchId)).filter((id) => !cancelled.has(id));
     await inLanes(ids, AT_ONCE, async (id) => {
@@ -104,7 +108,7 @@ async function cancelItems({ client, handle }: Running, batchId: string): Promis
     await sleep(LOOK_EVERY_MS);
     const seen = await handle.look();
     const isOver = seen?.isFresh === true && seen.state?.counts.open === 0 && ids.length === 0;
-    const isAlone = answer === null || seen?.isRunning !== true;
+    const isAlone = !isAnswered || seen?.isRunning !== true;
     if (isOver || isAlone || Date.now() - begun > RECORDED_WITHIN_MS) return cancelled.size;
   }
 }
