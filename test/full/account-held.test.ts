@@ -73,15 +73,15 @@ test('a key that is rotated through its file releases all that the old one held'
       env: { RIVYA_API_KEY: '', RIVYA_API_KEY_FILE: file },
     });
     await untilKnown(harness);
-    const handles = await startMany(harness, 60);
-    await until(async () => (await countOf(harness, 'held:api_key_revoked')) === 60);
+    const handles = await startMany(harness, 200);
+    await until(async () => (await countOf(harness, 'held:api_key_revoked')) === 200);
     const held = Date.now();
     await until(async () => (await probesOf(harness)) >= 1);
     expectQuiet(harness, held);
     await writeFile(`${file}.new`, fresh);
     await rename(`${file}.new`, file);
     await Promise.all(handles.map((handle) => handle.result()));
-    await expectPaidOnceEach(harness, 60);
+    await expectPaidOnceEach(harness, 200);
     // The account knows by which key this Worker pays now.
     await until(async () => {
       const { causes = [], workers = {} } = (await accountState(harness)) ?? {};
