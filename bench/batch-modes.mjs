@@ -2,7 +2,7 @@
 import { BatchFiles } from '../dist/src/batch/files.js';
 import { BATCH_WORKFLOW_TYPE, WORKFLOW_TYPE } from '../dist/src/contract/index.js';
 import { identityOf, readBatchSettings, readInput } from '../dist/src/policy/index.js';
-import { FileStore } from '../dist/src/storage/file-store.js';
+import { FileStore } from '../dist/src/storage/index.js';
 
 export const BATCH = 'rivyaBatch';
 export const LOOP = 'loop of child Workflows';

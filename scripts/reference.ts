@@ -75,6 +75,8 @@ const settings: Readonly<Record<keyof typeof Environment.shape, string>> = {
   RIVYA_TRUSTED_RESULT_HOSTS: '`host[:port]`, comma separated: result hosts that may be private or plain HTTP',
   RIVYA_MAX_RESULT_BYTES: 'largest result that is stored, in bytes',
   RIVYA_SIDECAR_PROMPTS: '`digest`: the files beside results hold digests of prompt and params',
+  RIVYA_SUMMARY_PROMPTS:
+    '`0`: no summary of a generation in the Temporal UI holds its prompt ([operating](operating.md#what-one-generation-says))',
   RIVYA_POLICY_FILE: 'what may be paid for, whatever an input says ([spending policy](workers.md#spending-policy))',
   RIVYA_REFERENCE_ROOTS: 'absolute directories, comma separated: references by `path` are read below them only',
   RIVYA_UI_URL: 'base of the links into the Temporal UI; the embedded server has its own',

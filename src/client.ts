@@ -21,6 +21,7 @@ import * as contract from './contract/index.js';
 import * as policy from './policy/index.js';
 import { describeRun, startOf } from './temporal/runs.js';
 import { updateOrSignal } from './temporal/update.js';
+import { userMetadata } from './temporal/user-metadata.js';
 
 // SQL stores of a Temporal Service cap IDs at 255 bytes.
 const WORKFLOW_ID_BYTES = 255;
@@ -78,7 +79,7 @@ export class GenerationClient {
         args: [input],
         workflowIdConflictPolicy: 'USE_EXISTING',
         workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
-        staticSummary: policy.titleOf(generation),
+        ...userMetadata(generation),
       });
     } catch (error) {
       // It has completed: `result` gives its stored result.

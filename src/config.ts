@@ -127,6 +127,8 @@ export const Environment = z.object({
     .min(1, 'must be at least 1')
     .default(MAX_RESULT_BYTES),
   RIVYA_SIDECAR_PROMPTS: z.enum(['full', 'digest'], 'must be full or digest').default('full'),
+  // `userMetadata` reads it.
+  RIVYA_SUMMARY_PROMPTS: z.enum(['0', '1'], 'must be 1 or 0').default('1'),
   RIVYA_POLICY_FILE: readWith(readPolicyFile).optional(),
   RIVYA_REFERENCE_ROOTS: list.pipe(z.array(referenceRoot)).default([]),
   RIVYA_UI_URL: z.url('must be a URL').transform(withoutSlash).optional(),

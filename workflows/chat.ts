@@ -4,7 +4,7 @@
  */
 import { CHAT_WORKFLOW_TYPE, type ChatRequest, type ChatResult } from '../src/contract/index.js';
 import { identityOf, readChat, titleOf } from '../src/policy/index.js';
-import { idOfStep, startStep, type PaidStep, type StepOptions } from './children.js';
+import { idOfStep, startStep, summaryOfStep, type PaidStep, type StepOptions } from './children.js';
 import { orFailure } from './input.js';
 
 /**
@@ -14,18 +14,19 @@ import { orFailure } from './input.js';
  *
  * @throws ApplicationFailure whose type is Rivya's error code or one of `FAILURE`, with `FailureDetails`.
  */
-export async function chat(request: ChatRequest, { step }: StepOptions): Promise<ChatResult> {
-  return (await startStep<ChatResult>(chatStep(request, step))).result();
+export async function chat(request: ChatRequest, options: StepOptions): Promise<ChatResult> {
+  return (await startStep<ChatResult>(chatStep(request, options))).result();
 }
 
 /**
  * Checks a chat and makes it a step that can be started.
  * @param parent - Workflow ID that it is a step of; default that of this Workflow.
  */
-export function chatStep(input: ChatRequest, step: string, parent?: string): PaidStep {
+export function chatStep(input: ChatRequest, { step, summary }: StepOptions, parent?: string): PaidStep {
   const workflowId = idOfStep(step, '', parent);
   const read = orFailure('', () => ({ ...readChat(input), taskId: null }));
   const identity = identityOf(read);
   const { taskQueue } = read;
-  return { step, workflowId, workflowType: CHAT_WORKFLOW_TYPE, input, identity, taskQueue, title: titleOf(read) };
+  const staticSummary = summaryOfStep(summary, titleOf(read));
+  return { step, workflowId, workflowType: CHAT_WORKFLOW_TYPE, input, identity, taskQueue, staticSummary };
 }

@@ -19,7 +19,7 @@ import {
 import type { ChildWorkflowHandle, Workflow } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE, failureEnd, NOTHING_KNOWN } from '../src/contract/index.js';
 import type { FailureDetails, InputIdentity } from '../src/contract/index.js';
-import { InvalidInput, jsonBytes, TIMEOUTS } from '../src/policy/index.js';
+import { InvalidInput, jsonBytes, STATIC_DETAILS, summaryOf, TIMEOUTS } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import { callEnd } from './failure.js';
 import { invalidInput, orFailure, refuseRandomChild } from './input.js';
@@ -30,6 +30,11 @@ export interface StepOptions {
    * `<parent>/<step>`, which is paid once. In a loop, or after continue-as-new, put the round into the name.
    */
   readonly step: string;
+  /**
+   * One line for the Temporal UI, the static summary of the child. It is shortened to 220 bytes. Default: the model and the
+   * start of the prompt, so give one where prompts are private.
+   */
+  readonly summary?: string;
 }
 
 /** A step whose input is checked, ready to be started. */
@@ -41,7 +46,7 @@ export interface PaidStep {
   readonly identity: InputIdentity;
   /** Default `rivya`. */
   readonly taskQueue: string | null;
-  readonly title: string;
+  readonly staticSummary: string;
 }
 
 // SQL stores of a Temporal Service limit IDs to 255 characters.
@@ -59,6 +64,16 @@ export function idOfStep(step: unknown, at = '', parent = ownId()): string {
   const problem = stepProblem(step, parent);
   if (problem !== null) throw invalidInput(new InvalidInput('step', problem), at);
   return `${parent}/${step as string}`;
+}
+
+/**
+ * The static summary of a step.
+ * @throws ApplicationFailure `InvalidInput` for one that is no text.
+ */
+export function summaryOfStep(summary: unknown, title: string, at = ''): string {
+  if (summary === undefined) return title;
+  if (typeof summary === 'string') return summaryOf(summary);
+  throw invalidInput(new InvalidInput('summary', 'must be a text'), at);
 }
 
 function ownId(): string {
@@ -114,7 +129,7 @@ let starting = 0;
 
 /** Starts the child; null where a child of this ID is running or has completed. */
 async function startOrAttach<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
-  const { workflowId, workflowType, input, title } = paid;
+  const { workflowId, workflowType, input, staticSummary } = paid;
   const bytes = jsonBytes(input);
   // Commands that the Service has not acknowledged may all be in one Workflow Task. The condition itself counts the bytes,
   // because several conditions can become true before the first of their steps goes on.
@@ -131,7 +146,8 @@ async function startOrAttach<Result>(paid: PaidStep): Promise<Handle<Result> | n
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
       // A paid wait never ends because a pipeline does.
       parentClosePolicy: 'ABANDON',
-      staticSummary: title,
+      staticSummary,
+      staticDetails: STATIC_DETAILS,
     });
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return null;

@@ -6,12 +6,12 @@ import { ApplicationFailure, CancellationScope, CancelledFailure } from '@tempor
 import { NOTHING_KNOWN } from '../src/contract/index.js';
 import type { FailureDetails, GenerateMediaInput, GenerationResult } from '../src/contract/index.js';
 import { InvalidInput } from '../src/policy/index.js';
-import { RUN_STEP_AGAIN, startStep, type PaidStep } from './children.js';
+import { RUN_STEP_AGAIN, startStep, type PaidStep, type StepOptions } from './children.js';
 import { generationStep } from './generate.js';
 import { invalidInput } from './input.js';
 
-/** One of the generations of `generateAll`: a request and its name in this Workflow, without "/". */
-export type GenerationStep = GenerateMediaInput & { readonly step: string };
+/** One of the generations of `generateAll`: a request with the options of its step. */
+export type GenerationStep = GenerateMediaInput & StepOptions;
 
 /** The end of one of these generations. */
 export type GenerationOutcome =
@@ -49,7 +49,7 @@ async function generatedResult(step: PaidStep): Promise<GenerationResult> {
  */
 export function checkedSteps<T>(
   requests: readonly GenerationStep[],
-  check: (input: GenerateMediaInput, step: string, at: string) => T,
+  check: (input: GenerateMediaInput, options: StepOptions, at: string) => T,
 ): T[] {
   const given: unknown = requests;
   if (!Array.isArray(given)) throw invalidInput(new InvalidInput('requests', 'must be a list'));
@@ -61,8 +61,8 @@ export function checkedSteps<T>(
   const places = new Map<string, number>();
   return requests.map((request: GenerationStep | null, index) => {
     const at = `[${index}].`;
-    const { step, ...input } = request ?? ({} as GenerationStep);
-    const checked = check(input, step, at);
+    const { step, summary, ...input } = request ?? ({} as GenerationStep);
+    const checked = check(input, { step, ...(summary !== undefined && { summary }) }, at);
     const other = places.get(step);
     if (other !== undefined) {
       const problem = `"${step}" is that of [${other}], so both would get one paid task`;

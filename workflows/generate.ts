@@ -4,7 +4,7 @@
  */
 import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationResult } from '../src/contract/index.js';
 import { identityOf, readInput, titleOf } from '../src/policy/index.js';
-import { idOfStep, startStep, type PaidStep, type StartedStep, type StepOptions } from './children.js';
+import { idOfStep, startStep, summaryOfStep, type PaidStep, type StartedStep, type StepOptions } from './children.js';
 import { orFailure } from './input.js';
 
 /** A generation that runs as a child Workflow `<parent>/<step>`. */
@@ -28,8 +28,8 @@ export async function generate(input: GenerateMediaInput, options: StepOptions):
  * Starts the generation that `generate` runs, and does not wait for its result.
  * @throws ApplicationFailure of type `InvalidInput`; nothing was started.
  */
-export async function startGeneration(input: GenerateMediaInput, { step }: StepOptions): Promise<GenerationChild> {
-  return startStep<GenerationResult>(generationStep(input, step));
+export async function startGeneration(input: GenerateMediaInput, options: StepOptions): Promise<GenerationChild> {
+  return startStep<GenerationResult>(generationStep(input, options));
 }
 
 /**
@@ -37,10 +37,16 @@ export async function startGeneration(input: GenerateMediaInput, { step }: StepO
  * @param at - Where input and step stand, put before the name of a wrong field.
  * @param parent - Workflow ID that it is a step of; default that of this Workflow.
  */
-export function generationStep(input: GenerateMediaInput, step: string, at = '', parent?: string): PaidStep {
+export function generationStep(
+  input: GenerateMediaInput,
+  { step, summary }: StepOptions,
+  at = '',
+  parent?: string,
+): PaidStep {
   const workflowId = idOfStep(step, at, parent);
   const generation = orFailure(at, () => readInput(input));
   const { taskQueue } = generation;
   const identity = identityOf(generation);
-  return { step, workflowId, workflowType: WORKFLOW_TYPE, input, identity, taskQueue, title: titleOf(generation) };
+  const staticSummary = summaryOfStep(summary, titleOf(generation), at);
+  return { step, workflowId, workflowType: WORKFLOW_TYPE, input, identity, taskQueue, staticSummary };
 }

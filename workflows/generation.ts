@@ -23,16 +23,7 @@ import {
   MIN_WAIT_MS,
   MINUTE,
 } from '../src/policy/index.js';
-import {
-  needsOperator,
-  nextAttempt,
-  nextWait,
-  resultOf,
-  seen,
-  summaryOf,
-  TIMEOUTS,
-  titleOf,
-} from '../src/policy/index.js';
+import { needsOperator, nextAttempt, nextWait, resultOf, seen, summaryOf, TIMEOUTS } from '../src/policy/index.js';
 import type { Generation, Resume } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import * as failures from './failure.js';
@@ -87,7 +78,7 @@ export class GenerationRun {
     this.#deadlineMs = carried?.deadlineMs;
     const { model, labels, onActionNeeded, taskId } = input;
     const baseKey = taskId === null ? this.#key(1) : null;
-    const subject = { paid: 'task', title: titleOf(input), bodyDigest: digestOf(input.body), baseKey } as const;
+    const subject = { paid: 'task', bodyDigest: digestOf(input.body), baseKey } as const;
     this.progress = new Progress({ ...subject, model, labels, onActionNeeded }, carried?.standing);
   }
 
@@ -117,7 +108,7 @@ export class GenerationRun {
       }
       try {
         const files = await this.#store(wait);
-        this.progress.update({ phase: 'succeeded', nextCheckAt: null }, true);
+        this.progress.recordSuccess(files);
         countResult(this.#input.model, files, this.#isOurs(wait) ? wait.firstPostedAt : null);
         return resultOf(wait.task, files, wait.reused, this.progress.state);
       } catch (error) {

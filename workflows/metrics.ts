@@ -5,7 +5,7 @@
  */
 import { ApplicationFailure, metricMeter } from '@temporalio/workflow';
 import type { BatchState, GenerationState, StoredFile, TaskSnapshot } from '../src/contract/index.js';
-import { METRICS } from '../src/contract/index.js';
+import { METRIC_HELP, METRICS } from '../src/contract/index.js';
 
 /** One paid call was accepted: the API made a task or an answer for it. */
 export function countPaid(model: string, reservedCredits: number | null): void {
@@ -42,19 +42,20 @@ export function showBatch(
   batch: string,
   { items: _all, failedBy: _failed, heldBy: _held, ...counts }: BatchState['counts'],
 ): void {
-  const gauge = metricMeter.createGauge(METRICS.batchItems);
+  const gauge = metricMeter.createGauge(METRICS.batchItems, 'int', '', METRIC_HELP[METRICS.batchItems]);
   for (const [state, value] of Object.entries(counts)) gauge.set(value, { batch, state });
 }
 
 type Tags = Readonly<Record<string, string>>;
+type Metric = keyof typeof METRIC_HELP;
 
-function count(name: string, value: number, tags: Tags): void {
-  if (value > 0) metricMeter.createCounter(name).add(value, tags);
+function count(name: Metric, value: number, tags: Tags): void {
+  if (value > 0) metricMeter.createCounter(name, '', METRIC_HELP[name]).add(value, tags);
 }
 
 // A histogram, also for what is only summed up: a counter takes no fractions, and credits can be some.
-function observe(name: string, value: number, tags: Tags): void {
-  metricMeter.createHistogram(name, 'float').record(value, tags);
+function observe(name: Metric, value: number, tags: Tags): void {
+  metricMeter.createHistogram(name, 'float', '', METRIC_HELP[name]).record(value, tags);
 }
 
 // Two clocks may disagree: less than nothing is nothing.

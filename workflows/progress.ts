@@ -3,11 +3,18 @@
  * guarantees that the memo says that a POST may go out before one can, and that two checks of a task are 5 s apart.
  * `generateMedia` and `rivyaChat` have one each. It calls no Activity. Deterministic.
  */
-import { condition, isCancellation, setCurrentDetails, sleep, TemporalFailure } from '@temporalio/workflow';
-import { STOPPED, type GenerationState } from '../src/contract/index.js';
+import {
+  condition,
+  isCancellation,
+  setCurrentDetails,
+  sleep,
+  TemporalFailure,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { STOPPED, type GenerationState, type StoredFile } from '../src/contract/index.js';
 import { describeState, formatDuration, holdRecheckDelay, MIN_WAIT_MS, readResume } from '../src/policy/index.js';
 import { resumeProblem, stateAtStart, waitSummary } from '../src/policy/index.js';
-import type { Paid, Resume, SubmitRequest } from '../src/policy/index.js';
+import type { Described, Paid, Resume, SubmitRequest } from '../src/policy/index.js';
 import { actionFor, callFailed, cancelled, type CallEnd, type SubmitReport } from './failure.js';
 import { writeAttributes, writeMemo } from './listing.js';
 import { countEnd, countHold } from './metrics.js';
@@ -27,8 +34,6 @@ export interface CarriedProgress {
 /** The facts about a paid call that never change. */
 export interface PaidSubject {
   readonly paid: Paid;
-  /** One line, for the current details. */
-  readonly title: string;
   readonly model: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly onActionNeeded: 'hold' | 'fail';
@@ -45,6 +50,7 @@ export class Progress {
   #carried: CarriedProgress;
   #woken = false;
   #resume: Resume | null = null;
+  #ended: Pick<Described, 'stored' | 'failure'> = {};
 
   constructor(subject: PaidSubject, carried: CarriedProgress = { ...FRESH, state: stateAtStart(subject) }) {
     this.subject = subject;
@@ -62,7 +68,8 @@ export class Progress {
   /** `milestone` writes the memo, which is one event; current details cost no history. */
   update(change: Partial<GenerationState>, milestone = false): void {
     this.#carry({ state: { ...this.state, ...change } });
-    setCurrentDetails(describeState(this.state, this.subject.title));
+    const { model } = this.subject;
+    setCurrentDetails(describeState(this.state, { model, workflowId: workflowInfo().workflowId, ...this.#ended }));
     if (!milestone) return;
     const { request } = this.#carried;
     writeMemo(this.state, { ...this.subject, ...(request && { bodyDigest: request.digest }) });
@@ -85,6 +92,12 @@ export class Progress {
   clearUnanswered(): void {
     this.#carry({ heldMs: 0 });
     this.update({ unanswered: null });
+  }
+
+  /** Notes that all is done. The current details name the stored files, the memo does not. */
+  recordSuccess(files: readonly StoredFile[]): void {
+    this.#ended = { stored: files.map(({ uri }) => uri) };
+    this.update({ phase: 'succeeded', nextCheckAt: null }, true);
   }
 
   /** Counts status calls that were made just now. */
@@ -148,6 +161,7 @@ export class Progress {
       // To continue as new is no end.
       if (!(error instanceof TemporalFailure)) throw error;
       const stopped = isCancellation(error);
+      this.#ended = { failure: stopped ? null : error.message };
       this.update({ phase: stopped ? 'cancelled' : 'failed', hold: null, nextCheckAt: null }, true);
       countEnd(this.state, error);
       throw stopped ? cancelled(error, this.state, this.subject.paid) : error;

@@ -5,7 +5,7 @@
  */
 import { allHandlersFinished, condition, continueAsNew, workflowInfo } from '@temporalio/workflow';
 import type { ChatRequest, ChatResult } from '../src/contract/index.js';
-import { digestOf, idempotencyKey, titleOf } from '../src/policy/index.js';
+import { digestOf, idempotencyKey } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import { registerHandlers } from './handlers.js';
 import { checkedChat, refuseForeignCarried } from './input.js';
@@ -26,7 +26,7 @@ export async function rivyaChat(request: ChatRequest, carried?: CarriedProgress)
   const { namespace, workflowId, taskQueue } = workflowInfo();
   const keyOf = (number: number): string => idempotencyKey({ use: 'chat', namespace, workflowId, number });
   const baseKey = keyOf(1);
-  const subject = { paid: 'answer', title: titleOf({ ...chat, taskId: null }), bodyDigest: digestOf(body) } as const;
+  const subject = { paid: 'answer', bodyDigest: digestOf(body) } as const;
   const progress = new Progress({ ...subject, model, labels, onActionNeeded, baseKey }, carried);
   registerHandlers(progress);
   if (carried !== undefined) progress.update({}, true);

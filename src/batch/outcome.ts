@@ -5,9 +5,10 @@ import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/
 import { GenerationClient, GenerationError, memoOf } from '../client.js';
 import { ENDED_BY_OTHERS, FAILURE, isOpen, SEARCH_ATTRIBUTES, withoutEnd, WORKFLOW_TYPE } from '../contract/index.js';
 import type { BatchItem, BatchOutcome, GenerateMediaInput, GenerationResult, StoredFile } from '../contract/index.js';
-import { attemptCredits, creditsBefore, identityOf, InvalidInput, readInput, titleOf } from '../policy/index.js';
+import { attemptCredits, creditsBefore, identityOf, InvalidInput, readInput } from '../policy/index.js';
 import { StoreSettingError, type Store } from '../storage/store.js';
 import { describeRun, listedRuns, startOf } from '../temporal/runs.js';
+import { userMetadata } from '../temporal/user-metadata.js';
 import type { BatchFiles } from './files.js';
 import { inLanes } from './lanes.js';
 import { placeOf, uriOf } from './results.js';
@@ -256,7 +257,7 @@ export async function startItem(place: Place, item: BatchItem, record: BatchOutc
       workflowIdReusePolicy: retry === null ? 'REJECT_DUPLICATE' : 'ALLOW_DUPLICATE',
       typedSearchAttributes: attributesOf(place, item),
       priority: PRIORITY,
-      ...summaryOf(input),
+      ...metadataOf(input),
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -279,9 +280,9 @@ function attributesOf({ batchId }: Place, { input }: BatchItem): SearchAttribute
   }));
 }
 
-function summaryOf(input: GenerateMediaInput): { readonly staticSummary?: string } {
+function metadataOf(input: GenerateMediaInput): Partial<ReturnType<typeof userMetadata>> {
   try {
-    return { staticSummary: titleOf(readInput(input)) };
+    return userMetadata(readInput(input));
   } catch (error) {
     // The Workflow fails with it, by the name of the field.
     if (error instanceof InvalidInput) return {};

@@ -131,10 +131,7 @@ export function terminalWidth(): number {
   return process.stdout.columns || Number(process.env['COLUMNS']) || Infinity;
 }
 
-/** A word for a shell; quotes only where needed. */
-export function quoted(word: string): string {
-  return /^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
-}
+export { shellWord as quoted } from '../policy/index.js';
 
 /** The path of a `file:` URI, relative where it is below the working directory; any other URI, also of another machine, as it is. */
 export function readableUri(uri: string): string {

@@ -18,8 +18,8 @@ export interface CodecServerOptions {
   readonly token: string;
   /** Origins of pages that may ask, such as `http://localhost:8233`. */
   readonly origins: ReadonlySet<string>;
-  /** Called with the reason where a payload stays encrypted. */
-  readonly unread?: (message: string) => void;
+  /** Called with the reason where a payload stays encrypted, or a page may not ask. */
+  readonly warn?: (message: string) => void;
 }
 
 /** The server, which does not listen yet. */
@@ -55,7 +55,10 @@ async function answer(request: IncomingMessage, options: CodecServerOptions): Pr
     return { status, headers: { ...cors, ...headers }, body: { message } };
   };
   if (origin !== undefined && !isKnown) {
-    return refuse(403, `The origin ${origin} may not ask here. Start the codec server with --origin ${origin}`);
+    const message = `The origin ${origin} may not ask here. Start the codec server with --origin ${origin}`;
+    // Its browser shows no body of a refused request.
+    options.warn?.(message);
+    return refuse(403, message);
   }
   // A browser asks before it sends, and without the token.
   if (request.method === 'OPTIONS') return { status: 204, headers: cors, body: null };
@@ -86,11 +89,11 @@ const CORS = {
 };
 
 /** One that cannot be decrypted stays as it is, so that the others can be read. */
-function decoded(payloads: readonly Payload[], { codec, unread }: CodecServerOptions): Promise<Payload[]> {
+function decoded(payloads: readonly Payload[], { codec, warn }: CodecServerOptions): Promise<Payload[]> {
   return Promise.all(
     payloads.map(async (payload) => {
       const [plain = payload] = await codec.decode([payload]).catch((error: unknown) => {
-        unread?.((error as Error).message);
+        warn?.((error as Error).message);
         return [payload];
       });
       return plain;

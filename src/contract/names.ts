@@ -65,5 +65,25 @@ export const METRICS = {
   calls: 'rivya_api_calls',
   callSeconds: 'rivya_api_call_seconds',
   held: 'rivya_held',
+  failing: 'rivya_failing_workflow_tasks',
   rateLimit: 'rivya_rate_limit_per_minute',
 } as const;
+
+/** The `HELP` of each metric. */
+export const METRIC_HELP: Readonly<Record<(typeof METRICS)[keyof typeof METRICS], string>> = {
+  rivya_paid: 'Accepted submits: each has made one task or one answer of a chat.',
+  rivya_ended: 'Generations and chats that have ended.',
+  rivya_holds: 'Holds that have begun.',
+  rivya_credits_reserved: 'Credits reserved at the acceptance.',
+  rivya_credits_final: 'Final credits at the end.',
+  rivya_time_to_result_seconds: 'From the first POST to the stored result, holds included.',
+  rivya_detection_lag_seconds: 'From the end of a task at Rivya to the check that saw it.',
+  rivya_stored_bytes: 'Bytes of stored results.',
+  rivya_batch_items: 'Items of a batch by state, at the last look of this Worker.',
+  rivya_api_calls: 'Calls to the API by their outcome.',
+  rivya_api_call_seconds: 'How long calls to the API took.',
+  rivya_held: 'Workflows of the task queue that hold now, counted each minute.',
+  rivya_failing_workflow_tasks:
+    'Workflows of the task queue that stand still because their Workflow Tasks fail, counted each minute.',
+  rivya_rate_limit_per_minute: 'The limit of this Worker, in calls a minute.',
+};

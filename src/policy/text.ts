@@ -2,7 +2,8 @@
  * The words about a paid call: for failures, for the current details in the Temporal UI, and for its handlers. It
  * guarantees that words about money come from the API's own numbers. Workflows, Activities and the command call it.
  */
-import { failureEnd, type ExpectedEnd, type GenerationState, type Phase } from '../contract/index.js';
+import { FAILURE, failureEnd, STOPPED } from '../contract/index.js';
+import type { ExpectedEnd, GenerationState, Hold, Phase } from '../contract/index.js';
 import { formatDuration } from './duration.js';
 import type { Generation } from './input.js';
 import { isSettled } from './state.js';
@@ -53,9 +54,13 @@ export const UNFIT = {
 const TITLE_LENGTH = 80;
 const SUMMARY_BYTES = 220;
 
-/** Model and prompt in one line: the static summary of the Workflow. */
-export function titleOf({ model, prompt, taskId }: Pick<Generation, 'model' | 'prompt' | 'taskId'>): string {
+/** Model and prompt in one line, or without the prompt: the static summary of the Workflow. */
+export function titleOf(
+  { model, prompt, taskId }: Pick<Generation, 'model' | 'prompt' | 'taskId'>,
+  showsPrompt = true,
+): string {
   if (taskId !== null) return summaryOf(`${model}: wait for ${taskId}`);
+  if (!showsPrompt) return summaryOf(model);
   const line = [...(prompt ?? 'by params').replace(/\s+/g, ' ').trim()];
   return summaryOf(`${model}: ${line.slice(0, TITLE_LENGTH).join('')}${line.length > TITLE_LENGTH ? '…' : ''}`);
 }
@@ -70,12 +75,32 @@ export function summaryOf(text: string): string {
 }
 
 /**
- * The state of a generation as Markdown, for the current details in the Temporal UI. The title stands there too, because
- * a run that continued as new has no static summary.
+ * The static details of a generation, as Markdown: what the buttons of the Temporal UI mean for the money. They stand
+ * there with no Worker too.
  */
-export function describeState(state: GenerationState, title: string): string {
-  const lines = [`**${headline(state)}**`, '', title, ''];
+export const STATIC_DETAILS = [
+  'One paid generation of the Rivya API: its Workflow ID is paid once.',
+  '',
+  '- *Request Cancellation* and *Terminate* end the wait alone: the task goes on at Rivya and is paid, because the API has no cancel.',
+  '- *Reset* comes back to the same task. *Start Workflow Like This One* with another Workflow ID pays again.',
+  '- `rivya-temporal status <workflow-id>` says where it stands and what to do; the Memo says it too.',
+].join('\n');
+
+/** What the Workflow knows beside the state, for its current details. */
+export interface Described {
+  readonly model: string;
+  readonly workflowId: string;
+  /** Addresses of the stored files. */
+  readonly stored?: readonly string[];
+  /** Message of the failure that ended it: what was paid, and how to go on. */
+  readonly failure?: string | null;
+}
+
+/** The state of a generation as Markdown, for the current details in the Temporal UI. The prompt stands in the static summary. */
+export function describeState(state: GenerationState, about: Described): string {
+  const lines = [`**${headline(state)}**`, '', about.model, ''];
   if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
+  if (about.failure) lines.push(about.failure, '');
   if (state.hold !== null) {
     const { code, message, action, since, link } = state.hold;
     lines.push(
@@ -83,6 +108,8 @@ export function describeState(state: GenerationState, title: string): string {
       '',
       ...(link === undefined ? [] : [`Link of the result: <${link}>`, '']),
       `**What to do:** ${failureEnd(code, action)}`,
+      '',
+      ...resumeCommands(state.hold, shellWord(about.workflowId)).map((command) => `    ${command}`),
       '',
       `Held since ${since}.`,
       '',
@@ -98,7 +125,21 @@ export function describeState(state: GenerationState, title: string): string {
   if (state.nextCheckAt !== null) lines.push(`- Next check: ${state.nextCheckAt}`);
   // A run that an older version began has no such field.
   if (state.expected) lines.push(`- Expected end: ${expectedText(state.expected)}`);
+  for (const uri of about.stored ?? []) lines.push(`- Stored: \`${uri}\``);
   return lines.join('\n');
+}
+
+/** The commands that end a hold once its cause is gone. */
+function resumeCommands({ code, found }: Pick<Hold, 'code' | 'found'>, workflowId: string): string[] {
+  const resume = `rivya-temporal resume ${workflowId}`;
+  if (code === STOPPED) return ['rivya-temporal account allow'];
+  if (code === FAILURE.SubmitUnresolved) return [`${resume} --task-id '…'`, `${resume} --reason '…'`];
+  return found === undefined ? [resume] : [resume, `${resume} --store-as-is`];
+}
+
+/** A word for a shell; quotes only where needed. */
+export function shellWord(word: string): string {
+  return /^[\w./:@+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** The expected end in words, with times as `say` writes them. */
@@ -114,7 +155,7 @@ function headline({ phase, status, hold }: GenerationState): string {
   const headlines: Readonly<Record<Phase, string>> = {
     starting: 'The generation is being submitted.',
     uploading: 'Its references are being uploaded.',
-    submitting: 'The generation is being submitted.',
+    submitting: 'The generation is being submitted. A reason to repeat it stands under Pending Activities.',
     waiting: `Rivya says ${status ?? 'nothing yet'}; waiting for the next check.`,
     storing: 'The task has succeeded; its files are being stored.',
     held: `Held: a person must act (${hold?.code ?? 'unknown'}).`,

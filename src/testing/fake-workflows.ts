@@ -42,8 +42,8 @@ export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>
     return caller.run({ workflowId, runId: baseKey }, () => step(baseKey));
   };
 
-  const startGeneration: typeof real.startGeneration = async (request, { step }) => {
-    const { workflowId } = generationStep(request, step, '', PARENT);
+  const startGeneration: typeof real.startGeneration = async (request, options) => {
+    const { workflowId } = generationStep(request, options, '', PARENT);
     const result = run(workflowId, (baseKey) => generation(activities, readInput(request), workflowId, baseKey));
     // A result that nobody asks for may fail.
     result.catch(() => undefined);
@@ -51,12 +51,12 @@ export function fakeWorkflows({ activities }: Pick<FakeActivities, 'activities'>
   };
   const generate: typeof real.generate = async (request, options) => (await startGeneration(request, options)).result();
   const generateAll: typeof real.generateAll = async (requests) => {
-    checkedSteps(requests, (input, step, at) => generationStep(input, step, at, PARENT));
-    const ends = await Promise.allSettled(requests.map(({ step, ...input }) => generate(input, { step })));
+    checkedSteps(requests, (input, options, at) => generationStep(input, options, at, PARENT));
+    const ends = await Promise.allSettled(requests.map(({ step, summary: _, ...input }) => generate(input, { step })));
     return ends.map((end, index) => outcomeOf(end, requests[index]?.step ?? ''));
   };
-  const chat: typeof real.chat = async (request, { step }) => {
-    const { workflowId } = chatStep(request, step, PARENT);
+  const chat: typeof real.chat = async (request, options) => {
+    const { workflowId } = chatStep(request, options, PARENT);
     return run(workflowId, (baseKey) => answer(activities, readChat(request), baseKey));
   };
   const estimateCredits: typeof real.estimateCredits = async (requests) => {

@@ -4,8 +4,8 @@ import type { MetricMeter } from '@temporalio/common';
 import { Runtime, type NativeConnection } from '@temporalio/worker';
 import { RivyaApiError, type RivyaClient } from '../api/index.js';
 import type { Settings } from '../config.js';
-import { METRICS } from '../contract/index.js';
-import { HELD_VIEWS } from '../temporal/links.js';
+import { METRIC_HELP, METRICS } from '../contract/index.js';
+import { FAILING_VIEW, HELD_VIEWS } from '../temporal/links.js';
 import { quoted } from '../temporal/runs.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
 
@@ -13,8 +13,8 @@ const HELD_EVERY_MS = 60_000;
 
 /** The client with its calls counted: by `code`, which is `ok`, Rivya's error code, `http_<status>`, `no_answer` or `not_sent`. */
 export function countedCalls(api: RivyaClient, meter: MetricMeter = Runtime.instance().metricMeter): RivyaClient {
-  const calls = meter.createCounter(METRICS.calls);
-  const seconds = meter.createHistogram(METRICS.callSeconds, 'float');
+  const calls = meter.createCounter(METRICS.calls, '', METRIC_HELP[METRICS.calls]);
+  const seconds = meter.createHistogram(METRICS.callSeconds, 'float', '', METRIC_HELP[METRICS.callSeconds]);
   const counted =
     <Input extends readonly unknown[], Output>(call: string, send: (...input: Input) => Promise<Output>) =>
     async (...input: Input): Promise<Output> => {
@@ -49,7 +49,7 @@ function codeOf(error: unknown): string {
   return code ?? (httpStatus !== null ? `http_${httpStatus}` : outcome === 'unknown' ? 'no_answer' : 'not_sent');
 }
 
-/** Shows each minute what holds on the task queue, until the signal. All Workers of a queue show the same. */
+/** Shows each minute what holds and what stands still on the task queue, until the signal. All Workers of a queue show the same. */
 export function showHeld(
   connection: NativeConnection,
   namespace: string,
@@ -57,19 +57,22 @@ export function showHeld(
   signal: AbortSignal,
   meter: MetricMeter = Runtime.instance().metricMeter,
 ): void {
-  meter.createGauge(METRICS.rateLimit, 'float').set(rateLimitPerMinute, { queue: taskQueue });
+  const limit = meter.createGauge(METRICS.rateLimit, 'float', '', METRIC_HELP[METRICS.rateLimit]);
+  limit.set(rateLimitPerMinute, { queue: taskQueue });
   const client = new Client({ connection, namespace });
-  const held = meter.createGauge(METRICS.held);
-  const show = async (): Promise<void> => {
+  const held = meter.createGauge(METRICS.held, 'int', '', METRIC_HELP[METRICS.held]);
+  const failing = meter.createGauge(METRICS.failing, 'int', '', METRIC_HELP[METRICS.failing]);
+  const countOf = async (query: string): Promise<number> =>
+    (await client.workflow.count(`${query} AND TaskQueue = ${quoted(taskQueue)}`)).count;
+  const showHolds = async (): Promise<void> => {
     // The Service refuses a query with an attribute that the namespace does not have.
     if ((await hasAttributes(client)) !== true) return;
-    for (const [by, query] of Object.entries(HELD_VIEWS)) {
-      const { count } = await client.workflow.count(`${query} AND TaskQueue = ${quoted(taskQueue)}`);
-      held.set(count, { by, queue: taskQueue });
-    }
+    for (const [by, query] of Object.entries(HELD_VIEWS)) held.set(await countOf(query), { by, queue: taskQueue });
   };
+  const showFailing = async (): Promise<void> => failing.set(await countOf(FAILING_VIEW), { queue: taskQueue });
+  const show = (): Promise<unknown> => Promise.allSettled([showHolds(), showFailing()]);
   // The next minute asks again.
-  const timer = setInterval(() => void show().catch(() => undefined), HELD_EVERY_MS);
-  void show().catch(() => undefined);
+  const timer = setInterval(() => void show(), HELD_EVERY_MS);
+  void show();
   signal.addEventListener('abort', () => clearInterval(timer));
 }

@@ -90,6 +90,7 @@ describe('nobody else is answered', () => {
     expect(reply.headers.get('access-control-allow-origin')).toBeNull();
     const asked = await fetch(`${at.endpoint}/decode`, { method: 'OPTIONS', headers });
     expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([403, null]);
+    await run.untilSaid(/Start the codec server with --origin https:\/\/evil\.example/);
   });
 
   test('the page that was named may ask, and send the token', async () => {

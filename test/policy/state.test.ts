@@ -126,7 +126,9 @@ describe('when the end is expected', () => {
     );
     const late = { ...expected, late: true };
     expect(expectedText(late)).toBe('later than 9 of 10 of the last 24 tasks like it');
-    expect(describeState({ ...start, expected: late }, 'A fox')).toContain('Expected end: later than 9 of 10');
+    expect(describeState({ ...start, expected: late }, { model: 'z-image', workflowId: 'fox-1' })).toContain(
+      'Expected end: later than 9 of 10',
+    );
   });
 
   test('a batch reads it in the memo, where anything else is no memo of ours', () => {
@@ -135,5 +137,44 @@ describe('when the end is expected', () => {
     expect(readMemo(memo)?.expectedEnd).toEqual({ from, to });
     expect(memoOf(start, about)).not.toHaveProperty('expectedEnd');
     expect(memoProblem({ ...memo, expectedEnd: { from, to: 'soon' } })).toMatch(/expectedEnd/);
+  });
+});
+
+describe('the current details of the Temporal UI', () => {
+  const hold = { message: 'm', action: 'Act.', httpStatus: null, requestId: null, since: '2026-11-01' };
+  const described = (change: object, more: object = {}): string =>
+    describeState({ ...start, ...change }, { model: 'z-image', workflowId: 'fox-1', ...more });
+  const commandsOf = (code: string, change: object = {}, more: object = {}): string[] =>
+    Array.from(
+      described({ phase: 'held', hold: { ...hold, code, ...change } }, more).matchAll(/^ {4}(.*)$/gm),
+      ([, command = '']) => command,
+    );
+
+  test.each([
+    ['insufficient_credits', {}, ['rivya-temporal resume fox-1']],
+    ['stopped', {}, ['rivya-temporal account allow']],
+    ['SubmitUnresolved', {}, ["rivya-temporal resume fox-1 --task-id '…'", "rivya-temporal resume fox-1 --reason '…'"]],
+    [
+      'ResultUnavailable',
+      { found: 'text/html' },
+      ['rivya-temporal resume fox-1', 'rivya-temporal resume fox-1 --store-as-is'],
+    ],
+  ])('name the commands that end a hold by %s', (code, change, commands) => {
+    expect(commandsOf(code, change)).toEqual(commands);
+  });
+
+  test('name an ID as a shell takes it', () => {
+    expect(commandsOf('c', {}, { workflowId: "it's a; fox" })).toEqual([
+      String.raw`rivya-temporal resume 'it'\''s a; fox'`,
+    ]);
+  });
+
+  test('say at the end where the files are, or what was paid and how to go on', () => {
+    expect(described({ phase: 'succeeded' }, { stored: ['s3://media/fox-1/1.png'] })).toContain(
+      '- Stored: `s3://media/fox-1/1.png`',
+    );
+    expect(described({ phase: 'failed' }, { failure: 'It failed; 5 credits. Start it again.' })).toContain(
+      'It failed; 5 credits. Start it again.',
+    );
   });
 });

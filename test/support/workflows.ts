@@ -77,8 +77,8 @@ export async function retriedStep(input: GenerateMediaInput, pauseMs: number): P
 }
 
 /** One step. */
-export async function oneStep(input: GenerateMediaInput): Promise<GenerationResult> {
-  return generate(input, { step: 'only' });
+export async function oneStep(input: GenerateMediaInput, summary?: string): Promise<GenerationResult> {
+  return generate(input, { step: 'only', ...(summary !== undefined && { summary }) });
 }
 
 /** Generations that this Workflow starts and does not wait for. */

@@ -83,6 +83,7 @@ test('each metric of the alerts, the dashboard and the docs is exported, counted
     { on: 'create', prompt: 'it fails', do: { kind: 'fail' } },
     unfinished('it survives'),
   ]);
+  await harness.temporal.workflow.start('unknown', { workflowId: 'fails', taskQueue: harness.taskQueue });
   const first = await watched();
   const survivor = await client.start({ model: 'sora-2', prompt: 'it survives' });
   await until(async () => (await state(survivor.workflowId)) === 'waiting');
@@ -105,6 +106,7 @@ test('each metric of the alerts, the dashboard and the docs is exported, counted
   const batch = await newBatch(harness, { batchId: 'measured', inputs: images(2, 'measured') });
   await (await batch.start()).result();
   await until(async () => total(await second.metrics(), 'rivya_held', { by: 'credits' }) > 0);
+  await until(async () => total(await second.metrics(), 'rivya_failing_workflow_tasks') === 1);
 
   const samples = await second.metrics();
   const video = { model: 'sora-2' };

@@ -87,8 +87,25 @@ describe.concurrent('a child', () => {
     const child = await handleOf('child-plain/only').describe();
     expect(child).toMatchObject({ type: 'generateMedia', status: { name: 'COMPLETED' } });
     expect(await child.staticSummary()).toBe('z-image: one child');
+    expect(await child.staticDetails()).toContain('*Terminate* end the wait alone');
     expect(memoOf(child)).toMatchObject({ phase: 'succeeded', taskId: result.taskId });
     expect(await paidTasksOf('one child')).toEqual([1]);
+  });
+
+  test('shows the summary that its step names in the place of a private prompt', async () => {
+    const handle = await start('child-private', 'oneStep', image('a private fox'), 'poster 1');
+    await handle.result();
+    expect(await (await handleOf('child-private/only').describe()).staticSummary()).toBe('poster 1');
+    const current = await handleOf('child-private/only').query<{ currentDetails: string }>(
+      '__temporal_workflow_metadata',
+    );
+    expect(current.currentDetails).toContain('Done.');
+    expect(current.currentDetails).not.toContain('fox');
+    const wrong = await start('child-wrong-summary', 'oneStep', image('never'), 7);
+    expect(await failureOf(wrong)).toMatchObject({
+      type: 'InvalidInput',
+      message: expect.stringContaining('summary: must be a text'),
+    });
   });
 
   test.each([

@@ -44,7 +44,8 @@ async function paidTasksOf(what: string): Promise<number> {
 
 describe.concurrent('every outcome is told, in order', () => {
   test('a failure takes no sibling with it, and names its task', async () => {
-    const outcomes = await run('all', items('one', 'fails', 'refused', 'four'));
+    const [first, ...others] = items('one', 'fails', 'refused', 'four');
+    const outcomes = await run('all', [{ ...first!, summary: 'the first' }, ...others]);
     expect(outcomes).toMatchObject([
       { status: 'fulfilled', step: 'shot 1', value: { status: 'succeeded', reused: false } },
       {
@@ -59,6 +60,10 @@ describe.concurrent('every outcome is told, in order', () => {
       { status: 'rejected', step: 'shot 3', reason: { type: 'validation_failed', taskId: null, httpStatus: 400 } },
       { status: 'fulfilled', step: 'shot 4' },
     ]);
+    const summaries = [1, 4].map(async (n) =>
+      (await harness.temporal.workflow.getHandle(`all/shot ${n}`).describe()).staticSummary(),
+    );
+    expect(await Promise.all(summaries)).toEqual(['the first', 'z-image: four']);
   });
 
   test('a cancel stops all of them and ends the Workflow as cancelled', async () => {

@@ -10,6 +10,9 @@ import { collect, examples, PORT, type Flags, type Lists, type Register } from '
 import { print, printJson, say } from '../output.js';
 import { interruption, whenAborted } from '../terminal.js';
 
+// Any page can ask, under any origin.
+const MOST_WARNINGS = 100;
+
 type Options = Lists<'origin'> & Flags<'json'> & { readonly port: number; readonly host: string };
 
 export const register: Register = (command) => {
@@ -37,12 +40,13 @@ async function codecServer({ port, host, origin: given, json }: Options): Promis
   const origins = new Set((given ?? (ui === null ? [] : [ui])).map(originOf));
   const token = codecToken ?? randomBytes(24).toString('base64url');
   const said = new Set<string>();
-  const unread = (message: string): void => {
-    if (!said.has(message)) say(message);
+  const warn = (message: string): void => {
+    if (said.has(message) || said.size === MOST_WARNINGS) return;
+    say(message);
     said.add(message);
   };
   const interrupted = interruption();
-  const server = createCodecServer({ codec: new EncryptionCodec(keys), token, origins, unread });
+  const server = createCodecServer({ codec: new EncryptionCodec(keys), token, origins, warn });
   server.listen(port, host);
   await once(server, 'listening').catch((error: unknown) => {
     throw new UsageError(`The codec server did not start: ${(error as Error).message}`);

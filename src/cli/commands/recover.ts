@@ -1,9 +1,10 @@
 import type { Cell } from '../../batch/csv.js';
 import { WorkflowExecutionAlreadyStartedError, type Client } from '@temporalio/client';
 import { startOf } from '../../temporal/runs.js';
+import { userMetadata } from '../../temporal/user-metadata.js';
 import { readSettings } from '../../config.js';
 import { WORKFLOW_TYPE, type GenerateMediaInput } from '../../contract/index.js';
-import { readInput, titleOf, UNRESOLVED_ENDED } from '../../policy/index.js';
+import { readInput, UNRESOLVED_ENDED } from '../../policy/index.js';
 import { advice } from '../advice.js';
 import { openReceipts, openTemporal } from '../context.js';
 import { checkQuery, endedIds, leftoverOf, type Leftover } from '../ended.js';
@@ -86,7 +87,7 @@ async function waitAgain(client: Client, { row, runId, taskQueue }: Leftover, ye
   const generation = readInput(input);
   if (!yes) return 'wouldTakeUp';
   const once = { workflowIdConflictPolicy: 'FAIL', workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY' } as const;
-  const start = { workflowId, taskQueue, args: [input], staticSummary: titleOf(generation), ...once };
+  const start = { workflowId, taskQueue, args: [input], ...userMetadata(generation), ...once };
   try {
     await client.workflow.start(WORKFLOW_TYPE, start);
     return 'takenUp';
