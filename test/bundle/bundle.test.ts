@@ -1,5 +1,6 @@
 /** What Workers load as Workflow code. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { bundleWorkflowCode, DefaultLogger, Worker } from '@temporalio/worker';
@@ -33,6 +34,15 @@ test('the exports are the published names', () => {
     'resumeUpdate',
     'startGeneration',
   ]);
+});
+
+test('each module of dist that a benchmark imports is built', async () => {
+  const folder = new URL('../../bench/', import.meta.url);
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.mjs'));
+  const texts = await Promise.all(files.map((name) => readFile(new URL(name, folder), 'utf8')));
+  const modules = texts.flatMap((text) => text.match(/(?<=')\.\.\/dist\/[^']+\.js(?=')/g) ?? []);
+  expect(modules).not.toEqual([]);
+  expect(modules.filter((module) => !existsSync(new URL(module, folder)))).toEqual([]);
 });
 
 test('the bundle holds our Workflows alone, and a module of users none of them', async () => {

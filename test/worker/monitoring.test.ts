@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { METRICS } from '../../src/contract/index.js';
+import { METRIC_HELP, METRICS } from '../../src/contract/index.js';
 import { freePort } from '../../src/temporal/embedded/ready.js';
 import { serveHealth } from '../../src/worker/health.js';
 import { images, newBatch } from '../support/batch.js';
@@ -23,16 +23,16 @@ afterAll(async () => {
 });
 
 /** A Worker process, and what its pages say. */
-async function watched(): Promise<{ child: ChildProcess; metrics: () => Promise<Sample[]>; health: string }> {
+async function watched() {
   const [port, probe] = [await freePort(), await freePort()];
   const env = { RIVYA_METRICS_ADDRESS: `127.0.0.1:${port}`, RIVYA_HEALTH_ADDRESS: `127.0.0.1:${probe}` };
   const child = spawnWorker({ ...harness, env });
   processes.push(child);
   const health = `http://127.0.0.1:${probe}`;
   await until(async () => (await statusOf(`${health}/readyz`)) === 200);
-  const metrics = async (): Promise<Sample[]> =>
-    samplesOf(await (await fetch(`http://127.0.0.1:${port}/metrics`)).text());
-  return { child, metrics, health };
+  const page = async (): Promise<string> => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const metrics = async (): Promise<Sample[]> => samplesOf(await page());
+  return { child, page, metrics, health };
 }
 
 const statusOf = (url: string): Promise<number | null> =>
@@ -128,6 +128,10 @@ test('each metric of the alerts, the dashboard and the docs is exported, counted
   expect(used.filter((name) => !exported.has(name))).toEqual([]);
   const families = new Set([...exported].map((name) => name.replace(/_(total|sum|count|bucket)$/, '')));
   expect(Object.values(METRICS).filter((name) => !families.has(name))).toEqual([]);
+  const helped = await second.page();
+  for (const [name, help] of Object.entries(METRIC_HELP)) {
+    expect(helped).toMatch(new RegExp(`^# HELP ${name}(_total)? ${help}$`, 'm'));
+  }
   const docs = readFileSync(new URL('../../docs/monitoring.md', import.meta.url), 'utf8');
   expect(Object.values(METRICS).filter((name) => !docs.includes(`\`${name}`))).toEqual([]);
   const text = JSON.stringify(samples);
