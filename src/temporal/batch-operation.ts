@@ -176,18 +176,19 @@ export async function heldAmong(client: Client, query: string): Promise<string> 
  * @param asked - The state in which it was asked, as `repeatUntilNobody` returns it.
  */
 export async function whyLeft(
-  { workflowService, options: { namespace } }: Client,
+  client: Client,
   { workflowId, runId, state }: WaitingRun,
   asked: string | undefined,
 ): Promise<string | null> {
   if (asked === undefined) return 'it came after the last pass: run the command again';
   if (asked !== state) return 'it went on and waits again: the cause is still there';
-  const described = await workflowService.describeWorkflowExecution({ namespace, execution: { workflowId, runId } });
-  const { pendingWorkflowTask: task, workflowExecutionInfo: info, executionConfig } = described;
+  const { namespace } = client.options;
+  const raw = await client.workflowService.describeWorkflowExecution({ namespace, execution: { workflowId, runId } });
+  const { pendingWorkflowTask: task, workflowExecutionInfo: info, executionConfig } = raw;
   if ((info?.status as number | undefined) === PAUSED) return 'the Workflow is paused: unpause it';
   if (task == null) return null;
   return (
-    workflowTaskProblem(described) ??
+    (await workflowTaskProblem(client, { workflowId, runId, raw })) ??
     `no Worker runs it: the request waits until one polls task queue "${executionConfig?.taskQueue?.name}" (rivya-temporal worker)`
   );
 }

@@ -12,7 +12,7 @@ export type Delay = { readonly reason: string; readonly text: string };
  * Null where an Activity is under way, or none is needed.
  */
 export async function delayOf(client: Client, description: WorkflowExecutionDescription): Promise<Delay | null> {
-  const failing = workflowTaskProblem(description.raw);
+  const failing = await workflowTaskProblem(client, description);
   if (failing !== null) return { reason: failing, text: failing };
   const [call] = description.raw.pendingActivities ?? [];
   if (call?.paused === true) return { reason: PAUSED, text: PAUSED };
@@ -48,11 +48,36 @@ async function messageOf(
   return error?.message ?? lastFailure?.message ?? 'unknown';
 }
 
-/** That the Workflow Tasks of a run fail, so its code does not go on; null where they do not. */
-export function workflowTaskProblem({ pendingWorkflowTask: task }: WorkflowExecutionDescription['raw']): string | null {
-  if ((task?.attempt ?? 0) <= 1) return null;
-  return `its Workflow Tasks fail (attempt ${task?.attempt}): the log of its Worker and the Temporal UI say why`;
+type Run = Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'raw'>;
+
+/** That the Workflow Tasks of a run fail, so its code does not go on, and why; null where they do not. */
+export async function workflowTaskProblem(client: Client, run: Run): Promise<string | null> {
+  const attempt = run.raw.pendingWorkflowTask?.attempt ?? 0;
+  if (attempt <= 1) return null;
+  const cause = await lastTaskFailure(client, run).catch(() => null);
+  const why = cause ?? 'the log of its Worker and the Temporal UI say why';
+  return `its Workflow Tasks fail (attempt ${attempt}): ${why}`;
 }
+
+/** The message of the last Workflow Task that failed. The history has the first attempt, and none of its repetitions. */
+async function lastTaskFailure(client: Client, { workflowId, runId }: Run): Promise<string | null> {
+  const { namespace, loadedDataConverter } = client.options;
+  const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
+    namespace,
+    execution: { workflowId, runId },
+    maximumPageSize: LAST_EVENTS,
+  });
+  const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes != null);
+  const context = { type: 'workflow', namespace, workflowId } as const;
+  const failure = failed?.workflowTaskFailedEventAttributes?.failure;
+  const error = await decodeOptionalFailureToOptionalError(loadedDataConverter, failure, context);
+  const [line = ''] = error?.message.split('\n') ?? [];
+  return line.length > CAUSE_LENGTH ? `${line.slice(0, CAUSE_LENGTH)}…` : line || null;
+}
+
+// What comes after a failure is buffered until a Workflow Task succeeds, so it is near the end.
+const LAST_EVENTS = 50;
+const CAUSE_LENGTH = 500;
 
 function timeOf(time: { readonly seconds?: unknown } | null | undefined): string {
   return new Date(Number(time?.seconds ?? 0) * 1_000).toISOString();

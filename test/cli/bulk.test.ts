@@ -156,7 +156,7 @@ describe.concurrent('resume --query', () => {
       return (raw.pendingWorkflowTask?.attempt ?? 0) > 1;
     });
     const failed = await resume();
-    expect(failed.stdout).toMatch(/night-1 .*its Workflow Tasks fail/);
+    expect(failed.stdout).toMatch(/night-1 .*its Workflow Tasks fail \(attempt \d+\): broken/);
     expect(failed.status).toBe(4);
     await failing.stop();
     await harness.startWorkers();

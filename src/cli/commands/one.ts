@@ -151,7 +151,7 @@ async function status(temporal: Temporal, workflowId: string, { json, support }:
     printJson({ ...row, source, noWorker, ...state });
     return STATUS.done;
   }
-  const problem = open ? workflowTaskProblem(description.raw) : null;
+  const problem = open ? await workflowTaskProblem(client, description) : null;
   const silent = problem === null && open ? ': no Worker answers' : '';
   const from = source === 'query' ? 'a Worker answered' : `from the memo${silent}`;
   const noteworthy = noWorker.filter((sentence) => row.reason?.includes(sentence) !== true);
