@@ -72,7 +72,7 @@ export function idOfStep(step: unknown, at = '', parent = ownId()): string {
  */
 export function summaryOfStep(summary: unknown, title: string, at = ''): string {
   if (summary === undefined) return title;
-  if (typeof summary === 'string') return summaryOf(summary);
+  if (typeof summary === 'string') return summaryOf(summary.replace(/\s+/g, ' ').trim()) || title;
   throw invalidInput(new InvalidInput('summary', 'must be a text'), at);
 }
 

@@ -29,6 +29,8 @@ export interface CarriedProgress {
   readonly request: SubmitRequest | null;
   /** The last hold: its code and its start. Null once a person has resumed, or a call went well. */
   readonly heldSince: { readonly code: string; readonly since: string } | null;
+  /** Since when its phase is what it is. ISO 8601; left out by older versions. */
+  readonly phaseSince?: string;
 }
 
 /** The facts about a paid call that never change. */
@@ -67,13 +69,20 @@ export class Progress {
 
   /** `milestone` writes the memo, which is one event; current details cost no history. */
   update(change: Partial<GenerationState>, milestone = false): void {
+    const { phase } = this.state;
     this.#carry({ state: { ...this.state, ...change } });
-    const { model } = this.subject;
-    setCurrentDetails(describeState(this.state, { model, workflowId: workflowInfo().workflowId, ...this.#ended }));
+    if (this.state.phase !== phase) this.#carry({ phaseSince: new Date().toISOString() });
+    this.#describe();
     if (!milestone) return;
     const { request } = this.#carried;
     writeMemo(this.state, { ...this.subject, ...(request && { bodyDigest: request.digest }) });
     if (this.state.listable) writeAttributes(this.state);
+  }
+
+  #describe(): void {
+    const { model } = this.subject;
+    const about = { model, workflowId: workflowInfo().workflowId, since: this.#carried.phaseSince, ...this.#ended };
+    setCurrentDetails(describeState(this.state, about));
   }
 
   /** Fixes the request before its first POST. */
@@ -161,10 +170,12 @@ export class Progress {
       // To continue as new is no end.
       if (!(error instanceof TemporalFailure)) throw error;
       const stopped = isCancellation(error);
-      this.#ended = { failure: stopped ? null : error.message };
       this.update({ phase: stopped ? 'cancelled' : 'failed', hold: null, nextCheckAt: null }, true);
       countEnd(this.state, error);
-      throw stopped ? cancelled(error, this.state, this.subject.paid) : error;
+      const end = stopped ? cancelled(error, this.state, this.subject.paid) : error;
+      this.#ended = { failure: end.message };
+      this.#describe();
+      throw end;
     }
   }
 

@@ -14,6 +14,7 @@ import {
 } from '../contract/index.js';
 import { readAccountMemo } from '../policy/account-memo.js';
 import { askAccount, lookAtQueues, type LiveLook } from '../temporal/account-look.js';
+import { failingTaskProblem } from '../temporal/pending.js';
 import { describeRun } from '../temporal/runs.js';
 import { updateOrSignal } from '../temporal/update.js';
 import type { Temporal } from './context.js';
@@ -32,6 +33,8 @@ export interface SeenAccount {
   readonly isFresh: boolean;
   /** False where it was ended by somebody: the next report or start of a Worker starts it again. */
   readonly isRunning: boolean;
+  /** That its Workflow Tasks fail, and why: it releases nobody and takes no request. Null where they do not. */
+  readonly problem: string | null;
   /** Counted now. */
   readonly look: LiveLook;
 }
@@ -45,12 +48,13 @@ export async function lookAtAccount({ client, taskQueue }: Place): Promise<SeenA
     const run = await describeRun(client, workflowId);
     if (run === null || run.type !== ACCOUNT_WORKFLOW_TYPE) return null;
     const isRunning = isOpen(run.status.name);
-    const [fresh, look] = await Promise.all([
+    const [fresh, problem, look] = await Promise.all([
       isRunning ? askAccount(client, workflowId, QUERY_TIMEOUT_MS) : null,
+      isRunning ? failingTaskProblem(client, run) : null,
       lookAtQueues(client, taskQueue),
     ]);
     const state = fresh ?? readAccountMemo(run.memo?.[ACCOUNT_MEMO_FIELD]);
-    return { workflowId, state, isFresh: fresh !== null, isRunning, look };
+    return { workflowId, state, isFresh: fresh !== null, isRunning, problem, look };
   });
 }
 

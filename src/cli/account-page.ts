@@ -14,7 +14,8 @@ export function openCauses(state: AccountState | null): AccountState['causes'] {
 }
 
 /** How the account stands, in a word or two. */
-export function wordOf({ state, isRunning }: Pick<SeenAccount, 'state' | 'isRunning'>): string {
+export function wordOf({ state, isRunning, problem }: Pick<SeenAccount, 'state' | 'isRunning' | 'problem'>): string {
+  if (problem !== null) return 'stands still';
   const open = openCauses(state);
   if (open.some(({ code }) => code === STOPPED)) return 'stopped';
   if (open.length > 0) return `held: ${open.map(({ code }) => code).join(', ')}`;
@@ -42,7 +43,8 @@ export function factsOf(seen: SeenAccount, now: number): Fact[] {
   const ago = (time: string): string => `${formatDuration(Math.max(0, now - Date.parse(time)))} ago`;
   const { balance = null, rate = null, rateLimited = null } = state ?? {};
   const said = adviceOf(seen);
-  const by = state === null ? null : isFresh ? 'the account itself' : 'its memo, because no Worker answers';
+  const silent = seen.problem === null ? 'no Worker answers' : 'it stands still';
+  const by = state === null ? null : isFresh ? 'the account itself' : `its memo, because ${silent}`;
   return [
     ...(said.length === 0 ? ['Nothing: it goes on by itself.'] : said).map((line, n): Fact => [
       n === 0 ? 'what to do' : '',
@@ -89,11 +91,17 @@ export function workerRows({ state, look }: SeenAccount): Cell[][] {
 }
 
 /** What a person does now, in sentences: the words of the page in the Temporal UI. Empty where all is well. */
-export function adviceOf({ state, look, isRunning }: SeenAccount): string[] {
-  const said = state === null ? [] : accountAdvice({ ...state, look, workers: presentOf(state, look) });
+export function adviceOf({ state, look, isRunning, problem }: SeenAccount): string[] {
+  const said = problem === null ? [] : [`${standsStill(problem)} What follows is what it said before.`];
+  if (state !== null) said.push(...accountAdvice({ ...state, look, workers: presentOf(state, look) }));
   if (state !== null) said.push(...changedRate(state, look));
   const ended = 'The account was ended by somebody; the next start or report of a Worker starts it again.';
   return isRunning ? said : [...said, ended];
+}
+
+/** That the account releases nobody and stops nothing, and why. */
+export function standsStill(problem: string): string {
+  return `The account stands still, so it releases nobody and takes no request: ${problem}.`;
 }
 
 /** What to do where somebody has changed the rate at the Service since the account has looked. */

@@ -7,6 +7,7 @@ import {
 } from '@temporalio/client';
 import { BATCH_MEMO_FIELD, BATCH_QUERY, BATCH_WORKFLOW_TYPE, isOpen } from '../contract/index.js';
 import type { BatchInput, BatchRequests, BatchState } from '../contract/index.js';
+import { failingTaskProblem } from '../temporal/pending.js';
 import { describeRun } from '../temporal/runs.js';
 import { updateOrSignal } from '../temporal/update.js';
 import { UsageError } from './errors.js';
@@ -20,6 +21,8 @@ export interface SeenBatch {
   readonly isRunning: boolean;
   /** True where the Workflow has said it itself: its memo may be a minute old. */
   readonly isFresh: boolean;
+  /** That its Workflow Tasks fail, and why; null where they do not. */
+  readonly problem: string | null;
   /** Of its latest run, in the words of the Service. */
   readonly status: string;
 }
@@ -49,7 +52,8 @@ export class BatchHandle {
     const memo = (run.memo?.[BATCH_MEMO_FIELD] ?? null) as BatchState | null;
     const isRunning = isOpen(run.status.name);
     const fresh = isRunning ? await this.#query() : null;
-    return { state: fresh ?? memo, isRunning, isFresh: fresh !== null, status: run.status.name };
+    const problem = isRunning ? await failingTaskProblem(this.#client, run) : null;
+    return { state: fresh ?? memo, isRunning, isFresh: fresh !== null, problem, status: run.status.name };
   }
 
   /** Null where no Worker answers. */

@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 import { GenerationError, type GenerationHandle } from '../client.js';
 import { STOPPED } from '../contract/index.js';
 import type * as contract from '../contract/index.js';
-import { expectedText, formatDuration } from '../policy/index.js';
+import { expectedText, formatDuration, resumeCommands } from '../policy/index.js';
 import { workflowLink } from '../temporal/links.js';
 import { delayOf } from '../temporal/pending.js';
 import type { Temporal } from './context.js';
@@ -152,9 +152,9 @@ export function heldText(workflowId: string, hold: contract.Hold): string {
 }
 
 /** How a person lets a held generation go on; nothing where the hold is the stop switch, which `resume` does not pass. */
-export function resumeHint(workflowId: string, { code }: Pick<contract.Hold, 'code'>): string[] {
-  if (code === STOPPED) return [];
-  const how = `rivya-temporal resume ${quoted(workflowId)} (or the Update "resume" in the Temporal UI)`;
+export function resumeHint(workflowId: string, hold: Pick<contract.Hold, 'code' | 'found'>): string[] {
+  if (hold.code === STOPPED) return [];
+  const how = `${resumeCommands(hold, workflowId).join(' or ')} (or the Update "resume" in the Temporal UI)`;
   return [commands(`Go on with: ${how}`)];
 }
 

@@ -13,6 +13,7 @@ import { optionalTsToMs } from '@temporalio/common/lib/time.js';
 import type { temporal } from '@temporalio/proto';
 import { memoOf } from '../client.js';
 import type { CheckResult, FailureDetails, PaidCallResult, TaskSnapshot } from '../contract/index.js';
+import { money } from '../policy/index.js';
 import { listedRuns, quoted } from '../temporal/runs.js';
 
 type Event = temporal.api.history.v1.IHistoryEvent;
@@ -42,7 +43,7 @@ export async function supportText(client: Client, latest: WorkflowExecutionDescr
     `model: ${memo?.model ?? 'not known'}`,
     `task: ${memo?.taskId ?? 'none known'}${memo?.earlier.length ? `, before it ${memo.earlier.join(', ')}` : ''}`,
     `status: ${memo?.status ?? 'none'}, state here: ${memo?.phase ?? 'not known'}${memo?.hold ? ` by ${memo.hold.code}` : ''}`,
-    `credits: reserved ${memo?.reservedCredits ?? 'not reported'}, final ${memo?.finalCredits ?? 'not reported'}`,
+    memo ? money(memo) : 'credits: not known',
     `idempotency key: ${keyText(memo?.idempotencyKey)}, number ${memo?.keyNumber ?? 1}`,
   ];
   for (const [n, runId] of runs.entries()) {

@@ -66,6 +66,7 @@ export const METRICS = {
   callSeconds: 'rivya_api_call_seconds',
   held: 'rivya_held',
   failing: 'rivya_failing_workflow_tasks',
+  counted: 'rivya_counted_timestamp_seconds',
   rateLimit: 'rivya_rate_limit_per_minute',
 } as const;
 
@@ -85,5 +86,6 @@ export const METRIC_HELP: Readonly<Record<(typeof METRICS)[keyof typeof METRICS]
   rivya_held: 'Workflows of the task queue that hold now, counted each minute.',
   rivya_failing_workflow_tasks:
     'Workflows of the task queue that stand still because their Workflow Tasks fail, counted each minute.',
+  rivya_counted_timestamp_seconds: 'When rivya_held was counted last, in seconds since 1970.',
   rivya_rate_limit_per_minute: 'The limit of this Worker, in calls a minute.',
 };

@@ -90,6 +90,8 @@ export const STATIC_DETAILS = [
 export interface Described {
   readonly model: string;
   readonly workflowId: string;
+  /** Since when its phase is what it is. ISO 8601; undefined where an older version began the run. */
+  readonly since?: string | undefined;
   /** Addresses of the stored files. */
   readonly stored?: readonly string[];
   /** Message of the failure that ended it: what was paid, and how to go on. */
@@ -109,13 +111,17 @@ export function describeState(state: GenerationState, about: Described): string 
       ...(link === undefined ? [] : [`Link of the result: <${link}>`, '']),
       `**What to do:** ${failureEnd(code, action)}`,
       '',
-      ...resumeCommands(state.hold, shellWord(about.workflowId)).map((command) => `    ${command}`),
+      ...resumeCommands(state.hold, about.workflowId).map((command) => `    ${command}`),
       '',
       `Held since ${since}.`,
       '',
     );
   }
+  if (about.since !== undefined && state.phase !== 'held') lines.push(`- Since: ${about.since}`);
   lines.push(`- Attempt: ${state.attempt}`);
+  if (state.phase === 'submitting' && state.submittingSince !== null) {
+    lines.push(`- Submit under way since ${new Date(state.submittingSince).toISOString()}: a task may exist`);
+  }
   if (state.unanswered !== null) {
     lines.push(`- Unanswered submit of ${new Date(state.unanswered.firstPostedAt).toISOString()}: a task may exist`);
   }
@@ -130,8 +136,8 @@ export function describeState(state: GenerationState, about: Described): string 
 }
 
 /** The commands that end a hold once its cause is gone. */
-function resumeCommands({ code, found }: Pick<Hold, 'code' | 'found'>, workflowId: string): string[] {
-  const resume = `rivya-temporal resume ${workflowId}`;
+export function resumeCommands({ code, found }: Pick<Hold, 'code' | 'found'>, workflowId: string): string[] {
+  const resume = `rivya-temporal resume ${shellWord(workflowId)}`;
   if (code === STOPPED) return ['rivya-temporal account allow'];
   if (code === FAILURE.SubmitUnresolved) return [`${resume} --task-id '…'`, `${resume} --reason '…'`];
   return found === undefined ? [resume] : [resume, `${resume} --store-as-is`];

@@ -50,29 +50,45 @@ async function messageOf(
 
 type Run = Pick<WorkflowExecutionDescription, 'workflowId' | 'runId' | 'raw'>;
 
-/** That the Workflow Tasks of a run fail, so its code does not go on, and why; null where they do not. */
+/** That the Workflow Tasks of a run fail or time out, so its code does not go on, and why; null where they do not. */
 export async function workflowTaskProblem(client: Client, run: Run): Promise<string | null> {
-  const attempt = run.raw.pendingWorkflowTask?.attempt ?? 0;
-  if (attempt <= 1) return null;
-  const cause = await lastTaskFailure(client, run).catch(() => null);
-  const why = cause ?? 'the log of its Worker and the Temporal UI say why';
-  return `its Workflow Tasks fail (attempt ${attempt}): ${why}`;
+  return (await taskProblem(client, run))?.text ?? null;
 }
 
-/** The message of the last Workflow Task that failed. The history has the first attempt, and none of its repetitions. */
-async function lastTaskFailure(client: Client, { workflowId, runId }: Run): Promise<string | null> {
+/** The same, and null where they time out: another Worker goes on by itself. */
+export async function failingTaskProblem(client: Client, run: Run): Promise<string | null> {
+  const problem = await taskProblem(client, run);
+  return problem === null || problem.isTimeout ? null : problem.text;
+}
+
+async function taskProblem(client: Client, run: Run): Promise<{ text: string; isTimeout: boolean } | null> {
+  const attempt = run.raw.pendingWorkflowTask?.attempt ?? 0;
+  if (attempt <= 1) return null;
+  const { isTimeout, cause } = await lastTask(client, run).catch(() => ({ isTimeout: false, cause: null }));
+  const text = isTimeout
+    ? `its Workflow Task timed out (attempt ${attempt}): the Worker that took it has ended or is busy, and it is tried again`
+    : `its Workflow Tasks fail (attempt ${attempt}): ${cause ?? 'the log of its Worker and the Temporal UI say why'}`;
+  return { text, isTimeout };
+}
+
+/** How the last Workflow Task ended. The history has the first attempt, and none of its repetitions. */
+async function lastTask(client: Client, { workflowId, runId }: Run) {
   const { namespace, loadedDataConverter } = client.options;
   const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
     namespace,
     execution: { workflowId, runId },
     maximumPageSize: LAST_EVENTS,
   });
-  const failed = history?.events?.find((event) => event.workflowTaskFailedEventAttributes != null);
+  const last = history?.events?.find(
+    ({ workflowTaskFailedEventAttributes: failed, workflowTaskTimedOutEventAttributes: timedOut }) =>
+      failed != null || timedOut != null,
+  );
+  const failure = last?.workflowTaskFailedEventAttributes?.failure;
   const context = { type: 'workflow', namespace, workflowId } as const;
-  const failure = failed?.workflowTaskFailedEventAttributes?.failure;
   const error = await decodeOptionalFailureToOptionalError(loadedDataConverter, failure, context);
   const [line = ''] = error?.message.split('\n') ?? [];
-  return line.length > CAUSE_LENGTH ? `${line.slice(0, CAUSE_LENGTH)}…` : line || null;
+  const cause = line.length > CAUSE_LENGTH ? `${line.slice(0, CAUSE_LENGTH)}…` : line || null;
+  return { isTimeout: last?.workflowTaskTimedOutEventAttributes != null, cause };
 }
 
 // What comes after a failure is buffered until a Workflow Task succeeds, so it is near the end.

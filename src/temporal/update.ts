@@ -6,8 +6,8 @@ import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } f
 const UPDATE_TIMEOUT_MS = 10_000;
 
 /**
- * Sends an Update to a handler that is a Signal too. Returns its answer; null where no Worker answers within 10 s, or where one
- * completed its Workflow Task without an answer, so that the request waits as a Signal.
+ * Sends an Update to a handler that is a Signal too. Returns its answer; null where no Worker answers within 10 s, where one
+ * completed its Workflow Task without an answer, or where its Workflow Tasks fail, so that the request waits as a Signal.
  * @throws WorkflowUpdateFailedError with what its validator says, WorkflowNotFoundError where no run is open.
  */
 export async function updateOrSignal(
@@ -24,7 +24,8 @@ export async function updateOrSignal(
     );
     return { answer };
   } catch (error) {
-    if (!(error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) && !isUnprocessed(error)) throw error;
+    const isTimeout = error instanceof WorkflowUpdateRPCTimeoutOrCancelledError;
+    if (!isTimeout && !isUnprocessed(error) && !isFailing(error)) throw error;
     await handle.signal<unknown[]>(name, ...(argument === undefined ? [] : [argument]));
     return null;
   }
@@ -34,4 +35,9 @@ export async function updateOrSignal(
 function isUnprocessed(error: unknown): boolean {
   if (!(error instanceof WorkflowUpdateFailedError)) return false;
   return error.cause instanceof ApplicationFailure && error.cause.type === 'UnprocessedUpdate';
+}
+
+/** The Service's own words: it takes no Update where the last Workflow Task has failed. A Signal waits. */
+function isFailing(error: unknown): boolean {
+  return error instanceof Error && /Workflow Task in failed state/.test(`${error.message} ${String(error.cause)}`);
 }

@@ -64,15 +64,18 @@ export function showHeld(
   const failing = meter.createGauge(METRICS.failing, 'int', '', METRIC_HELP[METRICS.failing]);
   const countOf = async (query: string): Promise<number> =>
     (await client.workflow.count(`${query} AND TaskQueue = ${quoted(taskQueue)}`)).count;
-  const showHolds = async (): Promise<void> => {
+  const counted = meter.createGauge(METRICS.counted, 'int', '', METRIC_HELP[METRICS.counted]);
+  const show = async (): Promise<void> => {
     // The Service refuses a query with an attribute that the namespace does not have.
-    if ((await hasAttributes(client)) !== true) return;
-    for (const [by, query] of Object.entries(HELD_VIEWS)) held.set(await countOf(query), { by, queue: taskQueue });
+    if ((await hasAttributes(client)) === true) {
+      for (const [by, query] of Object.entries(HELD_VIEWS)) held.set(await countOf(query), { by, queue: taskQueue });
+      // A gauge keeps its last value where it cannot be counted any more: this says how old it is.
+      counted.set(Math.floor(Date.now() / 1_000), { queue: taskQueue });
+    }
+    failing.set(await countOf(FAILING_VIEW), { queue: taskQueue });
   };
-  const showFailing = async (): Promise<void> => failing.set(await countOf(FAILING_VIEW), { queue: taskQueue });
-  const show = (): Promise<unknown> => Promise.allSettled([showHolds(), showFailing()]);
   // The next minute asks again.
-  const timer = setInterval(() => void show(), HELD_EVERY_MS);
-  void show();
+  const timer = setInterval(() => void show().catch(() => undefined), HELD_EVERY_MS);
+  void show().catch(() => undefined);
   signal.addEventListener('abort', () => clearInterval(timer));
 }

@@ -48,7 +48,7 @@ type Change = Partial<Omit<SeenAccount, 'state' | 'look'>> & {
 };
 
 function seen(change: Change = {}): SeenAccount {
-  const whole = { workflowId: 'rivya-account/rivya-api', isFresh: true, isRunning: true };
+  const whole = { workflowId: 'rivya-account/rivya-api', isFresh: true, isRunning: true, problem: null };
   return { ...whole, ...change, state: { ...state, ...change.state }, look: { ...look, ...change.look } };
 }
 

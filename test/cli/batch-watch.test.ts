@@ -10,7 +10,7 @@ import { unfinished } from '../support/tasks.js';
 import { until } from '../support/until.js';
 import { CommandRun } from './command.js';
 
-const RUNNING: SeenBatch = { state: null, isRunning: true, isFresh: false, status: 'RUNNING' };
+const RUNNING: SeenBatch = { state: null, isRunning: true, isFresh: false, problem: null, status: 'RUNNING' };
 const broken = new Error('14 UNAVAILABLE');
 
 /** What somebody sees who watches a batch whose looks end like this; the last one again and again. */

@@ -13,8 +13,8 @@ test('it names the prompt, and what the buttons mean for the money', () => {
   expect(staticDetails).toMatch(/Terminate.* the task goes on at Rivya and is paid/);
 });
 
-test('RIVYA_SUMMARY_PROMPTS=0 keeps private prompts out', () => {
-  vi.stubEnv('RIVYA_SUMMARY_PROMPTS', '0');
+test.each(['0', 'false'])('RIVYA_SUMMARY_PROMPTS=%s keeps private prompts out', (value) => {
+  vi.stubEnv('RIVYA_SUMMARY_PROMPTS', value);
   expect(userMetadata(generation).staticSummary).toBe('z-image');
   expect(userMetadata({ ...generation, taskId: 'task_1' }).staticSummary).toBe('z-image: wait for task_1');
 });

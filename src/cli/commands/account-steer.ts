@@ -1,11 +1,18 @@
-import { accountWorkflowId, RATE_LIMITED, SHARED_CODES, type AccountRequests } from '../../contract/index.js';
+import {
+  accountWorkflowId,
+  apiTaskQueue,
+  RATE_LIMITED,
+  SHARED_CODES,
+  type AccountRequests,
+} from '../../contract/index.js';
 import { ACCOUNT_REQUESTS, MOST_PER_MINUTE } from '../../policy/index.js';
 import { lookAtAccount, noAccount, requestOf } from '../account-handle.js';
+import { standsStill } from '../account-page.js';
 import { advice } from '../advice.js';
 import { openTemporal } from '../context.js';
 import { STATUS, UsageError } from '../errors.js';
 import { examples, type Flags, type Register, type Texts } from '../options.js';
-import { print, printJson, say } from '../output.js';
+import { print, printJson, quoted, say } from '../output.js';
 
 type Options = Texts<'reason'> & Flags<'json'>;
 
@@ -62,6 +69,14 @@ function rateOf(text: string): number | null {
   );
 }
 
+/** What a request does that waits as a Signal because the account stands still. */
+function unheard(problem: string, name: keyof AccountRequests, taskQueue: string): string {
+  const waits = `${standsStill(problem)} This waits as a Signal until it goes on.`;
+  if (name !== 'stopSubmits') return waits;
+  const rate = `temporal task-queue config set --task-queue ${quoted(apiTaskQueue(taskQueue))} --task-queue-type activity`;
+  return `${waits} NOTHING IS STOPPED YET. To stop all calls now, status checks too: ${rate} --queue-rps-limit 0 --queue-rps-limit-reason stop`;
+}
+
 async function send<Name extends keyof AccountRequests>(
   name: Name,
   { json = false }: Options,
@@ -76,6 +91,6 @@ async function send<Name extends keyof AccountRequests>(
   const workflowId = accountWorkflowId(temporal.taskQueue);
   if (json) printJson({ workflowId, request: name, applied: answer !== null, answer });
   else if (answer !== null) print(advice(answer));
-  if (answer === null) say(SENT);
+  if (answer === null) say(seen?.problem == null ? SENT : unheard(seen.problem, name, temporal.taskQueue));
   return STATUS.done;
 }

@@ -17,7 +17,10 @@ export const register: Register = (command) => {
   command
     .option('--watch', 'show how it goes until Ctrl-C')
     .addHelpText('after', examples('account', 'account --watch'))
-    .addHelpText('after', '\nExit status: 0; 4 where a cause is open or submits are stopped, so a person must act.');
+    .addHelpText(
+      'after',
+      '\nExit status: 0; 4 where a cause is open, submits are stopped or the account stands still, so a person must act.',
+    );
   return show;
 };
 
@@ -27,9 +30,9 @@ async function show({ json = false, watch = false }: Flags<'json' | 'watch'>): P
   if (seen === null) throw noAccount(temporal.taskQueue);
   const link = workflowLink(temporal, seen.workflowId);
   if (json) {
-    const { workflowId, state, isFresh, isRunning, look } = seen;
+    const { workflowId, state, isFresh, isRunning, problem, look } = seen;
     const whatToDo = adviceOf(seen).map((line) => advice(line));
-    printJson({ workflowId, status: wordOf(seen), isRunning, isFresh, state, look, whatToDo, link });
+    printJson({ workflowId, status: wordOf(seen), isRunning, problem, isFresh, state, look, whatToDo, link });
   } else {
     const facts = factsOf(seen, Date.now()).map(([name, value]) => {
       return [name, typeof value === 'string' ? advice(value) : value] as const;
@@ -41,7 +44,7 @@ async function show({ json = false, watch = false }: Flags<'json' | 'watch'>): P
       printTable(rows, '  ');
     }
   }
-  return openCauses(seen.state).length === 0 ? STATUS.done : STATUS.held;
+  return openCauses(seen.state).length === 0 && seen.problem === null ? STATUS.done : STATUS.held;
 }
 
 /** @throws AnswerMissing where Temporal gives no answer any more. */

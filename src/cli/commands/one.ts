@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { memoOf } from '../../client.js';
 import { CHAT_WORKFLOW_TYPE, isOpen, type Duration } from '../../contract/index.js';
-import { expectedText, money, parseDuration } from '../../policy/index.js';
+import { expectedText, InvalidInput, money, readDeadline } from '../../policy/index.js';
 import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
 import { askWhetherOver } from '../account-handle.js';
@@ -96,11 +96,22 @@ async function changeDeadline(temporal: Temporal, id: string, { json, to }: Bulk
   const { handle, description } = await findGeneration(temporal, id);
   if (description.type === CHAT_WORKFLOW_TYPE)
     throw new UsageError(`"${id}" is a chat, which has no deadline. Nothing was changed.`);
-  if (parseDuration(to) === null)
-    throw new UsageError(`--to: must be from 1 s to 30 d, as 90s, 45m or 12h. Nothing was changed; "${id}" goes on.`);
+  const problem = deadlineProblem(to);
+  if (problem !== null) throw new UsageError(`--to: ${problem}. Nothing was changed; "${id}" goes on.`);
   const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
   const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now; where that deadline has passed, nobody waits any longer, and the task goes on and is paid.`;
   return printOutcome(id, json, applied, applied ? next : NO_WORKER);
+}
+
+/** What is wrong with a deadline, or null. */
+function deadlineProblem(deadline: string): string | null {
+  try {
+    readDeadline({ deadline });
+    return null;
+  } catch (error) {
+    if (error instanceof InvalidInput) return error.problem;
+    throw error;
+  }
 }
 
 async function cancel(temporal: Temporal, id: string, { json }: BulkOptions): Promise<number> {
@@ -178,15 +189,17 @@ async function statusOfSteps({ client }: Temporal, description: WorkflowExecutio
   const { workflowId, type } = description;
   const workflowStatus = description.status.name;
   const steps = await rowsOf(client, await stepsOf(client, workflowId));
-  if (steps.length === 0) {
+  const problem = isOpen(workflowStatus) ? await workflowTaskProblem(client, description) : null;
+  if (steps.length === 0 && problem === null) {
     throw new UsageError(`"${workflowId}" (${type}) has no steps: no generation or chat is named "${workflowId}/…".`);
   }
   if (json) {
-    printJson({ workflowId, type, workflowStatus, steps });
+    printJson({ workflowId, type, workflowStatus, problem, steps });
     return STATUS.done;
   }
   print(`${workflowId} (${type}): ${workflowStatus.toLowerCase()}`);
-  printRows(steps, 'STEP');
+  if (problem !== null) print(commands(problem));
+  if (steps.length > 0) printRows(steps, 'STEP');
   for (const { step, workflowId: id, state, hold } of steps) {
     if (state === 'held' && hold !== null) print([`${step}: ${holdText(hold)}`, ...resumeHint(id, hold)].join(' '));
   }

@@ -120,7 +120,8 @@ function print(batchId: string, { seen, plan, held, link, option, look }: Shown)
     ['time left', state && leftOf(state)],
     ['now', state && pricingOf(state)],
     ['reason', hold && advice(hold.message)],
-    ['what to do', advice(toDo({ batchId, state, hold, plan, option, look }))],
+    ['problem', seen?.problem ?? null],
+    ['what to do', advice(toDo({ batchId, seen, state, hold, plan, option, look }))],
     ['Temporal', link],
   ]);
 }
@@ -129,17 +130,20 @@ const WORDS = { running: 'running', paused: 'paused', held: 'held', done: 'done'
 
 function toDo({
   batchId,
+  seen,
   state,
   hold,
   plan,
   option,
   look,
-}: Pick<Shown, 'plan' | 'option' | 'look'> & {
+}: Pick<Shown, 'seen' | 'plan' | 'option' | 'look'> & {
   readonly batchId: string;
   readonly state: BatchState | null;
   readonly hold: Pick<Hold, 'action'> | null;
 }) {
   const command = (name: string): string => `rivya-temporal batch ${name} ${quoted(batchId)}${option}`;
+  if (seen?.problem != null)
+    return 'It starts nothing until that is over: see "rivya failing Workflow Tasks" in docs/runbook.md. Items that run go on.';
   if (state?.phase === 'paused') return `Go on with: ${command('resume')}`;
   if (hold !== null)
     return hold.action.includes('rivya-temporal') ? hold.action : `${hold.action} Then: ${command('resume')}`;
