@@ -19,7 +19,7 @@ export interface Plan {
   readonly spentCredits: number;
   /** Credits of the rest. `from` and `to` differ where no item has taught the price of a class yet. */
   readonly estimate: Estimate;
-  /** Lowest known price of an item that remains; null where none is known, or none remains. */
+  /** Lowest known price of an item that remains, with all its attempts; null where none is known, or none remains. */
   readonly cheapest: number | null;
   /** Items that remain, by model. */
   readonly models: ReadonlyMap<string, number>;
@@ -69,9 +69,15 @@ export async function planOf(
       isLearned: prices[index] !== undefined,
     };
   });
-  const sure = estimate(learned.filter(({ isLearned }) => isLearned));
+  const sure = estimate(
+    learned.filter(({ isLearned }) => isLearned),
+    1,
+  );
   const guessed = estimate(learned.filter(({ isLearned }) => !isLearned));
-  const known = learned.flatMap(({ items: count, estimate: price }) => (count > 0 && price !== null ? [price] : []));
+  // An item is started only where all its attempts fit.
+  const known = learned.flatMap(({ items: count, estimate: price, attempts = 1 }) =>
+    count > 0 && price !== null ? [price * attempts] : [],
+  );
   const models = new Map<string, number>();
   for (const { model, items: count } of learned) if (count > 0) models.set(model, (models.get(model) ?? 0) + count);
   return {
@@ -84,7 +90,7 @@ export async function planOf(
     spentCredits: round(spentCredits),
     estimate: {
       from: round(sure.from + guessed.from),
-      to: round(sure.from + guessed.to),
+      to: round(sure.to + guessed.to),
       unpriced: guessed.unpriced,
     },
     cheapest: known.length === 0 ? null : Math.min(...known),

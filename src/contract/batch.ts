@@ -26,6 +26,8 @@ export interface PriceClass {
   readonly items: number;
   /** Starting price by the list of models when the manifest was made; null where it names none. */
   readonly estimate: number | null;
+  /** The most attempts that an item of it may pay for (`options.maxAttempts`); left out where it is one. */
+  readonly attempts?: number;
 }
 
 /** The head of a manifest. A manifest never changes; an edited input makes another one. */

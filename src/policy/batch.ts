@@ -236,7 +236,7 @@ interface GateInput {
 /** Decides on the starts of one look, one item after the other. */
 export class Gate {
   readonly #input: GateInput;
-  /** Credits of the items that run: of each the larger of reserved and expected. */
+  /** Credits of the items that run: of each the larger of reserved and expected, for all attempts that it may pay for. */
   committed = 0;
   #slots: number;
   /** Classes of which an item runs that teaches the price: the one that the API reserves for it. */
@@ -268,7 +268,7 @@ export class Gate {
     const { maxCredits } = settings;
     if (maxCredits !== null) {
       if (progress.quoted[priceClass] === undefined && this.#probes.has(priceClass)) return 'probing';
-      const expected = this.#expected(priceClass);
+      const expected = this.#expected(priceClass) * this.#attempts(priceClass);
       const used = progress.spentCredits + this.committed;
       if (used >= maxCredits || used + expected > maxCredits) return this.#budgetReached(maxCredits, used, expected);
     }
@@ -292,17 +292,25 @@ export class Gate {
     return expectedPrice(this.#input.manifest, this.#input.progress, priceClass);
   }
 
+  #attempts(priceClass: number): number {
+    return this.#input.manifest.classes[priceClass]?.attempts ?? 1;
+  }
+
   #commit({ priceClass, memo, earlierCredits = 0 }: Omit<Running, 'workflowId'>): void {
+    const made = memo?.earlier.length ?? 0;
     // Of an item that has left the manifest, the class is not known: until credits are reserved for it, it may be the dearest.
     if (priceClass === null) {
-      const prices = this.#input.manifest.classes.map((_, index) => this.#expected(index));
-      this.committed += memo?.reservedCredits ?? Math.max(0, ...prices);
+      const all = this.#input.manifest.classes.map((_, index) => index);
+      const price = memo?.reservedCredits ?? Math.max(0, ...all.map((index) => this.#expected(index)));
+      const attempts = Math.max(1, ...all.map((index) => this.#attempts(index)));
+      this.committed += price * Math.max(1, attempts - made);
       return;
     }
     const expected = this.#expected(priceClass);
+    const price = Math.max(memo?.reservedCredits ?? 0, expected);
     // What its record names is among the spent credits.
-    const earlier = Math.max(0, expected * (memo?.earlier.length ?? 0) - earlierCredits);
-    this.committed += Math.max(memo?.reservedCredits ?? 0, expected) + earlier;
+    const earlier = Math.max(0, expected * made - earlierCredits);
+    this.committed += price * Math.max(1, this.#attempts(priceClass) - made) + earlier;
   }
 }
 

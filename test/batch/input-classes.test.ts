@@ -30,6 +30,18 @@ test('one model with the same params is one price class, with its starting price
   expect(estimate(about.classes)).toEqual({ from: 30, to: 45, unpriced: 1 });
 });
 
+test('the estimate ranges to all attempts that the items of a model may pay for', async () => {
+  const lines = [
+    { model: 'z-image', prompt: 'a' },
+    { model: 'z-image', prompt: 'b' },
+  ];
+  const file = await inputFile(lines.map((line) => JSON.stringify(line)).join('\n'));
+  const defaults = { options: { maxAttempts: 3 } };
+  const { about } = await readBatchInput(file, { ...OPTIONS, models, defaults });
+  expect(about.classes).toEqual([{ model: 'z-image', items: 2, estimate: 3, attempts: 3 }]);
+  expect(estimate(about.classes)).toEqual({ from: 6, to: 27, unpriced: 0 });
+});
+
 test('a model whose params vary a lot is one class', async () => {
   const lines = Array.from({ length: 201 }, (_, seed) => ({ model: 'z-image', prompt: 'a', params: { seed } }));
   const file = await inputFile(

@@ -173,6 +173,19 @@ describe('budget', () => {
     expect(after([ended({ earlierCredits: 4 })]).spentCredits).toBe(6);
   });
 
+  test('an item is started only where all attempts that it may pay for fit; those that were not needed are free again', () => {
+    const [first, ...others] = MANIFEST.classes;
+    const manifest = { ...MANIFEST, classes: [{ ...first!, attempts: 3 }, ...others] };
+    const of = (change: Change): batch.Gate => new batch.Gate({ ...input(change), manifest });
+    const progress = after([ended({ finalCredits: 2 })]);
+    expect(admitted(of({ maxCredits: 14, progress }), 0, 3)).toEqual(['start', 'start', 'BudgetReached']);
+    expect(of({ running: running(1) }).committed).toBe(6);
+    expect(of({ running: running(1, { earlier: ['t1'] }) }).committed).toBe(6);
+    expect(of({ running: running(1, { earlier: ['t1', 't2'], reservedCredits: 2 }) }).committed).toBe(6);
+    const left = running(1, { reservedCredits: 2 }).map((run) => ({ ...run, priceClass: null }));
+    expect(of({ running: left }).committed).toBe(6);
+  });
+
   test('what an item has cost before it was started again counts while it runs', () => {
     const before = batch.creditsBefore(failed('generation_failed', { finalCredits: 2, retry: 'buy' }), 2);
     expect(before).toBe(2);

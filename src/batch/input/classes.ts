@@ -11,11 +11,14 @@ const MOST = 200;
 export class PriceClasses {
   /** Items by model and by params; one entry for a model whose params vary a lot. */
   readonly #items = new Map<string, Map<string, number>>();
+  /** The most attempts of an item of each model. */
+  readonly #attempts = new Map<string, number>();
   readonly #whole = new Set<string>();
   #index = new Map<string, number>();
 
   add(item: UnpricedItem): void {
-    const { model } = item.input;
+    const { model, options } = item.input;
+    this.#attempts.set(model, Math.max(this.#attempts.get(model) ?? 1, options?.maxAttempts ?? 1));
     const kinds = this.#items.get(model) ?? new Map<string, number>();
     const key = this.#keyOf(item);
     kinds.set(key, (kinds.get(key) ?? 0) + 1);
@@ -32,7 +35,10 @@ export class PriceClasses {
   list(priceOf: (model: string) => number | null): PriceClass[] {
     const all = [...this.#items].flatMap(([model, kinds]) => [...kinds].map(([key, items]) => ({ model, key, items })));
     this.#index = new Map(all.map(({ key }, index) => [key, index]));
-    return all.map(({ model, items }) => ({ model, items, estimate: priceOf(model) }));
+    return all.map(({ model, items }) => {
+      const attempts = this.#attempts.get(model) ?? 1;
+      return { model, items, estimate: priceOf(model), ...(attempts > 1 && { attempts }) };
+    });
   }
 
   /** Null for an item that was not counted. */
@@ -49,17 +55,21 @@ export class PriceClasses {
 
 /** Credits that items are expected to cost. */
 export interface Estimate {
-  /** All at the starting price of their model. */
+  /** All at the starting price of their model, with one attempt. */
   readonly from: number;
-  /** A batch holds and asks where the price of a class is above this. */
+  /** With all attempts that an item may pay for. A batch holds and asks where the price of a class is above the estimate. */
   readonly to: number;
   /** Items whose price is not known before one of them has run. */
   readonly unpriced: number;
 }
 
-export function estimate(classes: readonly Pick<PriceClass, 'items' | 'estimate'>[]): Estimate {
-  const sum = (of: (priceClass: Pick<PriceClass, 'items' | 'estimate'>) => number): number =>
+/** @param rise - How far above its estimate a price may be. */
+export function estimate(classes: readonly Omit<PriceClass, 'model'>[], rise: number = PRICE_ROSE): Estimate {
+  const sum = (of: (priceClass: Omit<PriceClass, 'model'>) => number): number =>
     classes.reduce((total, priceClass) => total + of(priceClass), 0);
-  const from = sum(({ items, estimate: price }) => items * (price ?? 0));
-  return { from, to: from * PRICE_ROSE, unpriced: sum(({ items, estimate: price }) => (price === null ? items : 0)) };
+  return {
+    from: sum(({ items, estimate: price }) => items * (price ?? 0)),
+    to: rise * sum(({ items, estimate: price, attempts = 1 }) => items * (price ?? 0) * attempts),
+    unpriced: sum(({ items, estimate: price }) => (price === null ? items : 0)),
+  };
 }
