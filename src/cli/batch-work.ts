@@ -32,8 +32,11 @@ const RETENTION_DAYS = 30;
 /** The Temporal of a batch, as far as it runs. */
 export type Running = Awaited<ReturnType<typeof openPlace>>;
 
-/** Connects to the Temporal of a batch, or starts one with a Worker. */
-export async function openPlace(batchId: string, place: BatchPlace) {
+/**
+ * Connects to the Temporal of a batch, or starts one with a Worker.
+ * @param folders - Those of the references of its items: the Worker may read there, unless `RIVYA_REFERENCE_ROOTS` says so.
+ */
+export async function openPlace(batchId: string, place: BatchPlace, folders: readonly string[] = []) {
   const { settings, at } = place;
   if (at.kind !== 'own') {
     const session = at.kind === 'session' ? at.session : undefined;
@@ -41,7 +44,7 @@ export async function openPlace(batchId: string, place: BatchPlace) {
     const handle = new BatchHandle(temporal.client, batchId, temporal.taskQueue);
     return { ...temporal, handle, done: null, stop: async () => undefined };
   }
-  const stack = await startOwn(batchId, place, at.directory);
+  const stack = await startOwn(batchId, place, at.directory, folders);
   const handle = new BatchHandle(stack.client, batchId, stack.settings.taskQueue);
   const stop = async (): Promise<void> => {
     withdrawSession(process.pid, at.directory);
@@ -67,7 +70,7 @@ export async function allowCredits({ handle }: Running, files: BatchFiles, maxCr
   await files.changeHead(({ settings }) => ({ settings: { ...settings, maxCredits } }));
 }
 
-async function startOwn(batchId: string, { store }: BatchPlace, directory: string) {
+async function startOwn(batchId: string, { store }: BatchPlace, directory: string, folders: readonly string[]) {
   // The state holds prompts and results, which only its owner may read.
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   // Loaded here, because it brings the native Worker: other commands start without it.
@@ -77,6 +80,7 @@ async function startOwn(batchId: string, { store }: BatchPlace, directory: strin
     env: { ...process.env, RIVYA_STORE: store.address },
     log: say,
     defaultStore: store.address,
+    referenceRoots: folders,
     server: {
       port: 0,
       uiPort: 0,
@@ -242,7 +246,7 @@ export interface Work {
 /** Runs the batch to its end and reports. Returns the exit status. */
 export async function work(one: Work): Promise<number> {
   const { place, files, head, interrupted } = one;
-  const running = await openPlace(files.batchId, place);
+  const running = await openPlace(files.batchId, place, await foldersOf(one));
   let end: BatchEnd;
   try {
     await checkAttributes(running);
@@ -268,6 +272,18 @@ export async function work(one: Work): Promise<number> {
     await running.stop();
   }
   return report(one, end);
+}
+
+/** The folders of the files that are references of the items, where the command starts a Worker for itself. */
+async function foldersOf({ place, files, manifest }: Work): Promise<string[]> {
+  const folders = new Set<string>();
+  if (place.at.kind !== 'own') return [];
+  for await (const { input } of files.items(manifest)) {
+    for (const reference of input.references ?? []) {
+      if (typeof reference.path === 'string') folders.add(path.dirname(reference.path));
+    }
+  }
+  return [...folders];
 }
 
 /** Writes the tables of the batch as it is now, says how it ended, and what to do next. */

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { accountWorkflowId, type AccountState } from '../../src/contract/index.js';
 import type { RunningWorkers } from '../../src/worker/workers.js';
+import { bundleWith } from '../support/bundle.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
 import { CommandRun, runCommand } from './command.js';
@@ -18,6 +19,7 @@ interface Shown {
   readonly status: string;
   readonly isFresh: boolean;
   readonly isRunning: boolean;
+  readonly problem: string | null;
   readonly state: AccountState;
   readonly look: { readonly heldBy: Record<string, number>; readonly pollers: { readonly api: readonly string[] } };
   readonly whatToDo: readonly string[];
@@ -98,7 +100,10 @@ test.each([
 ])('resume, once there are credits, has the account ask first: %s does not hold again', async (workflowId, args) => {
   await harness.emulator.setCredits(undefined, 0);
   const owl = await harness.client.start({ model: 'z-image', prompt: 'an owl' }, { workflowId });
-  await whenShown(({ exit, look }) => exit === 4 && look.heldBy['insufficient_credits'] === 1);
+  // Once the account has seen that there are none, it knows a top-up from credits that were there at the refusal.
+  await whenShown(
+    ({ exit, look, state }) => exit === 4 && look.heldBy['insufficient_credits'] === 1 && state.balance?.credits === 0,
+  );
   await harness.emulator.setCredits(undefined, 10);
   const resumed = await cli('resume', ...args);
   expect(resumed.status, resumed.stdout + resumed.stderr).toBe(0);
@@ -173,6 +178,29 @@ test('with no Worker it shows what the memo says, a request waits as a Signal, a
   workers = await harness.startWorkers();
   await whenShown(({ status }) => status === 'stopped');
   expect((await account('allow')).status).toBe(0);
+});
+
+test('an account whose Workflow Tasks fail is not called ok, and a stop says that nothing is stopped yet', async () => {
+  await workers.stop();
+  const bundle = await bundleWith([
+    ['workflows/rivya-account.ts', 'const run = new', "throw new Error('broken');\n  const run = new"],
+  ]);
+  const failing = await harness.startWorkers({ bundle });
+  await whenShown(({ problem }) => problem?.includes('broken') === true);
+  const { status, stdout } = await account();
+  expect(status).toBe(4);
+  expect(stdout).toMatch(/^Account of .*: stands still\n.*stands still, so it releases nobody.*broken/);
+  expect(await account('stop')).toMatchObject({
+    status: 0,
+    stderr: expect.stringMatching(/NOTHING IS STOPPED YET.* --queue-rps-limit 0/),
+  });
+  const steps = await cli('status', accountWorkflowId(harness.taskQueue));
+  expect(steps.stdout).toMatch(/its Workflow Tasks fail \(attempt \d+\): broken/);
+  await failing.stop();
+  workers = await harness.startWorkers();
+  await whenShown((one) => one.status === 'stopped' && one.problem === null);
+  expect((await account('allow')).status).toBe(0);
+  await whenShown((one) => one.status === 'ok');
 });
 
 test('an account that was terminated says so; the next report of a Worker starts it again', async () => {

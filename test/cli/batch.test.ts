@@ -1,5 +1,5 @@
 /** The commands of batches on a real server, with the emulator. Its ledger says what was paid. */
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parse } from 'csv-parse/sync';
@@ -341,6 +341,21 @@ describe.concurrent('a batch that runs', () => {
 });
 
 describe.concurrent('without TEMPORAL_ADDRESS', () => {
+  test('references beside the file, and beside its folder, are read and uploaded', async () => {
+    const emulator = await startEmulator({ durations: { image: 800 }, rateLimitPerMinute: 60_000 });
+    const { cwd, env } = ownFolder(emulator, []);
+    mkdirSync(path.join(cwd, 'list'));
+    for (const place of ['list/fox.png', 'owl.png']) copyFileSync('docs/ui-held.png', path.join(cwd, place));
+    writeFileSync(
+      path.join(cwd, 'list', 'r.csv'),
+      'model,prompt,reference\nnano-banana-2,one,fox.png\nnano-banana-2,two,../owl.png\n',
+    );
+    const run = await runCommand(['batch', 'run', 'list/r.csv', '--store', 'file:./out'], { cwd, env });
+    expect(run.status, run.stderr).toBe(0);
+    expect(await tasksByPrompt({ emulator })).toEqual({ one: 1, two: 1 });
+    await emulator.close();
+  });
+
   test('it starts and stops all by itself; killed, the same command goes on and pays nothing twice', async () => {
     const names = prompts(15);
     // Three at a time: the first three end, and the next ones do not.
