@@ -345,7 +345,7 @@ describe.concurrent('without TEMPORAL_ADDRESS', () => {
     const emulator = await startEmulator({ durations: { image: 800 }, rateLimitPerMinute: 60_000 });
     const { cwd, env } = ownFolder(emulator, []);
     mkdirSync(path.join(cwd, 'list'));
-    for (const place of ['list/fox.png', 'owl.png']) copyFileSync('docs/ui-held.png', path.join(cwd, place));
+    for (const file of ['list/fox.png', 'owl.png']) copyFileSync('docs/ui-held.png', path.join(cwd, file));
     writeFileSync(
       path.join(cwd, 'list', 'r.csv'),
       'model,prompt,reference\nnano-banana-2,one,fox.png\nnano-banana-2,two,../owl.png\n',

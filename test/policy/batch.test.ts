@@ -179,6 +179,7 @@ describe('budget', () => {
     const of = (change: Change): batch.Gate => new batch.Gate({ ...input(change), manifest });
     const progress = after([ended({ finalCredits: 2 })]);
     expect(admitted(of({ maxCredits: 14, progress }), 0, 3)).toEqual(['start', 'start', 'BudgetReached']);
+    expect(admitted(of({ maxCredits: 13, progress }), 0, 2)).toEqual(['start', 'BudgetReached']);
     expect(of({ running: running(1) }).committed).toBe(6);
     expect(of({ running: running(1, { earlier: ['t1'] }) }).committed).toBe(6);
     expect(of({ running: running(1, { earlier: ['t1', 't2'], reservedCredits: 2 }) }).committed).toBe(6);

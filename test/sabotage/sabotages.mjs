@@ -1128,10 +1128,20 @@ export const SABOTAGES = [
     name: 'batch-forgets-what-left',
     breaks: 'Items that leave the list of a batch while they run count for its budget.',
     file: 'src/policy/batch.ts',
-    replace: ['this.committed += memo?.reservedCredits ?? Math.max(0, ...prices);', ''],
+    replace: ['this.committed += price * Math.max(1, attempts - made);', ''],
     test: {
       file: 'test/policy/batch.test.ts',
       name: 'budget > an item that has left the manifest counts as the dearest kind until credits are reserved for it',
+    },
+  },
+  {
+    name: 'batch-forgets-further-attempts',
+    breaks: 'An item counts for the budget with all attempts that it may pay for.',
+    file: 'src/policy/batch.ts',
+    replace: ['price * Math.max(1, this.#attempts(priceClass) - made)', 'price'],
+    test: {
+      file: 'test/policy/batch.test.ts',
+      name: 'budget > an item is started only where all attempts that it may pay for fit; those that were not needed are free again',
     },
   },
   {
