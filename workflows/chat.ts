@@ -27,6 +27,6 @@ export function chatStep(input: ChatRequest, { step, summary }: StepOptions, par
   const read = orFailure('', () => ({ ...readChat(input), taskId: null }));
   const identity = identityOf(read);
   const { taskQueue } = read;
-  const staticSummary = summaryOfStep(summary, titleOf(read));
-  return { step, workflowId, workflowType: CHAT_WORKFLOW_TYPE, input, identity, taskQueue, staticSummary };
+  const userMetadata = { staticSummary: summaryOfStep(summary, titleOf(read)) };
+  return { step, workflowId, workflowType: CHAT_WORKFLOW_TYPE, input, identity, taskQueue, userMetadata };
 }

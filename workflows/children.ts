@@ -19,7 +19,7 @@ import {
 import type { ChildWorkflowHandle, Workflow } from '@temporalio/workflow';
 import { DEFAULT_TASK_QUEUE, failureEnd, NOTHING_KNOWN } from '../src/contract/index.js';
 import type { FailureDetails, InputIdentity } from '../src/contract/index.js';
-import { InvalidInput, jsonBytes, STATIC_DETAILS, summaryOf, TIMEOUTS } from '../src/policy/index.js';
+import { InvalidInput, jsonBytes, summaryOf, TIMEOUTS } from '../src/policy/index.js';
 import { activities } from './activities.js';
 import { callEnd } from './failure.js';
 import { invalidInput, orFailure, refuseRandomChild } from './input.js';
@@ -46,7 +46,8 @@ export interface PaidStep {
   readonly identity: InputIdentity;
   /** Default `rivya`. */
   readonly taskQueue: string | null;
-  readonly staticSummary: string;
+  /** Summary and details for the Temporal UI. */
+  readonly userMetadata: { readonly staticSummary: string; readonly staticDetails?: string };
 }
 
 // SQL stores of a Temporal Service limit IDs to 255 characters.
@@ -129,7 +130,7 @@ let starting = 0;
 
 /** Starts the child; null where a child of this ID is running or has completed. */
 async function startOrAttach<Result>(paid: PaidStep): Promise<Handle<Result> | null> {
-  const { workflowId, workflowType, input, staticSummary } = paid;
+  const { workflowId, workflowType, input, userMetadata } = paid;
   const bytes = jsonBytes(input);
   // Commands that the Service has not acknowledged may all be in one Workflow Task. The condition itself counts the bytes,
   // because several conditions can become true before the first of their steps goes on.
@@ -146,8 +147,7 @@ async function startOrAttach<Result>(paid: PaidStep): Promise<Handle<Result> | n
       workflowIdReusePolicy: 'ALLOW_DUPLICATE_FAILED_ONLY',
       // A paid wait never ends because a pipeline does.
       parentClosePolicy: 'ABANDON',
-      staticSummary,
-      staticDetails: STATIC_DETAILS,
+      ...userMetadata,
     });
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return null;

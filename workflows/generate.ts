@@ -3,7 +3,7 @@
  * `generateMedia` does the work in a child. They submit nothing by themselves.
  */
 import { WORKFLOW_TYPE, type GenerateMediaInput, type GenerationResult } from '../src/contract/index.js';
-import { identityOf, readInput, titleOf } from '../src/policy/index.js';
+import { identityOf, readInput, STATIC_DETAILS, titleOf } from '../src/policy/index.js';
 import { idOfStep, startStep, summaryOfStep, type PaidStep, type StartedStep, type StepOptions } from './children.js';
 import { orFailure } from './input.js';
 
@@ -48,5 +48,6 @@ export function generationStep(
   const { taskQueue } = generation;
   const identity = identityOf(generation);
   const staticSummary = summaryOfStep(summary, titleOf(generation), at);
-  return { step, workflowId, workflowType: WORKFLOW_TYPE, input, identity, taskQueue, staticSummary };
+  const userMetadata = { staticSummary, staticDetails: STATIC_DETAILS };
+  return { step, workflowId, workflowType: WORKFLOW_TYPE, input, identity, taskQueue, userMetadata };
 }

@@ -17,7 +17,7 @@ export interface Plan {
   readonly unknown: number;
   /** Credits of all that was paid, also for items that are to be started again or are gone. */
   readonly spentCredits: number;
-  /** Credits of the rest. `from` and `to` differ where no item has taught the price of a class yet. */
+  /** Credits of the rest. `from` and `to` differ where a price is not learned yet, or an item may pay for several attempts. */
   readonly estimate: Estimate;
   /** Lowest known price of an item that remains, with all its attempts; null where none is known, or none remains. */
   readonly cheapest: number | null;

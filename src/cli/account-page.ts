@@ -92,7 +92,7 @@ export function workerRows({ state, look }: SeenAccount): Cell[][] {
 
 /** What a person does now, in sentences: the words of the page in the Temporal UI. Empty where all is well. */
 export function adviceOf({ state, look, isRunning, problem }: SeenAccount): string[] {
-  const said = problem === null ? [] : [`${standsStill(problem)} What follows is what it said before.`];
+  const said = problem === null ? [] : [standsStill(problem)];
   if (state !== null) said.push(...accountAdvice({ ...state, look, workers: presentOf(state, look) }));
   if (state !== null) said.push(...changedRate(state, look));
   const ended = 'The account was ended by somebody; the next start or report of a Worker starts it again.';

@@ -29,14 +29,16 @@ import { print, printJson, printTable, Progress, quoted, readableUri, say } from
 // A closed Workflow is the record of what was paid; the dev server's own default is a day.
 const RETENTION_DAYS = 30;
 
+type Folders = () => Promise<readonly string[]>;
+
 /** The Temporal of a batch, as far as it runs. */
 export type Running = Awaited<ReturnType<typeof openPlace>>;
 
 /**
  * Connects to the Temporal of a batch, or starts one with a Worker.
- * @param folders - Those of the references of its items: the Worker may read there, unless `RIVYA_REFERENCE_ROOTS` says so.
+ * @param folders - Finds those of the references of its items: a Worker that is started may read there.
  */
-export async function openPlace(batchId: string, place: BatchPlace, folders: readonly string[] = []) {
+export async function openPlace(batchId: string, place: BatchPlace, folders?: Folders) {
   const { settings, at } = place;
   if (at.kind !== 'own') {
     const session = at.kind === 'session' ? at.session : undefined;
@@ -70,7 +72,7 @@ export async function allowCredits({ handle }: Running, files: BatchFiles, maxCr
   await files.changeHead(({ settings }) => ({ settings: { ...settings, maxCredits } }));
 }
 
-async function startOwn(batchId: string, { store }: BatchPlace, directory: string, folders: readonly string[]) {
+async function startOwn(batchId: string, { store }: BatchPlace, directory: string, folders?: Folders) {
   // The state holds prompts and results, which only its owner may read.
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   // Loaded here, because it brings the native Worker: other commands start without it.
@@ -80,7 +82,7 @@ async function startOwn(batchId: string, { store }: BatchPlace, directory: strin
     env: { ...process.env, RIVYA_STORE: store.address },
     log: say,
     defaultStore: store.address,
-    referenceRoots: folders,
+    ...(folders !== undefined && { referenceRoots: folders }),
     server: {
       port: 0,
       uiPort: 0,
@@ -246,7 +248,7 @@ export interface Work {
 /** Runs the batch to its end and reports. Returns the exit status. */
 export async function work(one: Work): Promise<number> {
   const { place, files, head, interrupted } = one;
-  const running = await openPlace(files.batchId, place, await foldersOf(one));
+  const running = await openPlace(files.batchId, place, () => foldersOf(one));
   let end: BatchEnd;
   try {
     await checkAttributes(running);
@@ -274,10 +276,9 @@ export async function work(one: Work): Promise<number> {
   return report(one, end);
 }
 
-/** The folders of the files that are references of the items, where the command starts a Worker for itself. */
-async function foldersOf({ place, files, manifest }: Work): Promise<string[]> {
+/** The folders of the files that are references of the items. */
+async function foldersOf({ files, manifest }: Work): Promise<string[]> {
   const folders = new Set<string>();
-  if (place.at.kind !== 'own') return [];
   for await (const { input } of files.items(manifest)) {
     for (const reference of input.references ?? []) {
       if (typeof reference.path === 'string') folders.add(path.dirname(reference.path));

@@ -15,8 +15,8 @@ export interface StackOptions {
   readonly log: (line: string) => void;
   /** Where results go unless `RIVYA_STORE` says so. */
   readonly defaultStore: string;
-  /** Folders whose files may be references unless `RIVYA_REFERENCE_ROOTS` says so. */
-  readonly referenceRoots?: readonly string[];
+  /** Finds the folders whose files may be references. Called where `RIVYA_REFERENCE_ROOTS` names none. */
+  readonly referenceRoots?: () => Promise<readonly string[]>;
   /** Ports and database file of the embedded server. */
   readonly server: Pick<DevServerOptions, 'port' | 'uiPort' | 'dbFilename' | 'retentionDays'>;
   /** State file of the emulator, and its port: another one where that is taken. */
@@ -64,8 +64,8 @@ export async function startStack(options: StackOptions) {
       log(`No RIVYA_API_KEY: the emulator at ${url} answers instead of the API. Nothing is paid.`);
     }
     const given = readSettings(env);
-    const referenceRoots = given.referenceRoots.length > 0 ? given.referenceRoots : (options.referenceRoots ?? []);
-    const settings = { ...given, referenceRoots };
+    const referenceRoots = given.referenceRoots.length > 0 ? given.referenceRoots : await options.referenceRoots?.();
+    const settings = { ...given, referenceRoots: referenceRoots ?? [] };
     // Never closed: the SDK repeats a call that the stopping server broke off, and on a closed channel that is an uncaught
     // error. The process ends soon after.
     const connected = await connectClient(server?.address, settings.encryption);

@@ -283,7 +283,7 @@ export class Gate {
     const { succeeded, failed, cancelled, skipped } = progress.ended;
     const remaining = itemsOf(manifest, settings) - (succeeded + failed + cancelled + skipped) - progress.open.length;
     const all = Math.ceil(used + Math.max(1, expected, remaining * expected));
-    const message = `Items that ended or run have cost, or may cost, ${round(used)} credits, and the limit is ${maxCredits}; the next one is expected to cost ${round(expected)}.`;
+    const message = `Items that ended or run have cost, or may cost, ${round(used)} credits, and the limit is ${maxCredits}; the next one may cost ${round(expected)}.`;
     const action = `Nothing more is started. To go on, allow more, for all that remain about ${all}: rivya-temporal batch resume ${batchId} --max-credits ${all}, or setMaxCredits in the Temporal UI.`;
     return batchHold(FAILURE.BudgetReached, message, action);
   }

@@ -95,14 +95,14 @@ export interface Described {
   /** Addresses of the stored files. */
   readonly stored?: readonly string[];
   /** Message of the failure that ended it: what was paid, and how to go on. */
-  readonly failure?: string | null;
+  readonly failure?: string;
 }
 
 /** The state of a generation as Markdown, for the current details in the Temporal UI. The prompt stands in the static summary. */
 export function describeState(state: GenerationState, about: Described): string {
   const lines = [`**${headline(state)}**`, '', about.model, ''];
   if (state.simulated) lines.push('*Simulated: the emulator answers, nothing is paid.*', '');
-  if (about.failure) lines.push(about.failure, '');
+  if (about.failure !== undefined) lines.push(about.failure, '');
   if (state.hold !== null) {
     const { code, message, action, since, link } = state.hold;
     lines.push(

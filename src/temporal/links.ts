@@ -15,7 +15,7 @@ export const HELD_VIEWS = {
   result: `${HELD} = 'held:ResultUnavailable'`,
 } as const;
 
-/** Query for Workflows that stand still because their Workflow Tasks fail. Services before 1.30 refuse it. */
+/** Query for Workflows that stand still because their Workflow Tasks fail. A Service that does not know the attribute refuses it. */
 export const FAILING_VIEW = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'";
 
 /** Saved views for the list of the Temporal UI. Closed Workflows keep their last values, so some ask for running ones. */

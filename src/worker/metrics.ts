@@ -60,11 +60,10 @@ export function showHeld(
   const limit = meter.createGauge(METRICS.rateLimit, 'float', '', METRIC_HELP[METRICS.rateLimit]);
   limit.set(rateLimitPerMinute, { queue: taskQueue });
   const client = new Client({ connection, namespace });
-  const held = meter.createGauge(METRICS.held, 'int', '', METRIC_HELP[METRICS.held]);
-  const failing = meter.createGauge(METRICS.failing, 'int', '', METRIC_HELP[METRICS.failing]);
+  const gauge = (name: keyof typeof METRIC_HELP) => meter.createGauge(name, 'int', '', METRIC_HELP[name]);
+  const [held, counted, failing] = [gauge(METRICS.held), gauge(METRICS.counted), gauge(METRICS.failing)];
   const countOf = async (query: string): Promise<number> =>
     (await client.workflow.count(`${query} AND TaskQueue = ${quoted(taskQueue)}`)).count;
-  const counted = meter.createGauge(METRICS.counted, 'int', '', METRIC_HELP[METRICS.counted]);
   const show = async (): Promise<void> => {
     // The Service refuses a query with an attribute that the namespace does not have.
     if ((await hasAttributes(client)) === true) {

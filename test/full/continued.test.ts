@@ -57,7 +57,7 @@ describe.concurrent('a generation in its second run', () => {
     expect(memoOf(await handle.describe())).toMatchObject({ phase: 'succeeded', taskId: result.taskId });
     const workflow = harness.temporal.workflow.getHandle(workflowId);
     const { currentDetails } = await workflow.query<{ currentDetails: string }>('__temporal_workflow_metadata');
-    expect(currentDetails).toContain('**Done.**');
+    expect(currentDetails).toContain('**Done.**\n\nz-image\n');
   });
 
   test('keeps its deadline, which began with the first', async () => {

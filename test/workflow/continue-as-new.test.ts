@@ -41,7 +41,7 @@ test.concurrent('a wait that continues as new keeps task, counts, deadline and m
   const metadata = await harness.temporal.workflow
     .getHandle('continued')
     .query<{ currentDetails: string }>('__temporal_workflow_metadata');
-  expect(metadata.currentDetails).toContain('**Done.**');
+  expect(metadata.currentDetails).toContain('**Done.**\n\nz-image\n');
   const { keys, tasks } = await harness.emulator.ledger();
   expect(keys[result.idempotencyKey!]).toMatchObject({ posts: 1, tasks: [taskId] });
   expect(tasks[result.taskId]!.checks).toHaveLength(result.statusChecks);

@@ -57,7 +57,7 @@ export class PriceClasses {
 export interface Estimate {
   /** All at the starting price of their model, with one attempt. */
   readonly from: number;
-  /** With all attempts that an item may pay for. A batch holds and asks where the price of a class is above the estimate. */
+  /** At the price above which a batch holds and asks, with all attempts that an item may pay for. */
   readonly to: number;
   /** Items whose price is not known before one of them has run. */
   readonly unpriced: number;

@@ -96,20 +96,18 @@ async function changeDeadline(temporal: Temporal, id: string, { json, to }: Bulk
   const { handle, description } = await findGeneration(temporal, id);
   if (description.type === CHAT_WORKFLOW_TYPE)
     throw new UsageError(`"${id}" is a chat, which has no deadline. Nothing was changed.`);
-  const problem = deadlineProblem(to);
-  if (problem !== null) throw new UsageError(`--to: ${problem}. Nothing was changed; "${id}" goes on.`);
+  if (!isDeadline(to))
+    throw new UsageError(`--to: must be from 1 s to 30 d, as 90s, 45m or 12h. Nothing was changed; "${id}" goes on.`);
   const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
   const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now; where that deadline has passed, nobody waits any longer, and the task goes on and is paid.`;
   return printOutcome(id, json, applied, applied ? next : NO_WORKER);
 }
 
-/** What is wrong with a deadline, or null. */
-function deadlineProblem(deadline: string): string | null {
+function isDeadline(deadline: string): boolean {
   try {
-    readDeadline({ deadline });
-    return null;
+    return readDeadline({ deadline }) > 0;
   } catch (error) {
-    if (error instanceof InvalidInput) return error.problem;
+    if (error instanceof InvalidInput) return false;
     throw error;
   }
 }

@@ -143,7 +143,7 @@ function toDo({
 }) {
   const command = (name: string): string => `rivya-temporal batch ${name} ${quoted(batchId)}${option}`;
   if (seen?.problem != null)
-    return 'It starts nothing until that is over: see "rivya failing Workflow Tasks" in docs/runbook.md. Items that run go on.';
+    return 'It starts nothing until that is over: see rivya-temporal/docs/runbook.md#rivya-failing-workflow-tasks. Items that run go on.';
   if (state?.phase === 'paused') return `Go on with: ${command('resume')}`;
   if (hold !== null)
     return hold.action.includes('rivya-temporal') ? hold.action : `${hold.action} Then: ${command('resume')}`;
