@@ -4,8 +4,16 @@ import type { Client, WorkflowExecutionDescription } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common';
 import { GenerationClient, GenerationError, memoOf } from '../client.js';
 import { ENDED_BY_OTHERS, FAILURE, isOpen, SEARCH_ATTRIBUTES, withoutEnd, WORKFLOW_TYPE } from '../contract/index.js';
-import type { BatchItem, BatchOutcome, GenerateMediaInput, GenerationResult, StoredFile } from '../contract/index.js';
-import { attemptCredits, creditsBefore, identityOf, InvalidInput, readInput } from '../policy/index.js';
+import type { BatchItem, BatchOutcome, GenerateMediaInput, GenerationMemo } from '../contract/index.js';
+import type { GenerationResult, StoredFile } from '../contract/index.js';
+import {
+  attemptCredits,
+  creditsBefore,
+  creditsOfEarlier,
+  identityOf,
+  InvalidInput,
+  readInput,
+} from '../policy/index.js';
 import { StoreSettingError, type Store } from '../storage/store.js';
 import { describeRun, listedRuns, startOf } from '../temporal/runs.js';
 import { userMetadata } from '../temporal/user-metadata.js';
@@ -127,7 +135,7 @@ async function outcomeOf(
     ...ofTask,
     ...(lost !== null && { files: [], error: filesGone(lost) }),
     attempts,
-    earlierCredits: earlierCredits(attempts, previous, ofTask.reservedCredits ?? expected),
+    earlierCredits: earlierCredits(attempts, memo, previous, ofTask.reservedCredits ?? expected),
     startedAt: startTime.toISOString(),
     endedAt: (closeTime ?? new Date()).toISOString(),
     retry: null,
@@ -225,13 +233,21 @@ function failureOf({ code, message, details }: GenerationError, simulated: boole
   return { statusChecks: 0, files: [], urls: [], simulated, error };
 }
 
-/** Credits of all attempts before the last one, at most: `price` where no record names them. */
-function earlierCredits(attempts: number, previous: BatchOutcome | null, price: number): number {
-  const before = previous === null ? 0 : previous.earlierCredits + attemptCredits(previous, price);
+/** Credits of all attempts before the last one, at most: `price` where nothing names them. */
+function earlierCredits(
+  attempts: number,
+  memo: GenerationMemo | null,
+  previous: BatchOutcome | null,
+  price: number,
+): number {
   const added = attempts - (previous?.attempts ?? 0);
   // The same task as in the record before: it was waited for again.
   if (added === 0 && previous !== null) return previous.earlierCredits;
-  return before + Math.max(0, added - 1) * price;
+  const before = previous === null ? 0 : previous.earlierCredits + attemptCredits(previous, price);
+  // Those since the record before, which has the ones before them.
+  const count = Math.max(0, added - 1);
+  const named = count === 0 ? [] : (memo?.earlier.slice(-count) ?? []);
+  return before + creditsOfEarlier(memo ?? {}, named, price) + (count - named.length) * price;
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { BatchManifest, BatchOutcome } from '../contract/batch.js';
-import { errorCodeRow, withoutEnd, type StoredFile } from '../contract/index.js';
+import { withoutEnd, type StoredFile } from '../contract/index.js';
 import { formatDuration } from '../policy/index.js';
 import { chart, clock } from './chart.js';
 import type { BatchHead } from './files.js';
@@ -33,7 +33,7 @@ export interface ReportAbout {
 
 /** The page in pieces. All rows are read before the first piece. */
 export async function* reportOf(rows: AsyncIterable<BatchRow>, about: ReportAbout): AsyncGenerator<string> {
-  const tally = new Tally();
+  const tally = new Tally(about.manifest.batchId);
   const cards: string[] = [];
   const { galleryItems = GALLERY_ITEMS } = about;
   for await (const row of rows) {
@@ -193,11 +193,9 @@ function timeSection({ firstStart, ends, durations }: Tally): string {
 }
 
 function failureSection({ failures, counts }: Tally): string {
-  if (failures.size === 0) return '';
-  const sorted = [...failures.values()].toSorted((a, b) => b.items - a.items);
-  const rows = sorted.map(({ code, items, credits, message, action }) => {
-    const advice = action ?? errorCodeRow(code, null).action;
-    return [`<code>${h(code)}</code>`, h(items), h(credits), h(withoutEnd(message, advice)), h(advice)];
+  if (failures.length === 0) return '';
+  const rows = failures.map(({ code, items, credits, message, action }) => {
+    return [`<code>${h(code)}</code>`, h(items), h(credits), h(withoutEnd(message, action)), h(action)];
   });
   return `<section id="failures"><h2>${number(counts.failed)} failed</h2>${table(['Error', '#Items', '#Credits', 'For example', 'What to do'], rows)}</section>`;
 }

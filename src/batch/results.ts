@@ -4,7 +4,7 @@
  */
 import type { BatchItem, BatchManifest, BatchOutcome, OutcomeStatus } from '../contract/batch.js';
 import { FAILURE } from '../contract/index.js';
-import { attemptCredits, round } from '../policy/index.js';
+import { attemptCredits, itemAdvice, round } from '../policy/index.js';
 import { safeName } from '../storage/names.js';
 import { absoluteAddress } from '../storage/open.js';
 import type { Store } from '../storage/store.js';
@@ -139,7 +139,7 @@ export async function* csvOf(rows: AsyncIterable<BatchRow>, columns: readonly st
 }
 
 /** The lines of `results.jsonl`: all that is known of each item, under the names of its input and its outcome record. */
-export async function* jsonlOf(rows: AsyncIterable<BatchRow>, place: Place) {
+export async function* jsonlOf(rows: AsyncIterable<BatchRow>, place: Place, batchId: string) {
   for await (const row of rows) {
     const { id, workflowId, input, carried } = row.item;
     const { files = [], ...known } = row.outcome ?? {};
@@ -147,7 +147,9 @@ export async function* jsonlOf(rows: AsyncIterable<BatchRow>, place: Place) {
     const placed = files.map((file) => ({ path: place(file.uri), ...file }));
     const { version: _, itemId: __, digest: ___, priceClass: ____, retry: _____, ...outcome } = known as BatchOutcome;
     const about = { id, workflowId, model, prompt, params, references, labels, carried };
-    const result = { ...outcome, status: shownStatus(row), credits: creditsOf(row.outcome), files: placed };
+    const { error } = outcome;
+    const advised = row.outcome && error && { error: { ...error, action: itemAdvice(row.outcome, input, batchId) } };
+    const result = { ...outcome, ...advised, status: shownStatus(row), credits: creditsOf(row.outcome), files: placed };
     yield `${JSON.stringify({ ...about, ...result })}\n`;
   }
 }
@@ -161,7 +163,7 @@ export async function writeResults(store: Store, files: BatchFiles, manifest: Ba
     (await store.put(`${folder}/${name}`, bytesOf(lines), { contentType })).uri;
   return {
     csv: await put('results.csv', 'text/csv', csvOf(rowsOf(files, manifest), manifest.columns, place)),
-    jsonl: await put('results.jsonl', 'application/jsonl', jsonlOf(rowsOf(files, manifest), place)),
+    jsonl: await put('results.jsonl', 'application/jsonl', jsonlOf(rowsOf(files, manifest), place, batchId)),
   };
 }
 

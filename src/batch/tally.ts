@@ -1,15 +1,17 @@
 /** The numbers of a batch, counted from its rows: how items ended, credits, failures by code, and times. */
-import type { BatchOutcome, OutcomeStatus } from '../contract/batch.js';
+import type { BatchItem, BatchOutcome, OutcomeStatus } from '../contract/batch.js';
+import { itemAdvice } from '../policy/index.js';
 import { creditsOf, statusOf, type BatchRow, type RowStatus } from './results.js';
 
-/** Failed items of one error code. */
+/** Failed items of one error code, which one way helps. */
 export interface FailedBy {
   readonly code: string;
   items: number;
   credits: number;
   /** The error of the first of them. */
   readonly message: string;
-  readonly action: string | null;
+  /** What a person does. */
+  readonly action: string;
 }
 
 export interface ModelTally {
@@ -29,7 +31,7 @@ export type Charged = Pick<BatchOutcome, 'itemId' | 'taskId' | 'model' | 'idempo
 export class Tally {
   readonly counts: Record<RowStatus, number> = { succeeded: 0, failed: 0, cancelled: 0, skipped: 0, unfinished: 0 };
   readonly models = new Map<string, ModelTally>();
-  readonly failures = new Map<string, FailedBy>();
+  readonly #failures = new Map<string, FailedBy>();
   readonly charged: Charged[] = [];
   /** Milliseconds from the start of each succeeded item to its end. */
   readonly durations: number[] = [];
@@ -47,9 +49,18 @@ export class Tally {
   /** Ended items of which it is not known what they cost. */
   unpriced = 0;
   simulated = 0;
+  readonly #batchId: string;
   /** Items that were paid and are not in the input any more, and their credits, which are among all credits. */
   gone = 0;
   goneCredits = 0;
+
+  get failures(): readonly FailedBy[] {
+    return [...this.#failures.values()].toSorted((a, b) => b.items - a.items);
+  }
+
+  constructor(batchId: string) {
+    this.#batchId = batchId;
+  }
 
   /** Items that ended, however. */
   get ended(): number {
@@ -84,7 +95,7 @@ export class Tally {
     this.files += outcome.files.length;
     for (const { bytes } of outcome.files) this.bytes += bytes;
     this.#addTimes(outcome);
-    if (outcome.status === 'failed') this.#addFailure(outcome, credits ?? 0);
+    if (outcome.status === 'failed') this.#addFailure(outcome, item, credits ?? 0);
   }
 
   #addTimes({ startedAt, endedAt, status }: BatchOutcome): void {
@@ -96,11 +107,13 @@ export class Tally {
     if (status === 'succeeded') this.durations.push(end - start);
   }
 
-  #addFailure(outcome: BatchOutcome, credits: number): void {
+  #addFailure(outcome: BatchOutcome, { input }: BatchItem, credits: number): void {
     const { error, itemId, taskId, model, idempotencyKey, endedAt } = outcome;
-    const { code = 'unknown', message = '', action = null } = error ?? {};
-    const by = this.failures.get(code) ?? { code, items: 0, credits: 0, message, action };
-    this.failures.set(code, by);
+    const { code = 'unknown', message = '' } = error ?? {};
+    const action = itemAdvice(outcome, input, this.#batchId) ?? '';
+    const kind = `${code} ${action}`;
+    const by = this.#failures.get(kind) ?? { code, items: 0, credits: 0, message, action };
+    this.#failures.set(kind, by);
     by.items += 1;
     by.credits += credits;
     // Reserved credits may be given back: only final ones were paid.

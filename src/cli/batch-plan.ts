@@ -92,7 +92,7 @@ export function sayPlan({
   facts(out, `${batchId}: ${number(remaining)} to do`, [
     ['credits', `${price}${unknown}`],
     ['spent so far', spentCredits === 0 ? null : number(spentCredits)],
-    ['limit', isEmulator ? null : limit],
+    ['limit', isEmulator && settings.maxCredits === null ? null : limit],
     ['balance', isEmulator ? null : (short ?? (balance === null ? 'not known' : `${number(balance)} credits`))],
     ['time', timeRange(plan, settings, place, models)],
     ['results', place.store.address],

@@ -411,8 +411,8 @@ export function reportCommand(batchId: string, place: BatchPlace): string {
 }
 
 /** The option by which another command finds the store, where it is not the usual one. */
-export function storeOption({ store, at }: BatchPlace): string {
-  const isUsual = [process.env['RIVYA_STORE'], DEFAULT_STORE].includes(store.address);
-  if (isUsual || at.kind === 'session') return '';
+export function storeOption({ store }: BatchPlace): string {
+  const usual = absoluteAddress(process.env['RIVYA_STORE'] ?? DEFAULT_STORE);
+  if (absoluteAddress(store.address) === usual) return '';
   return ` --store ${quoted(store.address)}`;
 }

@@ -73,7 +73,7 @@ export interface BatchOutcome {
   readonly idempotencyKey: string | null;
   readonly reservedCredits: number | null;
   readonly finalCredits: number | null;
-  /** Credits of the attempts before the last one, at most: their reserved or expected price where no final one is known. */
+  /** Credits of the attempts before the last one: for those whose final credits are not known, what was reserved or expected. */
   readonly earlierCredits: number;
   /** Tasks that were paid for, or may have been. */
   readonly attempts: number;

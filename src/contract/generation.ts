@@ -152,6 +152,8 @@ export interface GenerationState {
   readonly riskReason: string | null;
   /** Tasks of the attempts before this one, which failed. */
   readonly earlier: readonly string[];
+  /** Final credits of those tasks by their IDs, as far as this run has seen them; left out where it has seen none. */
+  readonly earlierCredits?: Readonly<Record<string, number>>;
   readonly simulated: boolean;
   /** True once an Activity has said that the namespace has the search attributes. */
   readonly listable: boolean;

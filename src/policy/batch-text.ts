@@ -1,7 +1,9 @@
 /** The words about a batch: for the current details in the Temporal UI, and for its requests. */
-import type { BatchRequests, BatchState } from '../contract/index.js';
-import { round, timeLeft } from './batch.js';
+import { errorCodeRow, FAILURE } from '../contract/index.js';
+import type { BatchItem, BatchOutcome, BatchRequests, BatchState } from '../contract/index.js';
+import { retryKind, round, timeLeft } from './batch.js';
 import { formatRange } from './duration.js';
+import { needsOperator } from './hold.js';
 
 /** The descriptions of the query and the requests in the Temporal UI. */
 export const BATCH_TEXTS: Readonly<Record<keyof BatchRequests | 'query', string>> = {
@@ -16,6 +18,13 @@ export const BATCH_TEXTS: Readonly<Record<keyof BatchRequests | 'query', string>
   setManifest:
     'Go on with another manifest of the store: {"manifest": "<SHA-256>"}. Items that ended or run are not started again.',
 };
+
+// What these name, a person changes before another try.
+const MENDED_FIRST: ReadonlySet<string> = new Set([
+  FAILURE.InvalidInput,
+  FAILURE.PolicyDenied,
+  FAILURE.ReferenceUnavailable,
+]);
 
 /** Why a change of the list of a batch is refused that was made from another list. */
 export const LIST_CHANGED =
@@ -82,4 +91,21 @@ function headline({ phase, hold }: BatchState): string {
     cancelled: 'Cancelled: nothing more is started. Items that run go on.',
   };
   return headlines[phase];
+}
+
+/** What a person does about an item that did not succeed, by the commands of its batch; null where it ended without an error. */
+export function itemAdvice(
+  { error, ...outcome }: BatchOutcome,
+  input: BatchItem['input'],
+  batchId: string,
+): string | null {
+  if (error === null) return null;
+  const retry = `rivya-temporal batch retry ${batchId}`;
+  const { code, action } = error;
+  const kind = retryKind({ ...outcome, error }, input);
+  if (kind === null) return action ?? errorCodeRow(code, null).action;
+  if (kind === 'wait') return `Its task has not failed. Wait for it again, which is free: ${retry}`;
+  if (outcome.taskId !== null) return `For another try, which pays for a new task: ${retry}`;
+  if (needsOperator(code)) return `${errorCodeRow(code, null).action.replace(/, then resume\.$/, '')}, then: ${retry}`;
+  return `${MENDED_FIRST.has(code) && action !== null ? `${action} ` : ''}To start it again: ${retry}`;
 }

@@ -18,7 +18,7 @@ import type {
 } from '../contract/index.js';
 import { MINUTE, SECOND } from './duration.js';
 import { mayAttemptAgain, needsOperator } from './hold.js';
-import { isSettled } from './state.js';
+import { creditsOfEarlier, isSettled } from './state.js';
 
 /** Why a batch starts nothing; the Workflow adds the time since when. */
 export type BatchHold = Omit<Hold, 'since'>;
@@ -194,7 +194,10 @@ export function perMinute({ ends }: Pick<BatchProgress, 'ends'>, now: number): n
 export interface Running extends Pick<BatchItem, 'workflowId'> {
   /** Null for an item that is not in this manifest. */
   readonly priceClass: number | null;
-  readonly memo: Pick<GenerationMemo, 'phase' | 'hold' | 'reservedCredits' | 'earlier' | 'expectedEnd'> | null;
+  readonly memo: Pick<
+    GenerationMemo,
+    'phase' | 'hold' | 'reservedCredits' | 'earlier' | 'earlierCredits' | 'expectedEnd'
+  > | null;
   /** As in `OpenItem`. */
   readonly earlierCredits?: number | undefined;
 }
@@ -309,7 +312,8 @@ export class Gate {
     const expected = this.#expected(priceClass);
     const price = Math.max(memo?.reservedCredits ?? 0, expected);
     // What its record names is among the spent credits.
-    const earlier = Math.max(0, expected * made - earlierCredits);
+    const paid = memo === null ? 0 : creditsOfEarlier(memo, memo.earlier, expected);
+    const earlier = Math.max(0, paid - earlierCredits);
     this.committed += price * Math.max(1, this.#attempts(priceClass) - made) + earlier;
   }
 }
@@ -341,7 +345,7 @@ export function brake({ batchId, manifest, settings, progress, running }: BrakeI
   const limit = failuresAllowed(settings.maxFailures, itemsOf(manifest, settings));
   const failed = ended.failed - accepted.failed;
   if (limit !== null && failed >= limit) {
-    const message = `${failed} failed, and --max-failures ${settings.maxFailures} holds the batch at ${limit}.`;
+    const message = `${failed}${accepted.failed > 0 ? ' more' : ''} failed, and --max-failures ${settings.maxFailures} holds the batch at ${limit}.`;
     return batchHold('TooManyFailures', message, `Look at the failures, then go on: ${resume}`);
   }
   const dear = manifest.classes
@@ -403,11 +407,7 @@ export function countEvery(waitedMs: number): number {
 }
 
 // A refused item would be refused again; an unresolved one is for a person.
-const NEVER_BOUGHT: ReadonlySet<string> = new Set([
-  FAILURE.SubmitUnresolved,
-  FAILURE.InvalidInput,
-  FAILURE.InputChanged,
-]);
+const NEVER_BOUGHT: ReadonlySet<string> = new Set([FAILURE.SubmitUnresolved, FAILURE.InputChanged]);
 const NOTHING_MADE: ReadonlySet<string> = new Set([
   ...ENDED_BY_OTHERS,
   FAILURE.DeadlinePassed,
@@ -422,7 +422,7 @@ const NOTHING_MADE: ReadonlySet<string> = new Set([
  */
 export function retryKind(
   { status, taskId, taskStatus, error, attempts }: BatchOutcome,
-  input: Pick<GenerateMediaInput, 'idempotencyKey' | 'taskId'>,
+  input: Pick<GenerateMediaInput, 'idempotencyKey' | 'taskId' | 'references'>,
 ): 'wait' | 'buy' | null {
   if (status === 'succeeded' || status === 'skipped') return null;
   const code = error?.code ?? '';
@@ -432,6 +432,8 @@ export function retryKind(
     const once = input.taskId !== undefined || (input.idempotencyKey !== undefined && attempts > 0);
     return mayAttemptAgain(code) && !once ? 'buy' : null;
   }
+  // A reference that the Worker may not read, or that was not complete, can be mended beside the input.
+  if (code === FAILURE.InvalidInput) return (input.references ?? []).length > 0 ? 'buy' : null;
   if (NEVER_BOUGHT.has(code)) return null;
   return NOTHING_MADE.has(code) || needsOperator(code) ? 'buy' : null;
 }

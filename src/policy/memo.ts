@@ -20,6 +20,10 @@ const areTexts: Check = (value) => {
   const found = fieldsOf(value);
   return found !== null && Object.values(found).every(isText);
 };
+const areAmounts: Check = (value) => {
+  const found = fieldsOf(value);
+  return found !== null && Object.values(found).every(Number.isFinite);
+};
 const isHold: Check = (value) => {
   const { code, message, action, since, link = '', found = '' } = (fieldsOf(value) ?? {}) as Partial<Hold>;
   return [code, message, action, since, link, found].every(isText);
@@ -50,6 +54,7 @@ const MEMO_FIELDS: Readonly<Record<keyof GenerationMemo, Check>> = {
   lookedBy: isTextOrNull,
   riskReason: isTextOrNull,
   earlier: (value) => Array.isArray(value) && value.every(isText),
+  earlierCredits: (value) => value === undefined || areAmounts(value),
   mayPostSince: (value) => value === null || isPost(value),
   baseKey: isTextOrNull,
   labels: areTexts,

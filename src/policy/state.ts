@@ -39,11 +39,12 @@ export function memoOf(
   about: Pick<GenerationMemo, 'baseKey' | 'labels' | 'bodyDigest'>,
 ): GenerationMemo {
   const { phase, status, taskId, model, idempotencyKey, keyNumber, attempt, reservedCredits, finalCredits } = state;
-  const { hold, lookedBy, riskReason, earlier, expected } = state;
+  const { hold, lookedBy, riskReason, earlier, earlierCredits, expected } = state;
   const place = { phase, status, taskId, model, idempotencyKey, keyNumber, attempt, reservedCredits, finalCredits };
   // A run of an older version has passed none on.
   const end = expected && { expectedEnd: { from: expected.from, to: expected.to } };
-  return { ...place, hold, lookedBy, riskReason, earlier, mayPostSince: mayPostSince(state), ...end, ...about };
+  const before = { earlier, ...(earlierCredits && { earlierCredits }) };
+  return { ...place, hold, lookedBy, riskReason, ...before, mayPostSince: mayPostSince(state), ...end, ...about };
 }
 
 type Submit = Pick<GenerationState, 'unanswered' | 'submittingSince'>;
@@ -78,7 +79,7 @@ export function expectedEnd(
 
 /** The state in which the next attempt begins, after the task of this one has failed. */
 export function nextAttempt(
-  { attempt, keyNumber, earlier }: GenerationState,
+  { attempt, keyNumber, earlier, earlierCredits, finalCredits }: GenerationState,
   taskId: string,
 ): Partial<GenerationState> {
   const fresh = {
@@ -89,7 +90,18 @@ export function nextAttempt(
     finalCredits: null,
     riskReason: null,
   };
-  return { ...fresh, attempt: attempt + 1, keyNumber: keyNumber + 1, earlier: [...earlier, taskId] };
+  const credits = finalCredits === null ? {} : { earlierCredits: { ...earlierCredits, [taskId]: finalCredits } };
+  return { ...fresh, attempt: attempt + 1, keyNumber: keyNumber + 1, earlier: [...earlier, taskId], ...credits };
+}
+
+/** Credits of tasks that failed before the last attempt: `price` for each whose final credits this run has not seen. */
+export function creditsOfEarlier(
+  { earlierCredits = {} }: Pick<GenerationMemo, 'earlierCredits'>,
+  taskIds: readonly string[],
+  price: number,
+): number {
+  const costs = taskIds.map((taskId) => (Object.hasOwn(earlierCredits, taskId) ? earlierCredits[taskId] : undefined));
+  return costs.reduce<number>((sum, credits) => sum + (credits ?? price), 0);
 }
 
 /** The result of a generation whose task has succeeded. */

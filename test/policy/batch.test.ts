@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { BatchOutcome, BatchProgress, BatchSettings, GenerationMemo } from '../../src/contract/index.js';
 import { lineOf } from '../../src/cli/batch-progress.js';
 import * as batch from '../../src/policy/batch.js';
-import { describeBatch } from '../../src/policy/batch-text.js';
+import { describeBatch, itemAdvice } from '../../src/policy/batch-text.js';
 import type { Running } from '../../src/policy/batch.js';
 
 const NOW = Date.parse('2027-01-01T12:00:00Z');
@@ -170,6 +170,8 @@ describe('budget', () => {
 
   test('attempts before count too, of items that run and of items that ended', () => {
     expect(gate({ running: running(1, { earlier: ['t1'] }) }).committed).toBe(4);
+    const givenBack = { earlier: ['t1'], earlierCredits: { t1: 0 } };
+    expect(gate({ running: running(1, givenBack) }).committed).toBe(2);
     expect(after([ended({ earlierCredits: 4 })]).spentCredits).toBe(6);
   });
 
@@ -349,6 +351,30 @@ describe('how an item that ended is started again', () => {
 
   test('a key of the caller pays once', () => {
     expect(batch.retryKind(failed('generation_failed'), { idempotencyKey: 'mine' })).toBe(null);
+  });
+
+  test('a reference that was refused can be mended beside the input', () => {
+    const refused = failed('InvalidInput', { taskId: null, taskStatus: null });
+    expect(batch.retryKind(refused, {})).toBe(null);
+    expect(batch.retryKind(refused, { references: [{ kind: 'image', path: '/media/fox.png' }] })).toBe('buy');
+  });
+
+  const notMade = { taskId: null, taskStatus: null };
+  const about = { code: 'validation_failed', message: 'No.', action: 'Correct it.' };
+  test.each([
+    [
+      'a task that has not failed',
+      failed('DeadlinePassed', { taskStatus: 'processing' }),
+      /^Its task has not .*free: /,
+    ],
+    ['a failed task', failed('generation_failed'), /^For another try, which pays for a new task: /],
+    ['an account without credits', failed('insufficient_credits', notMade), /^Add credits to the account, then: /],
+    ['nothing accepted in time', failed('DeadlinePassed', notMade), /^To start it again: /],
+    ['an input that was refused', failed('validation_failed', { ...notMade, error: about }), /^Correct it\.$/],
+  ])('%s: the advice names the command of the batch, and what it costs', (_, record, words) => {
+    const advice = itemAdvice(record, { model: 'z-image', prompt: 'a fox' }, 'spring');
+    expect(advice).toMatch(words);
+    expect(advice?.endsWith(': rivya-temporal batch retry spring')).toBe(record.error !== about);
   });
 });
 

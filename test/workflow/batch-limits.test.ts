@@ -16,6 +16,7 @@ beforeAll(async () => {
     { on: 'create', prompt: 'stuck', do: { kind: 'stuck' } },
     { on: 'create', prompt: 'dropped', do: { kind: 'dropBefore' } },
     { on: 'create', prompt: 'failing', do: { kind: 'fail' } },
+    { on: 'create', prompt: 'given back', times: 1, do: { kind: 'fail' } },
     { on: 'create', prompt: 'fails once.', times: 1, do: { kind: 'fail' } },
     { on: 'status', prompt: 'late', times: 1, do: { kind: 'status', status: 'processing' } },
   ]);
@@ -156,6 +157,18 @@ describe('budget and brakes', () => {
       expect(waited).toMatchObject({ status: 'succeeded', taskId: passed!.taskId, attempts: 1, retry: null });
     },
   );
+});
+
+test('an attempt that failed and was given back is not among the credits of a batch', async () => {
+  const inputs = images(1, 'given back', { options: { maxAttempts: 3 } });
+  const batch = await newBatch(harness, { batchId: 'given-back', inputs });
+  await batch.start();
+  await batch.handle.result();
+  const { tasks } = await harness.emulator.ledger();
+  const ours = Object.values(tasks).filter(({ prompt }) => prompt === inputs[0]?.prompt);
+  expect(ours.map(({ final }) => final).toSorted()).toEqual([0, 1]);
+  expect(await batch.outcomes()).toMatchObject([{ attempts: 2, earlierCredits: 0, finalCredits: 1 }]);
+  expect(await batch.state()).toMatchObject({ spentCredits: 1 });
 });
 
 describe('nothing is started and nothing is paid', () => {

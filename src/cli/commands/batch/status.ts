@@ -1,9 +1,11 @@
 import { planOf, type Plan } from '../../../batch/plan.js';
 import { rowsOf } from '../../../batch/results.js';
-import type { BatchState, Hold } from '../../../contract/index.js';
+import type { AccountRate, BatchState, Hold } from '../../../contract/index.js';
 import { endedOf, pricingOf, timeLeft } from '../../../policy/index.js';
 import { TemporalUnreachable } from '../../../temporal/connect.js';
 import { workflowLink } from '../../../temporal/links.js';
+import { lookAtAccount } from '../../account-handle.js';
+import { rateText } from '../../account-page.js';
 import { advice } from '../../advice.js';
 import type { SeenBatch } from '../../batch-handle.js';
 import type { BatchPlace } from '../../batch-place.js';
@@ -32,18 +34,19 @@ async function status(options: Texts<'store'> & Flags<'watch' | 'json'>, batchId
   const last = watch && running !== null && seen?.isRunning === true ? await watched(running, place) : seen;
   const plan = await planOf(rowsOf(files, manifest), { classes: manifest.classes, first: null });
   const state = last?.state ?? null;
+  const calls = running !== null && last?.isRunning === true ? await callRate(running) : null;
   if (json) {
     const { items, done, remaining, failed, spentCredits, estimate } = plan;
     const stored = { items, done, remaining, failed, spentCredits, estimate };
     const left = state === null ? null : timeLeft(state, Date.now());
     const timeLeftMs = left && { from: Math.round(left.from), to: Math.round(left.to) };
-    printJson({ batchId, phase: phaseOf(last), ...stored, state, timeLeftMs });
+    printJson({ batchId, phase: phaseOf(last, plan), ...stored, state, callRate: calls, timeLeftMs });
     return STATUS.done;
   }
   const link = running === null ? null : workflowLink(running, batchId);
   const held = plan.remaining > 0 ? (head.held ?? null) : null;
   const look = reportCommand(batchId, place);
-  print(batchId, { seen: last, plan, held, link, option: storeOption(place), look });
+  print(batchId, { seen: last, plan, calls, held, link, option: storeOption(place), look });
   return STATUS.done;
 }
 
@@ -52,6 +55,12 @@ function orUnreachable(error: unknown): null {
   if (!(error instanceof TemporalUnreachable)) throw error;
   say(error.message);
   return null;
+}
+
+/** The rate of calls where it is another than the Workers were told; else null, as where the account cannot be seen. */
+async function callRate(running: Running): Promise<AccountRate | null> {
+  const rate = (await lookAtAccount(running).catch(() => null))?.state?.rate ?? null;
+  return rate === null || (rate.set === null && rate.closedUntil === null) ? null : rate;
 }
 
 /** @throws AnswerMissing where Temporal gives no answer any more. */
@@ -75,9 +84,12 @@ async function watched({ handle }: Running, place: BatchPlace): Promise<SeenBatc
   return last;
 }
 
-function phaseOf(seen: SeenBatch | null): BatchState['phase'] | 'stopped' {
+function phaseOf(seen: SeenBatch | null, { remaining }: Plan): BatchState['phase'] | 'stopped' {
   if (seen === null || seen.state === null) return 'stopped';
-  return seen.isRunning || seen.state.phase === 'done' ? seen.state.phase : 'cancelled';
+  if (seen.isRunning) return seen.state.phase;
+  if (seen.state.phase !== 'done') return 'cancelled';
+  // Some of its items ran alone.
+  return remaining > 0 ? 'stopped' : 'done';
 }
 
 const listOf = (by: Readonly<Record<string, number>>): string | null => {
@@ -88,6 +100,7 @@ const listOf = (by: Readonly<Record<string, number>>): string | null => {
 interface Shown {
   readonly seen: SeenBatch | null;
   readonly plan: Plan;
+  readonly calls: AccountRate | null;
   /** Why the batch was held when its last command ended. */
   readonly held: Pick<Hold, 'message' | 'action'> | null;
   readonly link: string | null;
@@ -95,9 +108,9 @@ interface Shown {
   readonly look: string;
 }
 
-function print(batchId: string, { seen, plan, held, link, option, look }: Shown): void {
+function print(batchId: string, { seen, plan, calls, held, link, option, look }: Shown): void {
   const state = seen?.isRunning === true ? seen.state : null;
-  const phase = phaseOf(seen);
+  const phase = phaseOf(seen, plan);
   const words = { ...WORDS, stopped: plan.remaining === 0 ? 'done' : 'does not run' };
   const hold = state === null ? held : state.hold;
   printFacts(`${batchId}: ${words[phase]}`, [
@@ -117,6 +130,7 @@ function print(batchId: string, { seen, plan, held, link, option, look }: Shown)
         ? null
         : `${number(Math.round(state.perMinute * 10) / 10)} items a minute`,
     ],
+    ['calls', calls && `${rateText(calls)}. More: rivya-temporal account`],
     ['time left', state && leftOf(state)],
     ['now', state && pricingOf(state)],
     ['reason', hold && advice(hold.message)],
