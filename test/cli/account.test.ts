@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { accountWorkflowId, type AccountState } from '../../src/contract/index.js';
 import type { RunningWorkers } from '../../src/worker/workers.js';
+import { images, newBatch } from '../support/batch.js';
 import { bundleWith } from '../support/bundle.js';
 import { startHarness, type Harness } from '../support/harness.js';
 import { until } from '../support/until.js';
@@ -40,6 +41,20 @@ beforeAll(async () => {
   env = { ...harness.temporalEnv, XDG_DATA_HOME: cwd, RIVYA_TASK_QUEUE: harness.taskQueue };
 });
 afterAll(() => harness?.[Symbol.asyncDispose]());
+
+/** A batch that runs and starts nothing. Returns its ID. */
+async function pausedBatch(): Promise<string> {
+  const { batchId, files, manifest } = await newBatch(harness, { batchId: 'paused', inputs: images(1) });
+  const settings = { maxInFlight: 1, maxCredits: null, maxFailures: null };
+  await files.writeHead({ version: 1, manifest: manifest.sha256, settings, name: null, balance: null });
+  await harness.temporal.workflow.signalWithStart('rivyaBatch', {
+    workflowId: batchId,
+    taskQueue: harness.taskQueue,
+    args: [{ manifest: manifest.sha256, settings }],
+    signal: 'pause',
+  });
+  return batchId;
+}
 
 test('before the first Worker there is none, and it says how to get one', async () => {
   const none = await account();
@@ -128,6 +143,8 @@ test('set-rate sets the rate of all Workers, doctor says whose it is, and defaul
   expect((await cli('doctor')).stdout).toMatch(
     /warn +rate: 30 calls a minute, set by a person.*night.*set-rate default/,
   );
+  const { stdout } = await cli('batch', 'status', await pausedBatch(), '--store', `file:${harness.output}`);
+  expect(stdout).toMatch(/calls +30 calls a minute, set by a person.*night.*rivya-temporal account/);
   expect((await account('set-rate', 'default')).status).toBe(0);
   await whenShown(({ state }) => state.rate.set === null);
 });

@@ -165,6 +165,8 @@ describe.concurrent('batch run', () => {
     expect(retried.status, retried.stderr).toBe(0);
     expect(await paid()).toEqual({ unlucky: 2, 'fox 1': 1 });
     expect(retried.stderr).toMatch(/The other 3 will cost about 3 credits.*rivya-temporal batch resume in/);
+    // The Workflow has done what it was started for, and the batch is not done.
+    expect((await cli('status', 'in')).stdout).toMatch(/^in: does not run\n +items +2 of 5 done/);
     write('more.csv', ['owl']);
     const added = await cli('add', 'in', 'more.csv');
     expect(added.status, added.stderr).toBe(0);
