@@ -158,6 +158,8 @@ describe.concurrent('resume --query', () => {
     const failed = await resume();
     expect(failed.stdout).toMatch(/night-1 .*its Workflow Tasks fail \(attempt \d+\): broken/);
     expect(failed.status).toBe(4);
+    const one = await cli(harness, 'resume', 'night-1');
+    expect(one.stdout).toMatch(/It waits as a Signal until the Workflow goes on: its Workflow Tasks fail .*: broken/);
     await failing.stop();
     await harness.startWorkers();
     await harness.client.handle('night-1').result();

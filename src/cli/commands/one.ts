@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { memoOf } from '../../client.js';
+import { memoOf, type GenerationHandle } from '../../client.js';
 import { CHAT_WORKFLOW_TYPE, isOpen, type Duration } from '../../contract/index.js';
 import { expectedText, InvalidInput, money, readDeadline } from '../../policy/index.js';
-import { delayOf, workflowTaskProblem } from '../../temporal/pending.js';
+import { delayOf, failingTaskProblem, workflowTaskProblem } from '../../temporal/pending.js';
 import { unpolled } from '../../temporal/pollers.js';
 import { askWhetherOver } from '../account-handle.js';
 import { bulk, isBulk, type BulkOptions } from '../bulk.js';
@@ -64,7 +64,13 @@ async function resume(temporal: Temporal, id: string, options: BulkOptions): Pro
   const input = { ...(taskId && { taskId }), ...(reason && { reason }), ...(storeAsIs && { storeAsIs }) };
   const applied = (await handle.resume(input)) === 'resumed';
   const next = `Resumed. Wait for it with: rivya-temporal wait ${quoted(workflowId)}`;
-  return printOutcome(workflowId, json, applied, applied ? next : NO_WORKER);
+  return printOutcome(workflowId, json, applied, applied ? next : await waitsText(temporal, handle));
+}
+
+/** Why a request waits in Temporal, and what ends that. */
+async function waitsText({ client }: Temporal, handle: GenerationHandle): Promise<string> {
+  const problem = await failingTaskProblem(client, await handle.describe());
+  return problem === null ? NO_WORKER : `It waits as a Signal until the Workflow goes on: ${problem}.`;
 }
 
 /** The generation or chat itself, the step of that name, or the only step that is held. @throws UsageError */
@@ -88,7 +94,7 @@ async function checkNow(temporal: Temporal, id: string, { json }: BulkOptions): 
   if (phase !== 'waiting') throw new UsageError(`"${id}" waits for no check (it is ${phase}): nothing was sent.`);
   const applied = (await handle.checkNow()) === 'resumed';
   const next = 'The status is checked as soon as the last check is 5 s old.';
-  return printOutcome(id, json, applied, applied ? next : NO_WORKER);
+  return printOutcome(id, json, applied, applied ? next : await waitsText(temporal, handle));
 }
 
 async function changeDeadline(temporal: Temporal, id: string, { json, to }: BulkOptions): Promise<number> {
@@ -100,7 +106,7 @@ async function changeDeadline(temporal: Temporal, id: string, { json, to }: Bulk
     throw new UsageError(`--to: must be from 1 s to 30 d, as 90s, 45m or 12h. Nothing was changed; "${id}" goes on.`);
   const applied = (await handle.changeDeadline(to as Duration)) === 'resumed';
   const next = `The deadline is ${to} after the first submit, holds left out. Where it waits for the task, the status is checked now; where that deadline has passed, nobody waits any longer, and the task goes on and is paid.`;
-  return printOutcome(id, json, applied, applied ? next : NO_WORKER);
+  return printOutcome(id, json, applied, applied ? next : await waitsText(temporal, handle));
 }
 
 function isDeadline(deadline: string): boolean {
