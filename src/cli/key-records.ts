@@ -76,9 +76,10 @@ export function recordsOfRun(run: PaidRun, namespace: string): KeyRecord[] {
   const queued = isOpen(status.name) && fact.unanswered?.fingerprint === UNKNOWN_FINGERPRINT;
   const head = { namespace, workflowId, runId, model, labels, riskReason };
   const last = { ...fact, ...head, ...(queued && { unanswered: null }) };
-  // Of attempts that failed the memo keeps neither the credits nor the keys.
+  // Of attempts that failed the memo keeps no keys, and the credits of those that this run has seen.
   const failed = fact.earlier.map((taskId, index) => {
-    const answer = { ...known, taskId, status: 'failed', reservedCredits: null, finalCredits: null };
+    const credits = paid.earlierCredits?.[taskId] ?? null;
+    const answer = { ...known, taskId, status: 'failed', reservedCredits: null, finalCredits: credits };
     const unknown = { keyNumber: 0, idempotencyKey: null, unanswered: null, riskReason: null };
     return { ...last, ...unknown, attempt: index + 1, answer };
   });

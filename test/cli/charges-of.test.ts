@@ -132,6 +132,11 @@ describe('what the memos of all runs of an ID say', () => {
       [run({ ...ended, attempt: 2, keyNumber: 2, earlier: ['z'] }), run({ taskId: 'z', status: 'queued' }, { age: 1 })],
       ['severalAttempts'],
     ],
+    [
+      'an attempt that failed before, and was charged all the same',
+      [run({ ...ended, attempt: 2, keyNumber: 2, earlier: ['z'], earlierCredits: { z: 1 } })],
+      ['failedButCharged', 'severalAttempts'],
+    ],
     ['two tasks under one key number', [run({ ...ended, taskId: 'b' }), run(ended, { age: 1 })], ['paidTwice']],
     ['a task that the input named', [run({ ...ended, taskId: 'b', baseKey: null }), run(ended, { age: 1 })], []],
     [
