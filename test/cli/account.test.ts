@@ -116,9 +116,11 @@ test.each([
   await harness.emulator.setCredits(undefined, 0);
   const owl = await harness.client.start({ model: 'z-image', prompt: 'an owl' }, { workflowId });
   // Once the account has seen that there are none, it knows a top-up from credits that were there at the refusal.
-  await whenShown(
-    ({ exit, look, state }) => exit === 4 && look.heldBy['insufficient_credits'] === 1 && state.balance?.credits === 0,
-  );
+  await whenShown(({ exit, look, state: { balance, causes } }) => {
+    const since = causes.find(({ code }) => code === 'insufficient_credits')?.since;
+    const hasLooked = since !== undefined && balance?.credits === 0 && balance.askedAt > since;
+    return exit === 4 && look.heldBy['insufficient_credits'] === 1 && hasLooked;
+  });
   await harness.emulator.setCredits(undefined, 10);
   const resumed = await cli('resume', ...args);
   expect(resumed.status, resumed.stdout + resumed.stderr).toBe(0);
