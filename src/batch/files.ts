@@ -31,6 +31,11 @@ export interface BatchHead {
   readonly balance: { readonly before: Balance; readonly last: Balance } | null;
   /** Why the last command ended with a batch that was held, and what to do; null or left out where it was not. */
   readonly held?: Pick<Hold, 'message' | 'action'> | null;
+  /**
+   * Items that had been started and had not ended when the last command did, and what they may cost; null or left out where
+   * there were none, or that command was killed.
+   */
+  readonly left?: { readonly items: number; readonly credits: number } | null;
 }
 
 export interface Balance {

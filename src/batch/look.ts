@@ -155,8 +155,8 @@ class BatchLook {
 
   /** Items that are open, and others of the batch that run: those that have left the manifest. */
   #running(): Running[] {
-    const ours = this.#progress.open.map(({ workflowId, priceClass, earlierCredits }) => {
-      return { workflowId, priceClass, earlierCredits, memo: this.#listed.get(workflowId) ?? null };
+    const ours = this.#progress.open.map(({ workflowId, priceClass, earlierCredits, again }) => {
+      return { workflowId, priceClass, earlierCredits, again, memo: this.#listed.get(workflowId) ?? null };
     });
     const known = new Set(ours.map(({ workflowId }) => workflowId));
     const left = (this.#progress.left ?? []).map(({ workflowId }) => workflowId);
@@ -304,7 +304,8 @@ class BatchLook {
   #opened({ workflowId, priceClass }: BatchItem, record: BatchOutcome | null): Omit<OpenItem, 'index'> {
     const expected = policy.expectedPrice(this.#parts.manifest, this.#progress, priceClass);
     const earlierCredits = policy.creditsBefore(record, expected);
-    return { workflowId, priceClass, ...(earlierCredits > 0 && { earlierCredits }) };
+    const again = record !== null && record.retry !== null;
+    return { workflowId, priceClass, ...(earlierCredits > 0 && { earlierCredits }), ...(again && { again }) };
   }
 
   /** Starts items in the order of the manifest, as far as the gate lets them. */

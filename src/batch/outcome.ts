@@ -122,6 +122,7 @@ async function outcomeOf(
   const made = (memo?.earlier.length ?? 0) + (taskId !== null || (memo?.mayPostSince ?? null) !== null ? 1 : 0);
   const attempts = Math.max(made, 'attempts' in ofTask ? ofTask.attempts : 0, previous?.attempts ?? 0);
   const stopped = status.name === 'CANCELLED' || status.name === 'TERMINATED';
+  const earlierTasks = earlierTasksOf(memo, previous, ofTask.taskId);
   const lost = ending instanceof GenerationError ? null : await missingFile(store, batchId, ending.files);
   return {
     version: 1,
@@ -135,6 +136,7 @@ async function outcomeOf(
     ...ofTask,
     ...(lost !== null && { files: [], error: filesGone(lost) }),
     attempts,
+    ...(Object.keys(earlierTasks).length > 0 && { earlierTasks }),
     earlierCredits: earlierCredits(attempts, memo, previous, ofTask.reservedCredits ?? expected),
     startedAt: startTime.toISOString(),
     endedAt: (closeTime ?? new Date()).toISOString(),
@@ -233,6 +235,17 @@ function failureOf({ code, message, details }: GenerationError, simulated: boole
   return { statusChecks: 0, files: [], urls: [], simulated, error };
 }
 
+/** Final credits of the tasks before the last one, as far as this run and the record before have seen them. */
+function earlierTasksOf(
+  memo: GenerationMemo | null,
+  previous: BatchOutcome | null,
+  taskId: string | null,
+): Readonly<Record<string, number>> {
+  const { taskId: last = null, taskStatus, finalCredits = null } = previous ?? {};
+  const isAnother = last !== null && last !== taskId && taskStatus === 'failed' && finalCredits !== null;
+  return { ...previous?.earlierTasks, ...(isAnother && { [last]: finalCredits }), ...memo?.earlierCredits };
+}
+
 /** Credits of all attempts before the last one, at most: `price` where nothing names them. */
 function earlierCredits(
   attempts: number,
@@ -280,12 +293,12 @@ export async function startItem(place: Place, item: BatchItem, record: BatchOutc
   }
 }
 
-/** The input of an item that is started again: it waits for the task that it has, or may pay for one more. */
+/** The input of an item that is started again: it waits for the task that it has, or may pay for one more and no others. */
 function inputAgain(input: GenerateMediaInput, { retry, taskId, attempts }: BatchOutcome): GenerateMediaInput {
   const { idempotencyKey: _, options = {}, ...request } = input;
-  const { maxAttempts, ...others } = options;
+  const { maxAttempts: __, ...others } = options;
   if (retry === 'wait' && taskId !== null) return { ...request, taskId, options: others };
-  return { ...input, options: { ...others, maxAttempts: Math.max(attempts + 1, maxAttempts ?? 1) } };
+  return { ...input, options: { ...others, maxAttempts: attempts + 1 } };
 }
 
 function attributesOf({ batchId }: Place, { input }: BatchItem): SearchAttributePair[] {

@@ -26,6 +26,8 @@ export interface ReportAbout {
   readonly linkOf: (workflowId: string) => string | null;
   /** Addresses of the tables in the page, by name; empty where they are not beside it. */
   readonly tables: Readonly<Record<string, string>>;
+  /** The command that tries items of the batch again. */
+  readonly retry: string;
   readonly madeAt: Date;
   /** Default `GALLERY_ITEMS`. */
   readonly galleryItems?: number;
@@ -33,7 +35,7 @@ export interface ReportAbout {
 
 /** The page in pieces. All rows are read before the first piece. */
 export async function* reportOf(rows: AsyncIterable<BatchRow>, about: ReportAbout): AsyncGenerator<string> {
-  const tally = new Tally(about.manifest.batchId);
+  const tally = new Tally(about.retry);
   const cards: string[] = [];
   const { galleryItems = GALLERY_ITEMS } = about;
   for await (const row of rows) {

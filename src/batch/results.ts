@@ -139,7 +139,7 @@ export async function* csvOf(rows: AsyncIterable<BatchRow>, columns: readonly st
 }
 
 /** The lines of `results.jsonl`: all that is known of each item, under the names of its input and its outcome record. */
-export async function* jsonlOf(rows: AsyncIterable<BatchRow>, place: Place, batchId: string) {
+export async function* jsonlOf(rows: AsyncIterable<BatchRow>, place: Place, retry: string) {
   for await (const row of rows) {
     const { id, workflowId, input, carried } = row.item;
     const { files = [], ...known } = row.outcome ?? {};
@@ -148,14 +148,18 @@ export async function* jsonlOf(rows: AsyncIterable<BatchRow>, place: Place, batc
     const { version: _, itemId: __, digest: ___, priceClass: ____, retry: _____, ...outcome } = known as BatchOutcome;
     const about = { id, workflowId, model, prompt, params, references, labels, carried };
     const { error } = outcome;
-    const advised = row.outcome && error && { error: { ...error, action: itemAdvice(row.outcome, input, batchId) } };
+    const advised = row.outcome && error && { error: { ...error, action: itemAdvice(row.outcome, input, retry) } };
     const result = { ...outcome, ...advised, status: shownStatus(row), credits: creditsOf(row.outcome), files: placed };
     yield `${JSON.stringify({ ...about, ...result })}\n`;
   }
 }
 
-/** Writes both tables into the folder of the batch. Returns their URIs. @throws StoreUnavailable */
-export async function writeResults(store: Store, files: BatchFiles, manifest: BatchManifest) {
+/**
+ * Writes both tables into the folder of the batch. Returns their URIs.
+ * @param retry - The command that tries items of the batch again.
+ * @throws StoreUnavailable
+ */
+export async function writeResults(store: Store, files: BatchFiles, manifest: BatchManifest, retry: string) {
   const { batchId } = manifest;
   const folder = folderOf(batchId);
   const place: Place = (uri) => placeOf(uri, batchId);
@@ -163,7 +167,7 @@ export async function writeResults(store: Store, files: BatchFiles, manifest: Ba
     (await store.put(`${folder}/${name}`, bytesOf(lines), { contentType })).uri;
   return {
     csv: await put('results.csv', 'text/csv', csvOf(rowsOf(files, manifest), manifest.columns, place)),
-    jsonl: await put('results.jsonl', 'application/jsonl', jsonlOf(rowsOf(files, manifest), place, batchId)),
+    jsonl: await put('results.jsonl', 'application/jsonl', jsonlOf(rowsOf(files, manifest), place, retry)),
   };
 }
 

@@ -49,7 +49,7 @@ export class Tally {
   /** Ended items of which it is not known what they cost. */
   unpriced = 0;
   simulated = 0;
-  readonly #batchId: string;
+  readonly #retry: string;
   /** Items that were paid and are not in the input any more, and their credits, which are among all credits. */
   gone = 0;
   goneCredits = 0;
@@ -58,8 +58,9 @@ export class Tally {
     return [...this.#failures.values()].toSorted((a, b) => b.items - a.items);
   }
 
-  constructor(batchId: string) {
-    this.#batchId = batchId;
+  /** @param retry - The command that tries items of the batch again. */
+  constructor(retry: string) {
+    this.#retry = retry;
   }
 
   /** Items that ended, however. */
@@ -95,6 +96,7 @@ export class Tally {
     this.files += outcome.files.length;
     for (const { bytes } of outcome.files) this.bytes += bytes;
     this.#addTimes(outcome);
+    this.#addCharged(outcome);
     if (outcome.status === 'failed') this.#addFailure(outcome, item, credits ?? 0);
   }
 
@@ -108,17 +110,27 @@ export class Tally {
   }
 
   #addFailure(outcome: BatchOutcome, { input }: BatchItem, credits: number): void {
-    const { error, itemId, taskId, model, idempotencyKey, endedAt } = outcome;
+    const { error } = outcome;
     const { code = 'unknown', message = '' } = error ?? {};
-    const action = itemAdvice(outcome, input, this.#batchId) ?? '';
+    const action = itemAdvice(outcome, input, this.#retry) ?? '';
     const kind = `${code} ${action}`;
     const by = this.#failures.get(kind) ?? { code, items: 0, credits: 0, message, action };
     this.#failures.set(kind, by);
     by.items += 1;
     by.credits += credits;
+  }
+
+  #addCharged({ itemId, model, endedAt, earlierTasks = {}, ...last }: BatchOutcome): void {
+    const about = { itemId, model, endedAt };
+    // The keys of the tasks before the last one are in their receipts.
+    for (const [taskId, credits] of Object.entries(earlierTasks)) {
+      if (credits > 0) this.charged.push({ ...about, taskId, credits, idempotencyKey: null, error: null });
+    }
+    const { taskId, taskStatus, finalCredits, idempotencyKey, error } = last;
     // Reserved credits may be given back: only final ones were paid.
-    const charged = outcome.taskStatus === 'failed' ? (outcome.finalCredits ?? 0) : 0;
-    if (charged > 0) this.charged.push({ itemId, taskId, model, idempotencyKey, endedAt, error, credits: charged });
+    const credits = taskStatus === 'failed' ? (finalCredits ?? 0) : 0;
+    if (last.status === 'failed' && credits > 0)
+      this.charged.push({ ...about, taskId, credits, idempotencyKey, error });
   }
 }
 

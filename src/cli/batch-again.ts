@@ -6,14 +6,15 @@ import { rowsOf } from '../batch/results.js';
 import type { BatchManifest } from '../contract/index.js';
 import { LIST_CHANGED } from '../policy/index.js';
 import { balanceOf, modelsOf } from './batch-api.js';
+import { commandOf } from './batch-commands.js';
 import { refuseSecondRun, type BatchPlace } from './batch-place.js';
 import { mayGoOn, refuseOtherApi, refuseSmallBudget, sayPlan } from './batch-plan.js';
 import type { SeenBatch } from './batch-handle.js';
-import { storeOption, work } from './batch-work.js';
+import { work } from './batch-work.js';
 import type { findBatch } from './batches.js';
 import { STATUS, UsageError } from './errors.js';
 import type { Flags } from './options.js';
-import { quoted, say } from './output.js';
+import { say } from './output.js';
 
 interface Again {
   readonly place: BatchPlace;
@@ -32,7 +33,7 @@ export async function goOn({ place, found, options, interrupted, ...more }: Agai
   const plan = await planOf(rowsOf(files, manifest), { classes: manifest.classes, first: null });
   refuseSmallBudget(plan, settings);
   const [list, balance] = await Promise.all([modelsOf(place), balanceOf(place)]);
-  sayPlan({ batchId, place, plan, settings, changes: null, balance, ...list });
+  sayPlan({ batchId, place, plan, settings, changes: null, balance, left: head.left, ...list });
   if (plan.remaining > 0) say('All that remain are started: a --first of another start counts for that one only.');
   if (!(await mayGoOn(options, { place, ...plan, ...settings, changes: null, interrupted }))) {
     if (interrupted.aborted) return STATUS.interrupted;
@@ -103,9 +104,4 @@ export async function runPart({ place, files, manifest, listed, without, again, 
 /** @throws UsageError where only some of the items run: a change would start all others with them. */
 export function refuseBesidePart({ state }: SeenBatch, { head }: Pick<Again['found'], 'head'>): void {
   if (state !== null && state.manifest !== head.manifest) throw new UsageError(LIST_CHANGED);
-}
-
-/** A command of this batch, as messages name it. */
-export function commandOf(name: string, place: BatchPlace, batchId: string): string {
-  return `rivya-temporal batch ${name} ${quoted(batchId)}${storeOption(place)}`;
 }

@@ -101,3 +101,10 @@ export class BatchHandle {
     await this.#client.workflow.getHandle(this.batchId).cancel();
   }
 }
+
+/** Ends a run that no command leads any more, before a Worker goes on with it. Its items run on, and the next start finds them. */
+export async function endLeft(client: Client, batchId: string): Promise<void> {
+  const run = await describeRun(client, batchId);
+  if (run === null || run.type !== BATCH_WORKFLOW_TYPE || !isOpen(run.status.name)) return;
+  await client.workflow.getHandle(batchId).terminate('The command that ran it has ended, and another one goes on.');
+}

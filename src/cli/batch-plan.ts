@@ -1,13 +1,13 @@
 /** What a batch will cost, said before anything is spent, and the consent to it. */
 import type { ModelInfo } from '../api/index.js';
 import type { Changes } from '../batch/input/change.js';
-import type { BatchFiles } from '../batch/files.js';
+import type { BatchFiles, BatchHead } from '../batch/files.js';
 import { planOf, timeOf, type Plan } from '../batch/plan.js';
 import { rowsOf } from '../batch/results.js';
 import { isMediaKind, type BatchManifest, type BatchSettings } from '../contract/index.js';
 import { formatRange, range } from '../policy/index.js';
 import type { BatchPlace } from './batch-place.js';
-import { counted, number } from './batch-progress.js';
+import { counted, leftText, number } from './batch-progress.js';
 import { UsageError } from './errors.js';
 import type { Flags } from './options.js';
 import { print, say } from './output.js';
@@ -55,6 +55,8 @@ export interface Shown {
   readonly settings: BatchSettings;
   readonly changes: Changes | null;
   readonly balance: number | null;
+  /** What was started and had not ended when the last command did. */
+  readonly left: BatchHead['left'];
   readonly models: readonly ModelInfo[] | null;
   readonly problem: string | null;
   /** True where the plan is all that the command gives: it goes to stdout. */
@@ -69,6 +71,7 @@ export function sayPlan({
   settings,
   changes,
   balance,
+  left,
   models,
   problem,
   dryRun = false,
@@ -92,6 +95,7 @@ export function sayPlan({
   facts(out, `${batchId}: ${number(remaining)} to do`, [
     ['credits', `${price}${unknown}`],
     ['spent so far', spentCredits === 0 ? null : number(spentCredits)],
+    ['under way', left ? leftText(left) : null],
     ['limit', isEmulator && settings.maxCredits === null ? null : limit],
     ['balance', isEmulator ? null : (short ?? (balance === null ? 'not known' : `${number(balance)} credits`))],
     ['time', timeRange(plan, settings, place, models)],

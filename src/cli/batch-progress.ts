@@ -1,9 +1,9 @@
 /** How a batch goes, in a line, and the wait for its end. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { BatchHead } from '../batch/files.js';
 import { SHARED_CODES, type BatchState } from '../contract/index.js';
 import { endedOf, formatRange, pricingOf, timeLeft } from '../policy/index.js';
 import type { BatchHandle, SeenBatch } from './batch-handle.js';
-import { advice } from './advice.js';
 import { UsageError } from './errors.js';
 import type { Progress } from './output.js';
 import { whenAborted } from './terminal.js';
@@ -23,7 +23,8 @@ export type BatchEnd =
   | { readonly kind: 'held'; readonly state: BatchState }
   /** Its state cannot be asked for any more, as where the process that ran its Temporal has ended. */
   | { readonly kind: 'gone'; readonly problem: Error | null }
-  | { readonly kind: 'interrupted' };
+  /** With what was known last. */
+  | { readonly kind: 'interrupted'; readonly state: BatchState | null };
 
 export function number(n: number): string {
   return n.toLocaleString('en-US', { maximumFractionDigits: 2 });
@@ -38,6 +39,11 @@ export function counted(n: number, thing: string): string {
 export function leftOf(state: Pick<BatchState, 'counts' | 'perMinute' | 'lastEnd'>): string | null {
   const left = timeLeft(state, Date.now());
   return left === null || left.to <= 0 ? null : formatRange(left);
+}
+
+/** Items that were started and are in no record yet. */
+export function leftText({ items, credits }: NonNullable<BatchHead['left']>): string {
+  return `${counted(items, 'item')} ${items === 1 ? 'was' : 'were'} started and ${items === 1 ? 'has' : 'have'} not ended: ${counted(credits, 'credit')} more at most.`;
 }
 
 /** The line of progress. */
@@ -117,24 +123,31 @@ interface Follow extends Watch {
   readonly progress: Progress;
   /** Sees each look. True where it has changed the batch, so that another look counts. */
   readonly onLook: (seen: SeenBatch) => Promise<boolean>;
+  /** A text of the batch in the terms of the command line. */
+  readonly advise: (text: string) => string;
 }
 
 /** Shows how the batch goes until it has ended, or nothing goes on without a person. */
-export async function followBatch(handle: BatchHandle, { progress, onLook, ...watch }: Follow): Promise<BatchEnd> {
+export async function followBatch(
+  handle: BatchHandle,
+  { progress, onLook, advise, ...watch }: Follow,
+): Promise<BatchEnd> {
   let stuckSince: number | null = null;
   let said = '';
+  let last: BatchState | null = null;
   for await (const look of looksAt(handle, watch)) {
     if ('gone' in look) return { kind: 'gone', problem: look.gone };
     const { seen } = look;
     if (await onLook(seen)) continue;
     const now = Date.now();
     const { state } = seen;
+    last = state ?? last;
     if (state !== null) {
       const { counts, phase, hold } = state;
       // Where nobody watches, a line for each tenth is enough.
       const tenth = Math.floor((10 * endedOf(counts)) / Math.max(1, counts.items));
       if (counts.items > 0) progress.set('', `${handle.batchId}: ${lineOf(state)}`, `${phase} ${tenth}`);
-      if (hold !== null && hold.code !== said) progress.note(`Held: ${advice(`${hold.message} ${hold.action}`)}`);
+      if (hold !== null && hold.code !== said) progress.note(`Held: ${advise(`${hold.message} ${hold.action}`)}`);
       said = hold?.code ?? '';
       stuckSince = isStuck(state) ? (stuckSince ?? now) : null;
       const isShared = Object.keys(counts.heldBy).some((code) => SHARED_CODES.includes(code));
@@ -143,5 +156,5 @@ export async function followBatch(handle: BatchHandle, { progress, onLook, ...wa
     }
     if (!seen.isRunning) return { kind: 'ended', seen };
   }
-  return { kind: 'interrupted' };
+  return { kind: 'interrupted', state: last };
 }

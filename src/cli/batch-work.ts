@@ -8,7 +8,7 @@ import { planOf, type Plan } from '../batch/plan.js';
 import { runningIds } from '../batch/running.js';
 import { hasKey } from '../config.js';
 import { FAILURE, RESUME, SHARED_CODES } from '../contract/index.js';
-import type { BatchManifest, BatchSettings, BatchState } from '../contract/index.js';
+import type { BatchManifest, BatchSettings, BatchState, Hold } from '../contract/index.js';
 import { endedOf, LIST_CHANGED, range } from '../policy/index.js';
 import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
 import { absoluteAddress } from '../storage/open.js';
@@ -16,15 +16,16 @@ import { workflowLink } from '../temporal/links.js';
 import { unpolled } from '../temporal/pollers.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
 import { askWhetherOver } from './account-handle.js';
-import { advice } from './advice.js';
-import { BatchHandle, type SeenBatch } from './batch-handle.js';
+import { advice, commands } from './advice.js';
+import { batchAdvice, commandOf, reportCommand } from './batch-commands.js';
+import { BatchHandle, endLeft, type SeenBatch } from './batch-handle.js';
 import { placeOf, type BatchPlace } from './batch-place.js';
-import { counted, followBatch, number, type BatchEnd } from './batch-progress.js';
-import { DEFAULT_STORE, findBatch } from './batches.js';
+import { counted, followBatch, leftText, number, type BatchEnd } from './batch-progress.js';
+import { findBatch } from './batches.js';
 import { openTemporal } from './context.js';
 import { STATUS, UsageError } from './errors.js';
 import type { Texts } from './options.js';
-import { print, printJson, printTable, Progress, quoted, readableUri, say } from './output.js';
+import { print, printJson, printTable, Progress, readableUri, say } from './output.js';
 
 // A closed Workflow is the record of what was paid; the dev server's own default is a day.
 const RETENTION_DAYS = 30;
@@ -83,6 +84,8 @@ async function startOwn(batchId: string, { store }: BatchPlace, directory: strin
     log: say,
     defaultStore: store.address,
     ...(folders !== undefined && { referenceRoots: folders }),
+    // It would start items by the list and the limits of before, while a person consents to others.
+    beforeWorkers: (client) => endLeft(client, batchId),
     server: {
       port: 0,
       uiPort: 0,
@@ -156,7 +159,7 @@ async function startOrChange(running: Running, one: Work): Promise<boolean> {
   }
   const isPaused = phase === 'paused';
   if (isPaused && !resume)
-    say(advice(`It runs already, and is paused. Go on with: rivya-temporal batch resume ${quoted(handle.batchId)}`));
+    say(advice(`It runs already, and is paused. Go on with: ${commandOf('resume', one.place, handle.batchId)}`));
   else if (isPaused || hold !== null) {
     // It may have gone on meanwhile, and then there is nothing to resume.
     await handle.request('resume').catch((error: unknown) => {
@@ -254,10 +257,11 @@ export async function work(one: Work): Promise<number> {
     await checkAttributes(running);
     if (interrupted.aborted) return STATUS.interrupted;
     const isNew = await startOrChange(running, one);
-    await files.writeHead({ ...head, held: null });
+    await files.writeHead({ ...head, held: null, left: null });
     if (place.at.kind === 'named')
       for (const sentence of await unpolled(running.client, running.taskQueue)) say(sentence);
     const progress = new Progress();
+    const advise = (text: string): string => batchAdvice(text, place, files.batchId);
     const broken = running.done?.then(
       () => new Error('the Worker has stopped'),
       (error: Error) => error,
@@ -268,7 +272,7 @@ export async function work(one: Work): Promise<number> {
       await keep(seen);
       return isNew && (await accept(seen));
     };
-    const follow = followBatch(running.handle, { progress, onLook, interrupted, hasEnded: hasEnded(place) });
+    const follow = followBatch(running.handle, { progress, onLook, interrupted, hasEnded: hasEnded(place), advise });
     end = await Promise.race([follow, ...(broken === undefined ? [] : [broken.then(goneBy)])]);
   } finally {
     await running.stop();
@@ -291,30 +295,33 @@ async function foldersOf({ files, manifest }: Work): Promise<string[]> {
 async function report(one: Work, end: BatchEnd): Promise<number> {
   const { place, files, settings, json, again, rest, head, balance } = one;
   const { batchId } = files;
+  const advise = (text: string): string => batchAdvice(text, place, batchId);
   if (end.kind === 'interrupted') {
+    const left = openOf(end.state);
+    await files.changeHead(() => ({ left }));
+    const [pause, watch] = ['pause', 'status'].map((name) => commandOf(name, place, batchId));
+    const submitted = left === null ? 'Tasks that were submitted' : `${leftText(left)} Their tasks`;
     const goesOn =
       place.at.kind === 'own'
-        ? 'Nothing runs any more. Tasks that were submitted go on at Rivya, and are found and not paid again'
-        : 'The batch goes on in Temporal; to stop starting items, use: rivya-temporal batch pause';
-    say(advice(`Interrupted. ${goesOn}. Go on with: ${again}`));
+        ? `Nothing runs any more. ${submitted} go on at Rivya, and are found and not paid again. Go on with: ${again}`
+        : `The batch goes on in Temporal; to stop starting items, use: ${pause}. Watch it with: ${watch} --watch`;
+    say(advice(`Interrupted. ${goesOn}`));
     return STATUS.interrupted;
   }
   // Another command may have added items meanwhile.
   const manifest = (await files.current()) ?? one.manifest;
-  const tables = await writeResults(place.store, files, manifest);
+  const tables = await writeResults(place.store, files, manifest, commands(commandOf('retry', place, batchId)));
   const all = await planOf(rowsOf(files, manifest), { ...manifest, first: null });
   const { first } = settings;
   const plan = first === null ? all : await planOf(rowsOf(files, manifest), { ...manifest, first });
   const whole = rest === null ? null : all;
   const credits = head.balance === null ? null : await balance();
   const last = credits === null ? null : { at: new Date().toISOString(), credits };
-  const held = end.kind === 'held' ? end.state.hold : null;
-  await files.changeHead(({ balance: was }) => ({
-    balance: was && last ? { ...was, last } : was,
-    held: held && { message: held.message, action: held.action },
-  }));
-  const status = statusOf(end, plan);
-  const state = end.kind === 'held' ? end.state : end.kind === 'ended' ? end.seen.state : null;
+  const held = end.kind === 'held' ? holdOf(end.state) : null;
+  const state = stateOf(end);
+  const left = openOf(state);
+  await files.changeHead(({ balance: was }) => ({ balance: was && last ? { ...was, last } : was, held, left }));
+  const status = statusOf(end, plan, rest);
   if (json) {
     printJson({
       batchId,
@@ -336,6 +343,7 @@ async function report(one: Work, end: BatchEnd): Promise<number> {
   print(
     `${number(plan.done)} of ${number(plan.items)} done, ${number(plan.failed)} failed, ${plan.cancelled === 0 ? '' : `${number(plan.cancelled)} cancelled, `}${counted(plan.spentCredits, 'credit')}.`,
   );
+  if (left !== null) print(leftText(left));
   printTable(
     [
       ['results', readableUri(tables.csv)],
@@ -344,13 +352,11 @@ async function report(one: Work, end: BatchEnd): Promise<number> {
     '  ',
   );
   print(advice(`Look at them with: ${reportCommand(batchId, place)}`));
-  if (state !== null && end.kind === 'held') say(heldText(state, again));
+  if (held !== null) say(advise(`Held. ${held.message} ${afterHold(held.action, again)}`));
   if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') say(advice(endedText(end.seen.status, again)));
   if (end.kind === 'gone' && plan.remaining > 0) say(goneText(end.problem, again));
   if (plan.failed + plan.cancelled > 0)
-    say(
-      `What can be tried again, and what that would cost: rivya-temporal batch retry ${quoted(batchId)}${storeOption(place)}`,
-    );
+    say(advice(`What can be tried again, and what that would cost: ${commandOf('retry', place, batchId)}`));
   if (whole !== null && whole.remaining > 0) {
     const { from, to, unpriced } = whole.estimate;
     const price = range(number(from), number(to));
@@ -366,8 +372,21 @@ function restOf({ remaining, estimate }: Plan) {
   return { items: remaining, credits: estimate };
 }
 
-function statusOf(end: BatchEnd, plan: Plan): number {
-  const lacks = plan.failed + plan.cancelled;
+/** What was known last of the Workflow, however the command ends. */
+function stateOf(end: BatchEnd): BatchState | null {
+  if (end.kind === 'ended') return end.seen.state;
+  return end.kind === 'gone' ? null : end.state;
+}
+
+/** Items that had been started and have not ended, for the head of the batch. */
+function openOf(state: BatchState | null): (BatchHead['left'] & object) | null {
+  const items = state?.counts.open ?? 0;
+  return state === null || items === 0 ? null : { items, credits: state.committedCredits };
+}
+
+/** @param rest - As in `Work`. */
+function statusOf(end: BatchEnd, plan: Plan, rest: string | null): number {
+  const lacks = plan.failed + plan.cancelled + (rest === null ? plan.remaining : 0);
   if (end.kind === 'held') return STATUS.held;
   if (end.kind === 'gone') return plan.remaining > 0 ? STATUS.unreachable : lacks > 0 ? STATUS.failed : STATUS.done;
   if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') return STATUS.failed;
@@ -391,28 +410,22 @@ function goneText(problem: Error | null, again: string): string {
   );
 }
 
-function heldText({ hold, counts }: BatchState, again: string): string {
+/** Why the batch is held: by itself, or because all that is left of it needs a person. */
+function holdOf({ hold, counts }: BatchState): Pick<Hold, 'message' | 'action'> {
+  if (hold !== null) return { message: hold.message, action: hold.action };
   const causes = Object.entries(counts.heldBy).map(([code, items]) => `${number(items)} ${code}`);
-  const held = `${counted(counts.held, 'item')} held, and in need of a person: ${causes.join(', ')}.`;
-  const what = hold === null ? held : `${hold.message} ${hold.action}`;
-  // The hold of a batch names the command that ends it; that of an item only its cause.
-  return advice(`Held. ${what}${what.includes('rivya-temporal') ? '' : ` Then the same command goes on: ${again}`}`);
+  const message = `${counted(counts.held, 'item')} held, and in need of a person: ${causes.join(', ')}.`;
+  const pages = Object.keys(counts.heldBy).map((code) => `rivya-temporal/docs/runbook.md#${code.toLowerCase()}`);
+  return { message, action: `What to do: ${pages.join(', ')}.` };
+}
+
+/** What ends a hold, and the command that goes on. That of a batch may name it; that of an item names its cause alone. */
+export function afterHold(action: string, again: string): string {
+  if (action.includes('rivya-temporal batch ')) return action;
+  return `${action.replace(/, then resume\.$/, '.')} Then go on with: ${again}`;
 }
 
 /** True once the process has ended that ran the Temporal of a batch for this command. */
 export function hasEnded({ at }: BatchPlace): () => boolean {
   return () => at.kind === 'session' && !isAlive(at.session.pid);
-}
-
-/** The command that makes the page of a batch, and opens it where it lies on this machine. */
-export function reportCommand(batchId: string, place: BatchPlace): string {
-  const open = place.store.address.startsWith('file:') ? ' --open' : '';
-  return `rivya-temporal batch report ${quoted(batchId)}${storeOption(place)}${open}`;
-}
-
-/** The option by which another command finds the store, where it is not the usual one. */
-export function storeOption({ store }: BatchPlace): string {
-  const usual = absoluteAddress(process.env['RIVYA_STORE'] ?? DEFAULT_STORE);
-  if (absoluteAddress(store.address) === usual) return '';
-  return ` --store ${quoted(store.address)}`;
 }

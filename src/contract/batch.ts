@@ -75,6 +75,8 @@ export interface BatchOutcome {
   readonly finalCredits: number | null;
   /** Credits of the attempts before the last one: for those whose final credits are not known, what was reserved or expected. */
   readonly earlierCredits: number;
+  /** Final credits of the tasks before the last one by their IDs, as far as they are known; left out where none are. */
+  readonly earlierTasks?: Readonly<Record<string, number>>;
   /** Tasks that were paid for, or may have been. */
   readonly attempts: number;
   readonly statusChecks: number;
@@ -177,6 +179,8 @@ export interface OpenItem extends Pick<BatchItem, 'workflowId' | 'priceClass'> {
   readonly index: number;
   /** Credits of attempts that its record names, where it was started again: `spentCredits` has them. Left out: none. */
   readonly earlierCredits?: number;
+  /** True for an item that is started again: it may pay for one task, whatever its input allows. Left out: false. */
+  readonly again?: boolean;
 }
 
 /** The place of a batch in its manifest, and its counters: all that one look passes to the next. */

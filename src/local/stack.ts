@@ -17,6 +17,8 @@ export interface StackOptions {
   readonly defaultStore: string;
   /** Finds the folders whose files may be references. Called where `RIVYA_REFERENCE_ROOTS` names none. */
   readonly referenceRoots?: () => Promise<readonly string[]>;
+  /** Called once the Temporal server answers, before Workers run. */
+  readonly beforeWorkers?: (client: Client) => Promise<void>;
   /** Ports and database file of the embedded server. */
   readonly server: Pick<DevServerOptions, 'port' | 'uiPort' | 'dbFilename' | 'retentionDays'>;
   /** State file of the emulator, and its port: another one where that is taken. */
@@ -71,6 +73,7 @@ export async function startStack(options: StackOptions) {
     const connected = await connectClient(server?.address, settings.encryption);
 
     if (named !== null && emulator !== null) await refuseOthers(connected.client, settings.taskQueue);
+    await options.beforeWorkers?.(connected.client);
     // Warnings only: the progress on the screen says the rest.
     installRuntime({ level: options.env['RIVYA_DEBUG'] ? 'INFO' : 'WARN', json: false });
     const { connection } = await connectWorker(server?.address);

@@ -93,14 +93,16 @@ function headline({ phase, hold }: BatchState): string {
   return headlines[phase];
 }
 
-/** What a person does about an item that did not succeed, by the commands of its batch; null where it ended without an error. */
+/**
+ * What a person does about an item that did not succeed; null where it ended without an error.
+ * @param retry - The command that tries items of its batch again.
+ */
 export function itemAdvice(
   { error, ...outcome }: BatchOutcome,
   input: BatchItem['input'],
-  batchId: string,
+  retry: string,
 ): string | null {
   if (error === null) return null;
-  const retry = `rivya-temporal batch retry ${batchId}`;
   const { code, action } = error;
   const kind = retryKind({ ...outcome, error }, input);
   if (kind === null) return action ?? errorCodeRow(code, null).action;

@@ -200,6 +200,7 @@ export interface Running extends Pick<BatchItem, 'workflowId'> {
   > | null;
   /** As in `OpenItem`. */
   readonly earlierCredits?: number | undefined;
+  readonly again?: boolean | undefined;
 }
 
 const holdOf = ({ memo }: Running): Hold | null => (memo?.phase === 'held' ? memo.hold : null);
@@ -265,19 +266,22 @@ export class Gate {
   }
 
   /** `probing`: another item of its class teaches the price first. `full`: no slot is free. Or a hold: it costs too much. */
-  admit({ priceClass }: Pick<OpenItem, 'priceClass'>): 'start' | 'probing' | 'full' | BatchHold {
+  admit({
+    priceClass,
+    again = false,
+  }: Pick<OpenItem, 'priceClass' | 'again'>): 'start' | 'probing' | 'full' | BatchHold {
     const { settings, progress } = this.#input;
     if (this.#slots === 0) return 'full';
     const { maxCredits } = settings;
     if (maxCredits !== null) {
       if (progress.quoted[priceClass] === undefined && this.#probes.has(priceClass)) return 'probing';
-      const expected = this.#expected(priceClass) * this.#attempts(priceClass);
+      const expected = this.#expected(priceClass) * (again ? 1 : this.#attempts(priceClass));
       const used = progress.spentCredits + this.committed;
       if (used >= maxCredits || used + expected > maxCredits) return this.#budgetReached(maxCredits, used, expected);
     }
     this.#slots -= 1;
     this.#probes.add(priceClass);
-    this.#commit({ priceClass, memo: null });
+    this.#commit({ priceClass, again, memo: null });
     return 'start';
   }
 
@@ -299,7 +303,7 @@ export class Gate {
     return this.#input.manifest.classes[priceClass]?.attempts ?? 1;
   }
 
-  #commit({ priceClass, memo, earlierCredits = 0 }: Omit<Running, 'workflowId'>): void {
+  #commit({ priceClass, memo, earlierCredits = 0, again = false }: Omit<Running, 'workflowId'>): void {
     const made = memo?.earlier.length ?? 0;
     // Of an item that has left the manifest, the class is not known: until credits are reserved for it, it may be the dearest.
     if (priceClass === null) {
@@ -314,7 +318,7 @@ export class Gate {
     // What its record names is among the spent credits.
     const paid = memo === null ? 0 : creditsOfEarlier(memo, memo.earlier, expected);
     const earlier = Math.max(0, paid - earlierCredits);
-    this.committed += price * Math.max(1, this.#attempts(priceClass) - made) + earlier;
+    this.committed += price * Math.max(1, again ? 1 : this.#attempts(priceClass) - made) + earlier;
   }
 }
 

@@ -20,7 +20,7 @@ const failed = {
 } as const;
 
 async function tables({ store, files, manifest, directory }: Made) {
-  await writeResults(store, files, manifest);
+  await writeResults(store, files, manifest, 'rivya-temporal batch retry b');
   const text = await readFile(path.join(directory, 'spring', 'results.csv'), 'utf8');
   const lines = (await readFile(path.join(directory, 'spring', 'results.jsonl'), 'utf8')).trimEnd().split('\n');
   return {
@@ -180,6 +180,7 @@ describe('the report', () => {
       hrefOf: ({ uri }) => uri.split('/').slice(-2).join('/'),
       linkOf: (id) => `http://ui/${encodeURIComponent(id)}`,
       tables: {},
+      retry: 'rivya-temporal batch retry spring',
       madeAt: new Date(),
       ...more,
     };

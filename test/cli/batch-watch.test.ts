@@ -63,7 +63,7 @@ async function running() {
   return { run, start, paid, release: () => emulator.setFaults([]), close: () => emulator.close() };
 }
 
-const GOES_ON = /cannot be seen any more.* Go on with: .*rivya-temporal batch run in\.csv --id in\n/;
+const GOES_ON = /cannot be seen any more.* Go on with: .*rivya-temporal batch resume in\n/;
 
 describe.concurrent('what runs a batch is killed', () => {
   test('the command: those that watch it say so and how it goes on, and nothing is paid again', async () => {

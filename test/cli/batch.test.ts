@@ -93,7 +93,7 @@ describe.concurrent('batch run', () => {
     const first = await cli('run', 'in.csv', '--first', '3');
     expect(first.status, first.stderr).toBe(0);
     expect(first.stderr).toMatch(/3 items, none done yet/);
-    expect(first.stderr).toMatch(/The other 6 will cost about 6 credits.*rivya-temporal batch run in\.csv --id in/);
+    expect(first.stderr).toMatch(/The other 6 will cost about 6 credits.*rivya-temporal batch resume in$/m);
     expect(await paid()).toEqual(once(names.slice(0, 3)));
 
     const rest = await cli('run', 'in.csv', '--json');
@@ -229,7 +229,9 @@ describe.concurrent('batch run', () => {
     await until(async () => Object.keys(await paid()).length === 4);
     run.child.kill('SIGINT');
     expect(await run.status).toBe(130);
-    expect(run.stderr).toMatch(/Interrupted\. .*goes on in Temporal.*Go on with: .*batch run in\.csv --id in/);
+    expect(run.stderr).toMatch(
+      /Interrupted\. .*goes on in Temporal.*batch pause in\. Watch it with: .*batch status in --watch/,
+    );
     release();
     const again = await cli('run', 'in.csv');
     expect(again.status, again.stderr).toBe(0);
@@ -304,7 +306,7 @@ describe.concurrent('a batch that runs', () => {
     expect(await batch.query('batch')).toMatchObject({ settings: { maxCredits: 5 } });
     await batch.terminate();
     expect(await again.status, again.stderr).toBe(1);
-    expect(again.stderr).toMatch(/ended in Temporal \(TERMINATED\).* Go on with: .*batch run in\.csv --id in/);
+    expect(again.stderr).toMatch(/ended in Temporal \(TERMINATED\).* Go on with: .*batch resume in/);
   });
 
   test('resume accepts the failures that were seen, also where the batch Workflow is gone', async () => {
@@ -355,6 +357,56 @@ describe.concurrent('without TEMPORAL_ADDRESS', () => {
     const run = await runCommand(['batch', 'run', 'list/r.csv', '--store', 'file:./out'], { cwd, env });
     expect(run.status, run.stderr).toBe(0);
     expect(await tasksByPrompt({ emulator })).toEqual({ one: 1, two: 1 });
+    await emulator.close();
+  });
+
+  test('held by failures, batch retry buys what it shows and nothing else; what remains is no success', async () => {
+    const names = ['unlucky 1', 'unlucky 2', ...prompts(6)];
+    const faults = names
+      .slice(0, 2)
+      .map((prompt) => ({ on: 'create', prompt, times: 1, do: { kind: 'fail' } }) as const);
+    const emulator = await startEmulator({ durations: { image: 800 }, rateLimitPerMinute: 60_000, faults });
+    const { cwd, env } = ownFolder(emulator, names);
+    const cli = (...args: string[]) => runCommand(['batch', ...args, '--store', 'file:./out'], { cwd, env });
+    const held = await cli('run', 'in.csv', '--max-in-flight', '2', '--max-failures', '2');
+    expect([held.status, held.stderr]).toEqual([4, expect.stringContaining('batch resume in --store file:./out')]);
+    const before = await tasksByPrompt({ emulator });
+    expect(before).toMatchObject({ 'unlucky 1': 1, 'unlucky 2': 1 });
+    const retried = await cli('retry', 'in');
+    expect(retried.status, retried.stderr).toBe(0);
+    expect(retried.stderr).toMatch(/The other \d will cost .*batch resume in --store file:\.\/out/);
+    expect(await tasksByPrompt({ emulator })).toEqual({ ...before, 'unlucky 1': 2, 'unlucky 2': 2 });
+    const rest = await cli('resume', 'in');
+    expect(rest.status, rest.stderr).toBe(0);
+    expect(await tasksByPrompt({ emulator })).toEqual({ 'unlucky 1': 2, 'unlucky 2': 2, ...once(prompts(6)) });
+    await emulator.close();
+  });
+
+  test('after Ctrl-C it says what is under way, and batch add starts what it adds and nothing else', async () => {
+    const emulator = await startEmulator({
+      durations: { image: 800 },
+      rateLimitPerMinute: 60_000,
+      faults: [unfinished('fox 1')],
+    });
+    const { cwd, env } = ownFolder(emulator, prompts(4));
+    const cli = (...args: string[]) => runCommand(['batch', ...args, '--store', 'file:./out'], { cwd, env });
+    const run = new CommandRun(['batch', 'run', 'in.csv', '--store', 'file:./out', '--max-in-flight', '1'], {
+      cwd,
+      env,
+    });
+    await run.untilSaid(/in: 0 of 4 done, 1 running/);
+    await until(async () => (await emulator.ledger()).paidTasks === 1);
+    run.child.kill('SIGINT');
+    expect(await run.status, run.stderr).toBe(130);
+    expect(run.stderr).toMatch(
+      /1 item was started and has not ended: 1 credit more at most\..*batch resume in --store/,
+    );
+    expect((await cli('status', 'in')).stdout).toMatch(/under way +1 item was started and has not ended: 1 credit/);
+    emulator.setFaults([]);
+    writeFileSync(path.join(cwd, 'more.csv'), 'model,prompt\nz-image,owl\n');
+    const added = await cli('add', 'in', 'more.csv');
+    expect(added.status, added.stderr).toBe(0);
+    expect(await tasksByPrompt({ emulator })).toEqual({ 'fox 1': 1, owl: 1 });
     await emulator.close();
   });
 

@@ -372,7 +372,7 @@ describe('how an item that ended is started again', () => {
     ['nothing accepted in time', failed('DeadlinePassed', notMade), /^To start it again: /],
     ['an input that was refused', failed('validation_failed', { ...notMade, error: about }), /^Correct it\.$/],
   ])('%s: the advice names the command of the batch, and what it costs', (_, record, words) => {
-    const advice = itemAdvice(record, { model: 'z-image', prompt: 'a fox' }, 'spring');
+    const advice = itemAdvice(record, { model: 'z-image', prompt: 'a fox' }, 'rivya-temporal batch retry spring');
     expect(advice).toMatch(words);
     expect(advice?.endsWith(': rivya-temporal batch retry spring')).toBe(record.error !== about);
   });

@@ -1138,7 +1138,7 @@ export const SABOTAGES = [
     name: 'batch-forgets-further-attempts',
     breaks: 'An item counts for the budget with all attempts that it may pay for.',
     file: 'src/policy/batch.ts',
-    replace: ['price * Math.max(1, this.#attempts(priceClass) - made)', 'price'],
+    replace: ['price * Math.max(1, again ? 1 : this.#attempts(priceClass) - made)', 'price'],
     test: {
       file: 'test/policy/batch.test.ts',
       name: 'budget > an item is started only where all attempts that it may pay for fit; those that were not needed are free again',

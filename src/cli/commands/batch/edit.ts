@@ -4,8 +4,9 @@ import { readBatchInput } from '../../../batch/input/read.js';
 import type { BatchManifest } from '../../../contract/index.js';
 import { InvalidInput } from '../../../policy/fields.js';
 import { LIST_CHANGED } from '../../../policy/index.js';
-import { commandOf, refuseBesidePart, runPart } from '../../batch-again.js';
+import { refuseBesidePart, runPart } from '../../batch-again.js';
 import { modelsOf } from '../../batch-api.js';
+import { commandOf } from '../../batch-commands.js';
 import { creditsOption, inputOptions, readDefaults, type InputOptions } from '../../batch-options.js';
 import type { BatchPlace } from '../../batch-place.js';
 import { mayGoOn, refuseOtherApi, refuseOverBudget, sayChanges } from '../../batch-plan.js';
@@ -14,7 +15,7 @@ import { allowCredits, batchAt, connectPlace, type Running } from '../../batch-w
 import { STORE, type findBatch } from '../../batches.js';
 import { STATUS, UsageError } from '../../errors.js';
 import { examples, type Flags, type Register, type Texts } from '../../options.js';
-import { print, printJson, quoted, say } from '../../output.js';
+import { print, printJson, say } from '../../output.js';
 import { interruption } from '../../terminal.js';
 
 type Options = InputOptions & Texts<'store'> & Flags<'yes' | 'json'> & { readonly maxCredits?: number };
@@ -63,7 +64,9 @@ async function add(options: Options, batchId = '', file = ''): Promise<number> {
   }
   const maxCredits = options.maxCredits ?? head.settings.maxCredits;
   const running = await runningAt(place, found);
-  await refuseOverBudget(changes.estimate.from, found, maxCredits);
+  // An item is started only where all its attempts fit.
+  const more = Math.max(0, ...about.classes.map(({ estimate, attempts = 1 }) => (attempts - 1) * (estimate ?? 0)));
+  await refuseOverBudget(changes.estimate.from + more, found, maxCredits);
   const interrupted = interruption();
   if (!(await mayGoOn(options, { place, remaining, maxCredits, changes: null, interrupted }))) {
     if (interrupted.aborted) return STATUS.interrupted;
@@ -95,7 +98,7 @@ async function drop(options: Options, batchId = '', ...itemIds: string[]): Promi
   }
   if (dropped.size === manifest.items) {
     throw new UsageError(
-      `item-id: these are all items of the batch. To end it: rivya-temporal batch cancel ${quoted(batchId)}. Nothing was changed.`,
+      `item-id: these are all items of the batch. To end it: ${commandOf('cancel', place, batchId)}. Nothing was changed.`,
     );
   }
   const running = await runningAt(place, found);

@@ -10,7 +10,9 @@ import { bytesOf, folderOf, placeOf, rowsOf, uriOf, writeResults } from '../../.
 import type { StoredFile } from '../../../contract/index.js';
 import { targetOf } from '../../../temporal/connect.js';
 import { workflowLink } from '../../../temporal/links.js';
+import { commands } from '../../advice.js';
 import { balanceOf } from '../../batch-api.js';
+import { commandOf } from '../../batch-commands.js';
 import { findBatch, STORE } from '../../batches.js';
 import { localSession } from '../../context.js';
 import { STATUS, UsageError } from '../../errors.js';
@@ -47,7 +49,8 @@ async function report(options: Options, batchId = ''): Promise<number> {
     );
   }
   const balance = await balanceNow(found);
-  const tables = await writeResults(store, files, manifest);
+  const retry = commands(commandOf('retry', found, batchId));
+  const tables = await writeResults(store, files, manifest, retry);
 
   const session = await localSession();
   const { namespace } = targetOf(session?.address);
@@ -74,6 +77,7 @@ async function report(options: Options, batchId = ''): Promise<number> {
         return href === null ? [] : [[name, href]];
       }),
     ),
+    retry,
     madeAt: new Date(),
   });
   const written =

@@ -5,15 +5,17 @@ import { retriesOf, type Retries } from '../../../batch/retries.js';
 import { runningIds } from '../../../batch/running.js';
 import { FAILURE } from '../../../contract/index.js';
 import { advice } from '../../advice.js';
-import { commandOf, refuseBesidePart, runPart } from '../../batch-again.js';
+import { refuseBesidePart, runPart } from '../../batch-again.js';
+import { commandOf } from '../../batch-commands.js';
 import { creditsOption } from '../../batch-options.js';
+import { refuseSecondRun } from '../../batch-place.js';
 import { mayGoOn, refuseOtherApi, refuseOverBudget } from '../../batch-plan.js';
 import { number } from '../../batch-progress.js';
 import { allowCredits, batchAt, connectPlace, type Running } from '../../batch-work.js';
 import { STORE } from '../../batches.js';
 import { STATUS } from '../../errors.js';
 import { examples, type Flags, type Register, type Texts } from '../../options.js';
-import { print, printJson, printTable, quoted, say } from '../../output.js';
+import { print, printJson, printTable, say } from '../../output.js';
 import { interruption } from '../../terminal.js';
 
 type Options = Texts<'store'> & Flags<'yes' | 'dryRun' | 'json'> & { readonly maxCredits?: number };
@@ -82,6 +84,7 @@ async function retry(options: Options, batchId = ''): Promise<number> {
     say('Nothing was tried again and nothing was paid.');
     return STATUS.done;
   }
+  await refuseSecondRun(place);
   await inLanes(chosen, AT_ONCE, (outcome) => files.writeOutcome(outcome));
   if (running !== null && (await running.handle.look())?.isRunning === true) {
     if (options.maxCredits !== undefined) await allowCredits(running, files, options.maxCredits);
@@ -90,7 +93,7 @@ async function retry(options: Options, batchId = ''): Promise<number> {
     else
       print(
         advice(
-          `${number(chosen.length)} items are tried again. Watch them with: rivya-temporal batch status ${quoted(batchId)} --watch`,
+          `${number(chosen.length)} items are tried again. Watch them with: ${commandOf('status', place, batchId)} --watch`,
         ),
       );
     return STATUS.done;

@@ -17,12 +17,13 @@ import {
 } from '../../batch-options.js';
 import { placeOf, refuseSecondRun } from '../../batch-place.js';
 import { documentOf, mayGoOn, refuseOtherApi, refuseSmallBudget, sayPlan } from '../../batch-plan.js';
-import { storeOption, work } from '../../batch-work.js';
+import { work } from '../../batch-work.js';
+import { commandOf } from '../../batch-commands.js';
 import { balanceOf, modelsOf } from '../../batch-api.js';
 import { STORE } from '../../batches.js';
 import { STATUS, UsageError } from '../../errors.js';
 import { examples, type Flags, type Register, type Texts } from '../../options.js';
-import { printJson, quoted, say } from '../../output.js';
+import { printJson, say } from '../../output.js';
 import { interruption } from '../../terminal.js';
 
 type Options = InputOptions &
@@ -99,7 +100,17 @@ async function run(options: Options, file = ''): Promise<number> {
   refuseSmallBudget(plan, settings);
 
   const balance = await balanceOf(place);
-  const shown = { batchId, place, plan, settings, changes: subject.changes, balance, ...list, dryRun: dryRun && !json };
+  const shown = {
+    batchId,
+    place,
+    plan,
+    settings,
+    changes: subject.changes,
+    balance,
+    left: head?.left,
+    ...list,
+    dryRun: dryRun && !json,
+  };
   if (json && dryRun) printJson(documentOf(shown));
   else sayPlan(shown);
   if (dryRun) {
@@ -122,7 +133,8 @@ async function run(options: Options, file = ''): Promise<number> {
     name,
     balance: head?.balance ?? (now === null ? null : { before: now, last: now }),
   };
-  const again = `rivya-temporal batch run ${quoted(file)} --id ${quoted(batchId)}${storeOption(place)}`;
+  // It needs none of the options that have made the items.
+  const again = commandOf('resume', place, batchId);
   const getBalance = (): Promise<number | null> => balanceOf(place);
   return work({
     place,

@@ -1,16 +1,17 @@
 import { planOf, type Plan } from '../../../batch/plan.js';
 import { rowsOf } from '../../../batch/results.js';
+import type { BatchHead } from '../../../batch/files.js';
 import type { AccountRate, BatchState, Hold } from '../../../contract/index.js';
 import { endedOf, pricingOf, timeLeft } from '../../../policy/index.js';
 import { TemporalUnreachable } from '../../../temporal/connect.js';
 import { workflowLink } from '../../../temporal/links.js';
 import { lookAtAccount } from '../../account-handle.js';
 import { rateText } from '../../account-page.js';
-import { advice } from '../../advice.js';
+import { batchAdvice, commandOf, reportCommand } from '../../batch-commands.js';
 import type { SeenBatch } from '../../batch-handle.js';
 import type { BatchPlace } from '../../batch-place.js';
-import { counted, leftOf, lineOf, looksAt, number } from '../../batch-progress.js';
-import { batchAt, connectPlace, hasEnded, reportCommand, storeOption, type Running } from '../../batch-work.js';
+import { counted, leftOf, leftText, lineOf, looksAt, number } from '../../batch-progress.js';
+import { afterHold, batchAt, connectPlace, hasEnded, type Running } from '../../batch-work.js';
 import { STORE } from '../../batches.js';
 import { AnswerMissing, STATUS } from '../../errors.js';
 import { examples, type Flags, type Register, type Texts } from '../../options.js';
@@ -45,8 +46,9 @@ async function status(options: Texts<'store'> & Flags<'watch' | 'json'>, batchId
   }
   const link = running === null ? null : workflowLink(running, batchId);
   const held = plan.remaining > 0 ? (head.held ?? null) : null;
+  const left = plan.remaining > 0 && last?.isRunning !== true ? (head.left ?? null) : null;
   const look = reportCommand(batchId, place);
-  print(batchId, { seen: last, plan, calls, held, link, option: storeOption(place), look });
+  print(batchId, { seen: last, plan, calls, held, left, link, place, look });
   return STATUS.done;
 }
 
@@ -71,7 +73,7 @@ async function watched({ handle }: Running, place: BatchPlace): Promise<SeenBatc
     if ('gone' in look) {
       if (look.gone === null) return null;
       const { batchId } = handle;
-      throw new AnswerMissing(`rivya-temporal batch status ${quoted(batchId)}${storeOption(place)} --watch`, look.gone);
+      throw new AnswerMissing(`${commandOf('status', place, batchId)} --watch`, look.gone);
     }
     last = look.seen;
     if (last.state !== null) {
@@ -103,12 +105,14 @@ interface Shown {
   readonly calls: AccountRate | null;
   /** Why the batch was held when its last command ended. */
   readonly held: Pick<Hold, 'message' | 'action'> | null;
+  /** What was started and had not ended then. */
+  readonly left: BatchHead['left'];
   readonly link: string | null;
-  readonly option: string;
+  readonly place: BatchPlace;
   readonly look: string;
 }
 
-function print(batchId: string, { seen, plan, calls, held, link, option, look }: Shown): void {
+function print(batchId: string, { seen, plan, calls, held, left, link, place, look }: Shown): void {
   const state = seen?.isRunning === true ? seen.state : null;
   const phase = phaseOf(seen, plan);
   const words = { ...WORDS, stopped: plan.remaining === 0 ? 'done' : 'does not run' };
@@ -119,6 +123,7 @@ function print(batchId: string, { seen, plan, calls, held, link, option, look }:
     ['held', state && listOf(state.counts.heldBy)],
     ['failed', plan.failed === 0 ? null : (listOf(state?.counts.failedBy ?? {}) ?? number(plan.failed))],
     ['credits', number(plan.spentCredits)],
+    ['under way', left && leftText(left)],
     ['limit', state?.settings.maxCredits == null ? null : counted(state.settings.maxCredits, 'credit')],
     [
       'not known',
@@ -133,9 +138,9 @@ function print(batchId: string, { seen, plan, calls, held, link, option, look }:
     ['calls', calls && `${rateText(calls)}. More: rivya-temporal account`],
     ['time left', state && leftOf(state)],
     ['now', state && pricingOf(state)],
-    ['reason', hold && advice(hold.message)],
+    ['reason', hold && batchAdvice(hold.message, place, batchId)],
     ['problem', seen?.problem ?? null],
-    ['what to do', advice(toDo({ batchId, seen, state, hold, plan, option, look }))],
+    ['what to do', batchAdvice(toDo({ batchId, seen, state, hold, plan, place, look }), place, batchId)],
     ['Temporal', link],
   ]);
 }
@@ -148,19 +153,18 @@ function toDo({
   state,
   hold,
   plan,
-  option,
+  place,
   look,
-}: Pick<Shown, 'seen' | 'plan' | 'option' | 'look'> & {
+}: Pick<Shown, 'seen' | 'plan' | 'place' | 'look'> & {
   readonly batchId: string;
   readonly state: BatchState | null;
   readonly hold: Pick<Hold, 'action'> | null;
 }) {
-  const command = (name: string): string => `rivya-temporal batch ${name} ${quoted(batchId)}${option}`;
+  const command = (name: string): string => commandOf(name, place, batchId);
   if (seen?.problem != null)
     return 'It starts nothing until that is over: see rivya-temporal/docs/runbook.md#rivya-failing-workflow-tasks. Items that run go on.';
   if (state?.phase === 'paused') return `Go on with: ${command('resume')}`;
-  if (hold !== null)
-    return hold.action.includes('rivya-temporal') ? hold.action : `${hold.action} Then: ${command('resume')}`;
+  if (hold !== null) return afterHold(hold.action, command('resume'));
   if (state !== null && state.counts.held > 0)
     return `Help the items that are held: rivya-temporal list --status held --id-prefix ${quoted(`${batchId}/`)}`;
   if (state !== null) return 'Nothing: it goes on by itself.';

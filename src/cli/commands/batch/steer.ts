@@ -3,13 +3,14 @@ import { inLanes } from '../../../batch/lanes.js';
 import { runningIds } from '../../../batch/running.js';
 import { advice } from '../../advice.js';
 import { goOn } from '../../batch-again.js';
+import { commandOf } from '../../batch-commands.js';
 import { creditsOption } from '../../batch-options.js';
 import { number } from '../../batch-progress.js';
-import { allowCredits, batchAt, connectPlace, releaseItems, storeOption, type Running } from '../../batch-work.js';
+import { allowCredits, batchAt, connectPlace, releaseItems, type Running } from '../../batch-work.js';
 import { STORE } from '../../batches.js';
 import { STATUS, UsageError } from '../../errors.js';
 import { examples, type Flags, type Register, type Texts } from '../../options.js';
-import { print, printJson, quoted, say } from '../../output.js';
+import { print, printJson, say } from '../../output.js';
 import { confirmSpending, interruption } from '../../terminal.js';
 
 type Options = Texts<'store'> & Flags<'items' | 'yes' | 'json'> & { readonly maxCredits?: number };
@@ -65,7 +66,7 @@ async function resume(options: Options, batchId = ''): Promise<number> {
 }
 
 async function cancel(options: Options, batchId = ''): Promise<number> {
-  const { running, option } = await runningBatch(batchId, options);
+  const { running, place } = await runningBatch(batchId, options);
   const { items = false, yes = false } = options;
   if (items && !yes) {
     const question = 'Nobody waits for the tasks of its items then; they go on at Rivya and are paid. Go on? [y/N] ';
@@ -77,7 +78,7 @@ async function cancel(options: Options, batchId = ''): Promise<number> {
   }
   const cancelled = items ? await cancelItems(running, batchId) : 0;
   await running.handle.cancel();
-  const retry = `To wait for their tasks again, free: rivya-temporal batch retry ${quoted(batchId)}${option}`;
+  const retry = `To wait for their tasks again, free: ${commandOf('retry', place, batchId)}`;
   const says = items ? `${number(cancelled)} items were cancelled. ${retry}` : 'Items that run go on.';
   return done(batchId, 'cancelled', `Nothing more is started. ${says}`, options);
 }
@@ -116,11 +117,12 @@ async function cancelItems({ client, handle }: Running, batchId: string): Promis
 /** @throws UsageError where nothing of the batch runs. */
 async function runningBatch(batchId: string, options: Options) {
   const { place } = await batchAt(batchId, options);
-  const option = storeOption(place);
   const running = await connectPlace(batchId, place);
-  if (running !== null && (await running.handle.look())?.isRunning === true) return { running, option };
+  if (running !== null && (await running.handle.look())?.isRunning === true) return { running, place };
   throw new UsageError(
-    `Batch "${batchId}" does not run, so nothing is started. To go on with it: rivya-temporal batch resume ${quoted(batchId)}${option}`,
+    advice(
+      `Batch "${batchId}" does not run, so nothing is started. To go on with it: ${commandOf('resume', place, batchId)}`,
+    ),
   );
 }
 
