@@ -221,6 +221,13 @@ describe('the report', () => {
     expect(html).toMatch(/id="failures">.*GenerationFailed.*Start it again/);
   });
 
+  test('lists an attempt that failed and was charged, also where a later one succeeded', async () => {
+    const earlier = { attempts: 3, earlierCredits: 4, earlierTasks: { 'task-charged': 4, 'task-given-back': 0 } };
+    const html = await page(await madeBatch([{ id: 'fox', outcome: earlier }]));
+    expect(html).toMatch(/One task failed and cost 4 credits.*id="charged">.*task-charged.*fox/);
+    expect(html).not.toContain('task-given-back');
+  });
+
   test('explains what was paid for items that have left the input', async () => {
     const made = await madeBatch([{ id: 'fox', outcome: { finalCredits: 3 } }]);
     await made.files.writeOutcome({

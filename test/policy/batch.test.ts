@@ -189,6 +189,17 @@ describe('budget', () => {
     expect(of({ running: left }).committed).toBe(6);
   });
 
+  test('an item that is started again may pay for one task, whatever its class may', () => {
+    const [first, ...others] = MANIFEST.classes;
+    const manifest = { ...MANIFEST, classes: [{ ...first!, attempts: 3 }, ...others] };
+    const of = (change: Change): batch.Gate => new batch.Gate({ ...input(change), manifest });
+    const again = { priceClass: 0, again: true };
+    expect(of({ maxCredits: 2 }).admit(again)).toBe('start');
+    expect(of({ maxCredits: 2 }).admit({ priceClass: 0 })).toMatchObject({ code: 'BudgetReached' });
+    const [run] = running(1);
+    expect(of({ running: [{ ...run!, again: true }] }).committed).toBe(2);
+  });
+
   test('what an item has cost before it was started again counts while it runs', () => {
     const before = batch.creditsBefore(failed('generation_failed', { finalCredits: 2, retry: 'buy' }), 2);
     expect(before).toBe(2);

@@ -167,7 +167,9 @@ test('an attempt that failed and was given back is not among the credits of a ba
   const { tasks } = await harness.emulator.ledger();
   const ours = Object.values(tasks).filter(({ prompt }) => prompt === inputs[0]?.prompt);
   expect(ours.map(({ final }) => final).toSorted((a, b) => a - b)).toEqual([0, 1]);
-  expect(await batch.outcomes()).toMatchObject([{ attempts: 2, earlierCredits: 0, finalCredits: 1 }]);
+  const [outcome] = await batch.outcomes();
+  expect(outcome).toMatchObject({ attempts: 2, earlierCredits: 0, finalCredits: 1 });
+  expect(Object.values(outcome?.earlierTasks ?? {})).toEqual([0]);
   expect(await batch.state()).toMatchObject({ spentCredits: 1 });
 });
 
