@@ -6,6 +6,7 @@ import type { BatchFiles, BatchHead } from '../batch/files.js';
 import { rowsOf, writeResults } from '../batch/results.js';
 import { planOf, type Plan } from '../batch/plan.js';
 import { runningIds } from '../batch/running.js';
+import { memoOf } from '../client.js';
 import { hasKey } from '../config.js';
 import { FAILURE, RESUME, SHARED_CODES } from '../contract/index.js';
 import type { BatchManifest, BatchSettings, BatchState, Hold } from '../contract/index.js';
@@ -14,6 +15,7 @@ import { isAlive, publishSession, withdrawSession } from '../local/dev-session.j
 import { absoluteAddress } from '../storage/open.js';
 import { workflowLink } from '../temporal/links.js';
 import { unpolled } from '../temporal/pollers.js';
+import { describeRun } from '../temporal/runs.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
 import { askWhetherOver } from './account-handle.js';
 import { advice, commands } from './advice.js';
@@ -253,6 +255,7 @@ export async function work(one: Work): Promise<number> {
   const { place, files, head, interrupted } = one;
   const running = await openPlace(files.batchId, place, () => foldersOf(one));
   let end: BatchEnd;
+  let example = '';
   try {
     await checkAttributes(running);
     if (interrupted.aborted) return STATUS.interrupted;
@@ -274,10 +277,12 @@ export async function work(one: Work): Promise<number> {
     };
     const follow = followBatch(running.handle, { progress, onLook, interrupted, hasEnded: hasEnded(place), advise });
     end = await Promise.race([follow, ...(broken === undefined ? [] : [broken.then(goneBy)])]);
+    if (end.kind === 'held' && end.state.hold === null)
+      example = await heldItem(running, files.batchId).catch(() => '');
   } finally {
     await running.stop();
   }
-  return report(one, end);
+  return report(one, end, example);
 }
 
 /** The folders of the files that are references of the items. */
@@ -292,7 +297,7 @@ async function foldersOf({ files, manifest }: Work): Promise<string[]> {
 }
 
 /** Writes the tables of the batch as it is now, says how it ended, and what to do next. */
-async function report(one: Work, end: BatchEnd): Promise<number> {
+async function report(one: Work, end: BatchEnd, example: string): Promise<number> {
   const { place, files, settings, json, again, rest, head, balance } = one;
   const { batchId } = files;
   const advise = (text: string): string => batchAdvice(text, place, batchId);
@@ -317,7 +322,7 @@ async function report(one: Work, end: BatchEnd): Promise<number> {
   const whole = rest === null ? null : all;
   const credits = head.balance === null ? null : await balance();
   const last = credits === null ? null : { at: new Date().toISOString(), credits };
-  const held = end.kind === 'held' ? holdOf(end.state) : null;
+  const held = end.kind === 'held' ? holdOf(end.state, example) : null;
   const state = stateOf(end);
   const left = openOf(state);
   await files.changeHead(({ balance: was }) => ({ balance: was && last ? { ...was, last } : was, held, left }));
@@ -410,13 +415,21 @@ function goneText(problem: Error | null, again: string): string {
   );
 }
 
+/** What one of the items says that are held. */
+async function heldItem({ client }: Running, batchId: string): Promise<string> {
+  const [workflowId] = await runningIds(client, batchId, "RivyaStatus STARTS_WITH 'held:'");
+  const run = workflowId === undefined ? null : await describeRun(client, workflowId);
+  const { message } = (run && memoOf(run)?.hold) ?? {};
+  return message === undefined ? '' : ` ${workflowId}: ${message}`;
+}
+
 /** Why the batch is held: by itself, or because all that is left of it needs a person. */
-function holdOf({ hold, counts }: BatchState): Pick<Hold, 'message' | 'action'> {
+function holdOf({ hold, counts }: BatchState, example: string): Pick<Hold, 'message' | 'action'> {
   if (hold !== null) return { message: hold.message, action: hold.action };
   const causes = Object.entries(counts.heldBy).map(([code, items]) => `${number(items)} ${code}`);
-  const message = `${counted(counts.held, 'item')} held, and in need of a person: ${causes.join(', ')}.`;
+  const message = `${counted(counts.held, 'item')} held, and in need of a person: ${causes.join(', ')}.${example}`;
   const pages = Object.keys(counts.heldBy).map((code) => `rivya-temporal/docs/runbook.md#${code.toLowerCase()}`);
-  return { message, action: `What to do: ${pages.join(', ')}.` };
+  return { message, action: `See ${pages.join(', ')}.` };
 }
 
 /** What ends a hold, and the command that goes on. That of a batch may name it; that of an item names its cause alone. */
