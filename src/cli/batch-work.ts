@@ -192,12 +192,15 @@ function keepLimits(files: BatchFiles, head: BatchHead): (seen: SeenBatch) => Pr
 // Holds for what was there before the start: a person has seen it in the plan.
 const SEEN_BEFORE: ReadonlySet<string> = new Set(['TooManyFailures', 'PriceRose']);
 
-/** Ends such a hold of a batch that was started anew. Returns true where it did. */
-function acceptSeen({ handle }: Running, done: number): (seen: SeenBatch) => Promise<boolean> {
+/**
+ * Ends such a hold of a batch that was started anew. Returns true where it did.
+ * @param left - Items that were under way before.
+ */
+function acceptSeen({ handle }: Running, done: number, left: number): (seen: SeenBatch) => Promise<boolean> {
   let accepted = false;
   return async ({ state }) => {
     if (accepted || state === null || state.hold === null || !SEEN_BEFORE.has(state.hold.code)) return false;
-    if (state.counts.open > 0 || endedOf(state.counts) > done) return false;
+    if (state.counts.open > left || endedOf(state.counts) > done) return false;
     accepted = true;
     await handle.request('resume').catch((error: unknown) => {
       if (!(error instanceof UsageError)) throw error;
@@ -259,6 +262,7 @@ export async function work(one: Work): Promise<number> {
   try {
     await checkAttributes(running);
     if (interrupted.aborted) return STATUS.interrupted;
+    const { left = null } = (await files.head()) ?? {};
     const isNew = await startOrChange(running, one);
     await files.writeHead({ ...head, held: null, left: null });
     if (place.at.kind === 'named')
@@ -270,7 +274,7 @@ export async function work(one: Work): Promise<number> {
       (error: Error) => error,
     );
     const keep = keepLimits(files, head);
-    const accept = acceptSeen(running, one.done);
+    const accept = acceptSeen(running, one.done, left?.items ?? 0);
     const onLook = async (seen: SeenBatch): Promise<boolean> => {
       await keep(seen);
       return isNew && (await accept(seen));
