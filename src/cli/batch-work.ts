@@ -1,16 +1,14 @@
-/** A batch at work: Temporal and Worker where they are missing, the Workflow `rivyaBatch`, and the end with its tables. */
+/** A batch at work: Temporal and Worker where they are missing, and the Workflow `rivyaBatch` up to its end. */
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { WorkflowNotFoundError } from '@temporalio/client';
 import type { BatchFiles, BatchHead } from '../batch/files.js';
-import { rowsOf, writeResults } from '../batch/results.js';
-import { planOf, type Plan } from '../batch/plan.js';
 import { runningIds } from '../batch/running.js';
 import { memoOf } from '../client.js';
 import { hasKey } from '../config.js';
 import { FAILURE, RESUME, SHARED_CODES } from '../contract/index.js';
-import type { BatchManifest, BatchSettings, BatchState, Hold } from '../contract/index.js';
-import { endedOf, LIST_CHANGED, range } from '../policy/index.js';
+import type { BatchManifest, BatchSettings } from '../contract/index.js';
+import { endedOf, LIST_CHANGED } from '../policy/index.js';
 import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
 import { absoluteAddress } from '../storage/open.js';
 import { workflowLink } from '../temporal/links.js';
@@ -18,16 +16,17 @@ import { unpolled } from '../temporal/pollers.js';
 import { describeRun } from '../temporal/runs.js';
 import { hasAttributes } from '../temporal/search-attributes.js';
 import { askWhetherOver } from './account-handle.js';
-import { advice, commands } from './advice.js';
-import { batchAdvice, commandOf, reportCommand } from './batch-commands.js';
+import { advice } from './advice.js';
+import { batchAdvice, commandOf } from './batch-commands.js';
+import { reportEnd } from './batch-end.js';
 import { BatchHandle, endLeft, type SeenBatch } from './batch-handle.js';
 import { placeOf, type BatchPlace } from './batch-place.js';
-import { counted, followBatch, leftText, number, type BatchEnd } from './batch-progress.js';
+import { counted, followBatch, type BatchEnd } from './batch-progress.js';
 import { findBatch } from './batches.js';
 import { openTemporal } from './context.js';
 import { STATUS, UsageError } from './errors.js';
 import type { Texts } from './options.js';
-import { print, printJson, printTable, Progress, readableUri, say } from './output.js';
+import { Progress, say } from './output.js';
 
 // A closed Workflow is the record of what was paid; the dev server's own default is a day.
 const RETENTION_DAYS = 30;
@@ -286,7 +285,7 @@ export async function work(one: Work): Promise<number> {
   } finally {
     await running.stop();
   }
-  return report(one, end, example);
+  return reportEnd(one, end, example);
 }
 
 /** The folders of the files that are references of the items. */
@@ -300,123 +299,8 @@ async function foldersOf({ files, manifest }: Work): Promise<string[]> {
   return [...folders];
 }
 
-/** Writes the tables of the batch as it is now, says how it ended, and what to do next. */
-async function report(one: Work, end: BatchEnd, example: string): Promise<number> {
-  const { place, files, settings, json, again, rest, head, balance } = one;
-  const { batchId } = files;
-  const advise = (text: string): string => batchAdvice(text, place, batchId);
-  if (end.kind === 'interrupted') {
-    const left = openOf(end.state);
-    await files.changeHead(() => ({ left }));
-    const [pause, watch] = ['pause', 'status'].map((name) => commandOf(name, place, batchId));
-    const submitted = left === null ? 'Tasks that were submitted' : `${leftText(left)} Their tasks`;
-    const goesOn =
-      place.at.kind === 'own'
-        ? `Nothing runs any more. ${submitted} go on at Rivya, and are found and not paid again. Go on with: ${again}`
-        : `The batch goes on in Temporal; to stop starting items, use: ${pause}. Watch it with: ${watch} --watch`;
-    say(advice(`Interrupted. ${goesOn}`));
-    return STATUS.interrupted;
-  }
-  // Another command may have added items meanwhile.
-  const manifest = (await files.current()) ?? one.manifest;
-  const tables = await writeResults(place.store, files, manifest, commands(commandOf('retry', place, batchId)));
-  const all = await planOf(rowsOf(files, manifest), { ...manifest, first: null });
-  const { first } = settings;
-  const plan = first === null ? all : await planOf(rowsOf(files, manifest), { ...manifest, first });
-  const whole = rest === null ? null : all;
-  const credits = head.balance === null ? null : await balance();
-  const last = credits === null ? null : { at: new Date().toISOString(), credits };
-  const held = end.kind === 'held' ? holdOf(end.state, example) : null;
-  const state = stateOf(end);
-  const left = openOf(state);
-  await files.changeHead(({ balance: was }) => ({ balance: was && last ? { ...was, last } : was, held, left }));
-  const status = statusOf(end, plan, rest);
-  if (json) {
-    printJson({
-      batchId,
-      ended: end.kind,
-      workflow: end.kind === 'ended' ? end.seen.status : null,
-      items: plan.items,
-      done: plan.done,
-      remaining: plan.remaining,
-      failed: plan.failed,
-      cancelled: plan.cancelled,
-      spentCredits: plan.spentCredits,
-      counts: state?.counts ?? null,
-      hold: state?.hold ?? null,
-      results: tables,
-      rest: whole && restOf(whole),
-    });
-    return status;
-  }
-  print(
-    `${number(plan.done)} of ${number(plan.items)} done, ${number(plan.failed)} failed, ${plan.cancelled === 0 ? '' : `${number(plan.cancelled)} cancelled, `}${counted(plan.spentCredits, 'credit')}.`,
-  );
-  if (left !== null) print(leftText(left));
-  printTable(
-    [
-      ['results', readableUri(tables.csv)],
-      ['', readableUri(tables.jsonl)],
-    ],
-    '  ',
-  );
-  print(advice(`Look at them with: ${reportCommand(batchId, place)}`));
-  if (held !== null) say(advise(`Held. ${held.message} ${afterHold(held.action, again)}`));
-  if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') say(advice(endedText(end.seen.status, again)));
-  if (end.kind === 'gone' && plan.remaining > 0) say(goneText(end.problem, again));
-  if (plan.failed + plan.cancelled > 0)
-    say(advice(`What can be tried again, and what that would cost: ${commandOf('retry', place, batchId)}`));
-  if (whole !== null && whole.remaining > 0) {
-    const { from, to, unpriced } = whole.estimate;
-    const price = range(number(from), number(to));
-    const unknown = unpriced === 0 ? '' : `, and ${number(unpriced)} items whose price is not known`;
-    say(
-      `The other ${number(whole.remaining)} will cost about ${price} credits${unknown}, by the prices that were paid so far. Run them with: ${rest}`,
-    );
-  }
-  return status;
-}
-
-function restOf({ remaining, estimate }: Plan) {
-  return { items: remaining, credits: estimate };
-}
-
-/** What was known last of the Workflow, however the command ends. */
-function stateOf(end: BatchEnd): BatchState | null {
-  if (end.kind === 'ended') return end.seen.state;
-  return end.kind === 'gone' ? null : end.state;
-}
-
-/** Items that had been started and have not ended, for the head of the batch. */
-function openOf(state: BatchState | null): (BatchHead['left'] & object) | null {
-  const items = state?.counts.open ?? 0;
-  return state === null || items === 0 ? null : { items, credits: state.committedCredits };
-}
-
-/** @param rest - As in `Work`. */
-function statusOf(end: BatchEnd, plan: Plan, rest: string | null): number {
-  const lacks = plan.failed + plan.cancelled + (rest === null ? plan.remaining : 0);
-  if (end.kind === 'held') return STATUS.held;
-  if (end.kind === 'gone') return plan.remaining > 0 ? STATUS.unreachable : lacks > 0 ? STATUS.failed : STATUS.done;
-  if (end.kind === 'ended' && end.seen.status !== 'COMPLETED') return STATUS.failed;
-  return lacks > 0 ? STATUS.failed : STATUS.done;
-}
-
 function goneBy(problem: Error): BatchEnd {
   return { kind: 'gone', problem };
-}
-
-function endedText(status: string, again: string): string {
-  const how = status === 'CANCELLED' ? 'The batch was cancelled' : `The batch was ended in Temporal (${status})`;
-  return `${how} before all items had ended. Nothing more is started; items that run go on, and are found and not paid again. Go on with: ${again}`;
-}
-
-function goneText(problem: Error | null, again: string): string {
-  const { details = problem?.message } = (problem?.cause ?? {}) as { readonly details?: string };
-  const why = details === undefined ? '' : ` (${details.replace(/\.$/, '')})`;
-  return advice(
-    `How the batch goes cannot be seen any more${why}. What has ended is in the tables, and is not paid again. Go on with: ${again}`,
-  );
 }
 
 /** What one of the items says that are held. */
@@ -425,21 +309,6 @@ async function heldItem({ client }: Running, batchId: string): Promise<string> {
   const run = workflowId === undefined ? null : await describeRun(client, workflowId);
   const { message } = (run && memoOf(run)?.hold) ?? {};
   return message === undefined ? '' : ` ${workflowId}: ${message}`;
-}
-
-/** Why the batch is held: by itself, or because all that is left of it needs a person. */
-function holdOf({ hold, counts }: BatchState, example: string): Pick<Hold, 'message' | 'action'> {
-  if (hold !== null) return { message: hold.message, action: hold.action };
-  const causes = Object.entries(counts.heldBy).map(([code, items]) => `${number(items)} ${code}`);
-  const message = `${counted(counts.held, 'item')} held, and in need of a person: ${causes.join(', ')}.${example}`;
-  const pages = Object.keys(counts.heldBy).map((code) => `rivya-temporal/docs/runbook.md#${code.toLowerCase()}`);
-  return { message, action: `See ${pages.join(', ')}.` };
-}
-
-/** What ends a hold, and the command that goes on. That of a batch may name it; that of an item names its cause alone. */
-export function afterHold(action: string, again: string): string {
-  if (action.includes('rivya-temporal batch ')) return action;
-  return `${action.replace(/, then resume\.$/, '.')} Then go on with: ${again}`;
 }
 
 /** True once the process has ended that ran the Temporal of a batch for this command. */
