@@ -1,21 +1,39 @@
 /** The end of a command that runs a batch: the tables, what it says of how the batch stands, and its exit status. */
-import type { BatchHead } from '../batch/files.js';
+import type { BatchFiles, BatchHead } from '../batch/files.js';
 import { planOf, type Plan } from '../batch/plan.js';
 import { rowsOf, writeResults } from '../batch/results.js';
-import type { BatchState, Hold } from '../contract/index.js';
+import type { BatchManifest, BatchSettings, BatchState, Hold } from '../contract/index.js';
 import { range } from '../policy/index.js';
 import { advice, commands } from './advice.js';
 import { batchAdvice, commandOf, reportCommand } from './batch-commands.js';
 import { counted, leftText, number, type BatchEnd } from './batch-progress.js';
-import type { Work } from './batch-work.js';
+import type { BatchPlace } from './batch-place.js';
 import { STATUS } from './errors.js';
 import { print, printJson, printTable, readableUri, say } from './output.js';
+
+/** What the end of a command that runs a batch needs to know. */
+export interface EndingWork {
+  readonly place: BatchPlace;
+  readonly files: BatchFiles;
+  /** Of the items that are started: those of the batch, or some of them. */
+  readonly manifest: BatchManifest;
+  readonly settings: BatchSettings;
+  /** Of the whole batch. */
+  readonly head: BatchHead;
+  readonly json: boolean;
+  /** The command that goes on, for messages. */
+  readonly again: string;
+  /** The command that runs the items which this start leaves out; null where it leaves none out. */
+  readonly rest: string | null;
+  /** Credits of the account now; null where they cannot be read. */
+  readonly balance: () => Promise<number | null>;
+}
 
 /**
  * Writes the tables of the batch as it is now, says how it ended, and what to do next. Returns the exit status.
  * @param example - What one of the items says that are held, where nothing else holds the batch.
  */
-export async function reportEnd(one: Work, end: BatchEnd, example: string): Promise<number> {
+export async function reportEnd(one: EndingWork, end: BatchEnd, example: string): Promise<number> {
   const { place, files, settings, json, again, rest, head, balance } = one;
   const { batchId } = files;
   const advise = (text: string): string => batchAdvice(text, place, batchId);
@@ -110,7 +128,7 @@ function openOf(state: BatchState | null): (BatchHead['left'] & object) | null {
   return state === null || items === 0 ? null : { items, credits: state.committedCredits };
 }
 
-/** @param rest - As in `Work`. */
+/** @param rest - As in `EndingWork`. */
 function statusOf(end: BatchEnd, plan: Plan, rest: string | null): number {
   const lacks = plan.failed + plan.cancelled + (rest === null ? plan.remaining : 0);
   if (end.kind === 'held') return STATUS.held;

@@ -7,7 +7,7 @@ import { runningIds } from '../batch/running.js';
 import { memoOf } from '../client.js';
 import { hasKey } from '../config.js';
 import { FAILURE, RESUME, SHARED_CODES } from '../contract/index.js';
-import type { BatchManifest, BatchSettings } from '../contract/index.js';
+import type { BatchSettings } from '../contract/index.js';
 import { endedOf, LIST_CHANGED } from '../policy/index.js';
 import { isAlive, publishSession, withdrawSession } from '../local/dev-session.js';
 import { absoluteAddress } from '../storage/open.js';
@@ -18,7 +18,7 @@ import { hasAttributes } from '../temporal/search-attributes.js';
 import { askWhetherOver } from './account-handle.js';
 import { advice } from './advice.js';
 import { batchAdvice, commandOf } from './batch-commands.js';
-import { reportEnd } from './batch-end.js';
+import { reportEnd, type EndingWork } from './batch-end.js';
 import { BatchHandle, endLeft, type SeenBatch } from './batch-handle.js';
 import { placeOf, type BatchPlace } from './batch-place.js';
 import { counted, followBatch, type BatchEnd } from './batch-progress.js';
@@ -226,30 +226,16 @@ export async function releaseItems(place: Pick<Running, 'client' | 'taskQueue'>,
   }
 }
 
-export interface Work {
-  readonly place: BatchPlace;
-  readonly files: BatchFiles;
-  /** Of the items that are started: those of the batch, or some of them. */
-  readonly manifest: BatchManifest;
-  readonly settings: BatchSettings;
+export interface Work extends EndingWork {
   /** Those of the settings that the command was given: a batch that runs keeps its others. */
   readonly given: Partial<Pick<BatchSettings, 'maxCredits' | 'maxInFlight'>>;
   /** Items of the manifest that had ended when a person consented. */
   readonly done: number;
-  /** Of the whole batch. */
-  readonly head: BatchHead;
   /** The manifest that the batch had when the command read it; null where it had none. */
   readonly listed: string | null;
-  readonly json: boolean;
   readonly interrupted: AbortSignal;
   /** True where a pause ends too. A hold always does: a person has seen what it will cost. */
   readonly resume: boolean;
-  /** The command that goes on, for messages. */
-  readonly again: string;
-  /** The command that runs the items which this start leaves out; null where it leaves none out. */
-  readonly rest: string | null;
-  /** Credits of the account now; null where they cannot be read. */
-  readonly balance: () => Promise<number | null>;
 }
 
 /** Runs the batch to its end and reports. Returns the exit status. */
