@@ -31,7 +31,8 @@ export async function goOn({ place, found, options, interrupted, ...more }: Agai
   refuseOtherApi(manifest, place);
   const settings = { ...head.settings, maxCredits: more.maxCredits ?? head.settings.maxCredits, first: null };
   const plan = await planOf(rowsOf(files, manifest), { classes: manifest.classes, first: null });
-  refuseSmallBudget(plan, settings);
+  // A limit of before keeps nobody from waiting for what is under way: the batch holds where it lets nothing more start.
+  if (more.maxCredits !== undefined) refuseSmallBudget(plan, settings);
   const [list, balance] = await Promise.all([modelsOf(place), balanceOf(place)]);
   sayPlan({ batchId, place, plan, settings, changes: null, balance, left: head.left, ...list });
   if (plan.remaining > 0) say('All that remain are started: a --first of another start counts for that one only.');

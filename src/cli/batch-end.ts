@@ -39,8 +39,9 @@ export async function reportEnd(one: EndingWork, end: BatchEnd, example: string)
   const advise = (text: string): string => batchAdvice(text, place, batchId);
   if (end.kind === 'interrupted') {
     const left = openOf(end.state);
-    // Elsewhere they end in Temporal, and are recorded there.
-    if (place.at.kind === 'own') await files.changeHead(() => ({ left }));
+    // Elsewhere the batch goes on.
+    if (place.at.kind === 'own')
+      await files.changeHead((was) => ({ held: end.state?.hold ?? null, left: left ?? was.left ?? null }));
     const [pause, watch] = ['pause', 'status'].map((name) => commandOf(name, place, batchId));
     const submitted = left === null ? 'Tasks that were submitted' : `${leftText(left)} Their tasks`;
     const goesOn =
@@ -62,7 +63,11 @@ export async function reportEnd(one: EndingWork, end: BatchEnd, example: string)
   const held = end.kind === 'held' ? holdOf(end.state, example) : null;
   const state = stateOf(end);
   const left = openOf(state);
-  await files.changeHead(({ balance: was }) => ({ balance: was && last ? { ...was, last } : was, held, left }));
+  await files.changeHead(({ balance: was }) => ({
+    balance: was && last ? { ...was, last } : was,
+    // Where it cannot be seen any more, what was known stays.
+    ...(state !== null && { held, left }),
+  }));
   const status = statusOf(end, plan, rest);
   if (json) {
     printJson({
@@ -105,8 +110,10 @@ export async function reportEnd(one: EndingWork, end: BatchEnd, example: string)
     const { from, to, unpriced } = whole.estimate;
     const price = range(number(from), number(to));
     const unknown = unpriced === 0 ? '' : `, and ${number(unpriced)} items whose price is not known`;
+    const needed = Math.ceil(whole.spentCredits + from);
+    const limit = settings.maxCredits !== null && needed > settings.maxCredits ? ` --max-credits ${needed}` : '';
     say(
-      `The other ${number(whole.remaining)} will cost about ${price} credits${unknown}, by the prices that were paid so far. Run them with: ${rest}`,
+      `The other ${number(whole.remaining)} will cost about ${price} credits${unknown}, by the prices that were paid so far. Run them with: ${rest}${limit}`,
     );
   }
   return status;
@@ -122,7 +129,7 @@ function stateOf(end: BatchEnd): BatchState | null {
   return end.kind === 'gone' ? null : end.state;
 }
 
-/** Items that had been started and have not ended, for the head of the batch. */
+/** Items that had been started and have not ended, for the head of the batch; null where there were none, or none is counted yet. */
 function openOf(state: BatchState | null): (BatchHead['left'] & object) | null {
   const items = state?.counts.open ?? 0;
   return state === null || items === 0 ? null : { items, credits: state.committedCredits };
@@ -159,8 +166,8 @@ function holdOf({ hold, counts }: BatchState, example: string): Pick<Hold, 'mess
   return { message, action: `See ${pages.join(', ')}.` };
 }
 
-/** What ends a hold, and the command that goes on. That of a batch may name it; that of an item names its cause alone. */
+/** What ends a hold, with the command that goes on. A hold of the batch names `batch resume`, which starts all that remain. */
 export function afterHold(action: string, again: string): string {
-  if (action.includes('rivya-temporal batch ')) return action;
+  if (action.includes('rivya-temporal batch ')) return action.replace(/rivya-temporal batch resume [\w.-]+/, again);
   return `${action.replace(/, then resume\.$/, '.')} Then go on with: ${again}`;
 }

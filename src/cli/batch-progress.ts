@@ -43,7 +43,7 @@ export function leftOf(state: Pick<BatchState, 'counts' | 'perMinute' | 'lastEnd
 
 /** Items that were started and are in no record yet. */
 export function leftText({ items, credits }: NonNullable<BatchHead['left']>): string {
-  return `${counted(items, 'item')} ${items === 1 ? 'was' : 'were'} started and ${items === 1 ? 'has' : 'have'} not ended: ${counted(credits, 'credit')} more at most.`;
+  return `Up to ${counted(items, 'item')} ${items === 1 ? 'was' : 'were'} started and ${items === 1 ? 'has' : 'have'} not ended: ${counted(credits, 'credit')} more at most.`;
 }
 
 /** The line of progress. */

@@ -246,10 +246,13 @@ export async function work(one: Work): Promise<number> {
   let example = '';
   try {
     await checkAttributes(running);
-    if (interrupted.aborted) return STATUS.interrupted;
+    if (interrupted.aborted) {
+      say(advice(`Interrupted before anything was started. Go on with: ${one.again}`));
+      return STATUS.interrupted;
+    }
     const { left = null } = (await files.head()) ?? {};
     const isNew = await startOrChange(running, one);
-    await files.writeHead({ ...head, held: null, left: null });
+    await files.writeHead({ ...head, held: null, left });
     if (place.at.kind === 'named')
       for (const sentence of await unpolled(running.client, running.taskQueue)) say(sentence);
     const progress = new Progress();

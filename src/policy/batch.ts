@@ -243,6 +243,7 @@ export class Gate {
   /** Credits of the items that run: of each the larger of reserved and expected, for all attempts that it may pay for. */
   committed = 0;
   #slots: number;
+  #admitted = 0;
   /** Classes of which an item runs that teaches the price: the one that the API reserves for it. */
   readonly #probes = new Set<number>();
 
@@ -280,6 +281,7 @@ export class Gate {
       if (used >= maxCredits || used + expected > maxCredits) return this.#budgetReached(maxCredits, used, expected);
     }
     this.#slots -= 1;
+    this.#admitted += 1;
     this.#probes.add(priceClass);
     this.#commit({ priceClass, again, memo: null });
     return 'start';
@@ -288,7 +290,8 @@ export class Gate {
   #budgetReached(maxCredits: number, used: number, expected: number): BatchHold {
     const { batchId, manifest, settings, progress } = this.#input;
     const { succeeded, failed, cancelled, skipped } = progress.ended;
-    const remaining = itemsOf(manifest, settings) - (succeeded + failed + cancelled + skipped) - progress.open.length;
+    const known = succeeded + failed + cancelled + skipped + progress.open.length + this.#admitted;
+    const remaining = itemsOf(manifest, settings) - known;
     const all = Math.ceil(used + Math.max(1, expected, remaining * expected));
     const message = `Items that ended or run have cost, or may cost, ${round(used)} credits, and the limit is ${maxCredits}; the next one may cost ${round(expected)}.`;
     const action = `Nothing more is started. To go on, allow more, for all that remain about ${all}: rivya-temporal batch resume ${batchId} --max-credits ${all}, or setMaxCredits in the Temporal UI.`;

@@ -401,12 +401,35 @@ describe.concurrent('without TEMPORAL_ADDRESS', () => {
     expect(run.stderr).toMatch(
       /1 item was started and has not ended: 1 credit more at most\..*batch resume in --store/,
     );
-    expect((await cli('status', 'in')).stdout).toMatch(/under way +1 item was started and has not ended: 1 credit/);
+    expect((await cli('status', 'in')).stdout).toMatch(
+      /under way +Up to 1 item was started and has not ended: 1 credit/,
+    );
     emulator.setFaults([]);
     writeFileSync(path.join(cwd, 'more.csv'), 'model,prompt\nz-image,owl\n');
     const added = await cli('add', 'in', 'more.csv');
     expect(added.status, added.stderr).toBe(0);
     expect(await tasksByPrompt({ emulator })).toEqual({ 'fox 1': 1, owl: 1 });
+    await emulator.close();
+  });
+
+  test('where the limit allows nothing more, resume waits for what is under way, free, and then holds', async () => {
+    const emulator = await startEmulator({
+      durations: { image: 800 },
+      rateLimitPerMinute: 60_000,
+      faults: [unfinished('fox 1')],
+    });
+    const { cwd, env } = ownFolder(emulator, prompts(2));
+    const cli = (...args: string[]) => runCommand(['batch', ...args, '--store', 'file:./out'], { cwd, env });
+    const limits = ['--max-in-flight', '1', '--max-credits', '1'];
+    const run = new CommandRun(['batch', 'run', 'in.csv', '--store', 'file:./out', ...limits], { cwd, env });
+    await until(async () => (await emulator.ledger()).paidTasks === 1);
+    run.child.kill('SIGINT');
+    expect(await run.status, run.stderr).toBe(130);
+    emulator.setFaults([]);
+    const resumed = await cli('resume', 'in');
+    expect([resumed.status, resumed.stdout], resumed.stderr).toEqual([4, expect.stringMatching(/^1 of 2 done/)]);
+    expect(resumed.stderr).toMatch(/Held\. .*batch resume in --store file:\.\/out --max-credits 2\b/);
+    expect(await tasksByPrompt({ emulator })).toEqual({ 'fox 1': 1 });
     await emulator.close();
   });
 

@@ -161,6 +161,12 @@ describe('budget', () => {
     ]);
   });
 
+  test('the limit that is proposed has each item once, those of the same look too', () => {
+    const all = gate({ maxCredits: 6, progress: after([ended()]) });
+    expect(admitted(all, 0, 2)).toEqual(['start', 'start']);
+    expect(all.admit({ priceClass: 0 })).toMatchObject({ action: expect.stringContaining('--max-credits 2000,') });
+  });
+
   test('items that run count at the larger of reserved and expected', () => {
     const progress = after([ended({ finalCredits: 3 })]);
     const runs = [...running(1, { reservedCredits: 5 }), ...running(1, { reservedCredits: 1 })];

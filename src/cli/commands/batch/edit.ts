@@ -105,7 +105,7 @@ async function drop(options: Options, batchId = '', ...itemIds: string[]): Promi
   const changed = await withDropped(files, manifest, dropped);
   const made = await files.writeManifest(changed.source, changed.about);
   await setManifest(found, made, running);
-  const says = `${number(dropped.size)} dropped; the batch has ${number(made.items)} items now. Items that run go on, and all keep what they make: the tables have it.`;
+  const says = `${number(dropped.size)} dropped; the batch has ${number(made.items)} items now. Those that were started are waited for while the batch runs, and keep what they make: the tables have it.`;
   report(options, batchId, made, says);
   return STATUS.done;
 }

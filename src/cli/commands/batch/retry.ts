@@ -66,7 +66,7 @@ async function retry(options: Options, batchId = ''): Promise<number> {
   else sayRetries(retries, held);
   if (dryRun || retries.wait.length + bought === 0) {
     say('Nothing was tried again and nothing was paid.');
-    return STATUS.done;
+    return dryRun || retries.never.length + document.unresolved.length === 0 ? STATUS.done : STATUS.failed;
   }
   const interrupted = interruption();
   if (seen?.isRunning === true) refuseBesidePart(seen, found);

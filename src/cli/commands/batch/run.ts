@@ -97,7 +97,8 @@ async function run(options: Options, file = ''): Promise<number> {
   const name = options.name ?? head?.name ?? null;
   if (name !== null) await checkNames(readTemplate(name, subject.columns), subject.items());
   const plan = await planOf(rowsOfItems(files, subject.items()), { classes: subject.classes, first });
-  refuseSmallBudget(plan, settings);
+  // A limit of before keeps nobody from waiting for what is under way: the batch holds where it lets nothing more start.
+  if (options.maxCredits !== undefined) refuseSmallBudget(plan, settings);
 
   const balance = await balanceOf(place);
   const shown = {

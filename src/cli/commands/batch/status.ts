@@ -47,7 +47,7 @@ async function status(options: Texts<'store'> & Flags<'watch' | 'json'>, batchId
   }
   const link = running === null ? null : workflowLink(running, batchId);
   const held = plan.remaining > 0 ? (head.held ?? null) : null;
-  const left = plan.remaining > 0 && last?.isRunning !== true ? (head.left ?? null) : null;
+  const left = last?.isRunning === true ? null : (head.left ?? null);
   const look = reportCommand(batchId, place);
   print(batchId, { seen: last, plan, calls, held, left, link, place, look });
   return STATUS.done;
@@ -116,7 +116,9 @@ interface Shown {
 function print(batchId: string, { seen, plan, calls, held, left, link, place, look }: Shown): void {
   const state = seen?.isRunning === true ? seen.state : null;
   const phase = phaseOf(seen, plan);
-  const words = { ...WORDS, stopped: plan.remaining === 0 ? 'done' : 'does not run' };
+  const isDone = plan.remaining === 0 && left == null;
+  const stopped = isDone ? 'done' : 'does not run';
+  const words = { ...WORDS, stopped, done: stopped };
   const hold = state === null ? held : state.hold;
   printFacts(`${batchId}: ${words[phase]}`, [
     ['items', `${number(plan.done)} of ${number(plan.items)} done`],
@@ -141,7 +143,7 @@ function print(batchId: string, { seen, plan, calls, held, left, link, place, lo
     ['now', state && pricingOf(state)],
     ['reason', hold && batchAdvice(hold.message, place, batchId)],
     ['problem', seen?.problem ?? null],
-    ['what to do', batchAdvice(toDo({ batchId, seen, state, hold, plan, place, look }), place, batchId)],
+    ['what to do', batchAdvice(toDo({ batchId, seen, state, hold, plan, left, place, look }), place, batchId)],
     ['Temporal', link],
   ]);
 }
@@ -154,9 +156,10 @@ function toDo({
   state,
   hold,
   plan,
+  left,
   place,
   look,
-}: Pick<Shown, 'seen' | 'plan' | 'place' | 'look'> & {
+}: Pick<Shown, 'seen' | 'plan' | 'left' | 'place' | 'look'> & {
   readonly batchId: string;
   readonly state: BatchState | null;
   readonly hold: Pick<Hold, 'action'> | null;
@@ -169,7 +172,7 @@ function toDo({
   if (state !== null && state.counts.held > 0)
     return `Help the items that are held: rivya-temporal list --status held --id-prefix ${quoted(`${batchId}/`)}`;
   if (state !== null) return 'Nothing: it goes on by itself.';
-  if (plan.remaining > 0) return `Go on with: ${command('resume')}`;
+  if (plan.remaining > 0 || left != null) return `Go on with: ${command('resume')}`;
   return plan.failed + plan.cancelled > 0
     ? `Try again what failed or was cancelled: ${command('retry')}`
     : `Look at the results: ${look}`;
