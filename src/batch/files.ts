@@ -32,8 +32,8 @@ export interface BatchHead {
   /** Why the last command ended with a batch that was held, and what to do; null or left out where it was not. */
   readonly held?: Pick<Hold, 'message' | 'action'> | null;
   /**
-   * Items that had been started and had not ended when the last command did, and what they may cost; null or left out where
-   * there were none, or that command was killed.
+   * Items that had been started and had not ended when the last command did, at most, and what they may cost; null or left out
+   * where there were none. A command that was killed leaves what the one before it had written.
    */
   readonly left?: { readonly items: number; readonly credits: number } | null;
 }

@@ -3,7 +3,7 @@ import type { BatchFiles, BatchHead } from '../batch/files.js';
 import { planOf, type Plan } from '../batch/plan.js';
 import { rowsOf, writeResults } from '../batch/results.js';
 import type { BatchManifest, BatchSettings, BatchState, Hold } from '../contract/index.js';
-import { range } from '../policy/index.js';
+import { range, withoutResume } from '../policy/index.js';
 import { advice, commands } from './advice.js';
 import { batchAdvice, commandOf, reportCommand } from './batch-commands.js';
 import { counted, leftText, number, type BatchEnd } from './batch-progress.js';
@@ -169,5 +169,5 @@ function holdOf({ hold, counts }: BatchState, example: string): Pick<Hold, 'mess
 /** What ends a hold, with the command that goes on. A hold of the batch names `batch resume`, which starts all that remain. */
 export function afterHold(action: string, again: string): string {
   if (action.includes('rivya-temporal batch ')) return action.replace(/rivya-temporal batch resume [\w.-]+/, again);
-  return `${action.replace(/, then resume\.$/, '.')} Then go on with: ${again}`;
+  return `${withoutResume(action)} Then go on with: ${again}`;
 }

@@ -208,7 +208,7 @@ function balanceText({ credits }: NonNullable<AccountState['balance']>): string 
 }
 
 /** The action of the table, for somebody who has nothing to resume by hand. */
-function withoutResume(action: string): string {
+export function withoutResume(action: string): string {
   return action.replace(/, then resume\.$/, '.');
 }
 

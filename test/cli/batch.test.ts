@@ -60,6 +60,19 @@ async function inFolder(names: readonly string[], emulator: EmulatorOptions = {}
   };
 }
 
+/** The commands in a folder with these prompts, on a server and Worker of their own, with a store that is not the usual one. */
+async function onOwnStack(names: readonly string[], faults: NonNullable<EmulatorOptions['faults']>) {
+  const emulator = await startEmulator({ durations: { image: 800 }, rateLimitPerMinute: 60_000, faults });
+  const { cwd, env } = ownFolder(emulator, names);
+  const withStore = (args: readonly string[]): string[] => ['batch', ...args, '--store', 'file:./out'];
+  return {
+    emulator,
+    cwd,
+    cli: (...args: string[]): Promise<Finished> => runCommand(withStore(args), { cwd, env }),
+    start: (...args: string[]) => new CommandRun(withStore(args), { cwd, env }),
+  };
+}
+
 type Row = Record<string, string>;
 
 function envOf({ temporalEnv, emulator, output, taskQueue }: Harness, cwd: string): NodeJS.ProcessEnv {
@@ -365,9 +378,7 @@ describe.concurrent('without TEMPORAL_ADDRESS', () => {
     const faults = names
       .slice(0, 2)
       .map((prompt) => ({ on: 'create', prompt, times: 1, do: { kind: 'fail' } }) as const);
-    const emulator = await startEmulator({ durations: { image: 800 }, rateLimitPerMinute: 60_000, faults });
-    const { cwd, env } = ownFolder(emulator, names);
-    const cli = (...args: string[]) => runCommand(['batch', ...args, '--store', 'file:./out'], { cwd, env });
+    const { emulator, cli } = await onOwnStack(names, faults);
     const held = await cli('run', 'in.csv', '--max-in-flight', '2', '--max-failures', '2');
     expect([held.status, held.stderr]).toEqual([4, expect.stringContaining('batch resume in --store file:./out')]);
     const before = await tasksByPrompt({ emulator });
@@ -383,17 +394,8 @@ describe.concurrent('without TEMPORAL_ADDRESS', () => {
   });
 
   test('after Ctrl-C it says what is under way, and batch add starts what it adds and nothing else', async () => {
-    const emulator = await startEmulator({
-      durations: { image: 800 },
-      rateLimitPerMinute: 60_000,
-      faults: [unfinished('fox 1')],
-    });
-    const { cwd, env } = ownFolder(emulator, prompts(4));
-    const cli = (...args: string[]) => runCommand(['batch', ...args, '--store', 'file:./out'], { cwd, env });
-    const run = new CommandRun(['batch', 'run', 'in.csv', '--store', 'file:./out', '--max-in-flight', '1'], {
-      cwd,
-      env,
-    });
+    const { emulator, cwd, start, cli } = await onOwnStack(prompts(4), [unfinished('fox 1')]);
+    const run = start('run', 'in.csv', '--max-in-flight', '1');
     await run.untilSaid(/in: 0 of 4 done, 1 running/);
     await until(async () => (await emulator.ledger()).paidTasks === 1);
     run.child.kill('SIGINT');
@@ -413,15 +415,8 @@ describe.concurrent('without TEMPORAL_ADDRESS', () => {
   });
 
   test('where the limit allows nothing more, resume waits for what is under way, free, and then holds', async () => {
-    const emulator = await startEmulator({
-      durations: { image: 800 },
-      rateLimitPerMinute: 60_000,
-      faults: [unfinished('fox 1')],
-    });
-    const { cwd, env } = ownFolder(emulator, prompts(2));
-    const cli = (...args: string[]) => runCommand(['batch', ...args, '--store', 'file:./out'], { cwd, env });
-    const limits = ['--max-in-flight', '1', '--max-credits', '1'];
-    const run = new CommandRun(['batch', 'run', 'in.csv', '--store', 'file:./out', ...limits], { cwd, env });
+    const { emulator, start, cli } = await onOwnStack(prompts(2), [unfinished('fox 1')]);
+    const run = start('run', 'in.csv', '--max-in-flight', '1', '--max-credits', '1');
     await until(async () => (await emulator.ledger()).paidTasks === 1);
     run.child.kill('SIGINT');
     expect(await run.status, run.stderr).toBe(130);
